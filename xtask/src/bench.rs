@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the figures, and what they are worth against the limit of the same machine.
+//! `cargo xtask bench`: benchmark results, and their ratios to the limit of the same machine.
 
 pub mod http;
 pub mod models;
@@ -73,7 +73,7 @@ pub fn run(options: &BenchOptions, workspace: &Workspace) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// One line per figure, and the ratios that matter. What a document does not hold is not in the table.
+/// One line per figure, and the ratios that matter. Figures that the document lacks are omitted.
 fn table(document: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(sync) = document["sync"].as_str() {

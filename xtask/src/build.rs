@@ -1,8 +1,8 @@
-//! Builds, and where what was built lies.
+//! Builds, and the paths of what was built.
 //!
-//! Cargo gives a dependency different features for different selections of packages, and then compiles it again. So
-//! everything that belongs to one session of checks is built as one selection, [`BuildSelection::Everything`], the same one
-//! the test runner uses, and started from where it lies instead of through `cargo run`.
+//! For different selections of packages, Cargo enables different features of a dependency and compiles it again.
+//! Therefore everything in one session of checks is built as one selection, [`BuildSelection::Everything`], which the
+//! test runner uses too, and is started directly instead of through `cargo run`.
 
 use std::path::{Path, PathBuf};
 
@@ -16,22 +16,22 @@ use crate::workspace::Workspace;
 pub enum BuildSelection<'a> {
     /// Every binary and every test of the workspace.
     Everything,
-    /// One binary of one package and what it needs: quicker when nothing else is wanted.
+    /// One binary of one package with its dependencies. Faster if nothing else is needed.
     Binary { package: &'a str, name: &'a str },
     /// One test binary of one package.
     Test { package: &'a str, name: &'a str },
 }
 
-/// One executable that was built.
+/// An executable that was built.
 pub struct BuiltExecutable {
     pub name: String,
     pub kind: ExecutableKind,
     pub path: PathBuf,
-    /// The folder of its package, where tests expect to be started.
+    /// The folder of its package, in which tests expect to be started.
     pub folder: PathBuf,
 }
 
-/// What an executable is for.
+/// The kind of an executable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExecutableKind {
     Binary,
@@ -41,7 +41,7 @@ pub enum ExecutableKind {
     UnitTests,
 }
 
-/// Builds, compiler messages going straight through, and answers with the executables.
+/// Builds, with compiler messages passed through, and returns the executables.
 pub fn build(workspace: &Workspace, profile: &str, selection: &BuildSelection) -> anyhow::Result<Vec<BuiltExecutable>> {
     let mut command = workspace.cargo(["build", "--profile", profile, "--message-format", "json-render-diagnostics"]);
     match selection {
@@ -57,12 +57,12 @@ pub fn build(workspace: &Workspace, profile: &str, selection: &BuildSelection) -
     Ok(finished.stdout.lines().filter_map(executable).collect())
 }
 
-/// The path of a binary among what was built.
+/// The path of a binary among the executables.
 pub fn binary<'a>(built: &'a [BuiltExecutable], name: &str) -> Option<&'a Path> {
     built.iter().find(|one| one.kind == ExecutableKind::Binary && one.name == name).map(|one| one.path.as_path())
 }
 
-/// One line of cargo's messages; most are not about an executable.
+/// Parses one line of cargo's messages. Most are not about an executable.
 fn executable(line: &str) -> Option<BuiltExecutable> {
     #[derive(Deserialize)]
     struct CargoMessage {

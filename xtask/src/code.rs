@@ -1,7 +1,8 @@
-//! Rust source as a reader of its shape sees it: comments and the contents of literals turned to spaces.
+//! A lexer for Rust source that replaces comments and the contents of literals with spaces.
 //!
-//! Enough of a lexer to count braces and find words honestly, line for line the same as the source. It knows nested
-//! comments, raw strings, byte strings, and lifetimes from character literals. It does not expand macros.
+//! It is enough to count braces and find words reliably, and keeps the line numbers of the source. It handles nested
+//! comments, raw strings and byte strings, and distinguishes lifetimes from character literals. It does not expand
+//! macros.
 
 mod functions;
 
@@ -9,7 +10,7 @@ use std::ops::RangeInclusive;
 
 pub use functions::SourceFunction;
 
-/// One file's code with everything but code blanked out.
+/// The code of one file, with everything else blanked out.
 pub struct BlankedSource {
     text: String,
     /// Lines under `#[cfg(test)]`, counted from 1.
@@ -17,7 +18,7 @@ pub struct BlankedSource {
 }
 
 impl BlankedSource {
-    /// Never fails: source that does not compile is blanked as far as it can be understood.
+    /// Never fails: source that does not compile is blanked as far as it can be parsed.
     pub fn new(source: &str) -> Self {
         let text = blank(source);
         let tests = test_regions(&text);
@@ -34,18 +35,18 @@ impl BlankedSource {
         self.tests.iter().any(|region| region.contains(&line))
     }
 
-    /// Every function that has a body, in the order they start.
+    /// Every function that has a body, in order of its first line.
     pub fn functions(&self) -> Vec<SourceFunction> {
         functions::find(&self.text)
     }
 }
 
-/// Whether a whole file is tests by where it lies: `tests.rs`, or in a `tests` or `benches` folder.
+/// Whether a file contains only tests, by its path: `tests.rs`, or in a `tests` or `benches` folder.
 pub fn is_test_file(path: &str) -> bool {
     path.ends_with("/tests.rs") || path.split('/').any(|part| part == "tests" || part == "benches")
 }
 
-/// Whether `word` (which may hold `::`) stands in `line` by itself, not as a part of a longer name.
+/// Whether `line` contains `word` (which may include `::`) by itself and not as part of a longer name.
 pub fn has_word(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let before = line[..at].chars().next_back();
@@ -58,7 +59,7 @@ fn is_name(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 
-/// Copies code and turns the rest to spaces; line breaks always stay.
+/// Copies code and replaces the rest with spaces. Line breaks always stay.
 fn blank(source: &str) -> String {
     let characters: Vec<char> = source.chars().collect();
     let mut out = String::with_capacity(source.len());
@@ -77,7 +78,7 @@ fn blank(source: &str) -> String {
     out
 }
 
-/// Where the comment or literal that starts here ends; `None` if none starts here.
+/// The end of the comment or literal that starts here. `None` if none starts here.
 fn literal_end(text: &[char], at: usize) -> Option<usize> {
     let next = text.get(at + 1).copied();
     match text[at] {
@@ -116,7 +117,7 @@ fn comment_end(text: &[char], at: usize) -> usize {
     text.len()
 }
 
-/// `at` is just behind the opening quote.
+/// `at` is just after the opening quote.
 fn string_end(text: &[char], mut at: usize) -> usize {
     while at < text.len() {
         match text[at] {
@@ -154,7 +155,7 @@ fn raw_string_end(text: &[char], at: usize) -> Option<usize> {
     Some(text.len())
 }
 
-/// The `r` of `for` or `br` starts no raw string, except that `br"…"` and `cr"…"` do.
+/// The `r` of `for` or `br` starts no raw string, except in `br"…"` and `cr"…"`.
 fn follows_name(text: &[char], at: usize) -> bool {
     let Some(before) = at.checked_sub(1).map(|index| text[index]) else {
         return false;
@@ -163,7 +164,7 @@ fn follows_name(text: &[char], at: usize) -> bool {
     is_name(before) && !prefixed
 }
 
-/// Lines from each `#[cfg(test)]` to the end of the item it is on.
+/// The lines from each `#[cfg(test)]` to the end of its item.
 fn test_regions(text: &str) -> Vec<RangeInclusive<usize>> {
     const MARK: &str = "#[cfg(test)]";
     let mut regions = Vec::new();
@@ -178,7 +179,7 @@ fn test_regions(text: &str) -> Vec<RangeInclusive<usize>> {
     regions
 }
 
-/// The line, counted from 1, that a byte offset is on.
+/// The line of a byte offset, counted from 1.
 fn line_of(text: &str, offset: usize) -> usize {
     text[..offset].matches('\n').count() + 1
 }

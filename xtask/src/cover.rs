@@ -1,4 +1,4 @@
-//! `cargo xtask cover`: which lines the tests walk.
+//! `cargo xtask cover`: line coverage of the tests.
 
 use std::process::ExitCode;
 

@@ -1,11 +1,11 @@
-//! `cargo xtask faults`: `baton serve` as a real process, while the system fails it, over and over.
+//! `cargo xtask faults`: `baton serve` as a real process under repeated system faults.
 //!
-//! Each round asks for runs and conversations from several clients at once and brings a fault over the server meanwhile: a
-//! full, broken or stalled disk, a clock that steps, a tool that never answers, SIGTERM in the middle of them. Then the
-//! faults end, and everything that was acknowledged must be there, come to its end or to a wait for somebody, and have acted
-//! once. What a run waits for is asked over HTTP, what was done is counted by the service that did it; nothing looks inside.
+//! In each round several clients start runs and conversations concurrently while a fault hits the server: a full,
+//! broken or stalled disk, a clock that jumps, a tool that never responds, or SIGTERM in the middle of the work. Then
+//! the faults end. All acknowledged work must exist, end or wait for a person, and must have acted once. The state of
+//! runs is read over HTTP, and the service that the tools call counts their effects. Nothing inspects the internals.
 //!
-//! Faults come from a shared library ([`shim`]) that is loaded into the server and nowhere else.
+//! A shared library ([`shim`]) injects the faults. It is loaded only into the server.
 
 mod client;
 mod liveness;
@@ -35,13 +35,13 @@ use crate::workspace::Workspace;
 
 /// Rounds of each mode in `cargo xtask test`.
 const SMOKE_ROUNDS: u64 = 3;
-/// Failed rounds of a mode after which it is not gone on with.
+/// After this many failed rounds a mode stops.
 const FAILURES_MAX: usize = 5;
 
 /// Bring faults of the system over a real server, and look whether everything moves once they end.
 ///
-/// Each round follows from its seed as far as processes let it: `--seed S --rounds 1` plans the same round again. Needs Linux
-/// and a C compiler `cc`. Exits 1 where a round failed; its project is kept, and its path is told.
+/// Each round follows from its seed as far as processes let it: `--seed S --rounds 1` plans the same round again. Needs
+/// Linux and a C compiler `cc`. Exits 1 where a round failed; its project is kept, and its path is told.
 #[derive(Args)]
 pub struct FaultsOptions {
     /// Which faults; all unless told.
@@ -91,7 +91,7 @@ impl FaultMode {
 pub fn run(options: &FaultsOptions, workspace: &Workspace) -> anyhow::Result<ExitCode> {
     let library = shim::build(workspace.root(), &folder(workspace.root()))?;
     let binary = match &options.binary {
-        // It is started in a folder of its own.
+        // The process starts in a different folder, so the path must be absolute.
         Some(named) => std::path::absolute(named)?,
         None => {
             let built =
@@ -108,7 +108,7 @@ pub fn run(options: &FaultsOptions, workspace: &Workspace) -> anyhow::Result<Exi
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A few rounds of each mode; left out with the reason where the library cannot be built.
+/// Runs a few rounds of each mode. The stage is skipped with the reason if the library cannot be built.
 pub fn smoke(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     let binary = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
     let library = match shim::build(root, &folder(root)) {
@@ -127,7 +127,7 @@ pub fn smoke(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) ->
     })
 }
 
-/// Where the library is built.
+/// The build folder of the library.
 fn folder(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("faults")
 }
@@ -140,7 +140,7 @@ struct FaultsPlan<'a> {
 }
 
 impl FaultsPlan<'_> {
-    /// Whether all rounds went well. After one that did not, the next begins with a project of its own.
+    /// Returns whether all rounds passed. After a failed round the next one starts with a new project.
     fn rounds(&self, mode: FaultMode, seed: u64, rounds: u64) -> anyhow::Result<bool> {
         let began = Instant::now();
         let (mut tally, mut failures, mut done) = (ModeTally::default(), 0, 0);

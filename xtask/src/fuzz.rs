@@ -1,7 +1,7 @@
-//! `cargo xtask fuzz`: hostile input for as long as one likes, on stable Rust.
+//! `cargo xtask fuzz`: fuzzing for any length of time, on stable Rust.
 //!
-//! A fuzz target is an ordinary test file named `fuzz_*` in a package's `tests` folder. CONTRIBUTING.md has the
-//! contract; it is checked here: a target that reports no executions, or none at all, has failed.
+//! A fuzz target is an ordinary test file named `fuzz_*` in a package's `tests` folder. CONTRIBUTING.md defines the
+//! contract, which is checked here: a target that reports no executions, or zero executions, has failed.
 
 use std::num::NonZero;
 use std::process::{Command, ExitCode};
@@ -17,19 +17,19 @@ use crate::report;
 use crate::test::PROFILE;
 use crate::workspace::Workspace;
 
-/// How long one target runs where nobody says otherwise.
+/// Default duration of one target.
 pub const SECONDS: u64 = 60;
 
-/// The start of a target's name.
+/// The prefix of a target's name.
 const PREFIX: &str = "fuzz_";
 
-/// How a target is told its time.
+/// The variable that sets a target's duration.
 const VARIABLE: &str = "BATON_FUZZ_SECONDS";
 
-/// How a target is told the seed to repeat.
+/// The variable that sets the seed to repeat.
 const SEED: &str = "BATON_FUZZ_SEED";
 
-/// What a target may need beyond its time, to start and to shrink what it found. One over this hangs on an input.
+/// Extra time of a target, to start and to shrink a failing input. A target that takes longer hangs on an input.
 const GRACE: Duration = Duration::from_secs(120);
 
 /// Run the fuzz targets and report how many inputs each tried.
@@ -67,12 +67,13 @@ pub fn run(options: &FuzzOptions, workspace: &Workspace) -> anyhow::Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// The fuzz targets among what was built.
+/// The fuzz targets among the executables.
 pub fn among(built: &[BuiltExecutable]) -> impl Iterator<Item = &BuiltExecutable> {
     built.iter().filter(|one| one.kind == ExecutableKind::Test && one.name.starts_with(PREFIX))
 }
 
-/// Runs each target for so many seconds, as many at once as there are cores. After one has failed no more are begun.
+/// Runs each target for the given time, as many in parallel as there are cores. Starts no further target after one has
+/// failed.
 pub fn run_all(targets: &[&BuiltExecutable], seconds: u64, seed: Option<u64>) -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let next = AtomicUsize::new(0);
@@ -114,7 +115,7 @@ fn fuzz(target: &BuiltExecutable, seconds: u64, seed: Option<u64>) -> anyhow::Re
     }
 }
 
-/// The sum over lines like `fuzz definitions: 1234 executions`, which libtest may put other words before.
+/// The sum over lines like `fuzz definitions: 1234 executions`, which libtest may prefix with other words.
 fn executions(told: &str) -> Option<u64> {
     let counts = told.lines().filter_map(|line| {
         let (before, _) = line.split_once(" executions")?;
@@ -143,7 +144,7 @@ mod tests {
         assert_eq!(executions("no executions\n"), None);
     }
 
-    /// Scripts in the place of compiled targets, run in a folder that lasts as long as what it gives.
+    /// Uses scripts in place of compiled targets, run in the given folder.
     fn outcome_of(scripts: &[&str], folder: &Path) -> Result<(), String> {
         use std::os::unix::fs::PermissionsExt;
         let place = |(number, script): (usize, &&str)| {

@@ -1,4 +1,4 @@
-//! `cargo xtask walls`: what must hold for every commit, beyond that it compiles and its tests pass.
+//! `cargo xtask lint`: what must hold for every commit, beyond that it compiles and its tests pass.
 
 mod arrows;
 mod clippy;
@@ -17,19 +17,19 @@ use clap::{Args, ValueEnum};
 use crate::report;
 use crate::workspace::Workspace;
 
-/// Findings shown per wall; a wall that is broken everywhere should not bury the others.
+/// Findings shown per lint; a lint that fails everywhere should not bury the others.
 const FINDINGS_SHOWN_MAX: usize = 60;
 
-/// Check the walls: arrows between rooms, purity, generated files, source rules, lints, licences.
+/// Check the lints: arrows between crates, purity, generated files, source rules, clippy, licences.
 ///
-/// Exits 0 when all stand, 1 when one does not. A missing `rustfmt` or `clippy` is said, and fails only where the
-/// variable CI is set: there it can be installed once for everyone.
+/// Exits with 0 when all pass and with 1 when one fails. A missing `rustfmt` or `clippy` is reported, and fails only
+/// where the variable CI is set.
 #[derive(Args)]
 pub struct LintOptions {
-    /// Check only these (repeat, or separate by commas).
+    /// Check only these lints (repeat, or separate by commas).
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<LintName>,
-    /// Write the generated files anew instead of comparing them.
+    /// Write the generated files instead of comparing them.
     #[arg(long)]
     write: bool,
     /// The cargo profile for clippy and for the binary that generates files. `.ci/run` says `ci`, which shares build
@@ -40,13 +40,13 @@ pub struct LintOptions {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
 enum LintName {
-    /// Which room may know which, as ARCHITECTURE.md has it.
+    /// Which crate may depend on which, as in ARCHITECTURE.md.
     Arrows,
-    /// What `core` and `agents` may reach through others.
+    /// What `core` and `agents` may depend on transitively.
     Purity,
-    /// File names, words that have no place in a room, machine paths.
+    /// File names, words and type names that are not allowed, machine paths.
     Sources,
-    /// Licences and origins of what we lean on.
+    /// Licences and origins of dependencies.
     Licences,
     /// `cargo fmt --check`.
     Format,
@@ -58,45 +58,45 @@ enum LintName {
     Generated,
 }
 
-/// How one wall stands.
+/// The result of one lint.
 enum LintOutcome {
-    Stands(String),
-    /// Nothing was checked, and why.
+    Passed(String),
+    /// Nothing was checked, with the reason.
     Skipped(String),
-    /// One text per finding; each names the thing, the place and the way out.
-    Broken(Vec<String>),
+    /// One text per finding. Each names the item, the place and how to fix it.
+    Failed(Vec<String>),
 }
 
 impl LintOutcome {
-    /// Stands where there are no findings.
+    /// Passed where there are no findings.
     fn from_findings(findings: Vec<String>, note: String) -> Self {
-        if findings.is_empty() { Self::Stands(note) } else { Self::Broken(findings) }
+        if findings.is_empty() { Self::Passed(note) } else { Self::Failed(findings) }
     }
 }
 
 pub fn run(options: &LintOptions, workspace: &Workspace) -> anyhow::Result<ExitCode> {
     let chosen = |name: &LintName| options.only.is_empty() || options.only.contains(name);
-    let mut broken = Vec::new();
+    let mut failed = Vec::new();
     for name in LintName::value_variants().iter().copied().filter(chosen) {
         let started = Instant::now();
         let outcome = check(name, options, workspace)?;
         let word = word(name);
         let seconds = started.elapsed().as_secs_f64();
         match outcome {
-            LintOutcome::Stands(note) => report::line(format_args!("  stands   {word:<10} {seconds:>6.1} s  {note}")),
+            LintOutcome::Passed(note) => report::line(format_args!("  passed   {word:<10} {seconds:>6.1} s  {note}")),
             LintOutcome::Skipped(why) => report::line(format_args!("  skipped  {word:<10} {seconds:>6.1} s  {why}")),
-            LintOutcome::Broken(findings) => {
-                report::line(format_args!("  BROKEN   {word:<10} {seconds:>6.1} s  {} found", findings.len()));
+            LintOutcome::Failed(findings) => {
+                report::line(format_args!("  FAILED   {word:<10} {seconds:>6.1} s  {} found", findings.len()));
                 show(&findings);
-                broken.push(word);
+                failed.push(word);
             }
         }
     }
-    if broken.is_empty() {
-        report::line("walls: all stand");
+    if failed.is_empty() {
+        report::line("lints: all passed");
         return Ok(ExitCode::SUCCESS);
     }
-    report::line(format_args!("walls: broken: {}", broken.join(", ")));
+    report::line(format_args!("lints: failed: {}", failed.join(", ")));
     Ok(ExitCode::FAILURE)
 }
 
@@ -122,7 +122,7 @@ fn show(findings: &[String]) {
     }
 }
 
-/// The wall's name as `--only` takes it.
+/// The lint's name as `--only` takes it.
 fn word(name: LintName) -> String {
     name.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }

@@ -1,11 +1,10 @@
-//! The project's own tool: walls, tests, simulation and figures, the same on every machine.
+//! The project's own tool: lints, tests, simulation and measurements, the same on every machine.
 //!
-//! It has no arrow to a product room. What it knows of Baton it learns as anyone outside does: by running `cargo`,
-//! `git` and the `baton` binary as processes and reading what they print. So a broken room never stops the tool that
-//! would say which room is broken.
+//! It depends on no product crate. It runs `cargo`, `git` and the `baton` binary as processes and reads what they print,
+//! so that a crate that does not compile never stops the tool that reports it.
 //!
-//! The way in is [`XtaskCommand`]; each verb has a file of its own. Deliberately absent: anything the product needs at run time,
-//! and network code but for the load and the mocks of measurements and of faults.
+//! Start at [`XtaskCommand`]. Each verb has a file of its own. Deliberately absent: anything the product needs at run
+//! time, and network code except for the load generators and mocks of benchmarks and fault tests.
 
 mod bench;
 mod build;
@@ -30,7 +29,7 @@ use clap::{Parser, Subcommand};
 
 use crate::workspace::Workspace;
 
-/// Wrong usage, or a tool this verb cannot do without is not installed. The same number the `baton` binary uses.
+/// Incorrect usage, or a required tool is not installed. The same number as in the `baton` binary.
 const EXIT_USAGE: u8 = 2;
 
 /// Checks, tests and measures Baton.
@@ -43,7 +42,7 @@ struct XtaskCli {
 
 #[derive(Subcommand)]
 enum XtaskCommand {
-    Walls(lints::LintOptions),
+    Lint(lints::LintOptions),
     Test(test::TestOptions),
     Sim(sim::SimOptions),
     Faults(faults::FaultsOptions),
@@ -69,7 +68,7 @@ fn main() -> ExitCode {
 fn run(verb: &XtaskCommand) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::locate()?;
     match verb {
-        XtaskCommand::Walls(options) => lints::run(options, &workspace),
+        XtaskCommand::Lint(options) => lints::run(options, &workspace),
         XtaskCommand::Test(options) => test::run(options, &workspace),
         XtaskCommand::Sim(options) => sim::run(options, &workspace),
         XtaskCommand::Faults(options) => faults::run(options, &workspace),

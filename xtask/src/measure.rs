@@ -1,4 +1,4 @@
-//! `cargo xtask measure`: figures about the project itself. Mirrors, not walls: nothing here fails a build.
+//! `cargo xtask measure`: measurements of the project itself. They are not lints: nothing here fails a build.
 
 mod measurements;
 mod shape;
@@ -17,34 +17,34 @@ use crate::workspace::Workspace;
 
 use shape::CodeShape;
 
-/// Print build time, binary size, crate count, file and function lengths, lines per room.
+/// Print build time, binary size, crate count, file and function lengths, lines per crate.
 ///
-/// Lengths are lines as they stand, comments included. Test code is counted apart and never among the longest.
+/// Lengths are in lines, comments included. Test code is counted separately and is never among the longest.
 #[derive(Args)]
 pub struct MeasureOptions {
     /// Build the release binary into an empty folder and time it. Takes minutes; without it no build time is printed.
     #[arg(long)]
     cold: bool,
-    /// Also count what the stricter lints say: pedantic, missing docs, long functions, deep nesting.
+    /// Also count findings of stricter lints: pedantic, missing docs, long functions, deep nesting.
     #[arg(long)]
-    mirrors: bool,
+    measurements: bool,
     /// One JSON document instead of tables.
     #[arg(long)]
     json: bool,
 }
 
-/// Everything measured; `None` is what was not asked for or is not there.
+/// All measurements. `None` is a value that was not requested or does not exist.
 #[derive(Serialize)]
 struct ProjectFigures {
     /// Seconds of a release build into an empty folder.
     cold_build_s: Option<f64>,
     /// Size of the release binary, in bytes.
     binary_bytes: Option<u64>,
-    /// Packages compiled for the binary on this platform, ours included.
+    /// Number of packages compiled for the binary on this platform, ours included.
     crates: usize,
     shape: CodeShape,
-    /// Lint name and how often it speaks, most first.
-    mirrors: Option<Vec<(String, usize)>>,
+    /// Lint names with their number of warnings, highest first.
+    stricter_lints: Option<Vec<(String, usize)>>,
 }
 
 pub fn run(options: &MeasureOptions, workspace: &Workspace) -> anyhow::Result<ExitCode> {
@@ -55,7 +55,7 @@ pub fn run(options: &MeasureOptions, workspace: &Workspace) -> anyhow::Result<Ex
         binary_bytes,
         crates: crates(workspace)?,
         shape: CodeShape::of(workspace)?,
-        mirrors: options.mirrors.then(|| measurements::count(workspace)).transpose()?,
+        stricter_lints: options.measurements.then(|| measurements::count(workspace)).transpose()?,
     };
     if options.json {
         report::line(serde_json::to_string_pretty(&figures)?);
@@ -65,10 +65,10 @@ pub fn run(options: &MeasureOptions, workspace: &Workspace) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds into a folder of its own, which is gone afterwards.
+/// Builds into a temporary folder.
 fn cold(workspace: &Workspace) -> anyhow::Result<(Option<f64>, Option<u64>)> {
     let folder = tempfile::tempdir()?;
-    // Fetching sources is the network's time, not the compiler's.
+    // Fetch sources first, because that measures the network and not the compiler.
     process::run(&mut workspace.cargo(["fetch", "--quiet"]))?;
     let mut command = workspace.cargo(["build", "--release", "--package", "baton-app", "--bin", "baton"]);
     command.env("CARGO_TARGET_DIR", folder.path());
@@ -78,7 +78,7 @@ fn cold(workspace: &Workspace) -> anyhow::Result<(Option<f64>, Option<u64>)> {
     Ok((Some(seconds), size(&folder.path().join("release").join("baton"))))
 }
 
-/// The size of a release binary built earlier, if there is one.
+/// The size of a release binary that was built earlier, if there is one.
 fn existing_binary_size(workspace: &Workspace) -> anyhow::Result<Option<u64>> {
     Ok(size(&workspace.members()?.target_directory.join("release").join("baton")))
 }
@@ -87,7 +87,7 @@ fn size(path: &Path) -> Option<u64> {
     path.metadata().ok().map(|metadata| metadata.len())
 }
 
-/// Different packages behind the binary, build-time ones included, development ones not.
+/// Number of distinct packages in the binary, including build dependencies but not development dependencies.
 fn crates(workspace: &Workspace) -> anyhow::Result<usize> {
     let tree = process::output(&mut workspace.cargo([
         "tree",
@@ -104,14 +104,14 @@ fn crates(workspace: &Workspace) -> anyhow::Result<usize> {
     Ok(distinct(&tree))
 }
 
-/// Distinct `name version` pairs of a tree printed without prefixes.
+/// Number of distinct `name version` pairs of a tree printed without prefixes.
 fn distinct(tree: &str) -> usize {
     let named = tree.lines().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>());
     named.filter(|words| words.len() == 2).collect::<BTreeSet<_>>().len()
 }
 
 fn table(figures: &ProjectFigures) -> Vec<String> {
-    let cold = figures.cold_build_s.map_or("not measured (--cold builds it anew)".to_owned(), |s| format!("{s:.0} s"));
+    let cold = figures.cold_build_s.map_or("not measured (--cold builds it)".to_owned(), |s| format!("{s:.0} s"));
     let size = figures.binary_bytes.map_or("no release binary here (--cold builds one)".to_owned(), |bytes| {
         format!("{:.1} MB", bytes as f64 / 1e6)
     });
@@ -121,9 +121,9 @@ fn table(figures: &ProjectFigures) -> Vec<String> {
         format!("crates               {}", figures.crates),
     ];
     lines.extend(figures.shape.table());
-    if let Some(counts) = &figures.mirrors {
+    if let Some(counts) = &figures.stricter_lints {
         lines.push(String::new());
-        lines.push(format!("mirrors ({} lints speak)", counts.len()));
+        lines.push(format!("stricter lints ({} with findings)", counts.len()));
         lines.extend(counts.iter().map(|(lint, count)| format!("  {count:>5}  {lint}")));
     }
     lines

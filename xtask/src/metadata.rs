@@ -1,4 +1,4 @@
-//! The part of `cargo metadata`'s document that xtask reads.
+//! The part of the `cargo metadata` document that xtask reads.
 
 use std::path::{Path, PathBuf};
 
@@ -12,30 +12,30 @@ pub struct CargoMetadata {
     pub target_directory: PathBuf,
 }
 
-/// One package, ours or somebody else's.
+/// One package, of the workspace or external.
 #[derive(Deserialize)]
 pub struct CargoPackage {
     pub id: String,
     pub name: String,
     pub version: String,
-    /// An SPDX expression, where the author gave one.
+    /// An SPDX expression, if the author gave one.
     pub license: Option<String>,
-    /// Where it was fetched from; `None` for a folder on this machine.
+    /// The registry it was fetched from. `None` for a folder on this machine.
     pub source: Option<String>,
     pub manifest_path: PathBuf,
     pub dependencies: Vec<CargoDependency>,
     pub targets: Vec<CargoTarget>,
 }
 
-/// One line of a package's dependency tables, optional and platform-bound ones included.
+/// One entry of a package's dependency tables, including optional and platform-specific ones.
 #[derive(Deserialize)]
 pub struct CargoDependency {
     pub name: String,
-    /// `None` is a normal dependency; else `dev` or `build`.
+    /// `None` is a normal dependency. Otherwise `dev` or `build`.
     pub kind: Option<String>,
 }
 
-/// One thing a package can be compiled to.
+/// A compilation target of a package.
 #[derive(Deserialize)]
 pub struct CargoTarget {
     pub name: String,
@@ -43,19 +43,19 @@ pub struct CargoTarget {
 }
 
 impl CargoMetadata {
-    /// Our own packages, in the document's order.
+    /// The workspace's packages, in the document's order.
     pub fn members(&self) -> impl Iterator<Item = &CargoPackage> {
         self.packages.iter().filter(|package| self.workspace_members.contains(&package.id))
     }
 
-    /// Our own package of that name.
+    /// The workspace's package of that name.
     pub fn member(&self, name: &str) -> Option<&CargoPackage> {
         self.members().find(|package| package.name == name)
     }
 }
 
 impl CargoPackage {
-    /// The folder its manifest is in.
+    /// The folder of its manifest.
     pub fn folder(&self) -> &Path {
         self.manifest_path.parent().unwrap_or(Path::new(""))
     }

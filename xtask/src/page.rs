@@ -1,4 +1,5 @@
-//! The web page's folder: its sources beside the tree, where packages are fetched and things are built.
+//! The web page's build folder: a copy of its sources outside the tree, where packages are installed and the page is
+//! built.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,18 +11,18 @@ use anyhow::{Context, bail};
 use crate::process;
 use crate::workspace::Workspace;
 
-/// Where the page lies, and below it what is built.
+/// The folder of the page, and below it the folder of its build.
 pub const PAGE_FOLDER: &str = "web";
 pub const BUILT: &str = "dist";
-/// What the page's types are made of; it lies outside its folder, so a copy goes along.
+/// The source of the page's types. It is outside the page's folder, so it is copied too.
 const API: &str = "docs/reference/openapi.json";
-/// Packages that are there already are used again.
+/// Installed packages are used again.
 const PACKAGES_FOLDER: &str = "node_modules";
 const FETCH: &[&str] = &["ci", "--no-audit", "--no-fund", "--silent"];
-/// The longest any step of npm's may take; fetching packages is most of it.
+/// Time limit of one npm step. Most of it is for fetching packages.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// The page's sources beside the tree, with the packages they need.
+/// Copies the page's sources out of the tree, and installs the packages they need.
 pub fn prepare_page(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let beside = workspace.members()?.target_directory.join(PAGE_FOLDER);
     copy_sources(&workspace.root().join(PAGE_FOLDER), &beside)?;
@@ -32,7 +33,7 @@ pub fn prepare_page(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     Ok(beside)
 }
 
-/// A step of npm's, in a folder of the page.
+/// Runs an npm step in a folder of the page.
 pub fn npm(folder: &Path, step: &[&str]) -> anyhow::Result<()> {
     let finished = process::run_within(Command::new("npm").args(step).current_dir(folder), LIMIT)?;
     if !finished.status.success() {
@@ -41,7 +42,7 @@ pub fn npm(folder: &Path, step: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The page's sources beside the tree, without what is built; the packages of an earlier time stay.
+/// Copies the page's sources without build results. Packages that were installed earlier stay.
 fn copy_sources(own: &Path, beside: &Path) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(beside).into_iter().flatten() {
         let entry = entry?;
@@ -58,7 +59,7 @@ fn copy_sources(own: &Path, beside: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every file below a folder by its path in it, packages and what is built inside it aside.
+/// Every file below a folder by its relative path, except packages and build results.
 pub fn files(folder: &Path) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![PathBuf::new()];
@@ -85,7 +86,7 @@ pub fn files(folder: &Path) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
     Ok(found)
 }
 
-/// Nothing there is nothing to read or to remove.
+/// A missing file needs no reading or removing.
 pub fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
     if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }

@@ -1,6 +1,6 @@
-//! Runs other programs: to the end, captured, echoed line by line, or under a time limit.
+//! Runs other programs: to the end, captured, echoed line by line, or with a time limit.
 //!
-//! Nothing started here can read from the terminal, so no stage can hang on a question.
+//! Nothing started here can read from the terminal, so no stage can hang on a prompt.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -12,10 +12,10 @@ use anyhow::{Context, bail};
 
 use crate::report;
 
-/// How often a process under a time limit is looked at.
+/// Polling interval for a process with a time limit.
 const POLL: Duration = Duration::from_millis(20);
 
-/// What a process printed, and how it ended.
+/// The output of a process, and its exit status.
 pub struct FinishedProcess {
     pub status: ExitStatus,
     pub stdout: String,
@@ -23,13 +23,13 @@ pub struct FinishedProcess {
 }
 
 impl FinishedProcess {
-    /// Both streams, standard output first, for showing why something failed.
+    /// Both streams, standard output first, to show why something failed.
     pub fn combined_output(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
 }
 
-/// Runs to the end, output going straight through. Fails on any exit but 0, naming the command.
+/// Runs to the end, with output passed through. Fails on any exit code but 0, naming the command.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
     let status = status(command)?;
     if !status.success() {
@@ -38,12 +38,12 @@ pub fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs to the end, output going straight through.
+/// Runs to the end, with output passed through.
 pub fn status(command: &mut Command) -> anyhow::Result<ExitStatus> {
     command.stdin(Stdio::null()).status().with_context(|| could_not_start(command))
 }
 
-/// Runs to the end and keeps what it printed.
+/// Runs to the end and captures the output.
 pub fn capture(command: &mut Command) -> anyhow::Result<FinishedProcess> {
     let output = command.stdin(Stdio::null()).output().with_context(|| could_not_start(command))?;
     Ok(FinishedProcess {
@@ -53,7 +53,7 @@ pub fn capture(command: &mut Command) -> anyhow::Result<FinishedProcess> {
     })
 }
 
-/// Like [`capture`], and fails on any exit but 0 with what the process said.
+/// Like [`capture`], but fails on any exit code but 0 with the output of the process.
 pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let finished = capture(command)?;
     if !finished.status.success() {
@@ -62,7 +62,7 @@ pub fn output(command: &mut Command) -> anyhow::Result<String> {
     Ok(finished.stdout)
 }
 
-/// Like [`capture`], but every line is also shown as it comes, on the stream it came on.
+/// Like [`capture`], but also shows every line as it arrives, on the same stream.
 pub fn echo(command: &mut Command) -> anyhow::Result<FinishedProcess> {
     let mut child = piped(command)?;
     let out = drain(child.stdout.take(), Some(report::line));
@@ -71,7 +71,7 @@ pub fn echo(command: &mut Command) -> anyhow::Result<FinishedProcess> {
     Ok(FinishedProcess { status, stdout: join_reader(out), stderr: join_reader(err) })
 }
 
-/// Like [`capture`], but a process still running after `limit` is killed and reported as an error.
+/// Like [`capture`], but a process that is still running after `limit` is killed and reported as an error.
 pub fn run_within(command: &mut Command, limit: Duration) -> anyhow::Result<FinishedProcess> {
     let mut child = piped(command)?;
     let out = drain(child.stdout.take(), None);
@@ -109,7 +109,7 @@ fn piped(command: &mut Command) -> anyhow::Result<Child> {
         .with_context(|| could_not_start(command))
 }
 
-/// Reads a stream on a thread of its own, so neither pipe can fill up while the other is read.
+/// Reads a stream on a thread of its own, so that neither pipe can fill up while the other is read.
 fn drain<R: Read + Send + 'static>(stream: Option<R>, show: Option<fn(String)>) -> Option<JoinHandle<String>> {
     stream.map(|stream| {
         std::thread::spawn(move || {
@@ -134,7 +134,7 @@ fn join_reader(reader: Option<JoinHandle<String>>) -> String {
     reader.and_then(|reader| reader.join().ok()).unwrap_or_default()
 }
 
-/// `None` when the limit passed first.
+/// `None` if the limit passed first.
 fn wait(child: &mut Child, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
     let started = Instant::now();
     loop {

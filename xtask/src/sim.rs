@@ -1,4 +1,4 @@
-//! `cargo xtask sim`: the seeded world, searched for a run that breaks.
+//! `cargo xtask sim`: searches the seeds of the simulation for a failing run.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -66,12 +66,12 @@ pub fn run(options: &SimOptions, workspace: &Workspace) -> anyhow::Result<ExitCo
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Tries seeds from 0 on for so many minutes, with a binary that is already built.
+/// Tries seeds from 0 upwards for a number of minutes, with a binary that is already built.
 pub fn search(binary: &Path, minutes: u32) -> anyhow::Result<()> {
     process::run(Command::new(binary).args(["--minutes", &minutes.to_string()]))
 }
 
-/// Plants each mutant in turn, with a binary that is already built; every one must be found.
+/// Runs each mutant in turn, with a binary that is already built. Every one must be detected.
 pub fn mutants(binary: &Path) -> anyhow::Result<()> {
     process::run(Command::new(binary).arg("--mutants"))
 }

@@ -1,4 +1,4 @@
-//! Stages with a clock: what ran, how long it took, what was left out and why.
+//! Timed stages: what ran, how long it took, what was skipped and why.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ enum StageOutcome {
 }
 
 impl StageClock {
-    /// Runs one stage. Its error is passed on after the clock was stopped, so a failure is in the table too.
+    /// Runs one stage. An error is returned after the time is recorded, so that a failed stage is in the table too.
     pub fn run<T>(&mut self, name: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
         report::line(format_args!("\n=== {name}"));
         let started = Instant::now();
@@ -36,7 +36,7 @@ impl StageClock {
         result
     }
 
-    /// Notes a stage that this tree has nothing for, or that was not asked for.
+    /// Records a stage that does not apply to this tree, or that was not requested.
     pub fn leave_out(&mut self, name: &str, reason: &str) {
         report::line(format_args!("\n=== {name} left out: {reason}"));
         self.finished.push(TimedStage {
@@ -46,7 +46,7 @@ impl StageClock {
         });
     }
 
-    /// One line per stage, and the sum.
+    /// One line per stage, and the total.
     pub fn table(&self) -> String {
         let mut lines = vec!["minutes per stage".to_owned()];
         for stage in &self.finished {
@@ -66,7 +66,7 @@ impl StageClock {
     }
 }
 
-/// Minutes to one place behind the point.
+/// Minutes with one decimal place.
 pub fn minutes(took: Duration) -> String {
     format!("{:.1} min", took.as_secs_f64() / 60.0)
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test, and everything a test needs built, in one go.
+//! `cargo xtask test`: every test, and everything a test needs built, in one command.
 
 mod api;
 mod certificates;
@@ -37,8 +37,8 @@ use self::radicale::RadicaleServer;
 /// The optimised profile without debug information that tests, demo and bench smoke share.
 pub const PROFILE: &str = "ci";
 
-/// Minutes of simulation: as many seeds as fit, from seed 0 on. The documented million is
-/// `cargo xtask sim --seeds 1000000`.
+/// Minutes of simulation: as many seeds as fit, from seed 0 upwards. The documented million is `cargo xtask sim --seeds
+/// 1000000`.
 const SIM_MINUTES: u32 = 5;
 
 /// Run every test: unit tests, test files, documentation, then simulation and its mutants, fuzz targets, demo and bench
@@ -72,7 +72,7 @@ pub fn run(options: &TestOptions, workspace: &Workspace) -> anyhow::Result<ExitC
     Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs the stages until one fails. The runner's closing lines come out beside, whatever happens after them.
+/// Runs the stages until one fails. The runner's closing lines are returned separately, whatever happens after them.
 fn stages_of(
     options: &TestOptions,
     workspace: &Workspace,
@@ -113,7 +113,7 @@ fn stages_of(
     page::run(workspace, &built, stages)
 }
 
-/// The server that tests of the calendar ask; they leave themselves out where there is none.
+/// The server for calendar tests. They skip themselves if there is none.
 fn servers(workspace: &Workspace, stages: &mut StageClock) -> Option<RadicaleServer> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.root().join("target"), PathBuf::from);
     match RadicaleServer::start(&target.join("test-servers")) {
@@ -125,7 +125,7 @@ fn servers(workspace: &Workspace, stages: &mut StageClock) -> Option<RadicaleSer
     }
 }
 
-/// The server that tests of queries ask; they say so and pass by where there is none.
+/// The server for query tests. They report that and pass if there is none.
 fn database(stages: &mut StageClock) -> Option<PostgresServer> {
     match PostgresServer::start() {
         Ok(server) => Some(server),
@@ -145,7 +145,7 @@ fn fuzz_targets(built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::R
     stages.run("fuzz", || fuzz::run_all(&targets, fuzz::SECONDS, None))
 }
 
-/// What runs the tests.
+/// The test runner.
 enum TestRunner {
     Nextest,
     /// Plain `cargo test`, which runs documentation tests as well.
@@ -189,7 +189,7 @@ impl TestRunner {
     }
 }
 
-/// Each package says a line even when it has nothing to run, so they are shown only where one fails.
+/// Each package prints a line even if it has nothing to run, so the output is shown only on failure.
 fn documentation(workspace: &Workspace) -> anyhow::Result<()> {
     let mut command = workspace.cargo(["test", "--quiet", "--doc", "--profile", PROFILE, "--workspace"]);
     let finished = process::capture(&mut command)?;

@@ -1,4 +1,4 @@
-//! Where the project is, and the commands that are run in it.
+//! The location of the project, and the commands that run in it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use crate::metadata::CargoMetadata;
 use crate::process;
 
-/// The checkout xtask was started in.
+/// The checkout that xtask was started in.
 pub struct Workspace {
     root: PathBuf,
 }
@@ -16,9 +16,9 @@ pub struct Workspace {
 /// How much of the dependency tree a [`CargoMetadata`] document covers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum MetadataScope {
-    /// Every platform the lock file knows.
+    /// Every platform in the lock file.
     AllPlatforms,
-    /// This machine's platform: what is left when the other platforms' packages cannot be fetched.
+    /// Only this machine's platform, if the packages of other platforms cannot be fetched.
     ThisPlatform,
 }
 
@@ -46,13 +46,13 @@ impl Workspace {
         command
     }
 
-    /// Our own packages only; needs no network and no lock file.
+    /// Only our own packages. Needs no network and no lock file.
     pub fn members(&self) -> anyhow::Result<CargoMetadata> {
         read(&process::output(&mut self.cargo(["metadata", "--format-version", "1", "--no-deps"]))?)
     }
 
-    /// Our packages and all they lean on. Fetches the sources of other platforms' packages; where that is impossible
-    /// (no network), answers for this platform alone and says so.
+    /// Our packages and all their dependencies. Fetches the sources of other platforms' packages. If that is impossible
+    /// (no network), covers this platform only, and reports that.
     pub fn packages(&self) -> anyhow::Result<(CargoMetadata, MetadataScope)> {
         let whole = process::capture(&mut self.cargo(["metadata", "--format-version", "1", "--quiet"]))?;
         if whole.status.success() {
@@ -70,8 +70,8 @@ impl Workspace {
         Ok((read(&here)?, MetadataScope::ThisPlatform))
     }
 
-    /// Files git tracks, and new ones it would track, as paths from the root with `/` between folders.
-    /// Files deleted but not yet committed are left out.
+    /// Files that git tracks, and new ones that it would track, as paths from the root with `/` between folders.
+    /// Deleted files are omitted even before the deletion is committed.
     pub fn files(&self) -> anyhow::Result<Vec<String>> {
         let mut git = Command::new("git");
         git.current_dir(&self.root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
@@ -97,12 +97,12 @@ impl Workspace {
     }
 }
 
-/// Whether a machine that others rely on is watching: there, a tool that is missing is a failure.
+/// Whether this is a CI machine, where a missing tool is a failure.
 pub fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
 }
 
-/// The cargo that started us, so a toolchain chosen by hand stays chosen.
+/// The cargo that started xtask, so that a toolchain chosen by hand stays in use.
 fn cargo() -> PathBuf {
     std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }

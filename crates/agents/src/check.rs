@@ -1,14 +1,15 @@
-//! Whether a definition can be an agent at all: what no run should have to find out.
+//! Checks agent definitions, so that a defect is found before a run meets it.
 
 use baton_core::agent::{AgentDefinition, AgentKind};
 use baton_core::expr::JinjaTemplate;
 
 use crate::schema;
 
-/// What is wrong with a definition, in a sentence.
+/// Checks that the definition describes a usable agent.
 ///
 /// # Errors
-/// A prompt that is no template, a schema that is none, an endpoint where nobody is asked, or none where somebody must.
+/// A sentence that says what is wrong: a prompt that is not a valid template, a schema that is not a JSON Schema,
+/// an `endpoint` on an agent whose type is not `custom`, or an endpoint whose scheme is neither `https` nor `http`.
 pub fn check(agent: &AgentDefinition) -> Result<(), String> {
     let name = &agent.name;
     let own = [("system_prompt", &agent.system_prompt), ("prompt", &agent.prompt)];

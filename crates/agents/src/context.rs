@@ -1,5 +1,5 @@
-//! What memory tells an agent before it thinks (`context_sources`): asked for once, as tools, in the agent's first step. So
-//! it is journaled, and every later step and every replay is told the same.
+//! The memory context of an agent (`context_sources`). It is requested through tools in the agent's first step, so
+//! it is journaled, and every later step and every replay sees the same context.
 
 use baton_core::agent::context::{self, CONTEXT_STRATEGY, ContextSource, GET_CONTEXT, SIMILAR_EXECUTIONS};
 use baton_core::agent::{AgentObservation, AgentStep, AgentTask, ToolRequest};
@@ -10,26 +10,27 @@ use serde_json::{Map, Value, json};
 
 use crate::prompt::{self, PromptName};
 
-/// Characters of the task that memory is searched by.
+/// Maximum number of characters of the task that are used to search memory.
 const MESSAGE_CHARS_MAX: usize = 2_000;
-/// Executions that are asked for, and characters of each one's plan that are told.
+/// Maximum number of executions requested, and of characters shown of each one's plan.
 const EXECUTIONS_MAX: u32 = 3;
 const PLAN_CHARS_MAX: usize = 1_500;
-/// Parts of a context that a prompt may name; what was not asked for or not found is null.
+/// The parts of a context that a prompt may name. A part that was not requested or not found is null.
 const PARTS: [&str; 5] = ["summary", "session", "recent_messages", "relevant_documents", "similar_conversations"];
 
-/// Where an agent stands with its context.
+/// The state of an agent's context.
 #[derive(Debug)]
 pub(crate) enum ContextRecall<'s> {
-    /// Memory is asked first.
+    /// The context must be requested from memory first.
     Ask(AgentStep),
-    /// The task with what memory holds, and what was seen since.
+    /// The task with the recalled context, and the observations made since.
     Ready(Box<AgentTask>, &'s [AgentObservation]),
-    /// There is nothing to be told.
+    /// The agent has no context.
     None,
 }
 
-/// What whoever thinks for an agent outside is given: the task with what memory holds, and what was seen since.
+/// Returns the input of an agent that thinks outside this process: the task with the recalled context, and the
+/// observations made since.
 pub fn with_recalled_context(task: &AgentTask, seen: &[AgentObservation]) -> (AgentTask, Vec<AgentObservation>) {
     match recall(task, seen) {
         Ok(ContextRecall::Ready(told, since)) => (*told, since.to_vec()),
@@ -37,8 +38,10 @@ pub fn with_recalled_context(task: &AgentTask, seen: &[AgentObservation]) -> (Ag
     }
 }
 
+/// Returns the state of the task's context.
+///
 /// # Errors
-/// A prompt of the agent's own for this that cannot be written.
+/// A prompt that the agent brings for its context cannot be rendered.
 pub(crate) fn recall<'s>(task: &AgentTask, seen: &'s [AgentObservation]) -> Result<ContextRecall<'s>, Fault> {
     let asked = requests(task);
     match seen.split_first() {
@@ -48,12 +51,12 @@ pub(crate) fn recall<'s>(task: &AgentTask, seen: &'s [AgentObservation]) -> Resu
             let told = with_memory(task, results)?;
             Ok(ContextRecall::Ready(Box::new(told), since))
         }
-        // A task that began before its agent had a context goes on without.
+        // A task that began before its agent had a context continues without one.
         Some(_) => Ok(ContextRecall::None),
     }
 }
 
-/// What memory is asked for, by tools the task has.
+/// The requests to memory, through tools that the task has.
 fn requests(task: &AgentTask) -> Vec<ToolRequest> {
     let has = |source| context::uses_source(&task.agent, source);
     let arguments = |tool: &str| match tool {
@@ -82,7 +85,7 @@ fn message(task: &AgentTask) -> String {
     task.prompt.chars().take(MESSAGE_CHARS_MAX).collect()
 }
 
-/// The node's, else what its sources come to.
+/// The node's strategy; by default the one that follows from its sources.
 fn strategy(task: &AgentTask) -> Value {
     if let Some(written) = task.agent.metadata.get(CONTEXT_STRATEGY) {
         return written.clone();
@@ -100,8 +103,8 @@ fn answers_requests(asked: &[ToolRequest], results: &[(String, ToolEnvelope)]) -
     asked.len() == results.len() && asked.iter().zip(results).all(|(request, (id, _))| request.id == *id)
 }
 
-/// The task without the tools it was lent for this, and with what memory holds behind its system prompt. An agent can think
-/// without what memory could not tell.
+/// Returns the task without the tools that were lent for the recall, and with the recalled context appended to its
+/// system prompt. If memory failed, the agent runs without that part.
 fn with_memory(task: &AgentTask, results: &[(String, ToolEnvelope)]) -> Result<AgentTask, Fault> {
     let mut told = task.clone();
     told.tools.retain(|offer| !context::is_context_only(&task.agent, &offer.name));

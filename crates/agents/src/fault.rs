@@ -1,14 +1,14 @@
-//! Why an agent gives up, and what is wrong with a reply that can still be corrected.
+//! The faults with which an agent gives up, and the errors of a reply that can still be corrected.
 
 use baton_core::expr::nearest;
 use baton_core::fault::Fault;
 use baton_core::model::ToolOffer;
 use baton_core::structured::{ReplySchemaError, extract};
 
-/// Characters of an unknown name that are repeated.
+/// Maximum number of characters of an unknown name that a message repeats.
 const NAME_CHARS_MAX: usize = 80;
 
-/// The codes an agent gives up with. A model that cannot be asked brings its own.
+/// The codes with which an agent gives up. A failed model call brings its own code.
 pub mod code {
     /// The token limit cut the reply off.
     pub const REPLY_TRUNCATED: &str = "REPLY_TRUNCATED";
@@ -26,13 +26,13 @@ pub mod code {
     pub const OUTPUT_SCHEMA_INVALID: &str = "OUTPUT_SCHEMA_INVALID";
     /// This binary has no step function for an agent of type `custom`.
     pub const KIND_UNAVAILABLE: &str = "AGENT_TYPE_UNAVAILABLE";
-    /// A prompt that the agent brings cannot be written.
+    /// A prompt that the agent brings cannot be rendered.
     pub use baton_core::fault::code::PROMPT_FAILED;
-    /// What is wrong with a reply by a schema.
+    /// The violations that a schema can find in a reply.
     pub use baton_core::structured::{REPLY_EMPTY, REPLY_INVALID, REPLY_NOT_JSON};
-    /// The plan of a code agent is none that can be executed.
+    /// The plan of a code agent cannot be executed.
     pub const PLAN_INVALID: &str = "PLAN_INVALID";
-    /// A code agent did not achieve its goal in all its attempts.
+    /// A code agent did not achieve its goal in any of its attempts.
     pub const MAX_RETRIES: &str = "MAX_RETRIES_EXCEEDED";
 }
 
@@ -40,7 +40,7 @@ pub mod code {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReplyError {
     pub code: &'static str,
-    /// A clause without a full stop, said to the model and to the operator alike.
+    /// A clause without a full stop, shown to the model and to the operator.
     pub problem: String,
 }
 
@@ -58,7 +58,8 @@ impl ReplyError {
         Self::new(code::UNKNOWN_TOOL, format!("there is no tool `{name}` ({near}offered: {list})"))
     }
 
-    /// Whether saying what is wrong may help. A refusal is an answer: asking again only costs.
+    /// Returns `true` if telling the model about the problem may help. A refusal counts as an answer: asking again
+    /// only costs money.
     pub fn is_correctable(&self) -> bool {
         self.code != code::REPLY_REFUSED
     }

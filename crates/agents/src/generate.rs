@@ -1,6 +1,7 @@
-//! A workflow from a goal: what a model is asked for a draft, and told of what was found in it.
+//! Drafts a workflow from a goal: the requests to the model, and the feedback about its drafts.
 //!
-//! Pure like all of this room: whoever holds a [`WorkflowGeneration`] asks the model, checks the draft and says what was found.
+//! Pure, like the rest of this crate: the owner of a [`WorkflowGeneration`] calls the model, checks the draft and
+//! passes the findings back.
 
 use baton_core::agent::{AgentDefinition, AgentTask, SYSTEM_PROMPT, primary_language};
 use baton_core::expr::{JinjaTemplate, JsonContext};
@@ -13,22 +14,22 @@ use crate::fault::code;
 use crate::prompt::{self, PromptName};
 use crate::transcript::PromptTranscript;
 
-/// Tools and agents that a model is shown; with the rest it cannot plan.
+/// Maximum number of tools and of agents shown to the model. It cannot plan with the others.
 const TOOLS_MAX: usize = 100;
 const AGENTS_MAX: usize = 50;
-/// Findings a model is told at once: enough to mend most, few enough to be read.
+/// Maximum number of findings reported to the model at once: enough to repair most drafts, few enough to be read.
 const FINDINGS_MAX: usize = 20;
 
-/// What workflows may be made of.
+/// The building blocks available to generated workflows.
 #[derive(Debug, Clone, Default)]
 pub struct PlannerCatalog {
-    /// The likeliest first: of more than a hundred the last are not shown.
+    /// Ordered by relevance, the most relevant first. Beyond one hundred, the last ones are not shown.
     pub tools: Vec<ToolOffer>,
     /// Names and descriptions.
     pub agents: Vec<(String, String)>,
 }
 
-/// A workflow being planned: the goal, and every draft with what was said of it.
+/// A workflow being planned: the goal, and every draft with the feedback it received.
 #[derive(Debug, Clone)]
 pub struct WorkflowGeneration {
     task: AgentTask,
@@ -36,8 +37,10 @@ pub struct WorkflowGeneration {
 }
 
 impl WorkflowGeneration {
+    /// Starts the planning of a workflow.
+    ///
     /// # Errors
-    /// A prompt of the planner's that cannot be written.
+    /// A prompt of the planner cannot be rendered.
     pub fn begin(planner: AgentDefinition, goal: &str, language: &str, usable: &PlannerCatalog) -> Result<Self, Fault> {
         let system = system(&planner, goal, language)?;
         let (prompt, tools) = (goal.to_owned(), Vec::new());
@@ -55,15 +58,15 @@ impl WorkflowGeneration {
         Ok(Self { task, transcript })
     }
 
-    /// What the model is asked next.
+    /// The next request to the model.
     pub fn request(&self) -> ModelRequest {
         self.transcript.clone().request(&self.task, Vec::new(), None)
     }
 
-    /// The draft in a reply: the first object with `steps` or `nodes`. Where there is none, a clause that says so.
+    /// Extracts the draft from a reply: the first object with `steps` or `nodes`.
     ///
     /// # Errors
-    /// What is wrong with the reply.
+    /// A clause that says why the reply has no usable draft.
     pub fn draft(reply: &ModelReply) -> Result<Value, String> {
         let found = extract::json_candidates(&reply.content);
         let is_workflow = |value: &Value| {
@@ -76,10 +79,10 @@ impl WorkflowGeneration {
         }
     }
 
-    /// Has the draft mended: the next request asks for it.
+    /// Requests a repair of the draft: the next request asks for it.
     ///
     /// # Errors
-    /// A prompt of the planner's that cannot be written.
+    /// A prompt of the planner cannot be rendered.
     pub fn repair(&mut self, reply: &ModelReply, findings: &[String]) -> Result<(), Fault> {
         let told = &findings[..findings.len().min(FINDINGS_MAX)];
         let asked = prompt::render(&self.task, PromptName::Repair, &json!({ "findings": told }))?;
@@ -89,7 +92,7 @@ impl WorkflowGeneration {
     }
 }
 
-/// The planner's system prompt in the language, every hole filled.
+/// The planner's system prompt in the given language, rendered.
 fn system(planner: &AgentDefinition, goal: &str, language: &str) -> Result<String, Fault> {
     let spoken = format!("{SYSTEM_PROMPT}.{}", primary_language(language));
     let source = planner.prompts.get(&spoken).unwrap_or(&planner.system_prompt);

@@ -1,4 +1,4 @@
-//! The kinds of agents, one file each, and what they share.
+//! The kinds of agents, one file each, and their shared parts.
 
 mod chain;
 pub(crate) mod code;
@@ -11,7 +11,7 @@ use baton_core::fault::Fault;
 
 use crate::fault::code as codes;
 
-/// The fault of having no iteration left.
+/// The fault of an agent that used up its iterations.
 fn iterations_exceeded(agent: &str, max: u32) -> Fault {
     let message = format!(
         "Max iterations exceeded: agent `{agent}` has no answer after {max} replies; raise `max_iterations` or narrow \

@@ -1,4 +1,4 @@
-//! One model call whose reply is repaired once: what `simple` agents and tool selection share.
+//! One model call whose reply is repaired once. Shared by `simple` agents and tool selection.
 
 use baton_core::agent::{AgentObservation, AgentStep, AgentTask};
 use baton_core::model::{FinishReason, ModelReply};
@@ -8,12 +8,12 @@ use serde_json::Value;
 use crate::fault::{ReplyError, code};
 use crate::transcript::{CorrectionKind, PromptTranscript};
 
-/// What is asked, and how its reply is read.
+/// The request, and how its reply is parsed.
 pub(crate) struct OneShot<'a> {
     pub system: String,
     /// Sent along for providers that enforce it.
     pub schema: Option<Value>,
-    /// What the model is asked for after a reply that cannot be used.
+    /// The correction that the model is asked for after an unusable reply.
     pub correction: CorrectionKind,
     pub read: &'a dyn Fn(&ModelReply) -> Result<Value, ReplyError>,
 }
@@ -36,7 +36,7 @@ impl OneShot<'_> {
                 },
                 AgentObservation::ModelFailed(fault) => return AgentStep::GiveUp(fault.clone()),
                 AgentObservation::Said(message) => transcript.user(message),
-                // It asked for neither, so there is nothing these could answer.
+                // This agent requests neither tools nor programs, so these observations answer nothing.
                 AgentObservation::Tools(_) | AgentObservation::Ran(_) => {}
             }
         }
@@ -44,7 +44,7 @@ impl OneShot<'_> {
     }
 }
 
-/// Whether the provider says that the reply is whole.
+/// Checks that the provider reports the reply as complete.
 pub(crate) fn check(reply: &ModelReply) -> Result<(), ReplyError> {
     match reply.finish {
         FinishReason::Stop | FinishReason::ToolCalls => Ok(()),

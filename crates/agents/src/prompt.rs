@@ -1,7 +1,8 @@
-//! The prompts this room completes an agent's own with: Jinja texts in English and Spanish, `prompts/NAME.LANG.md`.
+//! The prompts that this crate adds to an agent's own: Jinja templates in English and Spanish,
+//! `prompts/NAME.LANG.md`.
 //!
-//! An agent may bring its own in place of each ([`AgentDefinition::prompts`](baton_core::agent::AgentDefinition::prompts)), which sees the
-//! same names. What a prompt of ours may name is said beside its [`PromptName`].
+//! An agent may replace each of them ([`AgentDefinition::prompts`](baton_core::agent::AgentDefinition::prompts));
+//! its version sees the same names. The names available to each built-in prompt are listed on its [`PromptName`].
 
 use std::collections::BTreeMap;
 
@@ -13,37 +14,37 @@ use serde_json::{Value, json};
 
 use crate::fault::code;
 
-/// Which prompt.
+/// The name of a built-in prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PromptName {
-    /// How an answer by schema is asked for: `schema`, `tools` (whether it may call some first).
+    /// Asks for an answer that follows the schema: `schema`, `tools` (whether it may call some first).
     Schema,
-    /// The text protocol: `tools`.
+    /// Explains the text protocol: `tools`.
     React,
-    /// What a tool selection is asked: `tools`, `rules`.
+    /// Asks for a tool selection: `tools`, `rules`.
     Select,
-    /// What memory holds, before any kind of agent thinks: `summary`, `session`, `recent_messages`, `relevant_documents`,
-    /// `similar_conversations`, `similar_executions`.
+    /// The recalled context, before any kind of agent thinks: `summary`, `session`, `recent_messages`,
+    /// `relevant_documents`, `similar_conversations`, `similar_executions`.
     Context,
-    /// What a code agent is asked first: `goal`, `tools`, `similar_plans`.
+    /// Asks a code agent for its first plan: `goal`, `tools`, `similar_plans`.
     Plan,
-    /// What it is asked once its plan was executed: `goal`, `steps`, `schema`.
+    /// Asks for a reflection on the executed plan: `goal`, `steps`, `schema`.
     Reflect,
-    /// What it is asked where that was in vain: `goal`, `failure_reason`, `suggestions`.
+    /// Asks for a new plan after a failed one: `goal`, `failure_reason`, `suggestions`.
     Replan,
-    /// What the planner of workflows is asked: `goal`, `tools`, `agents`.
+    /// Asks the workflow planner for a draft: `goal`, `tools`, `agents`.
     Generate,
-    /// What it is told of a draft that cannot be run: `findings`.
+    /// Reports why a draft cannot be run: `findings`.
     Repair,
-    /// What a model is told of a reply that cannot be used: `problem`, `wants` (`json`, `shorter` or `reply`).
+    /// Reports why a reply cannot be used: `problem`, `wants` (`json`, `shorter` or `reply`).
     Correct,
 }
 
-/// The languages ours are written in; the first is used where a customer's is none of them.
+/// The languages of the built-in prompts. The first is used for customers whose language is not among them.
 const LANGUAGES: [&str; 2] = ["en", "es"];
 
 impl PromptName {
-    /// Every prompt there is.
+    /// All prompt names.
     const ALL: [Self; 10] = [
         Self::Schema,
         Self::Context,
@@ -94,10 +95,10 @@ impl PromptName {
     }
 }
 
-/// The prompt in the customer's language, with every hole filled.
+/// Renders the prompt in the customer's language.
 ///
 /// # Errors
-/// One that the agent brings and that is no template, or names what is not there.
+/// A prompt that the agent brings is not a valid template, or uses a name that does not exist.
 pub(crate) fn render(task: &AgentTask, name: PromptName, values: &Value) -> Result<String, Fault> {
     let source = source(task, name);
     let rendered = JinjaTemplate::parse(source)
@@ -109,7 +110,8 @@ pub(crate) fn render(task: &AgentTask, name: PromptName, values: &Value) -> Resu
     })
 }
 
-/// The agent's own text in the customer's language, else ours; else the same in the first of our languages.
+/// The agent's own text in the customer's language, else the built-in one; else the same in the first built-in
+/// language.
 fn source(task: &AgentTask, name: PromptName) -> &str {
     let spoken = primary_language(&task.language);
     let own = |language: &str| task.agent.prompts.get(&format!("{}.{language}", name.word())).map(String::as_str);
@@ -118,21 +120,22 @@ fn source(task: &AgentTask, name: PromptName) -> &str {
     of(&spoken).or_else(|| of(LANGUAGES[0])).unwrap_or_default()
 }
 
-/// A prompt that stands in for one of an agent's or of ours: a file `NAME.LANG.md`.
+/// A prompt that replaces one of an agent or a built-in one: a file `NAME.LANG.md`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PromptOverride {
-    /// An agent's name for its system prompt, the name of a prompt of ours for every agent's, `AGENT.PROMPT` for one's.
+    /// The name of an agent for its system prompt, the name of a built-in prompt for all agents, or `AGENT.PROMPT`
+    /// for one agent.
     pub name: String,
     /// A language such as `es`.
     pub language: String,
-    /// Jinja.
+    /// The Jinja template.
     pub text: String,
 }
 
-/// Puts a project's own prompts in the place of ours.
+/// Replaces built-in prompts by a project's own.
 ///
 /// # Errors
-/// A name that is neither an agent's nor a prompt's; what there is, is told.
+/// The name is neither an agent's nor a prompt's; the message lists the names that exist.
 pub fn put(agents: &mut BTreeMap<String, AgentDefinition>, prompt: PromptOverride) -> Result<(), String> {
     let PromptOverride { name, language, text } = prompt;
     let is_ours = |word: &str| PromptName::ALL.iter().any(|name| name.word() == word);
@@ -142,7 +145,7 @@ pub fn put(agents: &mut BTreeMap<String, AgentDefinition>, prompt: PromptOverrid
     }
     if is_ours(&name) {
         for agent in agents.values_mut() {
-            // One that an agent brings by itself is nearer than one for all.
+            // A prompt that an agent brings itself takes precedence over one for all agents.
             agent.prompts.entry(format!("{name}.{language}")).or_insert_with(|| text.clone());
         }
         return Ok(());
@@ -164,14 +167,14 @@ pub fn put(agents: &mut BTreeMap<String, AgentDefinition>, prompt: PromptOverrid
     ))
 }
 
-/// Tools as prompts see them.
+/// The tools, in the form that prompts use.
 pub(crate) fn tools(offered: &[ToolOffer]) -> Value {
     let one =
         |tool: &ToolOffer| json!({"name": tool.name, "description": tool.description, "parameters": tool.parameters});
     offered.iter().map(one).collect()
 }
 
-/// Puts a paragraph behind a prompt.
+/// Appends a paragraph to a prompt.
 pub(crate) fn join(prompt: &str, more: &str) -> String {
     match (prompt.trim_end(), more) {
         ("", more) => more.to_owned(),
@@ -180,7 +183,7 @@ pub(crate) fn join(prompt: &str, more: &str) -> String {
     }
 }
 
-/// A system prompt, and behind it how the agent is to answer where it has a schema.
+/// The system prompt, followed by the answer format if the agent has a schema.
 pub(crate) fn with_schema(task: &AgentTask, system: &str) -> Result<String, Fault> {
     let Some(schema) = &task.agent.output_schema else { return Ok(system.to_owned()) };
     let has_tools = task.agent.kind == AgentKind::Reasoning;

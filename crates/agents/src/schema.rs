@@ -1,4 +1,4 @@
-//! An agent's output schema, made ready.
+//! Compiles an agent's output schema.
 
 use baton_core::agent::AgentDefinition;
 use baton_core::fault::Fault;
@@ -6,7 +6,7 @@ use baton_core::structured::ReplySchema;
 
 use crate::fault::code;
 
-/// The agent's schema, where it has one.
+/// The agent's schema, if it has one.
 pub(crate) fn of(agent: &AgentDefinition) -> Result<Option<ReplySchema>, Fault> {
     let compiled = agent.output_schema.as_ref().map(ReplySchema::compile).transpose();
     compiled.map_err(|problem| {

@@ -1,4 +1,4 @@
-//! `mode: select`: an agent chooses the tools a message needs, or none, and says why.
+//! `mode: select`: an agent chooses the tools for a message, or none, and gives a reason.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::one_shot::OneShot;
 use crate::prompt::{self, PromptName};
 use crate::transcript::CorrectionKind;
 
-/// Calls one selection may ask for.
+/// Maximum number of calls in one selection.
 const REQUESTS_MAX: usize = 32;
 
 /// The output is `{"tools": [name], "reasoning": text, "tool_requests": [{"tool_name", "parameters"}]}`.
@@ -38,7 +38,7 @@ fn instructions(task: &AgentTask) -> Result<String, Fault> {
     Ok(prompt::join(&choose, &by_schema))
 }
 
-/// When which tool is used, in the tenant's words: `metadata.rules`, a list of texts, or texts by tool.
+/// The tenant's rules for using the tools: `metadata.rules`, a list of texts, or texts by tool.
 fn rules(task: &AgentTask) -> Vec<String> {
     let texts = |value: &Value| -> Vec<String> {
         match value {
@@ -75,8 +75,8 @@ fn schema() -> Value {
     })
 }
 
-/// Reads a selection in any of the shapes models write it: by schema, as bare names, under `tool_requests`, or as
-/// native tool calls.
+/// Parses a selection in any of the shapes that models write: by schema, as bare names, under `tool_requests`, or
+/// as native tool calls.
 fn read(reply: &ModelReply, offered: &[ToolOffer]) -> Result<Value, ReplyError> {
     if !reply.tool_calls.is_empty() {
         let asked = reply.tool_calls.iter().map(|call| (call.name.clone(), call.arguments.clone())).collect();
@@ -97,7 +97,7 @@ fn is_answer(object: &Map<String, Value>) -> bool {
     ["tools", "tool_requests"].iter().any(|key| object.get(*key).is_some_and(Value::is_array))
 }
 
-/// The tools an object asks for; `tool_requests` says more than `tools` where both are there.
+/// The tools that an object requests. `tool_requests` takes precedence over `tools`, as it carries more detail.
 fn requested_tools(object: &Map<String, Value>) -> Result<Vec<(String, Value)>, ReplyError> {
     let list = ["tool_requests", "tools"].iter().filter_map(|key| object.get(*key)?.as_array());
     let list = list.max_by_key(|list| list.iter().filter(|item| item.is_object()).count());

@@ -1,7 +1,7 @@
-//! The agents that come with Baton, by name: those of single tasks, and the five of a front desk.
+//! The agents that come with Baton, by name: agents for single tasks, and the five customer-service agents.
 //!
-//! They are definitions like any other, to be used as they are, to be overridden by a node's `config`, or to be copied
-//! into `agents/` and changed. Each speaks English, or Spanish where the run's `language` begins with `es`.
+//! They are ordinary definitions: use them unchanged, override them by a node's `config`, or copy them into
+//! `agents/` and edit them. Each answers in English, or in Spanish if the run's `language` begins with `es`.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use baton_core::agent::{ASK_CUSTOMER, AgentDefinition, AgentKind, HAND_OVER, ITE
 use baton_core::model::ModelProfile;
 use serde_json::{Value, json};
 
-/// Who plans workflows for `baton generate`.
+/// The agent that plans workflows for `baton generate`.
 pub const PLANNER: &str = "workflow_planner";
 
-/// What a shipped agent is asked where the node brings no prompt: the message, under any name that inputs have for it.
+/// The default input of a shipped agent whose node has no prompt: the message, under any of its input names.
 const MESSAGE: &str = "{{ message | default(customer_message | default(input | default(''))) }}";
 
-/// A returns agent also wants to know whose return it is.
+/// The input of a returns agent, which also needs to know the customer.
 const RETURN: &str = "{{ message | default(customer_message | default(input | default(''))) }}\n\
      Customer: {{ customer_id | default('unknown') }}. Order: {{ order_id | default('as the message says') }}.";
 
@@ -33,7 +33,7 @@ macro_rules! prompts {
     };
 }
 
-/// Every shipped agent, by name.
+/// All shipped agents, by name.
 pub fn shipped() -> BTreeMap<String, AgentDefinition> {
     let intent = || simple("Fast intent classification", &prompts!("intent")).answering(intent_schema());
     let reasoning = || reasoning("Solves a task in steps, with tools", &prompts!("reasoning"));
@@ -101,7 +101,7 @@ fn reasoning(description: &str, prompts: &ShippedPrompt) -> AgentDraft {
     AgentDraft(AgentDefinition { max_iterations: Some(ITERATIONS_DEFAULT), ..agent }).of_profile(ModelProfile::Balanced)
 }
 
-/// Plans, executes, reflects; `code` says that it may write Python on the way.
+/// An agent that plans, executes and reflects. `code` allows it to write Python.
 fn coding(description: &str, prompts: &ShippedPrompt) -> AgentDraft {
     draft(AgentKind::Code, description, prompts, "code").of_profile(ModelProfile::Powerful)
 }
@@ -116,7 +116,7 @@ fn returns() -> AgentDraft {
     AgentDraft(AgentDefinition { prompt: RETURN.to_owned(), ..agent }).answering(returns_schema())
 }
 
-/// One call and no tools: what it says must reach the customer at once, and the workflow fetches the person.
+/// One call and no tools: the reply must reach the customer at once, and the workflow fetches the person.
 fn emergency() -> AgentDraft {
     let draft = simple("Answers what cannot wait, and says whether a person is needed", &prompts!("emergency"));
     draft.of_profile(ModelProfile::Balanced).answering(emergency_schema())

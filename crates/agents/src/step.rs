@@ -1,4 +1,4 @@
-//! The way in: which step function an agent has.
+//! The entry point: selects an agent's step function.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::fault::code::KIND_UNAVAILABLE;
 use crate::kinds::{code, reasoning, simple};
 use crate::select;
 
-/// The step functions of every kind of agent this room knows, and those that were brought along.
+/// The step functions of every kind of agent in this crate, and the custom ones that were registered.
 #[derive(Clone, Default)]
 pub struct StepFunctions {
     /// Step functions of agents of type `custom`, by the agent's name.
@@ -20,7 +20,7 @@ pub struct StepFunctions {
 }
 
 impl StepFunctions {
-    /// Brings a step function along: agents of type `custom` and of this name think with it.
+    /// Registers a step function for agents of type `custom` with this name.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, think: Arc<dyn StepFunction>) -> Self {
         self.custom.insert(name.into(), think);
@@ -35,7 +35,7 @@ impl fmt::Debug for StepFunctions {
 }
 
 impl StepFunction for StepFunctions {
-    /// What memory adds comes first; then the agent thinks.
+    /// The memory context comes first; then the agent thinks.
     fn step(&self, task: &AgentTask, seen: &[AgentObservation]) -> AgentStep {
         match context::recall(task, seen) {
             Ok(ContextRecall::Ask(step)) => step,

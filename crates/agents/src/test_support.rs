@@ -1,4 +1,4 @@
-//! What the tests of this room share: tasks, replies and results, made short.
+//! Shared helpers for the tests of this crate: short constructors for tasks, replies and results.
 
 use baton_core::agent::{AgentDefinition, AgentKind, AgentObservation, AgentStep, AgentTask, StepFunction};
 use baton_core::fault::Fault;
@@ -48,7 +48,7 @@ pub(crate) fn said(content: &str) -> AgentObservation {
     AgentObservation::Replied(reply(content, Vec::new(), FinishReason::Stop))
 }
 
-/// The model asked for tools: id, name, arguments.
+/// The model requested tools: id, name, arguments.
 pub(crate) fn called(calls: &[(&str, &str, Value)]) -> AgentObservation {
     let call = |(id, name, arguments): &(&str, &str, Value)| ModelToolCall {
         id: (*id).to_owned(),

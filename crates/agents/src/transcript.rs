@@ -1,4 +1,4 @@
-//! What the model is shown: the messages of one task, in order.
+//! The transcript shown to the model: the messages of one task, in order.
 
 use baton_core::agent::{AgentKind, AgentTask};
 use baton_core::fault::Fault;
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::fault::ReplyError;
 use crate::prompt::{self, PromptName};
 
-/// The temperature of every kind: the same question should get the same answer.
+/// The temperature of every kind of agent: the same question should get the same answer.
 const TEMPERATURE_DEFAULT: f64 = 0.0;
 
-/// What a model is asked for in place of a reply that cannot be used.
+/// What a model is asked for in place of an unusable reply.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum CorrectionKind {
     Json,
@@ -41,7 +41,7 @@ impl PromptTranscript {
         transcript
     }
 
-    /// Only the system prompt, where there is one.
+    /// A transcript with only the system prompt, if there is one.
     pub fn with_system(system: String) -> Self {
         let is_there = !system.trim().is_empty();
         Self { messages: is_there.then_some(ModelMessage::system(system)).into_iter().collect() }
@@ -51,12 +51,12 @@ impl PromptTranscript {
         self.messages.push(ModelMessage::user(content));
     }
 
-    /// What the model said, whatever it thought.
+    /// Appends the model's message, without its reasoning.
     pub fn assistant(&mut self, content: impl Into<String>) {
         self.add_calls(content, Vec::new(), None);
     }
 
-    /// What the model said and called; the answers follow.
+    /// Appends the model's message and its calls; the answers follow.
     pub fn add_calls(
         &mut self,
         content: impl Into<String>,
@@ -70,7 +70,7 @@ impl PromptTranscript {
         self.messages.push(ModelMessage::Tool { tool_call_id: tool_call_id.into(), content: content.into() });
     }
 
-    /// Shows the model its own reply and what is wrong with it.
+    /// Shows the model its own reply and the problem with it.
     pub fn correct(
         &mut self,
         task: &AgentTask,
@@ -84,7 +84,7 @@ impl PromptTranscript {
         Ok(())
     }
 
-    /// The request for the next reply, with the agent's own settings or its kind's.
+    /// The request for the next reply, with the agent's own settings or the defaults of its kind.
     pub fn request(self, task: &AgentTask, tools: Vec<ToolOffer>, schema: Option<Value>) -> ModelRequest {
         let agent = &task.agent;
         ModelRequest {

@@ -1,9 +1,9 @@
-//! `baton bench`: what this machine does, as ratios taken in one run.
+//! `baton bench`: the performance of this machine, as ratios measured in one run.
 //!
 //! A *step* is one `tool` node that calls `calculator` through the whole pipeline, with its audit row in the same
-//! append; ten in a row are a run. The *limit* replays the same statements and bytes through one writer from as many
-//! tasks, with no engine; `limit_plain` is one row per step of the same journal bytes. Rounds alternate, and the median
-//! is quoted.
+//! append. Ten steps in sequence are a run. The *limit* replays the same statements and bytes through one writer from
+//! as many tasks, without an engine. `limit_plain` writes one row per step with the same journal bytes. Rounds
+//! alternate, and the median is reported.
 
 mod cold;
 mod fixture;
@@ -30,12 +30,12 @@ pub use recover::begin as recover_begin;
 
 const CASES: [&str; 8] =
     ["durable_steps", "pure_chain", "for_each_10000", "cold_start", "parked", "recover", "programs", "memory"];
-/// Alternating rounds of each measured pair.
+/// Number of alternating rounds for each measured pair.
 const ROUNDS: usize = 5;
-/// Bytes of stack that a case has, as the main thread has.
+/// Stack size of a case, in bytes. It equals that of the main thread.
 const STACK_BYTES: usize = 8 << 20;
 
-/// How much is measured.
+/// The size of the measurements.
 #[derive(Clone, Copy)]
 pub struct BenchSize {
     pub runs: usize,
@@ -46,12 +46,12 @@ pub struct BenchSize {
     pub parked_signalled: usize,
     pub recover: usize,
     pub programs: usize,
-    /// Pieces that are searched, and searches.
+    /// Number of indexed chunks, and of searches.
     pub pieces: usize,
     pub searches: usize,
-    /// Seconds the fresh process is watched.
+    /// How long the fresh process is observed, in seconds.
     pub watch_seconds: u64,
-    /// The longest one case may take.
+    /// Time limit of one case.
     pub case_limit: Duration,
 }
 
@@ -86,7 +86,7 @@ impl BenchSize {
     };
 }
 
-/// What measures one case.
+/// A function that measures one case.
 type BenchMeasure = fn(BenchSize) -> anyhow::Result<Value>;
 
 pub fn run(args: &BenchArgs) -> anyhow::Result<CommandExit> {
@@ -132,13 +132,13 @@ fn measure_all(args: &BenchArgs, size: BenchSize, report: &mut BenchReport) -> a
     Ok(())
 }
 
-/// Measures one case, for as long as a case may take. What it has begun then ends with this process.
+/// Measures one case within the time limit. Work that it leaves behind ends with this process.
 fn run_within_limit(what: &str, size: BenchSize, measure: BenchMeasure) -> anyhow::Result<Value> {
     print::note(format_args!("{what} …"));
     let began = Instant::now();
     let (sender, measured) = mpsc::sync_channel(1);
     let work = move || {
-        // Nobody may be left to hear it.
+        // The receiver may be gone.
         let _ = sender.send(measure(size));
     };
     std::thread::Builder::new().name("bench".into()).stack_size(STACK_BYTES).spawn(work)?;
@@ -156,13 +156,13 @@ fn run_within_limit(what: &str, size: BenchSize, measure: BenchMeasure) -> anyho
     Ok(value)
 }
 
-/// Tells on standard error how far a case has come.
+/// Prints the progress of a case to standard error.
 fn print_progress(text: impl std::fmt::Display) {
     print::note(format_args!("  {text}"));
 }
 
-/// The document: `cases`, then a field a case. For programs each figure is printed, on a line of its own, as soon as its case
-/// is done; all lines together are the document.
+/// The report: `cases`, then one field for each case. In JSON mode each result is printed on its own line as soon as
+/// its case is done. All lines together form the document.
 struct BenchReport {
     is_json: bool,
     cases: Vec<Value>,
@@ -203,7 +203,7 @@ impl BenchReport {
         self.fields.insert(name.to_owned(), value);
     }
 
-    /// Also a document that lacks cases is whole, and says why.
+    /// A report with missing cases is a complete document too, and gives the reason.
     fn finish_document(mut self, failed: Option<&anyhow::Error>) {
         self.end_cases();
         if let Some(error) = failed {
@@ -220,13 +220,13 @@ impl BenchReport {
     }
 }
 
-/// The middle of what was measured.
+/// The median of the values.
 pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// The value that `share` of all are at or below.
+/// The value that a `share` of all values does not exceed.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
 pub fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);

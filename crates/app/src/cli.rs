@@ -1,4 +1,4 @@
-//! The command line: what may be asked, and the help that says so.
+//! The command line: commands, arguments and help texts.
 
 mod agents;
 mod approvals;
@@ -147,7 +147,8 @@ pub enum CliCommand {
     Bench(BenchArgs),
     /// Check that everything a project needs is there.
     Doctor(DoctorArgs),
-    /// Check that what was recorded is whole: the database's pages, every journal, the audit trail, and all that is derived of them.
+    /// Check that what was recorded is whole: the database's pages, every journal, the audit trail, and all that is
+    /// derived of them.
     Verify(VerifyArgs),
     /// Print a shell's completions.
     Completions {

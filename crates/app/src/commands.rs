@@ -1,4 +1,4 @@
-//! One file a verb.
+//! The commands, one file for each verb.
 
 mod agents;
 mod approvals;
@@ -44,7 +44,8 @@ use crate::wiring::InterruptedError;
 use crate::{CommandExit, bench, file_size_limit, print};
 
 pub fn run(cli: BatonCli) -> anyhow::Result<CommandExit> {
-    // What runs agents' programs, and what attends servers, write nothing and hold nothing that they need not.
+    // The processes that run agents' programs or supervise servers write nothing and hold no resources that they do not
+    // need.
     if !matches!(cli.command, CliCommand::SandboxChild(_) | CliCommand::Attend { .. }) {
         file_size_limit::ignore_file_size_signal();
     }
@@ -86,7 +87,7 @@ pub fn run(cli: BatonCli) -> anyhow::Result<CommandExit> {
         CliCommand::Reference { page } => reference::run(page),
         CliCommand::Part { name, arguments } => bench_process::run(&name, &arguments),
         CliCommand::SandboxChild(child) => Ok(sandbox_child(&child)),
-        // No runtime, and nothing of a project.
+        // Runs without a runtime and without a project.
         CliCommand::Attend { command } => match command.split_first() {
             Some((program, arguments)) => supervisor::supervise(program, arguments),
             None => Ok(CommandExit::Usage),
@@ -94,7 +95,7 @@ pub fn run(cli: BatonCli) -> anyhow::Result<CommandExit> {
     }
 }
 
-/// Being stopped by hand is no error.
+/// An interruption by the user is not an error.
 fn handle_interrupt(exit: anyhow::Result<CommandExit>) -> anyhow::Result<CommandExit> {
     match exit {
         Err(error) if error.is::<InterruptedError>() => {
@@ -105,17 +106,17 @@ fn handle_interrupt(exit: anyhow::Result<CommandExit>) -> anyhow::Result<Command
     }
 }
 
-/// One thread, no runtime: it holds nothing that a program might want.
+/// Single-threaded and without a runtime, so that the process holds nothing that a program could use.
 fn sandbox_child(child: &SandboxChildArgs) -> CommandExit {
     let SandboxChildArgs { memory_bytes, cpu_seconds, unconfined } = *child;
     let has_served = child::main(&child::ChildArguments { memory_bytes, cpu_seconds, unconfined });
     if has_served { CommandExit::Completed } else { CommandExit::Failed }
 }
 
-/// What is still under way on other threads when the work is done may take this long to end; then it is left behind.
+/// How long work on other threads may continue after the main work is done. After that it is abandoned.
 const THREAD_EXIT_WAIT: Duration = Duration::from_secs(1);
 
-/// Runs asynchronous work to its end.
+/// Runs asynchronous work to completion.
 pub fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(work);

@@ -27,10 +27,10 @@ pub use webhooks::WebhookSettings;
 /// The settings file of a project folder.
 pub const FILE: &str = "baton.toml";
 const PREFIX: &str = "BATON_";
-/// Variables that are not settings.
+/// Variables with the `BATON_` prefix that are not settings.
 const NOT_SETTINGS: [&str; 5] =
     ["BATON_LOG", "BATON_LOG_FORMAT", "BATON_FUZZ_SECONDS", "BATON_FUZZ_SEED", crate::consumer_key::VARIABLE];
-/// Names other software uses for our settings.
+/// Names that other software uses for settings of ours.
 const ALIASES: [(&str, &[&str]); 8] = [
     ("OPENAI_API_KEY", &["models", "providers", "openai", "api_key"]),
     ("OPENAI_API_KEY", &["memory", "api_key"]),
@@ -45,7 +45,7 @@ const ALIASES: [(&str, &[&str]); 8] = [
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProjectSettings {
-    /// Whose work this is, where a command does not say.
+    /// The tenant that commands act for by default.
     pub tenant: String,
     /// The database file, relative to the project folder.
     pub database: PathBuf,
@@ -56,37 +56,37 @@ pub struct ProjectSettings {
     pub budgets: baton_models::budget::BudgetConfig,
     pub engine: EngineSettings,
     pub agents: baton_engine::agent_registry::TierSettings,
-    /// The key that secrets of the database are sealed under.
+    /// The key that seals secrets in the database.
     pub secrets: crate::vault::VaultConfig,
-    /// Who is let in over HTTP, and how often.
+    /// Authentication and rate limits of the HTTP API.
     pub serve: baton_server::ServeConfig,
-    /// What `baton serve` does by itself.
+    /// The periodic jobs of `baton serve`.
     pub upkeep: MaintenanceSettings,
     pub workflows: WorkflowSettings,
-    /// What is told to others.
+    /// Outgoing webhooks.
     pub webhooks: WebhookSettings,
 }
 
-/// What becomes of workflows that change.
+/// How changed workflows are activated.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkflowSettings {
     pub activate: ActivationPolicy,
-    /// Whoever made a version over the API is not who activates it.
+    /// Whether a version that was created over the API must be activated by another person.
     pub four_eyes: bool,
 }
 
-/// When a version of a changed file takes the runs.
+/// When new runs use the version of a changed file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActivationPolicy {
     #[default]
     AtOnce,
-    /// Once somebody activates it.
+    /// Once a person activates it.
     ByHand,
 }
 
-/// Limits of one process; what is left out keeps the engine's own.
+/// Limits of one process. A setting that is absent uses the engine's default.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineSettings {
@@ -117,18 +117,18 @@ impl Default for ProjectSettings {
 }
 
 impl ProjectSettings {
-    /// In which zone a tenant's days are: its own, else everybody's, else UTC.
+    /// The time zone that defines a tenant's days: the tenant's own, else the project's default, else UTC.
     pub fn zone(&self, tenant: &TenantId) -> TimeZone {
         let own = self.tools.tenants.get(tenant.as_str()).and_then(|rules| rules.zone.as_ref());
         own.or(self.tools.zone.as_ref()).map_or(TimeZone::UTC, |zone| zone.zone().clone())
     }
 
-    /// On whose behalf a run acts: its context says, else the project's zone holds.
+    /// The caller that a run acts for, as its context states it. The time zone defaults to the project's.
     pub fn caller(&self, context: &serde_json::Value) -> Caller {
         Caller::of(context, self.own_zone())
     }
 
-    /// The project's IANA time zone, where it says one.
+    /// The project's IANA time zone, if one is configured.
     pub fn own_zone(&self) -> Option<&str> {
         self.tools.zone.as_ref().map(|zone| zone.name())
     }
@@ -146,7 +146,7 @@ impl EngineSettings {
     }
 }
 
-/// Settings of the project in `folder`; the defaults where it has no file.
+/// Loads the settings of the project in `folder`, or the defaults if it has no settings file.
 pub fn load(folder: &Path) -> anyhow::Result<ProjectSettings> {
     let file = folder.join(FILE);
     let text = match std::fs::read_to_string(&file) {
@@ -156,20 +156,20 @@ pub fn load(folder: &Path) -> anyhow::Result<ProjectSettings> {
     };
     let document = toml::from_str(&text).map_err(|error| parse_error(&file, &text, &error))?;
     let mut settings = with_variables(document, &variables()).map_err(|of_variables| {
-        // What is wrong with the file by itself has a place in it; what is not is a variable's.
+        // An error in the file alone has a place in the file. Any other error comes from a variable.
         toml::from_str::<ProjectSettings>(&text).err().map_or(of_variables, |error| parse_error(&file, &text, &error))
     })?;
     settings.models.fill_keys_from_env(|name| std::env::var(name).ok());
     Ok(settings)
 }
 
-/// The environment's variables that are text: one that is not is nobody's setting.
+/// The environment variables that are valid UTF-8. No setting has a value that is not.
 fn variables() -> Vec<(String, String)> {
     let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     std::env::vars_os().filter_map(text).collect()
 }
 
-/// What is wrong with the file, with its place.
+/// The error of a settings file, with its place.
 fn parse_error(file: &Path, text: &str, error: &toml::de::Error) -> UsageError {
     let before = error.span().and_then(|span| text.get(..span.start));
     let span = before.map_or_else(SourceSpan::default, |before| {
@@ -181,7 +181,7 @@ fn parse_error(file: &Path, text: &str, error: &toml::de::Error) -> UsageError {
     with_suggestion(UsageError::new(error.message()).at(span, &display_path(file), text), error.message())
 }
 
-/// The settings with the variables laid over them, or which variable is wrong.
+/// The settings with the variables applied on top, or an error that names the invalid variable.
 fn with_variables(document: toml::Table, variables: &[(String, String)]) -> Result<ProjectSettings, UsageError> {
     let but = |left_out: Option<usize>| -> Result<ProjectSettings, toml::de::Error> {
         let mut document = document.clone();
@@ -196,7 +196,7 @@ fn with_variables(document: toml::Table, variables: &[(String, String)]) -> Resu
     })
 }
 
-/// Adds the nearest of the names that a message lists.
+/// Adds the closest match among the names that a message lists.
 fn with_suggestion(misuse: UsageError, message: &str) -> UsageError {
     let mut words = message.split('`').skip(1).step_by(2);
     let wrong = words.next().unwrap_or_default();
@@ -206,7 +206,7 @@ fn with_suggestion(misuse: UsageError, message: &str) -> UsageError {
     }
 }
 
-/// Lays variables over the file.
+/// Overrides values of the file with variables.
 fn overlay(document: &mut toml::Table, variables: impl Iterator<Item = (String, String)>) {
     for (name, text) in variables {
         for (_, path) in ALIASES.iter().filter(|(alias, _)| *alias == name) {
@@ -224,7 +224,7 @@ fn overlay(document: &mut toml::Table, variables: impl Iterator<Item = (String, 
     }
 }
 
-/// A number, a boolean or a list as TOML writes it; anything else is text.
+/// Parses a number, a boolean or a list in TOML syntax. Anything else is a string.
 fn typed(text: &str) -> Value {
     let parsed = format!("value = {text}").parse::<toml::Table>().ok();
     parsed.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))

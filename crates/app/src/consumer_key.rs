@@ -1,5 +1,5 @@
-//! The key for models that a consumer brings for its own runs: from the environment or a pipe, never from an argument,
-//! where everybody on the machine could read it.
+//! The model API key that a consumer supplies for its own runs. It is read from the environment or a pipe, never from
+//! an argument, because any user of the machine could read an argument.
 
 use std::io::{IsTerminal, Read};
 
@@ -8,17 +8,17 @@ use serde_json::{Map, Value};
 
 use crate::UsageError;
 
-/// Where a command finds the key.
+/// The environment variable that holds the key.
 pub const VARIABLE: &str = "BATON_CONSUMER_KEY";
-/// Bytes of a key.
+/// Maximum size of a key, in bytes.
 const KEY_BYTES_MAX: u64 = 4_096;
 
-/// The key of the environment, where there is one.
+/// Returns the key in the environment, if there is one.
 pub fn from_environment() -> Option<String> {
     std::env::var(VARIABLE).ok().map(|key| key.trim().to_owned()).filter(|key| !key.is_empty())
 }
 
-/// The key of the environment, else what standard input says.
+/// Reads the key from the environment, else from standard input.
 pub fn read() -> anyhow::Result<ConsumerKey> {
     if let Some(key) = from_environment() {
         return Ok(ConsumerKey::new(key));
@@ -43,8 +43,8 @@ pub fn read() -> anyhow::Result<ConsumerKey> {
     Ok(ConsumerKey::new(key))
 }
 
-/// Puts the key of the environment into a run's context, where the engine looks for it and takes it out. A key that the
-/// context itself brings comes first.
+/// Puts the key of the environment into a run's context. The engine removes it from there. A key that is already in the
+/// context takes precedence.
 pub fn into_context(context: &mut Value) {
     let Some(key) = from_environment() else { return };
     if context.is_null() {

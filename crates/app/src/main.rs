@@ -1,4 +1,4 @@
-//! The binary: configuration, command line, wiring. The only room that knows all rooms.
+//! The binary: configuration, command line and wiring. The only crate that depends on all other crates.
 
 mod bench;
 mod call_failure;
@@ -24,7 +24,7 @@ use clap::Parser;
 
 pub use usage_error::UsageError;
 
-/// Requests take and give back many small pieces of memory, on all processors.
+/// Requests allocate and free many small blocks on all processors.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -40,19 +40,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// How a command ended, for programs that call it.
+/// How a command ended. Programs read it as the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandExit {
-    /// The run completed, the check passed, the question was answered.
+    /// The run completed, the check passed, or the query succeeded.
     Completed = 0,
     Failed = 1,
-    /// Wrong usage, or a definition that cannot be used.
+    /// Incorrect usage, or an invalid definition.
     Usage = 2,
-    /// The run waits: for a person, a message, a timer.
+    /// The run waits for a person, a message or a timer.
     Waiting = 3,
-    /// Told to stop, and ended before everything was given back: the time was up, it was told twice, or the store failed.
+    /// Asked to stop, and ended before everything was released: the time limit passed, a second signal arrived, or the
+    /// store failed.
     Unfinished = 4,
-    /// Stopped by hand (Ctrl-C), as shells number it.
+    /// Interrupted by the user (Ctrl-C). The number is the one that shells use.
     Stopped = 130,
 }
 

@@ -1,4 +1,5 @@
-//! What the process counts, in Prometheus's form. Rooms count through the `metrics` facade and know nothing of this.
+//! Metrics of the process in Prometheus format. Crates report through the `metrics` facade and do not depend on this
+//! module.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +11,14 @@ use baton_ports::index::{DocumentIndex, MemoryCollection};
 use futures::future::FutureExt;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 
-/// Bounds of durations, in seconds.
+/// Histogram bounds of durations, in seconds.
 const SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// How often samples are folded, so that a process nobody scrapes does not keep them all.
+/// Interval at which samples are aggregated, so that a process that is never scraped does not accumulate them.
 const FOLD_INTERVAL: Duration = Duration::from_secs(5);
-/// How often it is looked at how much there is: other processes add to the same database.
+/// Interval at which sizes are measured. They must be polled because other processes write to the same database.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Counts from here on; the value writes what was counted. Needs a runtime to fold samples on.
+/// Installs the recorder. The returned function renders the metrics. Needs a runtime, which aggregates the samples.
 pub fn install() -> anyhow::Result<Arc<dyn Fn() -> String + Send + Sync>> {
     let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS);
     let handle = builder?.install_recorder().context("metrics cannot be counted")?;
@@ -32,11 +33,11 @@ pub fn install() -> anyhow::Result<Arc<dyn Fn() -> String + Send + Sync>> {
     Ok(Arc::new(move || typed(handle.render())))
 }
 
-/// Sums of dollars only rise, and start from zero with the process: counters. Those of the facade count whole numbers only, so
-/// rooms count dollars in gauges.
+/// Sums of dollars only rise and start from zero with the process, so they are counters. Counters of the facade hold
+/// whole numbers only, so crates report dollars as gauges.
 const SUMS: [&str; 1] = ["llm_cost_usd_total"];
 
-/// The exposition with the types that scrapers are to know.
+/// The exposition with the metric types that scrapers expect.
 fn typed(mut exposition: String) -> String {
     for name in SUMS {
         let line = |kind: &str| format!("# TYPE {name} {kind}\n");
@@ -45,16 +46,16 @@ fn typed(mut exposition: String) -> String {
     exposition
 }
 
-/// Writes what was counted, and how the budgets stand at that moment.
+/// Renders the metrics together with the current state of the budgets.
 pub fn with_budget_gauges(
     counted: Arc<dyn Fn() -> String + Send + Sync>,
-    purse: BudgetLedger,
+    ledger: BudgetLedger,
     tenant: TenantId,
 ) -> baton_server::MetricsRenderer {
     Arc::new(move || {
-        let (counted, purse, tenant) = (counted.clone(), purse.clone(), tenant.clone());
+        let (counted, ledger, tenant) = (counted.clone(), ledger.clone(), tenant.clone());
         let written = async move {
-            if let Err(error) = purse.update_gauges(&tenant).await {
+            if let Err(error) = ledger.update_gauges(&tenant).await {
                 tracing::warn!(%error, "how the budgets stand cannot be read");
             }
             counted()
@@ -63,8 +64,8 @@ pub fn with_budget_gauges(
     })
 }
 
-/// Says from here on how many pieces can be found (`vector_store_size_total`), and what memory the process has
-/// (`memory_usage_bytes`), by the names that dashboards have for them.
+/// Starts to report the number of indexed chunks (`vector_store_size_total`) and the memory of the process
+/// (`memory_usage_bytes`). The names are those that dashboards use.
 pub async fn watch(index: Arc<dyn DocumentIndex>, tenant: TenantId) {
     update_gauges(&*index, &tenant).await;
     tokio::spawn(async move {
@@ -75,7 +76,7 @@ pub async fn watch(index: Arc<dyn DocumentIndex>, tenant: TenantId) {
     });
 }
 
-/// What cannot be read keeps the value it had.
+/// A value that cannot be read stays unchanged.
 async fn update_gauges(index: &dyn DocumentIndex, tenant: &TenantId) {
     for collection in MemoryCollection::ALL {
         if let Ok(generations) = index.generations(tenant, collection).await {
@@ -90,7 +91,7 @@ async fn update_gauges(index: &dyn DocumentIndex, tenant: &TenantId) {
     }
 }
 
-/// What a collection is called in them.
+/// The label value of a collection.
 fn word(collection: MemoryCollection) -> &'static str {
     match collection {
         MemoryCollection::Knowledge => "knowledge_base",
@@ -99,7 +100,7 @@ fn word(collection: MemoryCollection) -> &'static str {
     }
 }
 
-/// Bytes of memory that the process holds; nothing where the system does not tell.
+/// Resident memory of the process, in bytes. Returns `None` if the system does not report it.
 fn resident_bytes() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

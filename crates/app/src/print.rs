@@ -1,4 +1,4 @@
-//! All that is said on the terminal goes through here: results on standard output, everything else on standard error.
+//! All terminal output goes through here: results to standard output, everything else to standard error.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
@@ -10,17 +10,17 @@ use tracing_subscriber::EnvFilter;
 
 use crate::UsageError;
 
-/// A line of a command's result. A reader who has gone (a closed pipe) ends the output, not the work.
+/// Prints a line of a command's result. If the reader has closed the pipe, output stops but the work goes on.
 pub fn line(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// A result for programs, on one line.
+/// Prints a result for programs, on one line.
 pub fn json(value: &Value) {
     line(value);
 }
 
-/// A result for programs, laid out for people.
+/// Prints a result as indented JSON, for people.
 pub fn pretty(value: &Value) {
     match serde_json::to_string_pretty(value) {
         Ok(text) => line(text),
@@ -28,7 +28,7 @@ pub fn pretty(value: &Value) {
     }
 }
 
-/// Something worth knowing that is no result.
+/// Prints information that is not part of the result.
 pub fn note(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
@@ -54,7 +54,7 @@ pub fn count_words<N: Display + PartialEq + From<u8>>(count: N, one: &str, many:
     format!("{count} {}", if count == N::from(1) { one } else { many })
 }
 
-/// A time as people say it, in two parts at most.
+/// A duration in words, in at most two units.
 pub fn format_duration(time: Duration) -> String {
     let (seconds, ms) = (time.as_secs(), time.subsec_millis());
     match seconds {
@@ -66,36 +66,36 @@ pub fn format_duration(time: Duration) -> String {
     }
 }
 
-/// Whether that is a person's terminal, and colour is wanted.
+/// Whether the output is a terminal and colour is enabled.
 fn is_colourful(to: &impl IsTerminal) -> bool {
     to.is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// Text in a terminal colour, where there is one.
+/// Text in a terminal colour, if colour is enabled.
 pub fn paint(code: &str, text: &str) -> String {
     if is_colourful(&std::io::stdout()) { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
-/// How logs are written.
+/// The variable that selects the log format.
 const FORMAT: &str = "BATON_LOG_FORMAT";
-/// What commands log unless `BATON_LOG` asks for more: errors, that a budget is nearly spent, and that a source of tools does
-/// not answer. What the MCP library says of that, we say in our own words.
+/// The log filter of commands without `BATON_LOG`: errors, warnings that a budget is nearly spent, and warnings that a
+/// tool source does not respond. Messages of the MCP library about that are off because commands print their own.
 const COMMAND_LOG_FILTER: &str = "error,rmcp=off,baton_store::sqlite::budget=warn,baton::project=warn";
-/// A server has nobody who looks at each answer, so it also warns.
+/// Nobody reads each response of a server, so it also logs warnings.
 const SERVER_LOG_FILTER: &str = "warn,rmcp=off";
 
-/// Logs go to standard error: lines for people, or with `BATON_LOG_FORMAT=json` an object a line for programs.
+/// Sets up logging to standard error: lines for people, or one JSON object per line with `BATON_LOG_FORMAT=json`.
 ///
 /// # Errors
-/// A format that is neither `text` nor `json`.
+/// The format is neither `text` nor `json`.
 pub fn telemetry(serves: bool) -> Result<(), UsageError> {
     let unless_told = if serves { SERVER_LOG_FILTER } else { COMMAND_LOG_FILTER };
     let filter = EnvFilter::try_from_env("BATON_LOG").unwrap_or_else(|_| EnvFilter::new(unless_told));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A log that cannot be written (its disk is full, nobody reads it) would be told of where it cannot be told either, and
-    // end the thread that logged.
+    // If a log line cannot be written (the disk is full, or the reader has gone), reporting that error would fail too
+    // and end the thread that logged.
     let lines = lines.log_internal_errors(false);
-    // The first that was set up stays.
+    // The first subscriber that was installed stays.
     let _ = match std::env::var(FORMAT).as_deref().unwrap_or("text") {
         "json" => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
         "text" | "" => lines.without_time().with_ansi(is_colourful(&std::io::stderr())).try_init(),

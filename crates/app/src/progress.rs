@@ -1,4 +1,4 @@
-//! How a run is told to people: as it goes, and how to go on from where it waits.
+//! Shows a run to people: its progress, and how to continue from where it waits.
 
 mod next_command;
 mod run_progress;
@@ -12,12 +12,12 @@ pub use run_progress::{RunProgress, print_customer_message, print_result, status
 
 use crate::wiring::ProjectSystem;
 
-/// Follows runs of the system's tenant.
+/// A follower for runs of the project's tenant.
 pub fn follower(engine: &Engine, system: &ProjectSystem) -> RunFollower {
     RunFollower::new(engine, Arc::new(system.store.clone()), system.tenant.clone())
 }
 
-/// Tells each entry, where somebody reads along.
+/// A callback that prints each entry, if progress is shown.
 pub fn entry_printer(progress: Option<RunProgress>) -> Option<EntryCallback> {
     let mut progress = progress?;
     Some(Box::new(move |run, entry| progress.print_entry(run, entry)))

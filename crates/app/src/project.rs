@@ -1,4 +1,4 @@
-//! A project folder: what a team keeps in git.
+//! A project folder: the files that a team keeps in git.
 
 mod documents;
 mod files;
@@ -30,46 +30,46 @@ pub use workflows::{ProjectWorkflows, ReadyWorkflow, WorkflowFile};
 
 /// The catalogue file of a project folder.
 pub const CATALOGUE: &str = "models.yaml";
-/// What `baton models import` wrote; it lies below the other.
+/// The file that `baton models import` writes. The other catalogue file overrides it.
 pub const IMPORTED: &str = "models.imported.yaml";
 
 pub struct Project {
     pub root: PathBuf,
     pub settings: ProjectSettings,
     pub agents: BTreeMap<String, AgentDefinition>,
-    /// Those of them that the project's own files define.
+    /// The agents that the project's own files define.
     pub own_agents: BTreeSet<String>,
     pub tools: Vec<baton_tools::ToolDefinition>,
-    /// The MCP servers, and whether they said what tools they have.
+    /// The MCP servers, and whether they listed their tools.
     pub servers: Vec<ProjectServer>,
-    /// The OpenAPI documents of tools' files, and whether their addresses answered.
+    /// The OpenAPI documents that tool files name, and whether their addresses responded.
     pub documents: Vec<ProjectDocument>,
-    /// By file: what of the OpenAPI documents and the MCP servers no tool can use.
+    /// Parts of OpenAPI documents and MCP servers that cannot become tools, by file.
     pub unsupported: Vec<(String, baton_tools::ImportDiagnostic)>,
-    /// What tools' files name that their documents and servers do not have.
+    /// References in tool files that their documents and servers do not contain.
     pub tool_warnings: Vec<ProjectWarning>,
-    /// Secrets that tools' files name, with the file.
+    /// Secrets that tool files reference, with the file.
     pub secrets_named: Vec<(String, String)>,
     pub replies: Vec<baton_models::ScriptFile>,
     pub workflows: Vec<WorkflowFile>,
 }
 
 impl Project {
-    /// Reads everything but the workflows' meaning. Without a `baton.toml` the defaults hold.
+    /// Reads everything but does not check the workflows. Without a `baton.toml` the defaults apply.
     pub fn open(root: &Path) -> anyhow::Result<Self> {
         Self::open_refreshing(root, None)
     }
 
-    /// The same, where one source of tools is asked for them now, however fresh what is kept of it is.
+    /// Like [`Self::open`], but asks one tool source for its tools now, however recent its cached copy is.
     pub fn open_refreshing(root: &Path, wanted: Option<&str>) -> anyhow::Result<Self> {
         let (project, mut faults) = Self::open_with(root, wanted)?;
         if faults.is_empty() { Ok(project) } else { Err(faults.swap_remove(0).error) }
     }
 
-    /// As much of it as can be read, and everything that is wrong with the rest.
+    /// Reads as much of the project as possible, and returns the errors of all other parts.
     ///
     /// # Errors
-    /// [`UsageError`] where there is no such folder.
+    /// [`UsageError`] if the folder does not exist.
     pub fn open_partial(root: &Path) -> anyhow::Result<(Self, Vec<ProjectError>)> {
         Self::open_with(root, None)
     }
@@ -111,7 +111,7 @@ impl Project {
         Ok((project, faults.0))
     }
 
-    /// Checks every workflow, those that others run first. Each file with what was found in it.
+    /// Checks every workflow, subworkflows first. Returns each file with its findings.
     pub fn check(&self, catalog: &mut DefinitionCatalog) -> Vec<(&WorkflowFile, CheckedDefinition)> {
         let texts = self.workflows.iter().map(|source| source.text.as_slice());
         let mut checked: Vec<_> = self.workflows.iter().zip(definition::check_all(texts, catalog)).collect();
@@ -126,40 +126,40 @@ impl Project {
         checked
     }
 
-    /// Which workflows may run, and what is wrong with the others.
+    /// Sorts the workflows into those that can run, and those that cannot with their errors.
     pub fn check_workflows(&self, catalog: &mut DefinitionCatalog) -> anyhow::Result<ProjectWorkflows> {
         ProjectWorkflows::of(self, catalog)
     }
 
-    /// Whether there is anything here that a project has.
+    /// Whether the folder contains any part of a project.
     pub fn exists(&self) -> bool {
         !self.workflows.is_empty() || self.root.join(config::FILE).is_file()
     }
 
-    /// What is said to somebody who asks a folder for what only a project has.
+    /// The error for a command that needs a project in a folder that is not one.
     pub fn not_a_project(&self) -> UsageError {
         let message =
             format!("{} is no project: it has neither {} nor workflows/", display_path(&self.root), config::FILE);
         UsageError::new(message).hint("`baton init FOLDER` makes one; `-C FOLDER` names one")
     }
 
-    /// Whose work this is.
+    /// The tenant that the project acts for.
     pub fn tenant(&self) -> anyhow::Result<TenantId> {
         TenantId::parse(&self.settings.tenant).map_err(|error| UsageError::new(format!("tenant: {error}")).into())
     }
 
-    /// The file of the database.
+    /// The path of the database.
     pub fn database(&self) -> PathBuf {
         self.root.join(&self.settings.database)
     }
 
-    /// Whether there is a database, or was one: opening it then says that it is gone, and nothing is taken for empty.
+    /// Whether there is a database, or was one. If it was deleted, opening it fails instead of creating an empty one.
     pub fn has_database(&self) -> bool {
         let file = self.database();
         file.exists() || baton_store::sqlite::was_created(&file)
     }
 
-    /// How this project is named on a command line: `baton`, or `baton -C FOLDER`.
+    /// How a command line for this project begins: `baton`, or `baton -C FOLDER`.
     pub fn command(&self) -> String {
         match self.root.to_str() {
             Some(".") => "baton".to_owned(),
@@ -168,13 +168,13 @@ impl Project {
     }
 }
 
-/// What is wrong with a part of a project that cannot be read.
+/// The error of a part of a project that cannot be read.
 pub struct ProjectError {
     pub part: ProjectPart,
     pub error: anyhow::Error,
 }
 
-/// Of what it is a part.
+/// The part of a project to which an error belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProjectPart {
     Settings,
@@ -183,7 +183,7 @@ pub enum ProjectPart {
     Other,
 }
 
-/// What is wrong so far, in the order in which it is read.
+/// The errors so far, in reading order.
 #[derive(Default)]
 struct ProjectErrors(Vec<ProjectError>);
 
@@ -192,7 +192,7 @@ impl ProjectErrors {
         read.map_err(|error| self.0.push(ProjectError { part, error })).ok()
     }
 
-    /// Each of these files that can be read.
+    /// Reads each file that is valid, and collects the errors of the others.
     fn read_each<T>(
         &mut self,
         part: ProjectPart,
@@ -204,7 +204,7 @@ impl ProjectErrors {
     }
 }
 
-/// What the files in `tools/` come to.
+/// The parsed contents of `tools/`.
 #[derive(Default)]
 struct ProjectTools {
     tools: Vec<baton_tools::ToolDefinition>,
@@ -215,19 +215,19 @@ struct ProjectTools {
     secrets_named: Vec<(String, String)>,
 }
 
-/// An OpenAPI document that a tools' file names, and what came of it.
+/// An OpenAPI document that a tool file names, and the result of reading it.
 pub struct ProjectDocument {
     pub name: String,
     /// The file that defines its tools.
     pub file: String,
-    /// Where it is asked for; nothing: it is a file too, or stands in the definition.
+    /// The address of the document. `None` for a file or an inline document.
     pub address: Option<String>,
     pub asked_at: Option<SystemTime>,
-    /// Why it did not answer when it was asked last.
+    /// Why the last request for it failed.
     pub last_error: Option<String>,
     pub tools: Vec<String>,
     pub unsupported: Vec<baton_tools::ImportDiagnostic>,
-    /// By the name it would have: why an operation is no tool.
+    /// Why an operation is not a tool, by the name that the tool would have.
     pub left_out: BTreeMap<String, String>,
 }
 
@@ -254,7 +254,7 @@ impl ProjectTools {
         all
     }
 
-    /// Takes in one file, and answers which MCP servers it names.
+    /// Reads one file, and returns the MCP servers that it names.
     fn read_file(
         &mut self,
         root: &Path,
@@ -307,7 +307,8 @@ fn agents(root: &Path, faults: &mut ProjectErrors) -> (BTreeMap<String, AgentDef
     (agents, own)
 }
 
-/// Adds the templates of files to those of the settings; what baton.toml says of the same name stands.
+/// Adds the templates in files to those in the settings. A template in baton.toml takes precedence over a file of the
+/// same name.
 fn templates(root: &Path, settings: &mut ProjectSettings, faults: &mut ProjectErrors) {
     let templates = faults.read_each(ProjectPart::Other, yaml_files(&root.join("templates")), |file| {
         let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -320,7 +321,7 @@ fn templates(root: &Path, settings: &mut ProjectSettings, faults: &mut ProjectEr
     }
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell.
 pub fn shell_quote(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-#@:+%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) && !word.starts_with(['-', '#']) {
@@ -330,7 +331,7 @@ pub fn shell_quote(word: &str) -> String {
     }
 }
 
-/// What the project's catalogue files lay over the shipped one.
+/// The overrides of the shipped catalogue in the project's catalogue files.
 fn catalogue(root: &Path) -> anyhow::Result<CatalogueFile> {
     let mut all = CatalogueFile::default();
     for name in [IMPORTED, CATALOGUE] {
@@ -345,12 +346,12 @@ fn catalogue(root: &Path) -> anyhow::Result<CatalogueFile> {
     Ok(all)
 }
 
-/// One agent, or several under `agents:`; a file's name is its agent's where it brings none.
+/// Reads one agent, or several under `agents:`. An agent without a name is named after the file.
 pub fn agents_of(file: &Path) -> anyhow::Result<Vec<(String, AgentDefinition)>> {
     read_agents(file)?.into_iter().collect()
 }
 
-/// Each by itself: one that cannot be read keeps none of the others from being read.
+/// Reads each agent by itself, so that an invalid one does not affect the others.
 fn read_agents(file: &Path) -> anyhow::Result<Vec<anyhow::Result<(String, AgentDefinition)>>> {
     let document = read_value(file)?;
     let many = match document.get("agents") {
@@ -369,7 +370,7 @@ fn read_agents(file: &Path) -> anyhow::Result<Vec<anyhow::Result<(String, AgentD
     Ok(many.into_iter().map(read).collect())
 }
 
-/// As many of a file's tools as can be read: where not all can, each is read by itself.
+/// Parses as many of a file's tools as possible. If the file as a whole is invalid, each tool is parsed by itself.
 fn tools_of(file: &Path, document: Value, faults: &mut ProjectErrors) -> baton_tools::ParsedDefinitions {
     let whole = match parsed(file, document.clone()) {
         Ok(parsed) => return parsed,
@@ -414,7 +415,7 @@ fn parsed(file: &Path, document: Value) -> anyhow::Result<baton_tools::ParsedDef
     })
 }
 
-/// Keeps the tools of a file of which this is so.
+/// Keeps the tools of a file that match the predicate.
 fn retain_tools(document: &mut Value, mut keeps: impl FnMut(&mut Value) -> anyhow::Result<bool>) -> anyhow::Result<()> {
     let mut retain = |tools: &mut Vec<Value>| -> anyhow::Result<()> {
         let mut kept = Vec::with_capacity(tools.len());
@@ -452,7 +453,7 @@ impl ProjectDocument {
         }
     }
 
-    /// One that stands in the definition itself.
+    /// A document inside the definition itself.
     fn inline(file: &str, found: baton_tools::OpenApiDocument) -> Self {
         let baton_tools::OpenApiDocument { name, tools, unsupported, excluded: left_out } = found;
         Self {
@@ -468,8 +469,8 @@ impl ProjectDocument {
     }
 }
 
-/// Where a definition names an OpenAPI document by its file in the project, or by its address, puts the document there.
-/// What is told is that an address does not answer, and never has: its tools are missing, and everything else stands.
+/// Replaces the reference to an OpenAPI document, a file in the project or an address, with the document. If an address
+/// does not respond and never has, that is reported and its tools are missing. Everything else stays available.
 fn inline_document(
     root: &Path,
     file: &Path,
@@ -514,7 +515,7 @@ fn inline_document(
     Ok(Some((laid, None)))
 }
 
-/// JSON may be as large as a file may be; YAML as large as a definition.
+/// JSON may be as large as any file. YAML may be as large as a definition.
 fn document_of(path: &Path) -> anyhow::Result<Value> {
     if path.extension().is_none_or(|end| end != "json") {
         return read_value(path);

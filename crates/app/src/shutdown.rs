@@ -1,9 +1,10 @@
-//! Ending: whoever tells the process to stop sees it gone within [`SHUTDOWN_LIMIT`], whatever hangs.
+//! Shutdown of the process. The process ends within [`SHUTDOWN_LIMIT`] of the first signal, whatever hangs.
 //!
-//! Signals are heard by a thread with a runtime of its own, so that a process whose other threads are busy, or wait for a
-//! disk that does not answer, hears them too. The first asks for an orderly end: nothing new is taken in, what is under
-//! way finishes or is given back. The second one, or the limit, ends the process as it is: with [`CommandExit::Unfinished`], and
-//! a line that says so. What it owned is free the moment it is gone.
+//! A thread with its own runtime receives the signals, so that a process whose other threads are busy, or wait for a
+//! disk that does not respond, receives them too. The first signal starts an orderly shutdown: no new work is accepted,
+//! and work in progress finishes or is released. The second signal, or the limit, ends the process immediately, with
+//! [`CommandExit::Unfinished`] and a line that explains it. Other processes can take over what it owned as soon as it
+//! is gone.
 
 use std::fmt;
 use std::sync::mpsc::sync_channel;
@@ -15,16 +16,16 @@ use tokio::sync::watch;
 
 use crate::{CommandExit, print};
 
-/// From the first signal to the last instant of the process.
+/// From the first signal to the end of the process.
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
-/// What of it is left for saying so.
+/// The part of the limit that is reserved for the last message.
 const MESSAGE_RESERVE: Duration = Duration::from_millis(250);
-/// And for the system's library to end the process, before it is aborted.
+/// The part of the limit for the C library to exit the process, before it is aborted.
 const EXIT_RESERVE: Duration = Duration::from_millis(500);
-/// From the first signal until whatever is not given back is left.
+/// From the first signal until anything that is not yet released is abandoned.
 const RELEASE_LIMIT: Duration = SHUTDOWN_LIMIT.saturating_sub(MESSAGE_RESERVE).saturating_sub(EXIT_RESERVE);
 
-/// Somebody said stop, and not everything could be given back in order.
+/// The process was asked to stop, and could not release everything in order.
 #[derive(Debug)]
 pub struct UncleanShutdown;
 
@@ -39,34 +40,34 @@ impl fmt::Display for UncleanShutdown {
 
 impl std::error::Error for UncleanShutdown {}
 
-/// Since when the process is told to stop; nothing as long as nobody has.
+/// The time at which the process was asked to stop. `None` until then.
 #[derive(Clone)]
 pub struct ShutdownSignal(watch::Receiver<Option<Instant>>);
 
 static REGISTERED_SIGNAL: Mutex<Option<ShutdownSignal>> = Mutex::new(None);
 
-/// How long giving back may take from here on; nothing where nobody has told the process to stop.
+/// The time that is left to release resources. `None` if the process has not been asked to stop.
 pub fn time_left() -> Option<Duration> {
     let heard = REGISTERED_SIGNAL.lock().unwrap_or_else(PoisonError::into_inner);
     let since = (*heard.as_ref()?.0.borrow())?;
-    // A little before whatever is not given back is left: then it can still be said what that is.
+    // A little before the release limit, so that there is time to report what is not released.
     Some((RELEASE_LIMIT - MESSAGE_RESERVE).saturating_sub(since.elapsed()))
 }
 
 impl ShutdownSignal {
-    /// Ready once somebody has said stop.
+    /// Completes once the process is asked to stop.
     pub async fn requested(mut self) {
-        // The thread that tells ends with the process.
+        // The sending thread lives as long as the process.
         if self.0.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// Listens from here on for whoever asks the process to end, a person (Ctrl-C) or its supervisor (SIGTERM).
+/// Starts to listen for requests to stop, from a person (Ctrl-C) or a supervisor (SIGTERM).
 ///
 /// # Errors
-/// Where signals cannot be heard: then they end the process at once, as they would any.
+/// Signals cannot be received. They then end the process immediately, which is the system's default.
 pub fn install() -> std::io::Result<ShutdownSignal> {
     let mut heard = REGISTERED_SIGNAL.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(ending) = &*heard {
@@ -105,11 +106,11 @@ async fn watch_signals(mut signals: StopSignals, ask: watch::Sender<Option<Insta
     }
 }
 
-/// Ends the process with a line, whatever its other threads hold.
+/// Ends the process with a message, whatever locks its other threads hold.
 fn force_exit(why: &str) -> ! {
     let line = format!("{why}; nothing that was acknowledged is lost, and whoever comes next takes over");
     let (say, said) = sync_channel(1);
-    // Somebody may hang in the very place where it is to be said.
+    // Another thread may hang while it holds the lock of the output.
     let saying = thread::Builder::new().spawn(move || {
         print::note(line);
         let _ = say.send(());
@@ -117,7 +118,7 @@ fn force_exit(why: &str) -> ! {
     if saying.is_ok() {
         let _ = said.recv_timeout(MESSAGE_RESERVE);
     }
-    // And what the system's library does at the end must not hang either.
+    // The exit handlers of the C library must not hang either.
     let _ = thread::Builder::new().spawn(|| {
         thread::sleep(EXIT_RESERVE);
         std::process::abort();

@@ -1,5 +1,5 @@
-//! Where tools come from, for whoever looks over HTTP: those of the project's files, and those that tenants add while the
-//! system runs. What is added is kept as a setting of its tenant, with what its source said last beside it.
+//! Tool sources, as the HTTP API shows them: those of the project's files, and those that tenants add while the system
+//! runs. An added source is stored as a setting of its tenant, with its last response beside it.
 
 mod setting;
 mod tenant_sources;
@@ -25,7 +25,7 @@ use setting::{CheckedSource, SourceSetting};
 use tenant_sources::SourceContent;
 pub use tenant_sources::TenantSources;
 
-/// All of one process.
+/// All tool sources of one process.
 pub struct ToolSources {
     tenant_sources: Arc<TenantSources>,
     settings: Arc<SettingStore>,
@@ -33,23 +33,23 @@ pub struct ToolSources {
     clock: Arc<dyn Clock>,
     /// The project's own tenant.
     own_tenant: TenantId,
-    /// As the project's files had them when they were read last.
+    /// The sources of the project's files, as last read.
     project_sources: RwLock<Arc<Vec<SourceListing>>>,
-    /// To who reads the project's files; one at a time.
+    /// Requests to the reader of the project's files, handled one at a time.
     refresh_requests: mpsc::Sender<RefreshRequest>,
-    /// One is added at a time, or more would be than may be.
+    /// Serializes additions. Concurrent ones could exceed the limit.
     add_lock: Mutex<()>,
 }
 
-/// A source of the project's files that is to be asked now, whatever is kept of it.
+/// A request to ask a source of the project's files now, whatever its cached copy.
 pub struct RefreshRequest {
     pub name: String,
-    /// Told once its tools are taken in; dropped where they cannot be.
+    /// Notified once its tools are loaded. Dropped if they cannot be loaded.
     pub done: oneshot::Sender<()>,
 }
 
 impl ToolSources {
-    /// And what they want of who reads the project's files.
+    /// Creates the sources, and the receiver of refresh requests for the reader of the project's files.
     pub fn of(project: &Project, system: &ProjectSystem) -> (Self, mpsc::Receiver<RefreshRequest>) {
         let (wanted, wants) = mpsc::channel(1);
         let sources = Self {
@@ -65,7 +65,7 @@ impl ToolSources {
         (sources, wants)
     }
 
-    /// From here on the files have these.
+    /// Replaces the sources of the project's files.
     pub fn set_project(&self, project: &Project) {
         *self.project_sources.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(sources_of_project(project));
     }
@@ -74,8 +74,8 @@ impl ToolSources {
         self.project_sources.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// One of the files', as a tenant sees it: where it is, and what a program said on standard error, is for those who keep
-    /// the files.
+    /// A source of the files as a tenant sees it. Its address, and what a program wrote to standard error, are visible
+    /// only to the project's own tenant.
     fn visible_to(&self, tenant: &TenantId, source: &SourceListing) -> SourceListing {
         if *tenant == self.own_tenant {
             return source.clone();
@@ -100,7 +100,7 @@ impl ToolSources {
         Err(SourceError::Unknown { name: name.to_owned(), nearest: near })
     }
 
-    /// Asks it for its tools, which can be used.
+    /// Asks a source for its tools, and checks that they can be used.
     async fn query_source(
         &self,
         tenant: &TenantId,
@@ -110,7 +110,7 @@ impl ToolSources {
         let asked = CheckedSource::read(new, &settings)?;
         let content = asked.ask(&settings).await?;
         let asked_at = self.clock.now();
-        // A document may be long to read.
+        // Parsing a document may take long.
         let read = tokio::task::spawn_blocking(move || {
             asked.tools(&content).map(|laid| {
                 let kept = asked.to_setting(&content, laid.tools.len(), asked_at);
@@ -121,7 +121,7 @@ impl ToolSources {
         read.map_err(|error| SourceError::Storage { reason: error.to_string() })?
     }
 
-    /// Whether its tools and those of the tenant's other sources are no more than there may be.
+    /// Checks that its tools, with those of the tenant's other sources, stay within the limit.
     async fn check_capacity(&self, tenant: &TenantId, new: &SourceSetting) -> Result<(), SourceError> {
         let all = self.settings.of(tenant, SettingTopic::Source).await?;
         let others = all.into_iter().filter(|setting| setting.name != new.name);
@@ -132,7 +132,7 @@ impl ToolSources {
         Ok(())
     }
 
-    /// Keeps it, with what it said, and no more what the one before it said: all of it or nothing.
+    /// Stores a source with its response, and deletes the previous response, in one transaction.
     async fn save_source(
         &self,
         tenant: &TenantId,
@@ -262,7 +262,7 @@ impl sources::SourceStore for ToolSources {
 }
 
 impl ToolSources {
-    /// Has the project's files read again, and this one of them asked.
+    /// Reads the project's files again, and asks this source in them.
     async fn refresh_file(&self, name: &str) -> Result<SourceListing, SourceError> {
         let (taken, is_taken) = oneshot::channel();
         let busy = |_| SourceError::Unavailable { name: name.to_owned(), reason: "another is being asked".to_owned() };
@@ -273,7 +273,7 @@ impl ToolSources {
     }
 }
 
-/// Those of the files: servers, and documents.
+/// The servers and documents of the project's files.
 fn sources_of_project(project: &Project) -> Vec<SourceListing> {
     let server = |server: &ProjectServer| {
         let (tools, unsupported) = server.tools();
@@ -326,7 +326,7 @@ fn settings_error(error: settings::SettingError) -> SourceError {
     }
 }
 
-/// Whether a value is a source as it is kept.
+/// Checks that a value is a stored source.
 pub fn check(value: &Value) -> Result<(), String> {
     SourceSetting::read(value).map(drop)
 }

@@ -1,7 +1,7 @@
-//! Traces of runs, told to a collector by OTLP over HTTP: where `OTEL_EXPORTER_OTLP_ENDPOINT` or
-//! `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` says where. The other `OTEL_…` variables mean what the standard says.
+//! Exports traces of runs to a collector by OTLP over HTTP, if `OTEL_EXPORTER_OTLP_ENDPOINT` or
+//! `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set. The other `OTEL_…` variables have their standard meaning.
 //!
-//! Traces are for looking, and never hold up a run: what the collector does not take in time is let go and counted.
+//! Traces never delay a run. Spans that the collector does not accept in time are dropped and counted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,20 +28,21 @@ use tokio::time::timeout;
 use crate::UsageError;
 use crate::wiring::ProjectSystem;
 
-/// Runs that are followed at once; what comes back after it was left is read anew.
+/// Maximum number of runs followed at once. A run that is dropped and becomes active again is read again from the
+/// store.
 const RUNS_MAX: usize = 10_000;
-/// Spans that wait for the collector.
+/// Maximum number of spans that wait for the collector.
 const QUEUED_SPANS_MAX: usize = 8_192;
-/// Spans told at once.
+/// Maximum number of spans in one export.
 const BATCH: usize = 512;
 /// How long the first span of a batch waits for others.
 const BATCH_DELAY: Duration = Duration::from_secs(1);
-/// How long the last spans may take at the end.
+/// Time limit for the export of the last spans at shutdown.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Entries read at once.
+/// Number of entries in one read.
 const PAGE: usize = 500;
 
-/// Follows what is recorded here, and tells it, beside all else until it is closed.
+/// Follows what this process records, and exports it in the background until it is closed.
 pub struct TraceExporter {
     stop: oneshot::Sender<()>,
     follower: JoinHandle<()>,
@@ -57,10 +58,10 @@ struct TraceFollower {
 }
 
 impl TraceExporter {
-    /// What the environment asks for; nothing where it names no collector.
+    /// Creates the exporter that the environment configures. Returns `None` if it names no collector.
     ///
     /// # Errors
-    /// An address, a protocol or a header that cannot be used.
+    /// The address, the protocol or a header is invalid.
     pub fn from_environment(system: &ProjectSystem, engine: &Engine) -> anyhow::Result<Option<Self>> {
         let is_said = |name: &str| std::env::var(name).is_ok_and(|said| !said.is_empty());
         let off = std::env::var("OTEL_SDK_DISABLED").is_ok_and(|said| said.eq_ignore_ascii_case("true"))
@@ -69,7 +70,7 @@ impl TraceExporter {
         if off || !is_wanted {
             return Ok(None);
         }
-        // The first that was named stays.
+        // The first provider that was installed stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let exporter = SpanExporter::builder().with_http().build();
         let mut exporter = exporter
@@ -88,9 +89,9 @@ impl TraceExporter {
         Ok(Some(Self { stop, follower, exporter: tokio::spawn(export_spans(exporter, waiting)) }))
     }
 
-    /// Tells what is left. Call it once the engine moves nothing more.
+    /// Exports what is left. Call it once the engine has stopped.
     pub async fn close(self) {
-        // A follower that is gone has nothing left.
+        // A follower that has ended has nothing left.
         let _ = self.stop.send(());
         let all = async {
             let _ = self.follower.await;
@@ -103,7 +104,7 @@ impl TraceExporter {
 }
 
 impl TraceFollower {
-    /// Until it is stopped, and then what is there already.
+    /// Runs until it is stopped, then handles the notifications that have already arrived.
     async fn follow(mut self, mut stopped: oneshot::Receiver<()>) {
         loop {
             let recorded = tokio::select! {
@@ -133,7 +134,7 @@ impl TraceFollower {
         }
     }
 
-    /// What was missed of the runs that are followed is read; a run of which nothing else is heard has no trace.
+    /// Reads missed entries of the runs that are followed. A run without any further notification has no trace.
     async fn catch_up(&mut self, missed: u64) {
         tracing::warn!(missed, "more was recorded than traces could follow; some runs may have none");
         for (run, (tenant, trace)) in std::mem::take(&mut self.runs) {
@@ -150,7 +151,7 @@ impl TraceFollower {
             Some((_, trace)) => trace,
             None => self.load_trace(tenant, run, seq).await?,
         };
-        // What was recorded here and not heard of.
+        // Entries that were recorded here without a notification.
         let mut trace = self.read_entries(tenant, run, trace, seq - 1).await?;
         if trace.seq() + 1 == seq {
             let spans = trace.fold(entry);
@@ -165,7 +166,7 @@ impl TraceFollower {
         Ok(())
     }
 
-    /// Reads up to this entry, or all there is, and tells it.
+    /// Reads up to this entry, or to the end, and exports the spans.
     async fn read_entries(
         &self,
         tenant: &TenantId,
@@ -187,7 +188,7 @@ impl TraceFollower {
         Ok(trace)
     }
 
-    /// A run of which nothing is known here: what was recorded before has been told by whoever moved it then.
+    /// Loads a run that is unknown here. Its earlier entries were exported by the process that owned it then.
     async fn load_trace(&self, tenant: &TenantId, run: &RunId, seq: u64) -> anyhow::Result<RunTrace> {
         let head = self.read.run(tenant, run).await?.context("the run is not there")?;
         let mut trace = RunTrace::new(run.clone(), head.workflow);
@@ -210,7 +211,7 @@ impl TraceFollower {
     }
 }
 
-/// Who tells: `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`, and `baton` unless they say another name.
+/// The resource of the spans: `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`. The default name is `baton`.
 fn resource() -> Resource {
     let said = Resource::builder().build();
     let has_name = std::env::var("OTEL_SERVICE_NAME").is_ok_and(|name| !name.is_empty())
@@ -221,7 +222,7 @@ fn resource() -> Resource {
     if has_name { builder.build() } else { builder.with_service_name("baton").build() }
 }
 
-/// Says once when the collector stops taking spans, and once when it takes them again.
+/// Logs once when the collector stops accepting spans, and once when it accepts them again.
 async fn export_spans(exporter: SpanExporter, mut waiting: mpsc::Receiver<SpanData>) {
     let mut is_taken = true;
     let mut batch = Vec::with_capacity(BATCH);

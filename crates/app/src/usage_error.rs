@@ -1,4 +1,4 @@
-//! The caller's input is wrong: exit 2. Says what, where, and the way out.
+//! Errors in the caller's input, with exit code 2. The message states what is incorrect, where, and how to fix it.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ impl UsageError {
         Self { message: message.into(), ..Self::default() }
     }
 
-    /// What was found in a file, with its place.
+    /// Creates an error from a finding in a file, with its place.
     pub fn from_diagnostic(found: &Diagnostic, file: &str, source: &str) -> Self {
         Self {
             code: Some(found.code.as_str()),
@@ -29,13 +29,13 @@ impl UsageError {
         }
     }
 
-    /// With a stable code.
+    /// Adds a stable code.
     pub fn code(mut self, code: &'static str) -> Self {
         self.code = Some(code);
         self
     }
 
-    /// Shows where in a text; nothing where there is no place.
+    /// Shows the place in a text. Shows nothing for a span without a place.
     pub fn at(mut self, span: SourceSpan, file: &str, source: &str) -> Self {
         self.place = definition::excerpt(span, file, source);
         self
@@ -46,7 +46,7 @@ impl UsageError {
         self
     }
 
-    /// The code as it follows the word `error`.
+    /// The code in the form that follows the word `error`.
     pub fn code_suffix(&self) -> String {
         self.code.map(|code| format!("[{code}]")).unwrap_or_default()
     }

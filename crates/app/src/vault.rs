@@ -1,7 +1,7 @@
-//! Secrets of a tenant's, sealed in its database: AES-256-GCM under a key that is not in the database.
+//! Secrets of a tenant, sealed in its database with AES-256-GCM. The key is not in the database.
 //!
-//! Each row names the key it is sealed under by that key's id, so keys can be changed one row at a time. What is sealed is
-//! bound to its tenant and its name: a row that is moved elsewhere does not open.
+//! Each row stores the id of its key, so that keys can be rotated one row at a time. A sealed value is bound to its
+//! tenant and its name: a row that is moved elsewhere cannot be opened.
 
 mod sealed_records;
 
@@ -29,31 +29,31 @@ use crate::project::display_path;
 
 pub use sealed_records::SealedRecords;
 
-/// Secrets of one tenant.
+/// Maximum number of secrets of one tenant.
 pub const SECRETS_MAX: usize = 1_000;
-/// Bytes of one secret.
+/// Maximum size of one secret, in bytes.
 pub const SECRET_BYTES_MAX: usize = 16 << 10;
 
 const SPACE: &str = "secrets";
 const KEY_BYTES: usize = 32;
-/// Rows read at once.
+/// Number of rows in one read.
 const PAGE: usize = 200;
 const KEY_HINT: &str = "make one with `head -c 32 /dev/urandom | base64` and set BATON_SECRETS__KEY, or name a file of it as \
                     `[secrets] key_file`";
 
-/// `[secrets]`: where the key is. It is never in the database, and should not be in the project's folder.
+/// `[secrets]`: the location of the key. It is never in the database, and should not be in the project's folder.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VaultConfig {
-    /// 32 bytes in base64. Best as `BATON_SECRETS__KEY`.
+    /// 32 bytes in base64. Preferably set as `BATON_SECRETS__KEY`.
     pub key: Option<HiddenText>,
-    /// A file with the same, relative to the project's folder.
+    /// A file with the key in the same format, relative to the project's folder.
     pub key_file: Option<PathBuf>,
-    /// Keys of before, for what is sealed under them still.
+    /// Earlier keys, for values that are still sealed under them.
     pub old_keys: Vec<HiddenText>,
 }
 
-/// Text that is never shown.
+/// Text that is never printed.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct HiddenText(String);
@@ -64,13 +64,13 @@ impl fmt::Debug for HiddenText {
     }
 }
 
-/// The keys there are, by their ids: the first half of a key's SHA-256.
+/// The available keys by id. The id is the first half of a key's SHA-256.
 pub struct KeyRing {
     current: Option<String>,
     keys: BTreeMap<String, LessSafeKey>,
 }
 
-/// A row.
+/// A sealed row.
 #[derive(Debug, Deserialize, Serialize)]
 struct SealedSecret {
     key_id: String,
@@ -78,23 +78,23 @@ struct SealedSecret {
     sealed: String,
 }
 
-/// What may be told of a secret.
+/// The facts about a secret that may be shown.
 #[derive(Debug, Serialize)]
 pub struct SecretSummary {
     pub name: String,
     /// The key it is sealed under.
     pub key_id: String,
     pub set_at: String,
-    /// Whether that key is here.
+    /// Whether that key is available.
     pub opens: bool,
 }
 
-/// What became of the secrets of one tenant that were sealed under another key.
+/// The result of a key rotation for one tenant's secrets.
 #[derive(Default)]
 pub struct RotationResult {
-    /// Sealed anew.
+    /// The number of secrets that were sealed under the current key.
     pub count: usize,
-    /// Why others could not be: each names its secret.
+    /// Why others could not be rotated. Each error names its secret.
     pub failed: Vec<anyhow::Error>,
 }
 
@@ -120,7 +120,7 @@ impl KeyRing {
         Ok(ring)
     }
 
-    /// Whether there is a key to seal under.
+    /// Whether there is a current key.
     pub fn can_seal(&self) -> bool {
         self.current.is_some()
     }
@@ -170,7 +170,7 @@ impl KeyRing {
 }
 
 fn additional_data(tenant: &TenantId, name: &str) -> Aad<Vec<u8>> {
-    // A tenant's name has no such byte.
+    // A tenant's name never contains this byte.
     Aad::from(format!("{tenant}\0{name}").into_bytes())
 }
 
@@ -205,7 +205,7 @@ impl SecretVault<'_> {
         self.rows(SPACE).await?.into_iter().map(known).collect()
     }
 
-    /// Whether there was one.
+    /// Deletes a secret. Returns whether it existed.
     pub async fn delete(&self, name: &str, now: Time) -> anyhow::Result<bool> {
         let was_there = self.records.get(self.tenant, SPACE, name).await?.is_some();
         let delete = RecordOp::Delete { space: SPACE.to_owned(), key: name.to_owned() };
@@ -213,8 +213,8 @@ impl SecretVault<'_> {
         Ok(was_there)
     }
 
-    /// Seals under the current key what is sealed under another. One that is set anew meanwhile stays as it was set; one that
-    /// does not open stays as it is, and keeps no other from being sealed.
+    /// Seals secrets under the current key if they are sealed under another. A secret that is changed concurrently
+    /// keeps its new value. A secret that cannot be opened stays as it is and does not block the others.
     pub async fn rotate(&self, now: Time) -> anyhow::Result<RotationResult> {
         let mut rotated = RotationResult::default();
         for StoredRecord { key: name, value, version, .. } in self.rows(SPACE).await? {
@@ -234,7 +234,7 @@ impl SecretVault<'_> {
         Ok(rotated)
     }
 
-    /// The same of secrets that lie beside what they sign, those among them that were never sealed.
+    /// Does the same for the secrets in a record space of signatures. That includes secrets that were never sealed.
     async fn rotate_space(&self, space: &str, now: Time, rotated: &mut RotationResult) -> anyhow::Result<()> {
         for StoredRecord { key, value, version, .. } in self.rows(space).await? {
             let anew = || {
@@ -250,7 +250,8 @@ impl SecretVault<'_> {
         Ok(())
     }
 
-    /// Keeps one that was sealed anew, or why it could not be; nothing: it is sealed under the current key already.
+    /// Stores a value that was sealed again, or records why that failed. `None` means that it is already sealed under
+    /// the current key.
     async fn store_resealed(
         &self,
         space: &str,
@@ -277,7 +278,7 @@ impl SecretVault<'_> {
         Ok(())
     }
 
-    /// All of them, by name.
+    /// Opens all secrets of the tenant, by name.
     async fn open_all(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let open = |row: StoredRecord| {
             let secret = self.ring.open(self.tenant, &row.key, &read(row.value)?)?;
@@ -304,7 +305,7 @@ fn read(value: Value) -> anyhow::Result<SealedSecret> {
     serde_json::from_value(value).context("a secret's row cannot be read")
 }
 
-/// All of a tenant's secrets, for what is put together without waiting.
+/// Opens all secrets of a tenant, for callers that are not asynchronous.
 pub fn open_secrets(
     records: &dyn RecordStore,
     tenant: &TenantId,
@@ -313,16 +314,16 @@ pub fn open_secrets(
     block_on(SecretVault { records, tenant, ring: &ring }.open_all())
 }
 
-/// The names of all, whether they open or not.
+/// The names of all secrets, whether or not they can be opened.
 pub fn secret_names(records: &dyn RecordStore, tenant: &TenantId) -> anyhow::Result<BTreeSet<String>> {
     let ring = KeyRing { current: None, keys: BTreeMap::new() };
     let rows = block_on(async { SecretVault { records, tenant, ring: &ring }.rows(SPACE).await })?;
     Ok(rows.into_iter().map(|row| row.key).collect())
 }
 
-/// What the store answers, from threads of its own.
+/// Blocks on a future of the store, which runs on its own threads.
 fn block_on<T>(answer: impl Future<Output = T>) -> T {
-    /// Wakes a thread that has nothing else to do.
+    /// Wakes a thread that only waits.
     struct ThreadWaker(Thread);
 
     impl Wake for ThreadWaker {

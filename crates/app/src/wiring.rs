@@ -1,4 +1,4 @@
-//! Rooms put together: a store, the tools, the models and an engine for one project.
+//! Wires the crates together: the store, the tools, the models and an engine for one project.
 
 mod keys;
 mod tenant_settings;
@@ -43,37 +43,37 @@ use crate::{UsageError, print, vault};
 
 pub use self::keys::secret_names as secrets_outside;
 
-/// One project, put together.
+/// One project with its services.
 pub struct ProjectSystem {
     pub tenant: TenantId,
     pub store: SqliteStore,
-    /// The store's, with secrets that lie in them sealed.
+    /// The store's records, with the secrets in them sealed.
     pub records: Arc<dyn RecordStore>,
     pub tools: Arc<ToolRegistry>,
     /// Starts no process before the first program.
     pub sandbox: SandboxPool,
     pub models: Arc<ModelGateway>,
     pub budget: BudgetLedger,
-    /// What tenants set for themselves.
+    /// Settings of tenants.
     pub settings: Arc<SettingStore>,
-    /// The sources of tools that tenants added.
+    /// The tool sources that tenants added.
     pub tenant_sources: Arc<TenantSources>,
     pub memory: Arc<MemoryService>,
-    /// What memory's vectors cost.
+    /// The budget for the embeddings of memory.
     pub embeddings: EmbeddingBudget,
     pub clock: Arc<dyn Clock>,
     pub agent_registry: Arc<AgentRegistry>,
     pub agent_endpoints: Arc<AgentEndpoints>,
     pub catalog: DefinitionCatalog,
     pub options: baton_engine::EngineOptions,
-    /// How a command line begins that speaks of this project.
+    /// How a command line for this project begins.
     pub command: String,
 }
 
-/// Somebody stopped the work by hand. What was recorded is recorded, so nothing is lost.
+/// A person interrupted the work. Nothing that was recorded is lost.
 #[derive(Debug)]
 pub struct InterruptedError {
-    /// How a command line begins that speaks of the project.
+    /// How a command line for the project begins.
     pub command: String,
 }
 
@@ -85,17 +85,17 @@ impl fmt::Display for InterruptedError {
 
 impl std::error::Error for InterruptedError {}
 
-/// Workflows that were saved: a version for each that may run, in the same order.
+/// Saved workflows: a version for each that can run, in the same order.
 pub struct SavedWorkflows {
     pub workflows: ProjectWorkflows,
     pub versions: Vec<WorkflowVersion>,
 }
 
 impl ProjectSystem {
-    /// Opens the project's database, making it where there is none.
+    /// Opens the project's database, and creates it if it does not exist.
     ///
     /// # Errors
-    /// A folder that is no project: nobody finds a database again that was made there.
+    /// The folder is not a project. A database that was created there would be hard to find again.
     pub fn open(project: &Project) -> anyhow::Result<Self> {
         if !project.exists() && !project.has_database() {
             return Err(project.not_a_project().into());
@@ -117,12 +117,12 @@ impl ProjectSystem {
         Self::from_store(project, store)
     }
 
-    /// Over an open store.
+    /// Builds the system over an open store.
     pub fn from_store(project: &Project, store: SqliteStore) -> anyhow::Result<Self> {
         Self::with_clock(project, store, Arc::new(SystemClock))
     }
 
-    /// Over an open store, by a clock of the caller's.
+    /// Builds the system over an open store, with the caller's clock.
     pub fn with_clock(project: &Project, store: SqliteStore, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let settings = &project.settings;
         let sandbox = sandbox(&settings.sandbox)?;
@@ -130,16 +130,16 @@ impl ProjectSystem {
         let secrets = keys::all_secrets(project, &store)?;
         let keyed = keys::KeyedConfigs::resolve_keys(project, &secrets)?;
         let models = gateway(project, &keyed.models, clock.clone())?;
-        let purse = BudgetLedger::new(Arc::new(store.clone()), settings.budgets.clone(), clock.clone());
+        let ledger = BudgetLedger::new(Arc::new(store.clone()), settings.budgets.clone(), clock.clone());
         let models = models.with_decisions(Arc::new(store.clone())).with_circuits(Arc::new(store.clone()));
-        let models = Arc::new(models.with_budget(purse.clone()));
+        let models = Arc::new(models.with_budget(ledger.clone()));
         let parts = MemoryPorts {
             index: Arc::new(store.clone()),
             records: Arc::new(store.clone()),
             models: Some(models.clone()),
             clock: clock.clone(),
         };
-        let embeddings = EmbeddingBudget::new(models.clone(), purse.clone());
+        let embeddings = EmbeddingBudget::new(models.clone(), ledger.clone());
         let memory = MemoryService::with_billing(&keyed.memory, parts, Some(Arc::new(embeddings.clone())));
         let memory = Arc::new(memory.map_err(|wrong| UsageError::new(format!("memory: {wrong}")))?);
         let services = ToolServices::new(Arc::new(store.clone()), clock.clone())
@@ -159,13 +159,13 @@ impl ProjectSystem {
         let added = Arc::new(TenantSources::new(tools.clone(), Arc::new(store.clone()), tenant.clone()));
         let hands = tenant_settings::SettingConsumers {
             tools: tools.clone(),
-            budget: purse.clone(),
+            budget: ledger.clone(),
             tenant_sources: added.clone(),
             own_tenant: tenant.clone(),
         };
         let settings_of_tenants = Arc::new(SettingStore::new(Arc::new(store.clone()), Arc::new(hands)));
         let tiers = TierTable::new(settings.agents.clone()).map_err(UsageError::new)?;
-        let roster = Arc::new(AgentRegistry::new(Arc::new(store.clone()), tiers));
+        let agents = Arc::new(AgentRegistry::new(Arc::new(store.clone()), tiers));
         let thinkers = Arc::new(AgentEndpoints::new(&settings.tools));
         let catalog = catalog_of(&*tools, None, project.agents.clone());
         let options = baton_engine::EngineOptions { code: sandbox.limits(), ..settings.engine.options() };
@@ -177,13 +177,13 @@ impl ProjectSystem {
             tools,
             sandbox,
             models,
-            budget: purse,
+            budget: ledger,
             settings: settings_of_tenants,
             tenant_sources: added,
             memory,
             embeddings,
             clock,
-            agent_registry: roster,
+            agent_registry: agents,
             agent_endpoints: thinkers,
             catalog,
             options,
@@ -191,8 +191,8 @@ impl ProjectSystem {
         })
     }
 
-    /// Makes the agents known that were registered with the tenant, and the tools of Composio. Those of the project's own
-    /// files stand in for them.
+    /// Loads the agents that are registered with the tenant, and the tools of Composio. Definitions in the project's
+    /// own files take precedence.
     pub async fn load_extensions(&mut self, project: &Project) -> anyhow::Result<()> {
         self.load_tools().await?;
         let registered = self.agent_registry.registered(&self.tenant).await?;
@@ -201,8 +201,8 @@ impl ProjectSystem {
         Ok(())
     }
 
-    /// Makes the tools known that the tenant added, and those of Composio: those that are kept, looked up again where they
-    /// are old. What cannot be looked up is said, and what is kept holds.
+    /// Loads the tools that the tenant added, and those of Composio. Cached tools are fetched again if they are old. If
+    /// that fails, a warning is logged and the cached tools stay in use.
     pub async fn load_tools(&mut self) -> anyhow::Result<()> {
         self.settings.reload().await?;
         if let Some(composio) = self.tools.composio() {
@@ -215,7 +215,7 @@ impl ProjectSystem {
         Ok(())
     }
 
-    /// Saves every workflow of the project that may run; one that is unchanged keeps its revision.
+    /// Saves every workflow of the project that can run. An unchanged workflow keeps its revision.
     pub async fn save_workflows(&mut self, project: &Project) -> anyhow::Result<SavedWorkflows> {
         self.load_extensions(project).await?;
         let workflows = project.check_workflows(&mut self.catalog)?;
@@ -226,7 +226,7 @@ impl ProjectSystem {
         Ok(SavedWorkflows { workflows, versions })
     }
 
-    /// Keeps a workflow of the project's files; one that is unchanged keeps its revision.
+    /// Saves a workflow of the project's files. An unchanged workflow keeps its revision.
     pub async fn save_version(
         &self,
         ready: &ReadyWorkflow,
@@ -247,7 +247,7 @@ impl ProjectSystem {
         }
     }
 
-    /// Tells in a tenant's audit trail what was done by hand, on this machine: to what, as it was before and is since.
+    /// Records an action on this machine in a tenant's audit trail: the target, and its state before and after.
     pub async fn audit_action(
         &self,
         tenant: &TenantId,
@@ -260,7 +260,7 @@ impl ProjectSystem {
         Ok(self.store.append_row(act.row(tenant, self.clock.now())).await?)
     }
 
-    /// A run of the project's own tenant as the store has it, whole.
+    /// Reads a whole run of the project's own tenant from the store.
     pub async fn recorded_run(&self, run: &RunId) -> anyhow::Result<FollowedRun> {
         self.recorded_run_of(&self.tenant, run).await
     }
@@ -270,12 +270,13 @@ impl ProjectSystem {
         Ok(FollowedRun::read(&self.store, &library, tenant, run).await?)
     }
 
-    /// Works with an engine until the work is done, somebody stops it by hand, or the store acknowledges nothing any more: what
-    /// is waited for would never come. Else as [`serve_with_engine`](Self::serve_with_engine) does.
+    /// Runs work with an engine until the work is done, a person interrupts it, or the store acknowledges no more
+    /// writes, because then the work would wait forever. Otherwise behaves like
+    /// [`serve_with_engine`](Self::serve_with_engine).
     ///
     /// # Errors
-    /// [`InterruptedError`], or [`UncleanShutdown`] where not everything could be given back then; a
-    /// [`StoreOutage`](baton_ports::health::StoreOutage); the work's own.
+    /// [`InterruptedError`], or [`UncleanShutdown`] if not everything could be released then; a
+    /// [`StoreOutage`](baton_ports::health::StoreOutage); the error of the work itself.
     pub async fn run_with_engine<T>(&self, work: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let ending = shutdown::install().context("signals cannot be heard")?;
         let until_stopped = async |engine: &Engine| {
@@ -288,9 +289,9 @@ impl ProjectSystem {
         self.serve_with_engine(until_stopped).await
     }
 
-    /// Works with an engine, stops it, and gives back what is held, whatever came of the work: what broke off half-way held
-    /// budgets and runs too. The work's own failure is told before one of the stopping; that it was stopped by hand is
-    /// none, since whoever did that is to hear what was not given back.
+    /// Runs work with an engine, stops the engine, and releases what is held, whatever the result of the work. Work
+    /// that stopped half-way held budgets and runs too. An error of the work takes precedence over an error of the
+    /// shutdown. An interruption does not: the person who interrupted must learn what was not released.
     pub async fn serve_with_engine<T>(
         &self,
         work: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>,
@@ -298,7 +299,7 @@ impl ProjectSystem {
         let engine = self.engine().await?;
         let traces = TraceExporter::from_environment(self, &engine)?;
         let done = work(&engine).await;
-        // Whoever was told to stop does not wait here for longer than it may: `ending` sees to that.
+        // A process that was asked to stop must not wait here for longer than its limit. `ending` enforces that.
         let within = self.options.stop_within;
         let stopped = engine.stop_within(shutdown::time_left().map_or(within, |left| left.min(within))).await;
         if let Some(traces) = traces {
@@ -314,7 +315,7 @@ impl ProjectSystem {
         }
     }
 
-    /// Work that no engine has a part in: whatever comes of it, what it spent is settled and nothing stays held.
+    /// Runs work without an engine. Whatever its result, its spending is settled and nothing stays reserved.
     pub async fn settle_after<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
         let done = match self.settings.reload().await {
             Ok(()) => work.await,
@@ -324,19 +325,19 @@ impl ProjectSystem {
         done
     }
 
-    /// Settles what was spent and gives back what is held of budgets: call it once nothing is asked any more.
+    /// Settles spending and releases reserved budgets. Call it after the last model or tool call.
     pub async fn close(&self) {
         if let Err(error) = self.budget.close().await {
             tracing::warn!(%error, "what is held of budgets could not be given back; it counts as spent for a while");
         }
     }
 
-    /// From here on an engine accepts runs and moves none: whoever serves the project does.
+    /// Makes engines accept runs without executing them. The process that serves the project executes them.
     pub fn accept_only(&mut self) {
         self.options.awake_max = 0;
     }
 
-    /// An engine over the store. Where nobody has set up a model, replies come from files.
+    /// An engine over the store. If no model is configured, replies come from files.
     pub async fn engine(&self) -> anyhow::Result<Engine> {
         self.settings.reload().await?;
         let world = EnginePorts {
@@ -354,7 +355,7 @@ impl ProjectSystem {
     }
 }
 
-/// A project's models, which nothing is recorded of and which share nothing with other processes.
+/// A project's models, without records and without state shared between processes.
 pub fn models(project: &Project, clock: Arc<dyn Clock>) -> anyhow::Result<ModelGateway> {
     let keyed = keys::KeyedConfigs::resolve_without_store(project)?;
     gateway(project, &keyed.models, clock)
@@ -369,14 +370,14 @@ fn gateway(
     Ok(models.map_err(|error| UsageError::new(error.to_string()).code(error.code()))?)
 }
 
-/// Programs run in processes of this very binary. None is started before the first program.
+/// Programs run in child processes of this same binary. None is started before the first program.
 pub fn sandbox(config: &sandbox::SandboxConfig) -> anyhow::Result<SandboxPool> {
     let launch = LaunchCommand::current_exe(vec!["sandbox-child".into()]).context("this binary cannot be found")?;
     Ok(SandboxPool::new(config.clone(), launch).map_err(|error| UsageError::new(error.to_string()))?)
 }
 
-/// What definitions may name: these agents, and all tools there are but hooks of the settings; those that a tenant added for
-/// itself where it is told whose definitions they are.
+/// The agents and tools that definitions may name: these agents, and all tools except hooks of the settings. With a
+/// tenant, also the tools that it added for itself.
 pub fn catalog_of(
     tools: &dyn ToolGateway,
     tenant: Option<&TenantId>,
@@ -391,8 +392,8 @@ pub fn catalog_of(
     DefinitionCatalog { agents, tools: facts.collect(), workflows: BTreeMap::new() }
 }
 
-/// What definitions of a project may name, with the agents that were registered with it where it has a database, and the
-/// tools of Composio where it uses some: they are kept in the database, which is then made.
+/// The catalogue for definitions of a project. Includes registered agents if the project has a database, and the tools
+/// of Composio if it uses any. Those are cached in the database, which is created if needed.
 pub async fn registered_catalog(project: &Project) -> anyhow::Result<DefinitionCatalog> {
     let uses_composio = !project.settings.tools.composio.toolkits.is_empty();
     if !project.has_database() && !uses_composio {
@@ -403,13 +404,13 @@ pub async fn registered_catalog(project: &Project) -> anyhow::Result<DefinitionC
     Ok(system.catalog)
 }
 
-/// [`registered_catalog`], for who is not asynchronous.
+/// [`registered_catalog`], for callers that are not asynchronous.
 pub fn blocking_catalog(project: &Project) -> anyhow::Result<DefinitionCatalog> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(registered_catalog(project))
 }
 
-/// What definitions of a project may name, without its database.
+/// The catalogue for definitions of a project, without its database.
 pub fn catalog(project: &Project) -> anyhow::Result<DefinitionCatalog> {
     let store = SqliteStore::in_memory(sqlite::StoreOptions::default())?;
     Ok(ProjectSystem::from_store(project, store)?.catalog)
@@ -421,7 +422,7 @@ mod tests {
 
     use baton_core::money::{PriceQuote, Usd};
     use baton_core::time::Time;
-    use baton_engine::agent_registry::{TierOverrides, TierSettings as Tiering};
+    use baton_engine::agent_registry::{TierOverrides, TierSettings};
     use baton_models::budget::AttemptCharge;
     use baton_ports::budget::{BudgetStore as _, SpendAccount};
     use baton_ports::models::ModelCaller;
@@ -456,15 +457,15 @@ mod tests {
     fn rated(records: &SqliteStore, per_minute: u32, per_hour: u32) -> AgentRegistry {
         let changes =
             TierOverrides { per_minute: Some(per_minute), per_hour: Some(per_hour), ..TierOverrides::default() };
-        let settings = Tiering {
+        let settings = TierSettings {
             tier: Some("free".to_owned()),
             tiers: [("free".to_owned(), changes)].into(),
-            ..Tiering::default()
+            ..TierSettings::default()
         };
         AgentRegistry::new(Arc::new(records.clone()), TierTable::new(settings).expect("a table"))
     }
 
-    /// How many of so many have a turn, asked of rosters in turn.
+    /// How many of `count` requests get a quota, made to the registries in turn.
     async fn turns(rosters: &[&AgentRegistry], count: usize, at: &str) -> usize {
         let now: Time = at.parse().expect("a time");
         let tenant = TenantId::from("acme");

@@ -1,8 +1,8 @@
-//! 200 × `kill -9` of `baton run` over a clinic's booking, and 200 over agents at work, whose services and model are
-//! other processes than the one killed.
+//! 200 × `kill -9` of `baton run` over a clinic's booking, and 200 over agents at work. The services and the model run
+//! in processes other than the one that is killed.
 //!
-//! Half the kills come at an instant a service chooses (on receipt, after acting, after replying), half at uniform
-//! instants of the run. What counts is what the services saw: the ledger of every request received.
+//! Half of the kills happen at a moment that a service chooses (on receipt, after acting, after replying), half at
+//! evenly spread moments of the run. The checks use what the services saw: the ledger of every request received.
 
 #[path = "kill/aim.rs"]
 mod aim;
@@ -29,13 +29,13 @@ use clinic::ClinicProject;
 use project::KillProject;
 use returns::ReturnsProject;
 
-/// Kills of each test.
+/// Kills in each test.
 const KILLS: usize = 200;
-/// How often a kill is tried at the most, until it meets a run that is not over.
+/// Maximum number of attempts of a kill to hit a run that is still active.
 const TRIES: u32 = 5;
-/// Projects side by side, each with its own database.
+/// Number of concurrent projects, each with its own database.
 const WORKERS: usize = 4;
-/// One test after the other: the instants of kills are measured by undisturbed runs.
+/// Tests run one after the other, because undisturbed runs determine the moments of the kills.
 static TURN: Mutex<()> = Mutex::new(());
 
 #[test]
@@ -68,7 +68,7 @@ fn an_agent_that_is_killed_goes_on_at_the_same_thought() {
     assert!(paused > 0, "no kill found a program that waited for its call");
 }
 
-/// What every worker reports.
+/// The reports of all workers.
 fn all<R: Send>(work: impl Fn(usize) -> Vec<R> + Sync) -> Vec<R> {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let work = &work;
@@ -80,8 +80,8 @@ fn all<R: Send>(work: impl Fn(usize) -> Vec<R> + Sync) -> Vec<R> {
     reports
 }
 
-/// One worker's share of the kills. One that came too late is tried again a little earlier: the machine may be faster now than
-/// it was when the undisturbed runs showed what is usual.
+/// One worker's share of the kills. A kill that came too late is retried a little earlier, because the machine may be
+/// faster now than during the undisturbed runs.
 fn kills<R>(
     worker: usize,
     project: &KillProject,

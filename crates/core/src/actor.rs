@@ -1,28 +1,28 @@
-//! Names of actors in journals and audit rows: what may be one, and which are reserved for Baton itself.
+//! Names of actors in journals and audit rows: which names are valid, and which are reserved for Baton itself.
 //!
-//! Nobody else takes a reserved one: a row that says `deadline` says that nobody decided in time.
+//! No person may use a reserved name. A row with the actor `deadline` means that no person decided in time.
 
 use crate::identifier::fold;
 use crate::run::DEADLINE_ACTOR;
 
-/// Whoever owns the machine, where no name is known.
+/// The owner of the machine, if no name is known.
 pub const COMMAND_LINE: &str = "command line";
-/// What deletes old rows, as the settings have it.
+/// The job that deletes old rows according to the retention settings.
 pub const RETENTION: &str = "retention";
-/// With a schedule's name behind it: what begins its runs.
+/// Prefix of a schedule's name: the actor that starts the schedule's runs.
 pub const SCHEDULE: &str = "schedule";
-/// With a webhook's name behind it: what begins its runs.
+/// Prefix of a webhook's name: the actor that starts the webhook's runs.
 pub const WEBHOOK: &str = "webhook";
 
-/// Reserved names, and the first words of others.
+/// Reserved names. Each is also reserved as the first word of a longer name.
 const RESERVED_NAMES: [&str; 4] = [DEADLINE_ACTOR, COMMAND_LINE, RETENTION, "conversation"];
 const RESERVED_PREFIXES: [&str; 4] = [SCHEDULE, WEBHOOK, "trigger", "run"];
 
-/// Whether people can tell this text from every other by looking: it says something, there is no white space around it, and
-/// nothing in it that is not seen but plain spaces.
+/// Checks that people can tell this text from any other by sight: it is not blank, it has no surrounding white space,
+/// and it contains no invisible characters except plain spaces.
 ///
 /// # Errors
-/// Why not, in words.
+/// The reason, as text.
 pub fn check_text(text: &str, chars_max: usize) -> Result<(), String> {
     let chars = text.chars().count();
     if text.trim().is_empty() || chars > chars_max {
@@ -31,10 +31,10 @@ pub fn check_text(text: &str, chars_max: usize) -> Result<(), String> {
     check_visible(text)
 }
 
-/// The same, of a text of any length.
+/// Same as `check_text`, for a text of any length.
 ///
 /// # Errors
-/// Why not, in words.
+/// The reason, as text.
 pub fn check_visible(text: &str) -> Result<(), String> {
     if text.trim() != text {
         return Err("it begins or ends with white space".to_owned());
@@ -45,10 +45,10 @@ pub fn check_visible(text: &str) -> Result<(), String> {
     }
 }
 
-/// Whether somebody may go by this name.
+/// Checks that a person may use this name.
 ///
 /// # Errors
-/// Why not, in words.
+/// The reason, as text.
 pub fn check_name(name: &str, chars_max: usize) -> Result<(), String> {
     check_text(name, chars_max)?;
     match is_reserved(name) {
@@ -57,14 +57,15 @@ pub fn check_name(name: &str, chars_max: usize) -> Result<(), String> {
     }
 }
 
-/// Whether this name is reserved, however it is written.
+/// Returns whether this name is reserved, regardless of its spelling.
 pub fn is_reserved(name: &str) -> bool {
     let name = fold(name);
     let words: Vec<&str> = name.split_whitespace().collect();
     RESERVED_NAMES.contains(&words.join(" ").as_str()) || (words.len() > 1 && RESERVED_PREFIXES.contains(&words[0]))
 }
 
-/// Control characters, white space but the plain space, and what takes no room or turns the direction of the text.
+/// Returns whether a character is invisible: control characters, white space other than the plain space, and characters
+/// that have no width or change the direction of the text.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')

@@ -1,5 +1,5 @@
-//! Agents as data: what defines one, what it has seen, and what it may ask for next. The step functions are the
-//! `agents` room's; here is only what the journal must keep.
+//! Agents as data: what defines an agent, its observations, and its possible next steps. The step functions are in the
+//! `agents` crate; this module holds only what the journal must keep.
 
 pub mod context;
 mod limits;
@@ -17,21 +17,22 @@ use crate::tool::ToolEnvelope;
 
 pub use limits::{AgentConstraints, AgentLimits, OverLimitPolicy, TenantTier};
 
-/// In an agent's `metadata`: the secret that its endpoint is shown. Only agents of a project's own files may name one.
+/// The key in an agent's `metadata` of the secret that is sent to its endpoint. Only agents defined in the project's
+/// own files may name one.
 pub const ENDPOINT_SECRET: &str = "endpoint_secret";
-/// Iterations of a reasoning agent unless told otherwise.
+/// Default number of iterations of a reasoning agent.
 pub const ITERATIONS_DEFAULT: u32 = 10;
-/// A name in an agent's `tools` that is no tool: with it, the model may ask the customer; input `{question}`.
+/// A pseudo-tool in an agent's `tools`: it lets the model ask the customer. Input: `{question}`.
 pub const ASK_CUSTOMER: &str = "ask_customer";
-/// The same for handing the conversation to a person; input `{reason}`.
+/// A pseudo-tool that lets the model hand the conversation to a person. Input: `{reason}`.
 pub const HAND_OVER: &str = "hand_over";
-/// Attempts of a code agent at its goal unless told otherwise, the first included.
+/// Default number of attempts of a code agent at its goal, including the first.
 pub const ATTEMPTS_DEFAULT: u32 = 3;
-/// The most attempts any definition may ask for.
+/// Maximum number of attempts that a definition may set.
 pub const ATTEMPTS_MAX: u32 = 10;
-/// Names no tool may have.
+/// Names that no tool may have.
 pub const RESERVED_TOOLS: [&str; 2] = [ASK_CUSTOMER, HAND_OVER];
-/// The most iterations any definition may ask for.
+/// Maximum number of iterations that a definition may set.
 pub const ITERATIONS_MAX: u32 = 100;
 
 /// An agent's definition: a file in `agents/`, a shipped configuration, or registered by API.
@@ -100,7 +101,7 @@ pub struct AgentDefinition {
 }
 
 impl AgentDefinition {
-    /// An agent that says nothing of itself but its name and kind.
+    /// Creates an agent with a name, a kind and defaults for everything else.
     pub fn new(name: impl Into<String>, kind: AgentKind) -> Self {
         Self {
             name: name.into(),
@@ -129,7 +130,7 @@ impl AgentDefinition {
     }
 }
 
-/// Above any price of a step; keeps sums far from overflow.
+/// An upper bound above any price of a step; it keeps sums far from overflow.
 const STEP_USD_MAX: f64 = 1e6;
 
 fn price<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
@@ -142,12 +143,12 @@ fn price<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Er
 }
 
 impl AgentDefinition {
-    /// What one step of its endpoint counts as.
+    /// Returns the cost that is recorded for one step of its endpoint.
     pub fn step_cost(&self) -> Usd {
         self.cost_per_step_usd.map(Usd::from_f64).unwrap_or_default()
     }
 
-    /// What it costs, roughly: as it says, else as its type usually does.
+    /// Returns the agent's approximate cost: its own setting, or the default of its type.
     pub fn cost_tier(&self) -> CostTier {
         self.cost_tier.unwrap_or(match self.kind {
             AgentKind::Simple => CostTier::Low,
@@ -197,7 +198,7 @@ pub enum AgentKind {
 }
 
 impl AgentKind {
-    /// The word for it in definitions.
+    /// Returns the name of this kind in definitions.
     pub fn word(self) -> &'static str {
         match self {
             Self::Simple => "simple",
@@ -211,54 +212,55 @@ impl AgentKind {
 /// The name of an agent's own prompt among [`AgentDefinition::prompts`].
 pub const SYSTEM_PROMPT: &str = "system";
 
-/// The language of an IETF tag, without region and script: `es` of `es-MX`.
+/// Returns the primary language of an IETF tag, without region and script: `es` for `es-MX`.
 pub fn primary_language(tag: &str) -> String {
     tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase()
 }
 
-/// What an agent node asks its agent to do: rendered when the node starts, journaled, never rendered again.
+/// The task of an agent node for its agent. It is rendered and journaled when the node starts, and never rendered
+/// again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgentTask {
     pub agent: AgentDefinition,
     pub system: String,
     pub prompt: String,
-    /// The tools it may ask for, with what the model is told about each.
+    /// The tools that the agent may request, each with its description for the model.
     #[serde(default)]
     pub tools: Vec<model::ToolOffer>,
-    /// It only chooses tools and asks for none (`mode: select`).
+    /// The agent only selects tools and does not request them (`mode: select`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub selects: bool,
-    /// IETF language tag of the customer; empty where nobody knows it.
+    /// IETF language tag of the customer; empty if unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub language: String,
 }
 
-/// One thing an agent has seen, in order. The whole list is the agent's memory of this task.
+/// One observation of an agent. The ordered list of all observations is the agent's memory of this task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentObservation {
     Replied(model::ModelReply),
-    /// The model could not be asked.
+    /// The model call failed.
     ModelFailed(Fault),
-    /// Results of one step's tool requests, in the order they were asked for, with the model's call ids.
+    /// Results of one step's tool requests, in request order, with the model's call ids.
     Tools(Vec<(String, ToolEnvelope)>),
     /// The customer's answer to a question.
     Said(String),
-    /// What running its program came to.
+    /// The outcome of its program.
     Ran(ProgramOutcome),
 }
 
-/// What an agent wants next.
+/// The next step of an agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentStep {
     AskModel(model::ModelRequest),
     RequestTools(Vec<ToolRequest>),
-    /// A program is run in the sandbox, up to its end or to its next calls.
+    /// Run a program in the sandbox, to its end or to its next calls.
     RunCode(SandboxProgram),
-    /// Whoever stands at the agent's `endpoint` says what it wants next.
+    /// Ask the agent's `endpoint` for the next step.
     AskEndpoint,
-    /// The question is posted and the run waits for the customer's next message.
+    /// Post the question; the run waits for the customer's next message.
     AskCustomer {
         question: String,
     },
@@ -271,22 +273,22 @@ pub enum AgentStep {
     GiveUp(Fault),
 }
 
-/// Python that an agent wrote, to be run in the sandbox up to its end or to its next tool calls. A tool is called as a
-/// function of its name, with `_` for every character a name cannot have.
+/// Python code written by an agent, which runs in the sandbox to its end or to its next tool calls. A tool is called as
+/// a function with the tool's name, with `_` for each character that a Python name cannot contain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxProgram {
     Start {
         source: String,
-        /// Variables it finds set.
+        /// Variables that are set before it starts.
         inputs: BTreeMap<String, Value>,
-        /// The tools it may call.
+        /// The tools that it may call.
         tools: Vec<String>,
     },
-    /// Goes on where it stopped, with the results of the calls it stopped for, in their order.
+    /// Continue where it paused, with the results of the calls it paused for, in order.
     Resume { snapshot: ProgramSnapshot, results: Vec<ToolEnvelope> },
-    /// From its start over the calls it made before, where its snapshot cannot be read any more. A call that differs
-    /// from the recorded one stops it.
+    /// Start again and replay the recorded calls, if its snapshot can no longer be read. A call that differs from the
+    /// recorded one stops the program.
     Replay {
         source: String,
         inputs: BTreeMap<String, Value>,
@@ -298,30 +300,30 @@ pub enum SandboxProgram {
 /// A paused program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramSnapshot {
-    /// The format, of the interpreter that wrote it.
+    /// Format version of the interpreter that wrote the snapshot.
     pub version: String,
-    /// Base64; at most [`SNAPSHOT_BYTES_MAX`] before that.
+    /// Base64; at most [`SNAPSHOT_BYTES_MAX`] bytes before encoding.
     pub bytes: String,
 }
 
-/// Bytes of a paused program.
+/// Maximum size of a paused program, in bytes.
 pub const SNAPSHOT_BYTES_MAX: usize = 256 << 10;
 
-/// What running a program came to.
+/// The outcome of running a program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProgramOutcome {
-    /// `output` is the value of its last expression.
+    /// `output` is the value of the last expression.
     Finished { output: Value, printed: String },
-    /// It waits for these calls; their ids are the sandbox's own.
+    /// The program waits for these calls. Their ids are the sandbox's own.
     Calls { calls: Vec<ToolRequest>, snapshot: ProgramSnapshot, printed: String },
-    /// It raised, or broke a limit; the agent is told.
+    /// The program raised an exception or exceeded a limit; the agent receives the fault.
     Failed { fault: Fault, printed: String },
-    /// The snapshot is of a format this version does not read.
+    /// The snapshot has a format that this version does not read.
     Stale,
 }
 
-/// A tool an agent asks for. It performs nothing itself.
+/// A tool call that an agent requests. The request itself performs nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToolRequest {
     /// The model's id for the call.
@@ -330,13 +332,14 @@ pub struct ToolRequest {
     pub arguments: Value,
 }
 
-/// A pure step function: the `agents` room is its implementor, the simulation has another.
+/// A pure step function, implemented by the `agents` crate and by the simulation.
 pub trait StepFunction: Send + Sync {
-    /// What the agent asks for next, given all it has seen. The same arguments give the same step.
+    /// Returns the agent's next step, given all its observations. The same arguments give the same step.
     fn step(&self, task: &AgentTask, seen: &[AgentObservation]) -> AgentStep;
 
-    /// What a model call may cost: of that, as much as the limits of the run and the node allow is held while it is out.
-    /// The same request may be judged otherwise later; what was held is journaled.
+    /// Returns the estimated cost of a model call. As much of it as the limits of the run and the node allow is
+    /// reserved while the call is in flight. A later quote for the same request may differ; the reserved amount is
+    /// journaled.
     fn quote(&self, _request: &model::ModelRequest) -> PriceQuote {
         PriceQuote::default()
     }

@@ -1,11 +1,11 @@
-//! The audit trail's chain: each row's hash is over the hash before it and over what the row says.
+//! The audit trail's hash chain: each row's hash covers the previous hash and the row's content.
 //!
-//! What is about a person (who, which conversation, the details) is not hashed into the chain itself. The chain holds a
-//! commitment to it, made with a salt that is kept beside it. Erasing removes the words and the salt: what is left proves
-//! nothing about the person, and the chain still holds. Rules: `docs/guides/audit.md`.
+//! Personal data (the person, the conversation, the details) is not hashed into the chain itself. The chain holds a
+//! commitment to it, made with a salt that is stored beside it. Erasing removes both the data and the salt: the rest
+//! proves nothing about the person, and the chain still verifies. Rules: `docs/guides/audit.md`.
 //!
-//! The chain shows that somebody who could write to the database changed, removed or moved a row. Who can write may also
-//! compute a whole chain anew; against that, note the newest hash somewhere else now and then.
+//! The chain shows whether a writer of the database changed, removed or moved a row. A writer could also recompute the
+//! whole chain; to detect that, record the newest hash in another system from time to time.
 
 use std::collections::BTreeSet;
 
@@ -21,22 +21,22 @@ use crate::tool::{AuditRow, AuditStatus};
 
 /// SHA-256.
 pub type Sha256Digest = [u8; 32];
-/// What makes a commitment say nothing about what it commits to.
+/// A random salt that keeps a commitment from revealing the committed data.
 pub type CommitmentSalt = [u8; 16];
 
-/// What the first row of a chain follows.
+/// The hash before the first row of a chain.
 pub const GENESIS: Sha256Digest = [0; 32];
 
-/// A row with its place in its tenant's chain.
+/// A row with its position in its tenant's chain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditEntry {
-    /// From 1, without a gap.
+    /// Starts at 1, without gaps.
     pub seq: u64,
-    /// What is about a person is gone from it once it was erased.
+    /// Without personal data once the row was erased.
     pub row: AuditRow,
     /// The text of `row.details` as it was sealed.
     pub details: String,
-    /// Nothing once it was erased.
+    /// `None` once the row was erased.
     pub salt: Option<CommitmentSalt>,
     pub sealed: Sha256Digest,
     pub hash: Sha256Digest,
@@ -44,7 +44,7 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
-    /// A row for programs, with all that is known of it.
+    /// Returns the row as JSON for programs, with all known fields.
     pub fn as_json(&self) -> Value {
         let mut shown = json!(self.row);
         if let Value::Object(fields) = &mut shown {
@@ -59,7 +59,7 @@ impl AuditEntry {
     }
 }
 
-/// The end of a chain.
+/// The last position and hash of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainTip {
     pub seq: u64,
@@ -67,10 +67,10 @@ pub struct ChainTip {
 }
 
 impl ChainTip {
-    /// The end of a chain that has no row yet.
+    /// The tip of an empty chain.
     pub const NONE: Self = Self { seq: 0, hash: GENESIS };
 
-    /// The end once this row is behind it.
+    /// Returns the tip after this row is appended.
     #[must_use]
     pub fn with_row(&self, row: &AuditRow, sealed: &Sha256Digest) -> Self {
         let seq = self.seq + 1;
@@ -78,13 +78,13 @@ impl ChainTip {
     }
 }
 
-/// The commitment to what erasing removes; `details` is the text that is kept.
+/// Returns the commitment to the data that an erasure removes. `details` is the text that is stored.
 pub fn seal(salt: &CommitmentSalt, row: &AuditRow, details: &str) -> Sha256Digest {
     let personal = json!({ "user_id": row.user_id, "conversation_id": row.conversation_id, "details": details });
     Sha256::new().chain_update(salt).chain_update(canonical::text(&personal)).finalize().into()
 }
 
-/// A row's hash.
+/// Returns a row's hash.
 fn link(before: &Sha256Digest, seq: u64, row: &AuditRow, sealed: &Sha256Digest) -> Sha256Digest {
     let mut said = json!({
         "seq": seq,
@@ -109,11 +109,12 @@ fn link(before: &Sha256Digest, seq: u64, row: &AuditRow, sealed: &Sha256Digest) 
     Sha256::new().chain_update(before).chain_update(canonical::text(&said)).finalize().into()
 }
 
-/// What an erasure is called in the trail.
+/// The audit event of an erasure.
 pub const ERASURE: &str = "erasure";
 
-/// The row that says that a person was erased from the rows at these places, which ascend. The chain holds the places
-/// themselves, so that no other row can be emptied in an erasure's name, even where its own words are erased.
+/// Returns the row that records the erasure of a person from the rows at these positions, in ascending order. The
+/// positions themselves are in the chain, so no other row can be emptied in the name of an erasure, even if the
+/// personal data of the erasure row is itself erased.
 pub fn erasure_row(tenant: &TenantId, by: &str, places: &[u64], at: Time) -> AuditRow {
     AuditRow {
         at,
@@ -136,43 +137,43 @@ pub fn erasure_row(tenant: &TenantId, by: &str, places: &[u64], at: Time) -> Aud
     }
 }
 
-/// What cutting off old rows is called in the trail.
+/// The audit event of retention, which cuts off old rows.
 pub const RETENTION: &str = "audit_retention";
 
-/// The row that says that a chain's rows up to this one were cut off.
+/// Returns the row that records that a chain's rows up to this tip were cut off.
 pub fn retention_row(tenant: &TenantId, tip: &ChainTip, rows: u64, at: Time) -> AuditRow {
     let details = json!({ "rows": rows, "to": tip.seq, "hash": hex(&tip.hash) });
     let row = erasure_row(tenant, actor::RETENTION, &[], at);
     AuditRow { action_type: RETENTION.to_owned(), action: RETENTION.to_owned(), details: details.into(), ..row }
 }
 
-/// Whether a row says that the rows up to this one were cut off.
+/// Returns whether a row records that the rows up to this tip were cut off.
 pub fn records_retention(entry: &AuditEntry, tip: &ChainTip) -> bool {
     let details: Value = serde_json::from_str(&entry.details).unwrap_or_default();
     entry.row.action == RETENTION && details["to"] == tip.seq && details["hash"] == hex(&tip.hash)
 }
 
-/// What an act of who runs the house is called in the trail.
+/// The audit event of an operator's action.
 pub const ADMINISTRATION: &str = "administration";
 
-/// Something that was set, made or taken away by who runs the house.
+/// An operator's action: something was set, created or removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminAction {
     /// `keys.create`, `tenants.disable`, …
     pub action: String,
-    /// What it was done to, by its name or id.
+    /// The target, by name or id.
     pub target: Option<String>,
-    /// Who did it, by the name of the key, and by its id.
+    /// The name and the id of the key that was used.
     pub by: String,
     pub key_id: Option<String>,
-    /// What it was before, and what it is since, in JSON without secrets; nothing where it was not there, or is not any more.
-    /// The trail has digests of them.
+    /// The value before and after, as JSON without secrets; `None` if it did not exist before, or no longer exists. The
+    /// trail has digests of them.
     pub before: Option<Value>,
     pub after: Option<Value>,
 }
 
 impl AdminAction {
-    /// Its row.
+    /// Returns the audit row of this action.
     pub fn row(self, tenant: &TenantId, at: Time) -> AuditRow {
         let digest = |seen: Option<Value>| {
             seen.map(|seen| hex(&Sha256::new().chain_update(canonical::text(&seen)).finalize().into()))
@@ -213,7 +214,7 @@ fn ranges(places: &[u64]) -> Vec<(u64, u64)> {
     stretches
 }
 
-/// As people and programs read it.
+/// Returns a digest as lower-case hexadecimal text.
 pub fn hex(digest: &Sha256Digest) -> String {
     use std::fmt::Write as _;
     digest.iter().fold(String::with_capacity(64), |mut text, byte| {
@@ -222,16 +223,16 @@ pub fn hex(digest: &Sha256Digest) -> String {
     })
 }
 
-/// Follows a chain row by row.
+/// Verifies a chain row by row.
 #[derive(Clone, Debug)]
 pub struct ChainVerifier {
     tip: ChainTip,
     erased: u64,
-    /// Empty rows that no erasure so far names.
+    /// Empty rows that no erasure names so far.
     unaccounted: BTreeSet<u64>,
 }
 
-/// The first row that is not as it was written.
+/// The first row that differs from what was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainBreak {
     pub seq: u64,
@@ -240,13 +241,13 @@ pub struct ChainBreak {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakReason {
-    /// There is no such row.
+    /// The row is missing.
     Missing,
-    /// The row says something else than it did, or stands in another's place.
+    /// The row's content was changed, or the row was moved.
     Changed,
-    /// Who it was, which conversation or the details are others.
+    /// The personal data (person, conversation or details) was changed.
     Personal,
-    /// They are gone, and no erasure names the row.
+    /// The personal data is gone, and no erasure names the row.
     Emptied,
 }
 
@@ -268,14 +269,14 @@ impl Default for ChainVerifier {
 }
 
 impl From<ChainTip> for ChainVerifier {
-    /// Behind the rows that were cut off: the next one follows this.
+    /// Starts after the rows that were cut off: the next row follows this tip.
     fn from(tip: ChainTip) -> Self {
         Self { tip, ..Self::default() }
     }
 }
 
 impl ChainVerifier {
-    /// Takes the next row, or says what is wrong with it.
+    /// Verifies the next row.
     pub fn verify_next(&mut self, entry: &AuditEntry) -> Result<(), ChainBreak> {
         let expected = self.tip.seq + 1;
         let broken = |why| Err(ChainBreak { seq: expected, reason: why });
@@ -308,17 +309,17 @@ impl ChainVerifier {
         }
     }
 
-    /// At the end of the chain: the first row that is empty though nobody erased it.
+    /// Ends the verification: returns the first row that is empty without an erasure.
     pub fn end(&self) -> Result<(), ChainBreak> {
         self.unaccounted.first().map_or(Ok(()), |seq| Err(ChainBreak { seq: *seq, reason: BreakReason::Emptied }))
     }
 
-    /// Where it has come to.
+    /// Returns the last verified position.
     pub fn tip(&self) -> ChainTip {
         self.tip
     }
 
-    /// Rows so far whose personal part was erased.
+    /// Returns the number of rows so far whose personal data was erased.
     pub fn erased(&self) -> u64 {
         self.erased
     }

@@ -1,4 +1,4 @@
-//! What a version pins: the content-addressed text a run keeps for life.
+//! What a version pins: the content-addressed documents that a run keeps for its whole life.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::tool::ToolContract;
 pub struct ContentHash(Arc<str>);
 
 impl ContentHash {
-    /// Of any bytes: bundles, blobs, definitions.
+    /// Returns the hash of any bytes: bundles, blobs, definitions.
     pub fn of(bytes: &[u8]) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut hex = String::with_capacity(64);
@@ -29,7 +29,7 @@ impl ContentHash {
         Self(hex.into())
     }
 
-    /// A hash as it was written: 64 lower-case hexadecimal digits, or nothing.
+    /// Parses 64 lower-case hexadecimal digits. Returns `None` for anything else.
     pub fn parse(hex: &str) -> Option<Self> {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         (hex.len() == 64 && hex.bytes().all(is_digit)).then(|| Self(hex.into()))
@@ -39,7 +39,7 @@ impl ContentHash {
         &self.0
     }
 
-    /// Enough of it for people.
+    /// Returns a short prefix for people.
     pub fn short(&self) -> &str {
         self.0.get(..12).unwrap_or(&self.0)
     }
@@ -57,25 +57,25 @@ impl fmt::Debug for ContentHash {
     }
 }
 
-/// Everything that decides how a run of this version moves. What is *permitted* is always read live.
+/// Everything that decides how a run of this version proceeds. Permissions are always read live.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
-    /// The layout of this document; 1.
+    /// The format version of this document: 1.
     pub format: u32,
     pub name: String,
     /// The definition as JSON, without spans or comments.
     pub definition: Value,
-    /// The agents it names, prompts inside.
+    /// The agents that the definition names, including their prompts.
     pub agents: BTreeMap<String, AgentDefinition>,
-    /// Static facts of the tools it names.
+    /// Contracts of the tools that the definition names.
     pub tools: BTreeMap<String, ToolContract>,
     /// The bundles of its subworkflows, by workflow name.
     pub subworkflows: BTreeMap<String, ContentHash>,
 }
 
 impl Bundle {
-    /// Its canonical text (keys sorted) and that text's hash.
+    /// Returns the bundle's canonical text (keys sorted) and the hash of that text.
     pub fn seal(&self) -> Result<(Vec<u8>, ContentHash), serde_json::Error> {
         let text = serde_json::to_vec(&serde_json::to_value(self)?)?;
         let hash = ContentHash::of(&text);

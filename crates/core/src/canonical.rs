@@ -1,4 +1,4 @@
-//! JSON in one spelling (RFC 8785), so that equal documents have equal hashes.
+//! Canonical JSON (RFC 8785), so that equal documents have equal hashes.
 
 use std::fmt::Write as _;
 
@@ -7,26 +7,26 @@ use sha2::{Digest as _, Sha256};
 
 use crate::scan;
 
-/// Bytes that there is room for before a text grows: what is kept often is short, what is only looked at has room for most.
+/// Initial capacities of a text, in bytes. Texts that are stored are often short; the larger capacity, for texts that
+/// are only read, fits most of them.
 const BYTES: usize = 256;
 const ROOMY_BYTES: usize = 8 << 10;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum JsonStyle {
     Canonical,
-    /// Keys in the order they are in, and numbers so that each reads back as it was: `1.0` stays a double.
+    /// Keys in their given order. Each number reads back as it was: `1.0` stays a double.
     Exact,
 }
 
-/// The canonical text: keys in UTF-16 order, no spaces, shortest escapes, numbers as ECMAScript writes them.
-///
+/// Returns the canonical text: keys in UTF-16 order, no spaces, shortest escapes, numbers as ECMAScript writes them.
 /// One deliberate difference: a whole number beyond 2⁵³ is written in full and not rounded to a double, so that two
 /// different amounts never share a hash.
 pub fn text(value: &Value) -> String {
     write_to_string(value, JsonStyle::Canonical, BYTES)
 }
 
-/// JSON that reads back as it was, numbers too.
+/// Returns JSON that reads back unchanged, including its numbers.
 pub fn exact(value: &Value) -> String {
     write_to_string(value, JsonStyle::Exact, ROOMY_BYTES)
 }
@@ -36,7 +36,7 @@ pub(crate) fn write_exact(text: &mut String, value: &Value) {
     write(text, value, JsonStyle::Exact);
 }
 
-/// SHA-256 of the canonical text of a list of these parts, of which no copy is made for it.
+/// Returns the SHA-256 of the canonical text of a list of these parts, without copying them.
 pub fn digest_of_list<'p>(parts: impl IntoIterator<Item = ListPart<'p>>) -> [u8; 32] {
     Sha256::digest(list(parts)).into()
 }
@@ -67,7 +67,7 @@ fn list<'p>(parts: impl IntoIterator<Item = ListPart<'p>>) -> String {
 #[derive(Clone, Copy, Debug)]
 pub enum ListPart<'p> {
     Value(&'p Value),
-    /// Nothing is `null`.
+    /// `None` is written as `null`.
     Text(Option<&'p str>),
 }
 
@@ -102,7 +102,7 @@ fn write_object(text: &mut String, fields: &Map<String, Value>, spelling: JsonSt
         text.push(':');
         write(text, value, spelling);
     };
-    // In most objects the order of bytes, which they are in already, is that of UTF-16.
+    // In most objects the keys are already in byte order, which for ASCII equals UTF-16 order.
     if spelling == JsonStyle::Exact || fields.keys().is_sorted() && fields.keys().all(|key| key.is_ascii()) {
         fields.iter().for_each(&mut field);
     } else {
@@ -119,10 +119,10 @@ fn write_string(text: &mut String, string: &str) {
     text.push('"');
 }
 
-/// Writes what stands between the quotes of a string.
+/// Writes the content between the quotes of a string.
 pub(crate) fn escape(text: &mut String, string: &str) {
     let mut rest = string;
-    // What needs no escape is copied at once.
+    // Text that needs no escape is copied at once.
     while let Some(plain) = scan::first(rest.as_bytes(), needs_escape) {
         text.push_str(&rest[..plain]);
         write_escaped(text, rest.as_bytes()[plain]);
@@ -131,7 +131,7 @@ pub(crate) fn escape(text: &mut String, string: &str) {
     text.push_str(rest);
 }
 
-/// Writes a byte that is [`needs_escape`].
+/// Writes a byte for which [`needs_escape`] is true.
 pub(crate) fn write_escaped(text: &mut String, byte: u8) {
     match byte {
         b'"' => text.push_str("\\\""),
@@ -147,7 +147,7 @@ pub(crate) fn write_escaped(text: &mut String, byte: u8) {
     }
 }
 
-/// What is not written as it is.
+/// Returns whether a byte must be escaped.
 #[inline]
 pub(crate) fn needs_escape(byte: u8) -> bool {
     scan::within(byte, 0, 0x1f) | (byte == b'"') | (byte == b'\\')
@@ -156,12 +156,12 @@ pub(crate) fn needs_escape(byte: u8) -> bool {
 fn write_number(text: &mut String, number: &Number, spelling: JsonStyle) {
     match number.as_f64() {
         Some(double) if spelling == JsonStyle::Canonical && number.is_f64() => write_double(text, double),
-        // A text never refuses.
+        // Writing to a string cannot fail.
         Some(_) | None => drop(write!(text, "{number}")),
     }
 }
 
-/// ECMA-262 `Number::toString`: plain between 10⁻⁷ and 10²¹, else with an exponent.
+/// ECMA-262 `Number::toString`: decimal notation between 10⁻⁷ and 10²¹, otherwise with an exponent.
 fn write_double(text: &mut String, double: f64) {
     if double == 0.0 {
         text.push('0');
@@ -170,12 +170,12 @@ fn write_double(text: &mut String, double: f64) {
     if double < 0.0 {
         text.push('-');
     }
-    // Rust's `{:e}` writes the shortest digits that read back as the same double, as ECMAScript asks.
+    // Rust's `{:e}` writes the shortest digits that read back as the same double, as ECMAScript requires.
     let shortest = format!("{:e}", double.abs());
     let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
     let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
     let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
-    // The decimal point stands behind this many digits.
+    // The decimal point is after this many digits.
     let point = exponent.parse::<i32>().unwrap_or(0) + 1;
     let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
     if (count..=21).contains(&point) {

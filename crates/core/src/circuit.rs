@@ -1,24 +1,24 @@
-//! A circuit breaker: a service that fails is left alone for a while, then tried by one call at a time (Nygard, *Release
-//! It!*). Pure: time and outcomes come in.
+//! A circuit breaker: calls to a failing service stop for a while, then one call at a time probes it (Nygard, *Release
+//! It!*). Pure: time and outcomes are arguments.
 
 use std::time::Duration;
 
 use crate::time::Time;
 
-/// Of so many calls, half failing opens a circuit too.
+/// Size of the sliding window, in calls. A circuit also opens if half of the window failed.
 const WINDOW_CALLS: u32 = 20;
 const OUTCOMES_MASK: u32 = (1 << WINDOW_CALLS) - 1;
-/// However long a service asks to be left alone: a day.
+/// Maximum time a circuit stays open at the service's request: one day.
 const OPEN_FOR_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-/// When to look again while somebody else finds out.
+/// How long to wait before the next check while another call is probing.
 const PROBE_WAIT: Duration = Duration::from_secs(1);
 
 /// When a circuit opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CircuitLimits {
-    /// Failures in a row that open it.
+    /// Number of consecutive failures that open it.
     pub failures: u32,
-    /// How long the service is left alone, where it asks for no more.
+    /// How long it stays open, unless the service asks for longer.
     pub open_for: Duration,
 }
 
@@ -31,39 +31,39 @@ pub struct CircuitBreaker {
     /// The newest outcome is the lowest bit; a failure is 1.
     outcomes: u32,
     calls_in_window: u32,
-    /// When it last became what it is.
+    /// When it last changed state.
     since: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum BreakerState {
     Closed,
-    /// `until` nothing: until somebody closes it. `probing`: a call is finding out.
+    /// `until` is `None` if it stays open until it is closed explicitly. `probing`: a probe is in flight.
     Open {
         until: Option<Time>,
         probing: bool,
     },
 }
 
-/// How a circuit stands for whoever chooses.
+/// The status of a circuit as a caller sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CircuitStatus {
     Closed,
-    /// One call may find out whether the service answers again.
+    /// One call may probe whether the service answers again.
     Due,
-    /// Not before this; nothing where a person holds it open.
+    /// How long it stays open; `None` if a person holds it open.
     Open(Option<Duration>),
 }
 
-/// A call that was let through.
+/// An admitted call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CircuitAdmission {
     Normal,
-    /// The one that finds out.
+    /// The call that probes the service.
     Probe,
 }
 
-/// What an outcome made of a circuit.
+/// The state change that an outcome caused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CircuitTransition {
     Opened { until: Time },
@@ -71,7 +71,7 @@ pub enum CircuitTransition {
 }
 
 impl CircuitBreaker {
-    /// Closed.
+    /// Creates a closed circuit.
     pub fn new(limits: CircuitLimits) -> Self {
         Self {
             limits,
@@ -87,7 +87,7 @@ impl CircuitBreaker {
         match self.state {
             BreakerState::Closed => CircuitStatus::Closed,
             BreakerState::Open { until: Some(until), probing: false } if until <= now => CircuitStatus::Due,
-            // A probe is under way: whoever comes now looks again a little later.
+            // A probe is in flight: other callers check again a little later.
             BreakerState::Open { until: Some(until), .. } => {
                 CircuitStatus::Open(Some(until.since(now).max(PROBE_WAIT)))
             }
@@ -95,7 +95,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Lets a call through, or not.
+    /// Admits a call, or returns `None`.
     pub fn admit(&mut self, now: Time) -> Option<CircuitAdmission> {
         match self.status(now) {
             CircuitStatus::Closed => Some(CircuitAdmission::Normal),
@@ -116,18 +116,18 @@ impl CircuitBreaker {
                 self.record_outcome(0);
                 None
             }
-            // A person who opened it meanwhile has the last word.
+            // If a person opened the circuit meanwhile, it stays open.
             (CircuitAdmission::Probe, BreakerState::Open { until: Some(_), .. }) => {
                 self.close(now);
                 Some(CircuitTransition::Closed)
             }
-            // Let through before it opened: the failures since then are newer.
+            // The call was admitted before the circuit opened: the failures since then are newer.
             (CircuitAdmission::Normal, BreakerState::Open { .. })
             | (CircuitAdmission::Probe, BreakerState::Closed | BreakerState::Open { until: None, .. }) => None,
         }
     }
 
-    /// `wait` is what the service asked for.
+    /// Records a failure. `wait` is how long the service asked to wait.
     pub fn failed(&mut self, pass: CircuitAdmission, now: Time, wait: Option<Duration>) -> Option<CircuitTransition> {
         match (pass, self.state) {
             (CircuitAdmission::Normal, BreakerState::Closed) => {
@@ -142,14 +142,14 @@ impl CircuitBreaker {
         }
     }
 
-    /// The call ended without telling anything of the service: the next one may find out.
+    /// Records a call that ended without information about the service: the next call may probe.
     pub fn abandoned(&mut self, pass: CircuitAdmission) {
         if let (CircuitAdmission::Probe, BreakerState::Open { probing, .. }) = (pass, &mut self.state) {
             *probing = false;
         }
     }
 
-    /// What a person or another process said at `since`; an older word changes nothing.
+    /// Applies a state that a person or another process set at `since`. An older state than the current one is ignored.
     pub fn override_state(&mut self, open: bool, until: Option<Time>, since: Time) {
         if since <= self.since {
             return;
@@ -164,7 +164,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// How many failures in a row all processes together had before one that is about to be counted here.
+    /// Sets the number of consecutive failures of all processes together before the one that is counted next here.
     pub fn set_failure_count(&mut self, failures: u32) {
         if self.state == BreakerState::Closed {
             self.failures_in_a_row = failures;
@@ -202,7 +202,7 @@ mod tests {
         Time::EPOCH + Duration::from_secs(1_000 + seconds)
     }
 
-    /// A circuit after these outcomes at time 0: `.` is a reply, `x` a failure.
+    /// Returns a circuit after these outcomes at time 0: `.` is a reply, `x` a failure.
     fn after(outcomes: &str) -> (CircuitBreaker, Option<CircuitTransition>) {
         let (mut circuit, mut turn) = (CircuitBreaker::new(LIMITS), None);
         for outcome in outcomes.chars() {

@@ -1,16 +1,17 @@
-//! How a conversation moves: who owns it, what was said, which run thinks about it, and when a person takes over.
+//! The conversation aggregate: its owner, its transcript, the run that answers now, and when a person takes over.
 //!
-//! It is an aggregate as a run is one: a [`ConversationCommand`] is decided into [`ConversationEvent`]s, and events fold into state. What it wants of
-//! others (a run begun or told, a place in the desk's queue) is derived from its events and goes out in the append that
-//! holds them. States are seed 004's.
+//! Like a run, it is an aggregate: a [`ConversationCommand`] is decided into [`ConversationEvent`]s, and events are
+//! folded into state. Its requests to others (start or notify a run, enqueue it in the routing queue) are derived from
+//! its events and leave in the append that holds them. Its states are those of seed 004.
 //!
-//! **One owner speaks.** The AI, a person, or nobody owns a conversation. Each change of owner raises a number; whoever posts
-//! quotes the number they own it under, and what quotes an old one is not posted. A run's words that come when the AI owns it
-//! no more are kept as a note for the person.
+//! **One owner speaks.** The AI or a person owns a conversation, or it has no owner. Each change of owner increments a
+//! number. Every post quotes the ownership number, and a post with an old number is rejected. The words of a run that
+//! arrive when the AI no longer owns the conversation are kept as a note for the person.
 //!
-//! **A message is handled once, in order.** The customer's messages have numbers in the order of arrival (a sender's own
-//! sequence where it counts). Each goes to one run, or to people. A run is handed one only when it has said that it waits;
-//! what a run was handed and never took comes back, and goes to the next before anything newer does.
+//! **A message is handled once, in order.** The customer's messages are numbered in order of arrival (by the sender's
+//! own sequence, if there is one). Each goes to one run, or to people. A run receives a message only after it has said
+//! that it waits. A message that a run received and never took is returned, and goes to the next run before any newer
+//! one.
 
 mod apply;
 mod command;
@@ -32,19 +33,19 @@ pub use handover_policy::HandoverPolicy;
 pub use refusal::ConversationRefusal;
 pub use state::{Conversation, ConversationOwner, ConversationState, ConversationStatus};
 
-/// Bytes of one message, post or note.
+/// Maximum size of one message, post or note, in bytes.
 pub const TEXT_BYTES_MAX: usize = 16 << 10;
-/// Messages that wait to be handled, those held for a gap apart.
+/// Maximum number of messages waiting to be handled, not counting those held for a gap.
 pub const QUEUE_MAX: usize = 1_000;
-/// Senders with numbers of their own in one conversation.
+/// Maximum number of senders with their own sequence in one conversation.
 pub const SENDERS_MAX: usize = 16;
-/// Lines of the transcript that are kept in the fold; all are in the journal.
+/// Number of transcript lines kept in the state; the journal has all of them.
 pub const RECENT_LINES_MAX: usize = 20;
-/// What runs tried, kept for whoever takes over.
+/// Maximum number of attempted steps kept for the person who takes over.
 pub const ATTEMPTED_STEPS_MAX: usize = 20;
-/// How long a conversation of the AI's may be silent before it is closed.
+/// How long a conversation owned by the AI may be silent before it is closed.
 pub const IDLE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3_600);
-/// After how long a conversation asks the desk again that had no room for it.
+/// How long a conversation waits before it asks a full routing queue again.
 pub const ENQUEUE_RETRY_INTERVAL: std::time::Duration = std::time::Duration::from_secs(60);
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
-//! From the text of a workflow to what runs: read, checked, compiled, pinned.
+//! From the text of a workflow to its executable form: read, check, compile, pin.
 //!
-//! [`check`] takes YAML or JSON and a [`DefinitionCatalog`] of what may be named. It answers with everything that is wrong, each
-//! finding at its line and column ([`Diagnostic`], [`render`]), and, where nothing stands against it, the compiled
-//! [`Workflow`] and the [`Bundle`] that pins all it depends on. [`compile`] makes the same workflow from a bundle.
+//! [`check`] takes YAML or JSON and a [`DefinitionCatalog`] of known names. It returns all problems, each with line and
+//! column ([`Diagnostic`], [`render`]), and, if there are no errors, the compiled [`Workflow`] and the [`Bundle`] that
+//! pins all its dependencies. [`compile`] makes the same workflow from a bundle.
 //!
-//! A file that names what is not there (yet) is a *draft*: it loads and can be drawn, and is refused when it is
-//! activated or run ([`CheckedDefinition::runnable`]). The format is documented in `docs/reference/workflow-format.md`, its JSON
-//! Schema made by [`schema`] from the tables the reader itself uses.
+//! A file with names that do not exist (yet) is a *draft*: it loads and can be drawn, but cannot be activated or run
+//! ([`CheckedDefinition::runnable`]). The format is documented in `docs/reference/workflow-format.md`. [`schema`]
+//! generates its JSON Schema from the tables that the reader itself uses.
 //!
-//! Deliberately absent: files and folders (the `app` room's), and anything that depends on a run.
+//! Deliberately absent: files and folders (in the `app` crate), and anything that depends on a run.
 
 mod body;
 pub(crate) mod catalog;
@@ -32,7 +32,7 @@ use serde_json::Value as Json;
 
 pub use catalog::{DefinitionCatalog, PinnedWorkflow};
 pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, DiagnosticCode, Severity, excerpt, render};
-pub use diff::{DefinitionChange, DefinitionChangeKind as Differs, diff};
+pub use diff::{DefinitionChange, DefinitionChangeKind, diff};
 pub use duration::parse as parse_duration;
 pub use folder::check_all;
 pub use schema::schema;
@@ -42,31 +42,31 @@ use crate::graph::{Workflow, check as checks, compile as lowering};
 use catalog::UnreadyWorkflows;
 use diagnostic::DiagnosticList;
 use reader::DefinitionReader;
-use source::YamlNode as Tree;
+use source::YamlNode;
 use spec::WorkflowSpec;
 
-/// The layout of the bundles made here.
+/// The format version of the bundles made here.
 pub const BUNDLE_FORMAT: u32 = 1;
 
-/// What came of checking a definition.
+/// The result of checking a definition.
 #[derive(Debug)]
 pub struct CheckedDefinition {
-    /// In the order of the file.
+    /// In file order.
     pub diagnostics: Vec<Diagnostic>,
-    /// To be drawn and looked at. `None` where the text is no workflow. What a draft names and is not there stands in
-    /// it as a placeholder, so what runs is asked of [`Self::runnable`].
+    /// The workflow for drawing and inspection. `None` if the text is not a workflow. In a draft, a name that does not
+    /// exist is a placeholder, so use [`Self::runnable`] to run it.
     pub workflow: Option<Workflow>,
-    /// What the definition pins, as far as it is there.
+    /// The dependencies that the definition pins, as far as they exist.
     pub bundle: Option<Bundle>,
 }
 
 impl CheckedDefinition {
-    /// The worst that was found.
+    /// Returns the worst severity of all diagnostics.
     pub fn worst_severity(&self) -> Option<Severity> {
         self.diagnostics.iter().map(|diagnostic| diagnostic.severity).min()
     }
 
-    /// The workflow and its bundle, where it may be activated and run: no error, and no draft.
+    /// Returns the workflow and its bundle, if it may be activated and run: no errors, and not a draft.
     pub fn runnable(&self) -> Option<(&Workflow, &Bundle)> {
         match self.worst_severity() {
             Some(Severity::Error | Severity::Draft) => None,
@@ -75,7 +75,7 @@ impl CheckedDefinition {
     }
 }
 
-/// A bundle that does not compile: damaged, or made by a binary with other rules.
+/// A bundle that does not compile: it is damaged, or was made by a version with other rules.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     #[error("bundle of `{name}` has format {found}; this binary reads {BUNDLE_FORMAT}")]
@@ -92,24 +92,25 @@ pub fn check(source: &[u8], catalog: &DefinitionCatalog) -> CheckedDefinition {
     }
 }
 
-/// What the workflow of a single call of a tool is called, before the tool's name. No other workflow is called so.
+/// The name prefix of the workflow for a single tool call, before the tool's name. It is reserved for these workflows.
 pub const SINGLE_CALL_PREFIX: &str = "tool.";
 
-/// What the workflow of a single agent's work is called, before the agent's name. No other workflow is called so.
+/// The name prefix of the workflow for a single agent task, before the agent's name. It is reserved for these
+/// workflows.
 pub const SINGLE_AGENT_PREFIX: &str = "agent.";
 
-/// Whether a workflow's name is kept for those that we wrote for a single call or a single agent.
+/// Returns whether a workflow's name is reserved for the generated workflows of a single call or a single agent.
 pub fn is_single_call_name(name: &str) -> bool {
     name.starts_with(SINGLE_CALL_PREFIX) || name.starts_with(SINGLE_AGENT_PREFIX)
 }
 
-/// Checks a workflow that we wrote for a single call or agent: its name [is kept](is_single_call_name) for those.
+/// Checks a generated workflow for a single call or agent, whose name [is reserved](is_single_call_name).
 pub fn check_single_call(definition: &Json, catalog: &DefinitionCatalog) -> CheckedDefinition {
-    check_tree(&Tree::from_json(definition), catalog, &UnreadyWorkflows::new())
+    check_tree(&YamlNode::from_json(definition), catalog, &UnreadyWorkflows::new())
 }
 
-/// Checks what somebody wrote: a name that is kept for single calls is refused.
-fn check_named(tree: &Tree, catalog: &DefinitionCatalog, unready: &UnreadyWorkflows) -> CheckedDefinition {
+/// Checks a user's definition: a name that is reserved for single calls is refused.
+fn check_named(tree: &YamlNode, catalog: &DefinitionCatalog, unready: &UnreadyWorkflows) -> CheckedDefinition {
     let mut checked = check_tree(tree, catalog, unready);
     if checked.workflow.take_if(|workflow| is_single_call_name(&workflow.name)).is_some() {
         let name = root::read(tree, &mut DefinitionReader::default()).and_then(|document| document.name);
@@ -123,16 +124,16 @@ fn check_named(tree: &Tree, catalog: &DefinitionCatalog, unready: &UnreadyWorkfl
     checked
 }
 
-/// The workflow a bundle pins: the same as was compiled from the source it was made of.
+/// Compiles the workflow that a bundle pins. It equals the one compiled from the original source.
 ///
 /// # Errors
-/// [`BundleError`], where the bundle is not one of [`check`]'s making.
+/// [`BundleError`], if the bundle was not made by [`check`].
 pub fn compile(bundle: &Bundle) -> Result<Workflow, BundleError> {
     let name = || bundle.name.clone();
     if bundle.format != BUNDLE_FORMAT {
         return Err(BundleError::Format { name: name(), found: bundle.format });
     }
-    let tree = Tree::from_json(&bundle.definition);
+    let tree = YamlNode::from_json(&bundle.definition);
     let mut reader = DefinitionReader::default();
     reader.is_pinned = true;
     let document = root::read(&tree, &mut reader);
@@ -151,7 +152,7 @@ pub fn compile(bundle: &Bundle) -> Result<Workflow, BundleError> {
     }
 }
 
-fn check_tree(tree: &Tree, catalog: &DefinitionCatalog, unready: &UnreadyWorkflows) -> CheckedDefinition {
+fn check_tree(tree: &YamlNode, catalog: &DefinitionCatalog, unready: &UnreadyWorkflows) -> CheckedDefinition {
     let mut reader = DefinitionReader::default();
     let document = root::read(tree, &mut reader);
     let mut findings = reader.findings;
@@ -197,8 +198,8 @@ fn lower(
     (workflow, lowered, used)
 }
 
-/// The definition as JSON. The version is kept as it was written, which a number would not be.
-fn definition_of(tree: &Tree, document: &WorkflowSpec<'_>) -> Json {
+/// Returns the definition as JSON. The version is kept as text, because a number would lose its spelling.
+fn definition_of(tree: &YamlNode, document: &WorkflowSpec<'_>) -> Json {
     let mut definition = tree.to_json();
     for place in ["", "/workflow"] {
         if let Some(version) = definition.pointer_mut(place).and_then(|outer| outer.get_mut("version")) {

@@ -1,16 +1,16 @@
-//! How a definition speaks about a run: conditions, references, templates and parameters.
+//! Expressions in definitions: conditions, references, templates and parameters.
 //!
-//! Four small languages share one promise. They read a run's names and nothing else: no clock but the one
-//! handed in, no file, no network. They are bounded in time, memory, nesting and output ([`ExprLimits`]), whatever
-//! is written and whatever data it meets. A name the run does not know is an error that says what was there.
+//! Four small languages share one promise. They read a run's names and nothing else: no clock except the instant they
+//! are given, no files, no network. They are bounded in time, memory, nesting and output ([`ExprLimits`]) for every
+//! source and every input. A name that the run does not know is an error that lists the known names.
 //!
 //! - [`Condition`] decides: `jmespath`, `expr` (Jinja's expressions, Python's spelling), a plain field, or the
 //!   structured `{field, operator, value}`.
 //! - [`JinjaTemplate`] writes text. [`ParamsTemplate`] fills a tool's parameters and keeps their JSON types.
-//! - [`EvalContext`] is how a run shows itself to them, and [`JsonContext`] makes one from plain JSON.
+//! - [`EvalContext`] gives them access to a run, and [`JsonContext`] makes one from plain JSON.
 //!
-//! Everything is parsed once and used many times; evaluation borrows the run's values and copies only what it
-//! returns. Deliberately absent: regular expressions, includes, user functions, anything called `eval`.
+//! Everything is parsed once and used many times; evaluation borrows the run's values and copies only what it returns.
+//! Deliberately absent: regular expressions, includes, user functions, and any form of `eval`.
 
 mod compare;
 mod condition;

@@ -1,4 +1,4 @@
-//! What went wrong in a node, a tool or a model call, as the journal keeps it.
+//! Failures of a node, a tool or a model call, as the journal keeps them.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -40,17 +40,17 @@ impl fmt::Display for Fault {
     }
 }
 
-/// An error and what lies behind it, in one line.
+/// Returns an error and its causes, in one line.
 pub fn error_chain(error: &dyn Error) -> String {
     with_causes(error.to_string(), error)
 }
 
-/// What lies behind an error, without the error's own words, which may hold an address; nothing where nothing does.
+/// Returns the causes of an error, without the error's own text, which may contain an address; empty if it has none.
 pub fn error_causes(error: &dyn Error) -> String {
     with_causes(String::new(), error)
 }
 
-/// Outermost first; what repeats what was said is left out.
+/// Appends the causes of an error, outermost first; repeated text is left out.
 fn with_causes(mut text: String, error: &dyn Error) -> String {
     let mut source = error.source();
     while let Some(cause) = source {
@@ -64,11 +64,11 @@ fn with_causes(mut text: String, error: &dyn Error) -> String {
     text
 }
 
-/// The codes this room itself gives. Tools and models bring their own.
+/// The codes that this crate produces. Tools and models bring their own.
 pub mod code {
     pub const TIMEOUT: &str = "TIMEOUT";
     pub const EXPRESSION: &str = "EXPRESSION_FAILED";
-    /// A prompt of an agent cannot be written.
+    /// A prompt of an agent could not be rendered.
     pub const PROMPT_FAILED: &str = "PROMPT_FAILED";
     pub const INPUT_INVALID: &str = "INPUT_INVALID";
     pub const JOURNAL_LIMIT: &str = "JOURNAL_LIMIT";
@@ -85,19 +85,19 @@ pub mod code {
     pub const CHILD_FAILED: &str = "CHILD_FAILED";
     pub const VARIABLE_SET_TWICE: &str = "VARIABLE_SET_TWICE";
     pub const ROLLBACK_REFUSED: &str = "ROLLBACK_REFUSED";
-    /// A tier's limits on agents.
+    /// A limit of the tenant's tier on agents was exceeded.
     pub const TIER_LIMIT: &str = "TIER_LIMIT";
-    /// An agent's time is over.
+    /// An agent's working time is used up.
     pub const EXECUTION_TIMEOUT: &str = "EXECUTION_TIMEOUT";
-    /// Whoever thinks for an agent of type `custom` says what is no step.
+    /// The endpoint of an agent of type `custom` returned an invalid step.
     pub const STEP_INVALID: &str = "STEP_INVALID";
     pub const AGENT_GAVE_UP: &str = "AGENT_GAVE_UP";
     pub const SNAPSHOT_LIMIT: &str = "SNAPSHOT_LIMIT";
     pub const NOT_UNDONE: &str = "NOT_UNDONE";
     pub const NESTING_LIMIT: &str = "NESTING_LIMIT";
 
-    /// Codes of tools that end an attempt for good and still say nothing of what its key came to before: the service was
-    /// not reached, did not know who asks, or found that the key had been used with other arguments.
+    /// Codes of tools that end an attempt for good but do not tell the outcome of earlier attempts with the same key:
+    /// the service was not reached, rejected the credentials, or found that the key had been used with other arguments.
     pub const NEVER_SENT: [&str; 8] = [
         "ADDRESS_NOT_ALLOWED",
         "CALENDAR_NOT_CONFIGURED",

@@ -1,8 +1,8 @@
-//! What a reader of files says is wrong, in words for people: a reader speaks of `u64`, `sequence` and `struct`.
+//! Error messages of file parsers in plain words: parsers mention `u64`, `sequence` and `struct`.
 
-/// How a reader says that something is of another kind, or over a limit.
+/// How parsers report a value of another type, or over a limit.
 const MISFITS: [&str; 3] = ["invalid type: ", "invalid value: ", "invalid length "];
-/// Kinds of numbers with their limits.
+/// Number types with their limits.
 const NUMBERS: [(&str, &str); 12] = [
     ("u8", "a whole number from 0 to 255"),
     ("u16", "a whole number from 0 to 65,535"),
@@ -18,7 +18,7 @@ const NUMBERS: [(&str, &str); 12] = [
     ("f64", "a number"),
 ];
 
-/// The same in plain words; as it is where it is plain already.
+/// Returns the message in plain words; unchanged if it is already plain.
 pub fn friendly(message: &str) -> String {
     if let Some(name) = message.strip_prefix("missing field ") {
         return format!("the key {name} is missing");
@@ -35,8 +35,8 @@ pub fn friendly(message: &str) -> String {
     }
 }
 
-/// Where a reader stopped, as a path of keys, and what is wrong there in plain words. A key that nobody knows is wrong in
-/// what holds it.
+/// Returns the position at which a parser stopped, as a path of keys, and the error there in plain words. An unknown
+/// key is reported at its parent.
 pub fn friendly_at(path: &str, message: &str) -> (String, String) {
     let path = if path == "." { "" } else { path };
     let holder = path.rsplit_once('.').map_or("", |(holder, _)| holder);
@@ -44,7 +44,7 @@ pub fn friendly_at(path: &str, message: &str) -> (String, String) {
     (place.to_owned(), friendly(message))
 }
 
-/// What was found.
+/// Returns the value that was found.
 fn found_text(found: &str) -> String {
     match found {
         "map" => "it is a mapping of keys".to_owned(),
@@ -56,7 +56,7 @@ fn found_text(found: &str) -> String {
             match (text, number) {
                 (Some(text), _) => format!("`{text}` is text"),
                 (None, Some(number)) => format!("{number} is a number"),
-                // A truth value stands in backticks; a length is a number alone.
+                // A boolean is in backticks; a length is a number alone.
                 (None, None) => match found.strip_prefix("boolean ") {
                     Some(flag) => format!("{flag} is a yes or a no"),
                     None => format!("it has {found} parts"),
@@ -66,7 +66,7 @@ fn found_text(found: &str) -> String {
     }
 }
 
-/// What should have been there.
+/// Returns the value that was expected.
 fn expected_text(wanted: &str) -> String {
     if let Some((_, words)) = NUMBERS.iter().find(|(kind, _)| *kind == wanted) {
         return (*words).to_owned();
@@ -87,7 +87,7 @@ fn expected_text(wanted: &str) -> String {
     }
 }
 
-/// A reader of text adds where it was: ` at line 3 column 5`.
+/// Removes the position that text parsers append: ` at line 3 column 5`.
 fn without_position(wanted: &str) -> &str {
     wanted.split_once(" at line ").map_or(wanted, |(wanted, _)| wanted)
 }

@@ -1,4 +1,4 @@
-//! A workflow as the run walks it: compiled once from a [definition](crate::definition), never changed after.
+//! A workflow as a run executes it: compiled once from a [definition](crate::definition), and immutable afterwards.
 
 pub(crate) mod check;
 pub(crate) mod compile;
@@ -21,18 +21,18 @@ pub use input::InputDeclaration;
 pub use levels::{levels, levels_text};
 pub use node::{GraphNode, NodeKind};
 
-/// Nodes of one workflow, nested bodies included.
+/// Maximum number of nodes of one workflow, including nested bodies.
 pub const NODES_MAX: usize = 10_000;
-/// Edges of one workflow, nested bodies included.
+/// Maximum number of edges of one workflow, including nested bodies.
 pub const EDGES_MAX: usize = 50_000;
-/// Bodies within bodies.
+/// Maximum nesting of bodies.
 pub const NESTING_MAX: usize = 8;
 
-/// The place of a node within its graph.
+/// The index of a node in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeIndex(pub u32);
 
-/// The place of an edge within its graph.
+/// The index of an edge in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EdgeIndex(pub u32);
 
@@ -48,30 +48,30 @@ impl EdgeIndex {
     }
 }
 
-/// A whole workflow: its outer graph and what holds for the run as one.
+/// A whole workflow: its outer graph and the settings of the whole run.
 #[derive(Clone, Debug)]
 pub struct Workflow {
     pub name: String,
-    /// The version as its author calls it, kept as a label.
+    /// The author's version label.
     pub version: String,
     pub graph: Arc<Graph>,
-    /// What a run must bring.
+    /// The declared input of a run.
     pub input: InputDeclaration,
-    /// How writes to a key of `shared_context` combine; last write wins where nothing is declared.
+    /// How writes to a key of `shared_context` combine; the last write wins by default.
     pub variables: BTreeMap<String, WorkflowVariable>,
     /// The run's own deadline, counted from its start.
     pub timeout: Option<Duration>,
     pub max_cost: Option<Usd>,
     /// Runs after a rollback with `error` and `undone` among its names.
     pub on_compensated: Option<NodeIndex>,
-    /// By Composio app: whose account it uses, in the words of `entity_id_source`.
+    /// Whose account each Composio app uses, by app, in the words of `entity_id_source`.
     pub entity_sources: BTreeMap<String, String>,
-    /// When a conversation whose runs these are is handed to a person.
+    /// When a conversation with runs of this workflow is handed to a person.
     pub hil: HandoverPolicy,
 }
 
 impl Workflow {
-    /// Nodes that only `on_compensated` leads to: they run after a rollback and never before.
+    /// Nodes that only `on_compensated` leads to: they run only after a rollback.
     pub fn post_rollback_nodes(&self) -> Vec<NodeIndex> {
         let Some(first) = self.on_compensated else { return Vec::new() };
         let starts =
@@ -88,7 +88,7 @@ pub struct WorkflowVariable {
     pub combine: CombineMode,
 }
 
-/// What a second write to a key does.
+/// How further writes to a key are combined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CombineMode {
     #[default]
@@ -97,7 +97,7 @@ pub enum CombineMode {
     Append,
     /// Objects are merged, key by key.
     Merge,
-    /// A second write is refused: the node that makes it fails.
+    /// A second write is refused: its node fails.
     Once,
 }
 
@@ -117,14 +117,14 @@ pub struct GraphEdge {
     pub from: NodeIndex,
     pub to: NodeIndex,
     pub when: EdgeTrigger,
-    /// Sees `output` (its source's) plus all names.
+    /// Sees `output` (of its source) and all names.
     pub condition: Option<Condition>,
 }
 
-/// On which ending of its source an edge may be taken.
+/// The result of its source for which an edge may be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EdgeTrigger {
-    /// The source completed. From a node that chooses a branch, an edge without a label follows its first branch
+    /// The source completed. For a node that chooses a branch, an edge without a label follows its first branch
     /// (`true`, `approved`, a switch's default).
     Completed,
     /// The source completed and chose the branch of this name.
@@ -133,10 +133,10 @@ pub enum EdgeTrigger {
     Failed,
 }
 
-/// When a node may run, once all its in-edges are settled.
+/// When a node may run, after all its in-edges are settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JoinRule {
-    /// One of them was taken (the `edges` form).
+    /// At least one of them was taken (the `edges` form).
     #[default]
     AnyTaken,
     /// A skipped dependency counts as met (the `steps` form).
@@ -144,7 +144,7 @@ pub enum JoinRule {
 }
 
 impl Graph {
-    /// Puts nodes and edges together. Ids are unique and edges are in range: the definition's checks come first.
+    /// Builds a graph. Ids must be unique and edges in range: the definition's checks ensure this.
     pub fn new(nodes: Vec<GraphNode>, edges: Vec<GraphEdge>) -> Self {
         let mut incoming = vec![Vec::new(); nodes.len()];
         let mut outgoing = vec![Vec::new(); nodes.len()];
@@ -180,7 +180,7 @@ impl Graph {
         (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeIndex)
     }
 
-    /// These nodes and all that edges lead to from them.
+    /// Returns these nodes and all nodes reachable from them.
     pub fn reachable(&self, from: impl IntoIterator<Item = NodeIndex>) -> BTreeSet<NodeIndex> {
         let mut open: Vec<NodeIndex> = from.into_iter().collect();
         let mut seen = BTreeSet::new();
@@ -192,7 +192,7 @@ impl Graph {
         seen
     }
 
-    /// The graph inside a node, by branch name for `parallel` and any name for `loop`.
+    /// Returns the graph inside a node, by branch name for `parallel` and any name for `loop`.
     pub fn body(&self, place: NodeIndex, branch: &str) -> Option<&Arc<Self>> {
         match &self.node(place).kind {
             NodeKind::Loop(each) => Some(&each.body),

@@ -1,13 +1,14 @@
-//! Names of things. Ids are minted outside this room (UUID v7) or chosen by a caller; here they are only checked.
+//! Identifiers. Ids are generated outside this crate (UUID v7) or chosen by a caller; here they are only checked.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest id anyone may choose, in bytes. Derived ids (`parent/path`) may be longer, up to [`DERIVED_ID_BYTES_MAX`].
+/// Maximum size of an id chosen by a caller, in bytes. Derived ids (`parent/path`) may be longer, up to
+/// [`DERIVED_ID_BYTES_MAX`].
 pub const ID_BYTES_MAX: usize = 128;
-/// The longest derived id, in bytes.
+/// Maximum size of a derived id, in bytes.
 pub const DERIVED_ID_BYTES_MAX: usize = 1_024;
 
 macro_rules! id {
@@ -18,7 +19,7 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes a name as it is; use [`Self::parse`] for one that came from outside.
+            /// Wraps a name without a check; use [`Self::parse`] for one from outside.
             pub fn new(name: impl Into<Arc<str>>) -> Self {
                 Self(name.into())
             }

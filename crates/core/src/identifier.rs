@@ -1,8 +1,8 @@
-//! What tells one person from others, and whether a value or a text says it.
+//! Personal identifiers, and whether a value or a text contains one.
 //!
-//! Whoever erases a person asks here, so that one way of writing a name, an address or a number is as good as another: in
-//! any case, with any signs between the digits, with its accents composed or not. And nobody else's words are taken for
-//! theirs: a bare number is no identifier in running text, for amounts, dates and other people's numbers are written with the
+//! Erasure uses this to find a person however a name, an address or a number is written: in any case, with any
+//! separators between the digits, with composed or decomposed accents. It must not match other people's data: a bare
+//! number in running text is not an identifier, because amounts, dates and other people's numbers are written with the
 //! same digits. Rules: `docs/guides/erase-a-customer.md`.
 
 mod fold;
@@ -14,10 +14,10 @@ use serde_json::Value;
 pub use fold::fold;
 use phone::PhoneNumber;
 
-/// Characters of something that tells one person from others.
+/// Minimum length of an identifier, in characters.
 pub const IDENTIFIER_CHARS_MIN: usize = 4;
 
-/// A mail address, a phone number, a name, or a word that is written for one person alone.
+/// A mail address, a phone number, a name, or a word that is used for one person alone.
 #[derive(Clone, Debug)]
 pub struct Identifier {
     folded: String,
@@ -29,13 +29,13 @@ enum IdentifierKind {
     Mail,
     Phone(PhoneNumber),
     Name,
-    /// An id of letters and digits, which is no part of a longer one.
+    /// An id of letters and digits, which must not be part of a longer one.
     Code,
 }
 
 impl Identifier {
-    /// Nothing where others are called so too: by fewer than [`IDENTIFIER_CHARS_MIN`] characters, by a number that is no phone
-    /// number, or by what reads as a date or an amount.
+    /// Creates an identifier. Returns `None` if the text could also stand for others: it has fewer than
+    /// [`IDENTIFIER_CHARS_MIN`] characters, is a number but not a phone number, or reads as a date or an amount.
     pub fn of(text: &str) -> Option<Self> {
         let folded = fold(text);
         let kind = if let Some(phone) = PhoneNumber::of(&folded) {
@@ -50,8 +50,8 @@ impl Identifier {
         Some(Self { folded, kind })
     }
 
-    /// An id that running text says of nobody else: a mail address, a phone number with its country, or letters and digits
-    /// that are no amount and no date. A bare number and a plain word are none.
+    /// Returns an id that is unambiguous in running text: a mail address, a phone number with its country, or letters
+    /// and digits that are not an amount or a date. A bare number or a plain word is not.
     fn of_id(id: &str) -> Option<Self> {
         let folded = fold(id);
         let kind = if folded.contains('@') {
@@ -64,7 +64,7 @@ impl Identifier {
         Some(Self { folded, kind })
     }
 
-    /// Whether a value as a whole is this.
+    /// Returns whether a whole value equals this identifier.
     pub fn matches(&self, text: &str) -> bool {
         self.is_folded(&fold(text))
     }
@@ -76,11 +76,13 @@ impl Identifier {
         }
     }
 
-    /// Whether a folded text says this as a whole word or words: a mail address as a whole address; a phone number by its
-    /// digits, with no other digit or letter touching them, where they are no date, no amount and no part of a fraction.
+    /// Returns whether a folded text contains this identifier as whole words: a mail address as a whole address; a
+    /// phone number by its digits, not adjacent to another digit or letter, and not part of a date, an amount or a
+    /// fraction.
     fn occurs_in(&self, text: &str) -> bool {
         match &self.kind {
-            // A text that is nothing but a number is that number, and not another at its end.
+            // A text that is nothing but a number is compared as a whole, so that it does not match another number at
+            // its end.
             IdentifierKind::Phone(phone) => {
                 PhoneNumber::of(text).map_or_else(|| phone.occurs_in(text), |other| phone.is_same(&other))
             }
@@ -91,7 +93,8 @@ impl Identifier {
     }
 }
 
-/// Whether a text, as JSON where it is that, says these words as whole words, whatever they are: a number too.
+/// Returns whether a text (parsed as JSON if possible) contains these words as whole words, whatever they are,
+/// including numbers.
 pub fn contains_words(text: &str, words: &str) -> bool {
     let words = fold(words);
     let is_in = |text: &str| !words.is_empty() && words::has_words(&fold(text), &words);
@@ -111,7 +114,7 @@ fn any_text(value: &Value, is_so: &impl Fn(&str) -> bool) -> bool {
     }
 }
 
-/// A person, as what others wrote is held against them.
+/// Matches texts and values against one person.
 #[derive(Clone, Debug)]
 pub struct PersonMatcher {
     id: String,
@@ -120,7 +123,7 @@ pub struct PersonMatcher {
 }
 
 impl PersonMatcher {
-    /// What is no identifier of `also` is left out.
+    /// Entries of `also` that are not identifiers are left out.
     pub fn of<'a>(id: &str, also: impl IntoIterator<Item = &'a str>) -> Self {
         let also = also.into_iter().filter_map(Identifier::of).collect();
         Self { id: id.to_owned(), also, id_in_text: Identifier::of_id(id) }
@@ -130,25 +133,25 @@ impl PersonMatcher {
         &self.id
     }
 
-    /// Whether a value that says whose something is, as a whole, is their id or what else they are called.
+    /// Returns whether a whole value in an owner field is the person's id or another of their names.
     pub fn matches_name(&self, text: &str) -> bool {
         text == self.id || self.matches_alias(text)
     }
 
-    /// Whether a value as a whole is what they are called beside their id.
+    /// Returns whether a whole value is one of the person's other names, not the id.
     pub fn matches_alias(&self, text: &str) -> bool {
         let folded = fold(text);
         self.also.iter().any(|known| known.is_folded(&folded))
     }
 
-    /// Whether a value as a whole is theirs alone, whatever field it stands in: one of the other identifiers, or their id where
-    /// that is no number and no plain word.
+    /// Returns whether a whole value is unambiguously theirs, in any field: one of the other identifiers, or their id
+    /// unless it is a number or a plain word.
     pub fn matches_identifier(&self, text: &str) -> bool {
         let folded = fold(text);
         self.identifiers().any(|known| known.is_folded(&folded))
     }
 
-    /// Whether running text says them.
+    /// Returns whether running text mentions the person.
     pub fn is_mentioned_in(&self, text: &str) -> bool {
         if self.identifiers().next().is_none() {
             return false;
@@ -157,13 +160,13 @@ impl PersonMatcher {
         self.identifiers().any(|known| known.occurs_in(&folded))
     }
 
-    /// Whether a value names them: a text in it or the name of a field says one of their identifiers, or a field that names a
-    /// customer has their id and nothing else.
+    /// Returns whether a JSON value names the person: a text or field name in it contains one of their identifiers, or
+    /// a field that names a customer equals their id.
     pub fn is_named_in_json(&self, value: &Value) -> bool {
         self.is_in_field(None, false, value)
     }
 
-    /// The same of a text, as JSON where it is that.
+    /// Same as `is_named_in_json`, for a text that is parsed as JSON if possible.
     pub fn is_named_in_json_text(&self, text: &str) -> bool {
         match serde_json::from_str(text) {
             Ok(value) => self.is_named_in_json(&value),
@@ -171,7 +174,7 @@ impl PersonMatcher {
         }
     }
 
-    /// Whether a field that may name a customer, `id` within such a field included, names this one.
+    /// Returns whether a field that may name a customer, including `id` within such a field, names this person.
     pub fn is_id_in_field(&self, name: &str, of_customer: bool, value: &Value) -> bool {
         let is_theirs = || match value {
             Value::String(text) => text.trim() == self.id,
@@ -181,7 +184,7 @@ impl PersonMatcher {
         (is_customer_field(name) || of_customer && name == "id") && is_theirs()
     }
 
-    /// A number is a phone number only where the field is one for them.
+    /// Returns whether a phone field holds the person's number. In other fields a number is not a phone number.
     pub fn is_phone_in_field(&self, name: &str, value: &Value) -> bool {
         value.is_u64() && holds_phone(name) && self.matches_alias(&value.to_string())
     }
@@ -204,7 +207,7 @@ impl PersonMatcher {
         }
     }
 
-    /// JSON that is kept as text, as bodies of deliveries are.
+    /// Returns whether JSON that is stored as text, as in bodies of deliveries, names the person.
     fn is_in_nested(&self, text: &str) -> bool {
         text.trim_start().starts_with(['{', '['])
             && serde_json::from_str(text).is_ok_and(|value: Value| self.is_named_in_json(&value))
@@ -215,7 +218,7 @@ impl PersonMatcher {
     }
 }
 
-/// Fields that name a customer, without what parts their words.
+/// Fields that name a customer, without word separators.
 const CUSTOMER_FIELDS: [&str; 11] = [
     "userid",
     "user",
@@ -230,12 +233,12 @@ const CUSTOMER_FIELDS: [&str; 11] = [
     "guestid",
 ];
 
-/// Whether a field of this name names a customer: `customer_id`, `customerId` and `Customer-ID` are one.
+/// Returns whether a field of this name names a customer: `customer_id`, `customerId` and `Customer-ID` are the same.
 pub fn is_customer_field(field: &str) -> bool {
     CUSTOMER_FIELDS.contains(&normalized_field(field).as_str())
 }
 
-/// Whether a number in a field of this name is a phone number.
+/// Returns whether a number in a field of this name is a phone number.
 fn holds_phone(field: &str) -> bool {
     let name = normalized_field(field);
     ["phone", "mobile", "whatsapp", "telefon", "teléfon", "movil", "móvil", "celular", "msisdn"]

@@ -1,5 +1,5 @@
-//! What a tenant's service is measured by: seed 004's figures with their targets (SEEDS 37), each with what it is in
-//! words, and whether it was met. Pure: what is counted comes in.
+//! Service KPIs of a tenant: the figures and targets of seed 004 (SEEDS 37), each with its definition in words, and
+//! whether the target was met. Pure: counts are arguments.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,49 +9,49 @@ use serde::Serialize;
 use crate::money::Usd;
 use crate::run::RunState;
 
-/// What was counted.
+/// The counts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct KpiTally {
-    /// Runs that no other run began, and that have ended.
+    /// Ended runs that no other run started.
     pub runs: RunCounts,
-    /// Nothing where nobody counts them.
+    /// `None` if they are not counted.
     pub conversations: Option<ConversationCounts>,
-    /// Nothing where nobody counts them.
+    /// `None` if they are not counted.
     pub answers: Option<AnswerCounts>,
-    /// Within which a person is to answer first, as the desk's settings say.
+    /// Target time of a person's first response, from the routing queue's settings.
     pub first_response: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunCounts {
     pub completed: u64,
-    /// Failed, timed out, or rolled back because something failed.
+    /// Failed, timed out, or rolled back after a failure.
     pub failed: u64,
-    /// Somebody wanted them no longer.
+    /// Cancelled on request.
     pub cancelled: u64,
 }
 
-/// Conversations that are over.
+/// Ended conversations.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConversationCounts {
     pub ended: u64,
-    /// Of those, the ones that a person was ever asked to take over, by why they were the last time.
+    /// Of those, the ones that were handed to a person, by the reason of the last handover.
     pub handed_over: BTreeMap<String, u64>,
-    /// Of those, the ones that were opened again.
+    /// Of those, the ones that were reopened.
     pub reopened: u64,
-    /// From the beginning to the end, all together.
+    /// Total time from start to end.
     pub total_duration: Duration,
     pub cost: Usd,
-    /// Customers' words on how it went.
+    /// Number of customer ratings.
     pub ratings: u64,
     /// Their sum, each 1 to 5.
     pub rating_sum: u64,
-    /// Of those, the ones that a person answered, and how long that took since they waited for one, all together.
+    /// Of those, the ones that a person answered, and their total waiting time until the answer.
     pub answered: u64,
     pub total_answer_time: Duration,
 }
 
-/// Answers of models and of tools that only read.
+/// Answers of models and of read-only tools.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AnswerCounts {
     pub cached: u64,
@@ -62,22 +62,22 @@ pub struct AnswerCounts {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Kpi {
     pub name: &'static str,
-    /// What it is, in words.
+    /// Its definition, in words.
     pub definition: &'static str,
     /// `share` (0 to 1), `seconds`, `usd` or `stars` (1 to 5).
     pub unit: &'static str,
-    /// Nothing where nothing was counted.
+    /// `None` if nothing was counted.
     pub value: Option<f64>,
-    /// Of how many.
+    /// The number of counted items.
     pub of: u64,
     pub target: Option<KpiTarget>,
     pub verdict: KpiVerdict,
-    /// Shares of it by why, where it has reasons.
+    /// Shares by reason, if there are reasons.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub reasons: BTreeMap<String, f64>,
 }
 
-/// What a figure should be.
+/// The target of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KpiTarget {
@@ -96,7 +96,7 @@ pub enum KpiVerdict {
 }
 
 impl RunCounts {
-    /// Counts a run that has ended; one that goes on counts nothing.
+    /// Counts an ended run; a run in progress is not counted.
     pub fn count(&mut self, state: RunState) {
         match state {
             RunState::Completed => self.completed += 1,
@@ -106,13 +106,13 @@ impl RunCounts {
         }
     }
 
-    /// Those that came to an end of their own.
+    /// Returns the number of runs that ended by themselves.
     fn ended(self) -> u64 {
         self.completed + self.failed
     }
 }
 
-/// All figures, in the seed's order.
+/// Returns all figures, in the seed's order.
 pub fn kpis(tally: &KpiTally) -> Vec<Kpi> {
     let none = ConversationCounts::default();
     let talks = tally.conversations.as_ref().unwrap_or(&none);
@@ -144,7 +144,7 @@ pub fn kpis(tally: &KpiTally) -> Vec<Kpi> {
     ]
 }
 
-/// A figure's name, unit, target, and what it is.
+/// A figure's name, unit, target and definition.
 type KpiDefinition = (&'static str, &'static str, Option<KpiTarget>, &'static str);
 
 const AUTOMATION: KpiDefinition = (

@@ -1,10 +1,10 @@
-//! What a workflow is and how a run moves.
+//! Workflow definitions, runs, conversations and the routing queue, as pure logic.
 //!
-//! The room is pure: no clock, no IO, no randomness, no async. Time enters as an argument, ids are minted outside.
-//! The way in is [`run::Run`]: a [`run::RunCommand`] is decided into [`run::RunEvent`]s, events are folded into state, and
+//! The crate is pure: no clock, no IO, no randomness, no async. Time is an argument, and ids are generated outside.
+//! Start at [`run::Run`]: a [`run::RunCommand`] is decided into [`run::RunEvent`]s, events are folded into state, and
 //! [`run::Effect`]s are derived from state, so a crash loses none of them.
 //!
-//! Deliberately absent: services, storage formats, HTTP. What the world does with an effect is another room's business.
+//! Deliberately absent: services, storage formats, HTTP. Effects are performed by other crates.
 
 pub mod actor;
 pub mod agent;

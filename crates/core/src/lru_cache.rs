@@ -1,15 +1,15 @@
-//! Answers that are kept for a while, within a number of bytes: the ones used longest ago make room. Pure: time comes in.
+//! A byte-bounded cache with expiry: the least recently used entries are evicted. Pure: time is an argument.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::time::Time;
 
-/// Values by key and by when they were last used.
+/// Values by key, with the order of their last use.
 #[derive(Debug)]
 pub struct LruCache<K, V> {
     kept: BTreeMap<K, LruSlot<V>>,
-    /// Keys by the turn they were last used at.
+    /// Keys by the turn of their last use.
     used: BTreeMap<u64, K>,
     turn: u64,
     bytes: usize,
@@ -29,7 +29,7 @@ impl<K: Clone + Ord, V> LruCache<K, V> {
         Self { kept: BTreeMap::new(), used: BTreeMap::new(), turn: 0, bytes: 0, bytes_max }
     }
 
-    /// What is kept under a key and still holds.
+    /// Returns the value of a key unless it has expired.
     pub fn find(&mut self, key: &K, now: Time) -> Option<&V> {
         if self.kept.get(key)?.until <= now {
             self.remove(key);
@@ -43,8 +43,8 @@ impl<K: Clone + Ord, V> LruCache<K, V> {
         Some(&kept.value)
     }
 
-    /// Keeps a value of about so many bytes for so long. Gives back what is not kept any more: what made room, what was
-    /// there under the key, or the value itself where it is larger than the whole.
+    /// Stores a value of about `bytes` bytes for `holds_for`. Returns the values that are no longer stored: evicted
+    /// ones, the previous value of the key, or the value itself if it is larger than the whole cache.
     #[must_use = "whoever holds a lock around this gives them up behind it"]
     pub fn put(&mut self, key: K, value: V, bytes: usize, holds_for: Duration, now: Time) -> Vec<V> {
         let mut left = Vec::from_iter(self.remove(&key));

@@ -1,4 +1,4 @@
-//! Model requests and replies as every room sees them; providers translate to and from their own wire forms.
+//! Model requests and replies as all crates see them; providers translate to and from their own wire formats.
 
 pub mod content;
 pub mod fields;
@@ -60,7 +60,7 @@ pub enum ModelProfile {
 }
 
 impl ModelProfile {
-    /// The word for it in definitions.
+    /// Returns the name of the profile in definitions.
     pub fn word(self) -> &'static str {
         match self {
             Self::Fast => "fast",
@@ -104,12 +104,12 @@ pub enum ModelMessage {
 }
 
 impl ModelMessage {
-    /// What the model is told before all else.
+    /// Creates the system message.
     pub fn system(content: impl Into<String>) -> Self {
         Self::System { content: content.into(), name: None }
     }
 
-    /// A message of the user's without images.
+    /// Creates a user message without images.
     pub fn user(content: impl Into<String>) -> Self {
         Self::User { content: content.into(), images: Vec::new(), name: None }
     }
@@ -126,7 +126,7 @@ pub struct ModelImage {
 }
 
 impl ModelImage {
-    /// Looked at as usual.
+    /// Creates an image with the default level of detail.
     pub fn from_url(url: impl Into<String>) -> Self {
         Self { url: url.into(), detail: None }
     }
@@ -209,7 +209,7 @@ pub struct TokenUsage {
 }
 
 impl TokenUsage {
-    /// Adds another call's.
+    /// Adds the usage of another call.
     pub fn add(&mut self, other: &Self) {
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);

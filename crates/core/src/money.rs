@@ -1,4 +1,4 @@
-//! Money, exact: whole nano-dollars, so that prices per million tokens add up without rounding drift.
+//! Exact money: whole nano-dollars, so that prices per million tokens add up without rounding drift.
 
 mod quote;
 mod window;
@@ -32,13 +32,13 @@ impl Usd {
         self.0
     }
 
-    /// From a price as people write it, rounded to the nearest nano-dollar; not-a-number is zero.
+    /// Converts a decimal price, rounded to the nearest nano-dollar; not-a-number is zero.
     #[expect(clippy::cast_possible_truncation, reason = "a float-to-integer `as` saturates")]
     pub fn from_f64(usd: f64) -> Self {
         Self((usd * NANOS_PER_USD).round() as i64)
     }
 
-    /// For people and JSON.
+    /// Converts to a float, for people and JSON.
     #[expect(clippy::cast_precision_loss, reason = "shown, never added up")]
     pub fn as_f64(self) -> f64 {
         self.0 as f64 / NANOS_PER_USD
@@ -79,8 +79,8 @@ impl Sum for Usd {
     }
 }
 
-/// Four decimals, and as many more as an amount below a hundredth of a cent needs to show two digits of it: what is not
-/// nothing is not shown as nothing.
+/// Four decimals, and for an amount below a hundredth of a cent as many more as needed to show two digits: a non-zero
+/// amount is never shown as zero.
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NANO_DIGITS: usize = 9;

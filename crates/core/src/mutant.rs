@@ -1,104 +1,104 @@
-//! Faults planted on purpose, so that the simulation can prove that it finds them.
+//! Deliberate faults, with which the simulation proves that it would find them.
 //!
-//! [`planted`] is a constant `false` unless the feature `mutants` is on. The simulation turns it on; the shipped
-//! binary is built without it (`-p baton-app`). Where one build holds both, a mutant is still planted only in a thread
-//! that asked for it by [`plant`], and nothing but the simulation does.
+//! [`planted`] is a constant `false` unless the feature `mutants` is on. The simulation turns it on; the shipped binary
+//! is built without it (`-p baton-app`). If one build contains both, a mutant is only active in a thread that called
+//! [`plant`], and only the simulation does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-/// A fault that must be found.
+/// A fault that the simulation must find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mutant {
-    /// Effects leave while the append that schedules them is under way.
+    /// Effects are dispatched before the append that schedules them is durable.
     SentBeforeAppend,
     /// Inbox items are consumed without being decided.
     InboxForgotten,
-    /// The store takes the append of a stale owner.
+    /// The store accepts the append of a stale owner.
     FenceIgnored,
-    /// An answer to a call that was given up is dropped.
+    /// The answer to an abandoned call is dropped.
     LateResultLost,
-    /// What was undone is undone again.
+    /// An undone effect is undone again.
     DoubleCompensation,
-    /// Undoing begins with the oldest.
+    /// Compensation starts with the oldest effect.
     WrongUndoOrder,
     /// A marked call is performed without its marker.
     MarkerSkipped,
-    /// What an earlier owner marked is sent again by the next.
+    /// A call marked by an earlier owner is sent again by the next.
     MarkedSentAgain,
-    /// A retry goes out under the key of the attempt that failed.
+    /// A retry is sent under the key of the attempt that failed.
     GenerationKept,
     /// A call of unknown outcome is sent again under a new key.
     GenerationRaisedInDoubt,
-    /// An attempt that did not act is believed of the one before it, whose answer was lost.
+    /// An attempt that did not act also settles the one before it, whose answer was lost.
     DoubtDropped,
-    /// What a model call cost that was dropped is forgotten.
+    /// The cost of a dropped model call is forgotten.
     DroppedUnpaid,
-    /// A call goes out without what people answered to it.
+    /// A call is sent without the people's answers to its question.
     AnswerForgotten,
-    /// A new owner counts attempts from nothing.
+    /// A new owner counts attempts from zero.
     AttemptsForgotten,
-    /// Winding down drops calls that may have acted.
+    /// Draining drops calls that may have acted.
     ActDropped,
-    /// A snapshot forgets its timers.
+    /// A snapshot loses its timers.
     TimersLost,
-    /// The timer of a node that is settled stays.
+    /// The timer of a settled node stays.
     TimerLeft,
     /// A signal stays after it was taken.
     SignalTakenTwice,
-    /// A node runs although no way to it was taken.
+    /// A node runs although no edge to it was taken.
     SkippedRuns,
-    /// A merge fires again for a late branch.
+    /// A merge completes again for a late branch.
     MergeFiresTwice,
     /// Compensation arguments are rendered when they are sent.
     ArgumentsRenderedLate,
     /// Messages to other runs are dropped.
     OutboxLost,
-    /// A snapshot says it is older than it is.
+    /// A snapshot claims to be older than it is.
     SnapshotSeqWrong,
     /// A snapshot of another fold version is used.
     SnapshotOfAnotherFold,
-    /// A paused run lets effects out.
+    /// A paused run dispatches effects.
     PauseLeaks,
-    /// A desk item stays open when its question is settled.
+    /// A task item stays open after its question is settled.
     DeskLeftOpen,
     /// A call's audit row is dropped.
     AuditLost,
     /// A verify call is looked up before its sender has given up.
     LookedUpEarly,
-    /// Where a program stands still is forgotten.
+    /// The pause state of a program is forgotten.
     PauseForgotten,
-    /// An agent sees the results of its calls in another order than it asked for them.
+    /// An agent sees the results of its calls in another order than it requested them.
     ResultsShuffled,
     /// An agent keeps only the last of its model's replies.
     ThoughtsForgotten,
     /// The customer's newest message is handled first.
     NewestFirst,
-    /// A customer's message that comes before those that its number leaves room for is dropped.
+    /// A customer's message that arrives before others with lower numbers is dropped.
     EarlyDropped,
-    /// It is heard at once, and those before it are not waited for.
+    /// Such a message is handled at once, without waiting for those before it.
     GapIgnored,
-    /// A run speaks in a conversation that is not the AI's.
+    /// A run posts in a conversation that the AI does not own.
     SpeaksUnowned,
-    /// A post is taken under an old number.
+    /// A post with an old ownership number is accepted.
     StalePosted,
-    /// A conversation heeds what the desk says of an earlier stay.
+    /// A conversation accepts the routing queue's messages about an earlier ticket.
     EarlierStayHeard,
-    /// The desk is not told that a conversation has left it.
+    /// The routing queue is not notified that a conversation has left it.
     LeftUnsaid,
-    /// Who comes online is given nothing.
+    /// A person who comes online is assigned nothing.
     LeftLying,
-    /// Somebody is given one conversation more than they may have.
+    /// A person is assigned one conversation more than their capacity.
     RoomIgnored,
-    /// A conversation that is given back begins its chains anew.
+    /// A returned conversation restarts its escalation chains.
     StepsAgain,
     /// A run whose claim failed is dropped from every queue.
     ClaimDropped,
-    /// Leases are kept and judged by the clock of the wall, which is set.
+    /// Leases are kept and checked by the wall clock, which can be set.
     LeaseByWall,
-    /// A run's own time is the wall's, or stands still until that has caught up.
+    /// A run's own time is the wall clock's, or stands still until that has caught up.
     TimeStands,
 }
 
@@ -151,7 +151,7 @@ impl Mutant {
     ];
 }
 
-/// What [`Mutant::ArgumentsRenderedLate`] makes of stored arguments: those called like a variable follow it.
+/// The effect of [`Mutant::ArgumentsRenderedLate`] on stored arguments: those named like a variable follow it.
 pub(crate) fn render_late(arguments: &mut Value, variables: &BTreeMap<String, Arc<Value>>) {
     for (key, value) in arguments.as_object_mut().into_iter().flatten() {
         if let Some(now) = variables.get(key) {
@@ -160,14 +160,14 @@ pub(crate) fn render_late(arguments: &mut Value, variables: &BTreeMap<String, Ar
     }
 }
 
-/// Whether this fault is planted in this thread.
+/// Returns whether this fault is active in this thread.
 #[cfg(not(feature = "mutants"))]
 #[inline]
 pub const fn planted(_: Mutant) -> bool {
     false
 }
 
-/// Whether this fault is planted in this thread.
+/// Returns whether this fault is active in this thread.
 #[cfg(feature = "mutants")]
 #[inline]
 pub fn planted(mutant: Mutant) -> bool {
@@ -179,7 +179,7 @@ thread_local! {
     static PLANTED: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
 }
 
-/// Plants one fault in this thread, in place of any other; `None` plants none.
+/// Activates one fault in this thread and deactivates any other; `None` activates none.
 #[cfg(feature = "mutants")]
 pub fn plant(mutant: Option<Mutant>) {
     PLANTED.with(|planted| planted.set(mutant));

@@ -1,10 +1,10 @@
-//! Takes personal data and secrets out of what is kept for people: audit rows, logs, traces.
+//! Removes personal data and secrets from records for people: audit rows, logs, traces.
 //!
-//! Found in text: e-mail addresses, phone numbers, US social security numbers, card numbers (Luhn) and IBANs
-//! (ISO 7064). A label says what stood there: `[REDACTED_EMAIL]`. Secrets are known by their field's name.
+//! Detected in text: e-mail addresses, phone numbers, US social security numbers, card numbers (Luhn) and IBANs (ISO
+//! 7064). A label names what was removed: `[REDACTED_EMAIL]`. Secrets are detected by their field's name.
 //!
 //! One pass over the bytes, no regular expressions, bounded look-ahead; text without a digit and without an `@` is
-//! returned as it is. It errs towards taking out: a ten-digit order number may read as a phone number.
+//! returned unchanged. It prefers false positives: a ten-digit order number may be treated as a phone number.
 //! Deliberately absent: names and street addresses, which no pattern finds.
 
 mod find;
@@ -16,13 +16,13 @@ use serde_json::{Map, Value};
 
 use crate::{canonical, scan};
 
-/// What stands where a secret stood.
+/// Replaces a secret.
 pub const SECRET: &str = "[REDACTED]";
 
-/// How much of a value is kept. Strings, lists and objects beyond it are cut, and say how much is missing.
+/// How much of a value is kept. Longer strings, lists and objects are cut, with a note of how much is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RedactionBounds {
-    /// Bytes of text and keys in all.
+    /// Total bytes of text and keys.
     pub bytes: usize,
     /// Bytes of one string.
     pub string_bytes: usize,
@@ -32,16 +32,16 @@ pub struct RedactionBounds {
 }
 
 impl RedactionBounds {
-    /// What an audit row keeps of a call.
+    /// The bounds of a call's record in an audit row.
     pub const AUDIT: Self = Self { bytes: 16 << 10, string_bytes: 2 << 10, items: 100, depth: 12 };
 }
 
-/// The text with personal data replaced by labels.
+/// Returns the text with personal data replaced by labels.
 pub fn text(text: &str) -> Cow<'_, str> {
     let (mut clean, mut done) = (String::new(), 0);
     while let Some(found) = find::next(text, done) {
         if done == 0 {
-            // A label may be longer than what it stands for.
+            // A label may be longer than the text it replaces.
             clean.reserve(text.len() + 2 * SECRET.len());
         }
         clean.push_str(&text[done..found.from]);
@@ -55,24 +55,26 @@ pub fn text(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// The value with personal data replaced, secret fields masked and everything cut to its bounds. Keys keep their names.
+/// Returns the value with personal data replaced, secret fields masked and everything cut to its bounds. Keys keep
+/// their names.
 pub fn value(value: &Value, bounds: RedactionBounds) -> Value {
     let mut text = String::new();
     write(&mut text, value, bounds);
-    // What was written here reads back.
+    // Text that was written here always parses.
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-/// Writes what [`value`] would be, as JSON.
+/// Writes the result of [`value`], as JSON.
 pub(crate) fn write(text: &mut String, value: &Value, bounds: RedactionBounds) {
     RedactionWriter { text, bounds, bytes_left: bounds.bytes }.value(value, bounds.depth);
 }
 
-/// Whether a field of this name holds a secret, whatever it holds: `password`, `api_key`, `Authorization`, `card-number`.
+/// Returns whether a field of this name holds a secret, whatever its value: `password`, `api_key`, `Authorization`,
+/// `card-number`.
 pub fn is_secret(key: &str) -> bool {
-    /// No name below is longer, so a longer key is judged by its end.
+    /// Maximum length of a name below; a longer key is matched by its end.
     const NAME_BYTES_MAX: usize = 24;
-    // Most names end in two letters that none below ends in.
+    // Most names end in two letters that no name below ends in.
     let mut end = key.bytes().rev().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase());
     let (Some(last), Some(before)) = (end.next(), end.next()) else { return false };
     if PAIRS[usize::from(last)] & pair_bit(before) == 0 {
@@ -94,7 +96,7 @@ pub fn is_secret(key: &str) -> bool {
 const SECRET_NAMES: &[&[u8]] =
     &[b"auth", b"cookie", b"cvc", b"cvv", b"iban", b"otp", b"pan", b"pin", b"pwd", b"setcookie", b"ssn"];
 
-/// Names that end so.
+/// Endings of names.
 const SECRET_ENDINGS: &[&[u8]] = &[
     b"apikey",
     b"authorization",
@@ -111,7 +113,7 @@ const SECRET_ENDINGS: &[&[u8]] = &[
     b"token",
 ];
 
-/// By the last letter of a name above, the letters that may stand before it, one bit each.
+/// By the last letter of a name above, the possible letters before it, one bit each.
 const PAIRS: [u32; 256] = {
     let mut pairs = [0; 256];
     let lists = [SECRET_NAMES, SECRET_ENDINGS];
@@ -128,7 +130,7 @@ const PAIRS: [u32; 256] = {
     pairs
 };
 
-/// A lower-case letter's bit. What is none shares one: it is looked at more closely.
+/// Returns the bit of a lower-case letter. All other bytes share one bit, and are checked more closely.
 const fn pair_bit(letter: u8) -> u32 {
     if letter.is_ascii_lowercase() { 1 << (letter - b'a') } else { 1 << 31 }
 }
@@ -185,7 +187,7 @@ impl RedactionWriter<'_> {
             self.text.push('"');
             if self.write_redacted(key) {
                 changed += 1;
-                // What was told apart stays apart: none of it may be lost to a reader.
+                // Redacted keys are numbered, so that keys that become equal stay distinct for a reader.
                 if changed > 1 {
                     let _ = write!(self.text, " {changed}");
                 }
@@ -200,12 +202,12 @@ impl RedactionWriter<'_> {
         self.text.push_str(if between == '{' { "{}" } else { "}" });
     }
 
-    /// Writes what needs no redaction and counts for nothing.
+    /// Writes text that needs no redaction and does not count against the bounds.
     fn write_plain(&mut self, plain: &str) {
         let _ = write!(self.text, "\"{plain}\"");
     }
 
-    /// Writes what a string says, without its quotes. Whether it is another now.
+    /// Writes the content of a string, without its quotes. Returns whether it was changed.
     fn write_redacted(&mut self, whole: &str) -> bool {
         let room = self.bounds.string_bytes.min(self.bytes_left);
         self.spend(whole.len() + 2);
@@ -217,8 +219,8 @@ impl RedactionWriter<'_> {
         true
     }
 
-    /// Writes what begins before `end`, with labels in place of what is found. Whether anything was. Looked through once:
-    /// nothing that is found has a byte in it that is escaped, so both are met on one way.
+    /// Writes the text that starts before `end`, with labels in place of matches. Returns whether there were any. One
+    /// scan is enough: no match contains an escaped byte, so escapes and matches are handled in the same pass.
     fn write_pieces(&mut self, text: &str, end: usize) -> bool {
         let suspect = |byte| find::is_candidate(byte) | canonical::needs_escape(byte);
         let bytes = text.as_bytes();

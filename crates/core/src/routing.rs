@@ -1,21 +1,23 @@
-//! A tenant's desk: who is there to take conversations over, which wait for one of them, and who has which.
+//! A tenant's routing queue: the people who take conversations over, the waiting conversations, and the assignments.
 //!
-//! Conversations are given out oldest first, within their priority: to those who are online, have every skill that is
-//! asked for and have room, among them to whoever has fewest, then to whoever has been idle longest. Who goes offline,
-//! or is not heard of for a while, gives back what they have, and it waits where it would be had it never left the line.
+//! Conversations are assigned oldest first within their priority, to people who are online, have every required skill
+//! and have capacity; among them to the one with the fewest conversations, then to the one who has been idle longest. A
+//! person who goes offline, or sends no sign of life for a while, returns their conversations, which wait at the
+//! position they would have had without the assignment.
 //!
-//! Every conversation comes with deadlines. Where one is missed, or where nobody at all has the skills, a chain of steps
-//! begins: the conversation is put first, a supervisor is told, its skills are waived. Whoever waives skills waits for
-//! anybody, so nothing waits for ever while somebody has room.
+//! Every conversation has deadlines. If one is missed, or if no person has the skills, an escalation chain starts: the
+//! priority is raised, a supervisor is notified, the skills are waived. A conversation with waived skills waits for any
+//! person, so no conversation waits forever while a person has capacity.
 //!
-//! `decide` and `apply` as in [`crate::run`]: pure, folding as it goes. What others must be told is in the events
-//! ([`RoutingEvent::notice`]). The desk's items for approvals, questions and doubts are another thing: `baton_ports::task_inbox`.
+//! `decide` and `apply` work as in [`crate::run`]: pure, folding as they go. Notifications for others are derived from
+//! the events ([`RoutingEvent::notice`]). The task inbox for approvals, questions and doubts is separate:
+//! `baton_ports::task_inbox`.
 //!
 //! # Numbers
 //!
-//! Each owner a conversation has, nobody included, has its number, one above the one before. A stay at the desk begins
-//! with the number it is enqueued under, and every message names both, so that one about an earlier stay is told from
-//! one about this.
+//! Each owner of a conversation, including no owner, has an ownership number, one above the previous one. The queue
+//! ticket is the number with which a conversation was enqueued. Every message contains both, which distinguishes
+//! messages about an earlier ticket from those about the current one.
 
 mod apply;
 mod assign;
@@ -43,26 +45,27 @@ pub use service::ServiceLevel;
 pub use settings::RoutingSettings;
 pub use state::RoutingQueue;
 
-/// People of one desk.
+/// Maximum number of people in one routing queue.
 pub const PEOPLE_MAX: usize = 1_000;
-/// Conversations of one desk, waiting or with somebody.
+/// Maximum number of conversations in one routing queue, waiting or assigned.
 pub const CONVERSATIONS_MAX: usize = 20_000;
-/// Conversations that one person may have at a time, at the most.
+/// Maximum capacity of one person, in concurrent conversations.
 pub const CAPACITY_MAX: u32 = 100;
-/// Conversations that one person may have at a time, unless told.
+/// Default capacity of one person, in concurrent conversations.
 pub const CAPACITY_DEFAULT: u32 = 5;
-/// Skills of one person, or asked for by one conversation; languages too.
+/// Maximum number of skills of one person, or required by one conversation; also of languages.
 pub const SKILLS_MAX: usize = 32;
-/// Characters of a skill's or a language's name.
+/// Maximum length of a skill's or a language's name, in characters.
 pub const SKILL_CHARS_MAX: usize = 64;
-/// Characters of a person's name or e-mail address.
+/// Maximum length of a person's name or e-mail address, in characters.
 pub const NAME_CHARS_MAX: usize = 200;
-/// Somebody is heard of again only after this part of the time after which they are taken to be offline: what they do
-/// need not all be written down.
+/// A sign of life is recorded only after this fraction of the time-out for offline: not every action needs to be
+/// written.
 const HEARTBEAT_DIVISOR: u32 = 5;
-/// Steps of one chain.
+/// Maximum number of steps in one chain.
 pub const ESCALATION_STEPS_MAX: usize = 10;
-/// Steps of chains that one decision takes: what is left is for the next. Nothing else gives out more at once.
+/// Maximum number of escalation steps in one decision; the rest is left for the next. No other command assigns more at
+/// once.
 pub const STEPS_PER_TICK_MAX: usize = 500;
 
 #[cfg(test)]

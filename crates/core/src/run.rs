@@ -1,29 +1,31 @@
-//! How a run moves: commands are decided into events, events fold into state, effects are derived from state.
+//! The run aggregate: commands are decided into events, events fold into state, and effects are derived from state.
 //!
-//! `decide` folds as it goes: a chain of pure nodes settles inside one call, each seeing what the one before it set.
-//! So it takes `&mut self` and leaves the run as if its events had just been applied; a caller whose append fails
-//! throws the run away and folds it again from the journal. Folding the returned events into an older copy gives the
-//! same state byte for byte, and a test and the simulation hold it to that.
+//! `decide` folds as it goes: a chain of pure nodes settles inside one call, and each node sees what the previous one
+//! set. So it takes `&mut self` and leaves the run as if its events had just been applied. A caller whose append fails
+//! discards the run and folds it again from the journal. Folding the returned events into an older copy gives the same
+//! state byte for byte, which a test and the simulation verify.
 //!
 //! # Races, settled
 //!
 //! | first | then | outcome |
 //! | --- | --- | --- |
 //! | time-out of `pure`/`read` | | not done: retried or failed |
-//! | time-out of `keyed` | | unknown: the same key goes out again, at last a person |
-//! | time-out of `keyed` | the next attempt does not act, and may be repeated | unknown still: the same key goes out again |
-//! | time-out of `keyed` | the next attempt is stopped by a check | unknown still: a person decides |
+//! | time-out of `keyed` | | unknown: the same key is sent again, at last a person decides |
+//! | time-out of `keyed` | the next attempt does not act, and may be repeated | still unknown: the same key is resent |
+//! | time-out of `keyed` | the next attempt is stopped by a check | still unknown: a person decides |
 //! | time-out of `verify` | | unknown: looked up after the sender's deadline |
 //! | time-out of `once` | | unknown: a person decides |
 //! | doubt | late `done` | settles the doubt |
-//! | a person said `not_done` or `repeat` | late `done` | `ArrivedLate`: joins the saga, undone at once if the run has compensated or its branch lost a race |
+//! | a person said `not_done` or `repeat` | late `done` | `ArrivedLate`: joins the saga, see below |
 //! | cancel | `done` of a call in flight | recorded, joins the saga |
-//! | a call asks a person | the same question again | refused as answered; the question stands |
+//! | a call asks a person | the same question again | refused as answered; the question stays open |
 //! | a call asks a person | cancel | dropped, unless an earlier attempt of it may have acted |
-//! | pause | `done`, answer, signal | recorded; nothing new goes out; retry timers wait, deadlines do not |
-//! | answer | deadline | the answer holds; the deadline finds nothing |
+//! | pause | `done`, answer, signal | recorded; nothing new is sent; retry timers wait, deadlines do not |
+//! | answer | deadline | the answer counts; the deadline has no effect |
 //! | deadline | answer | refused, naming the deadline |
 //! | end | signal, answer, cancel | refused, naming the end |
+//!
+//! An effect that arrived late is undone at once if the run has compensated or its branch lost a race.
 
 mod address;
 mod advance;
@@ -76,20 +78,20 @@ pub(crate) use signals::{SignalArrival, SignalBuffer};
 pub use state::{HoldReason, Run, RunState};
 pub use summary::{NodeRow, StepRow, api_status, executed_path, performed_effects, summary, timeline};
 
-/// Raised whenever the fold changes in a way that old snapshots do not show: they are thrown away then. One number for
-/// runs, conversations and desks.
+/// Version of the fold. It is incremented whenever the fold changes in a way that old snapshots do not reflect; such
+/// snapshots are discarded. One number for runs, conversations and routing queues.
 pub const FOLD_VERSION: u32 = 9;
-/// Events one run may have. At 80 % it is said, at 100 % the run fails under its `on_error`.
+/// Maximum number of events of one run. A warning is recorded at 80 %; at 100 % the run fails under its `on_error`.
 pub const EVENTS_MAX: u64 = 500_000;
-/// Steps one agent may take in one task.
+/// Maximum number of steps of one agent in one task.
 pub const AGENT_STEPS_MAX: u32 = 250;
-/// In what a selection answers: what the tools that it left out would have cost, one call of each, in US dollars.
+/// Key in a selection's output: the cost of the tools that it left out, one call of each, in US dollars.
 pub const SAVED_COST_KEY: &str = "saved_cost_usd";
-/// Tool calls one agent step or one `tool_requests` list may ask for.
+/// Maximum number of tool calls that one agent step or one `tool_requests` list may request.
 pub const TOOL_REQUESTS_MAX: usize = 64;
-/// The variable in which a tool node leaves the envelope of each call that was requested of it, by tool.
+/// The variable in which a tool node stores the envelope of each requested call, by tool.
 pub const TOOL_RESULTS: &str = "tool_results";
-/// Subworkflows within subworkflows.
+/// Maximum nesting of subworkflows.
 pub const SUBWORKFLOW_DEPTH_MAX: u32 = 16;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Looking through text for bytes of some kind, sixteen at once.
+//! Scanning text for bytes of a class, sixteen at once.
 
 const LANES: usize = 16;
 
-/// Where the first byte is that is looked for. `is` asks without branches, all of it with `|`, so that sixteen bytes are
-/// asked by a few instructions; [`within`] and `==` are such questions.
+/// Returns the position of the first matching byte. `is` must be branch-free and combine its conditions with `|`, so
+/// that sixteen bytes are tested with a few instructions; [`within`] and `==` are such conditions.
 #[inline]
 pub(crate) fn first(bytes: &[u8], is: impl Fn(u8) -> bool) -> Option<usize> {
     let (sixteens, rest) = bytes.as_chunks::<LANES>();
@@ -17,7 +17,7 @@ pub(crate) fn first(bytes: &[u8], is: impl Fn(u8) -> bool) -> Option<usize> {
         return None;
     }
     let (from, marked) = match bytes.last_chunk() {
-        // Of what is looked at again nothing is marked.
+        // Bytes that are scanned again are not marked.
         Some(last) => (bytes.len() - LANES, marks(last, &is)),
         None => {
             let mut last = [0; LANES];
@@ -28,13 +28,13 @@ pub(crate) fn first(bytes: &[u8], is: impl Fn(u8) -> bool) -> Option<usize> {
     (marked != 0).then(|| from + place(marked))
 }
 
-/// Whether a byte is one of these.
+/// Returns whether a byte is in this range.
 #[inline]
 pub(crate) const fn within(byte: u8, first: u8, last: u8) -> bool {
     byte.wrapping_sub(first) <= last - first
 }
 
-/// The highest bit of each byte that is looked for.
+/// Sets the highest bit of each matching byte.
 #[inline]
 fn marks(bytes: &[u8; LANES], is: impl Fn(u8) -> bool) -> u128 {
     let mut marks = [0; LANES];
@@ -60,7 +60,7 @@ mod tests {
         for length in 0..70 {
             let mut text = vec![b'-'; length];
             assert_eq!(first(&text, |byte| byte == b'x'), None);
-            // What a short text is filled up with is none of it.
+            // The padding of a short text does not match.
             assert_eq!(first(&text, |byte| byte == 0), None);
             for at in (0..length).rev() {
                 text[at] = b'x';

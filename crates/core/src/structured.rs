@@ -1,30 +1,30 @@
-//! Replies by a schema: what a model's reply must be to satisfy one, and what is wrong with it. For whoever asks models,
-//! agents and doors alike.
+//! Structured replies: whether a model's reply satisfies a schema, and what is wrong with it. Used by agents and API
+//! endpoints.
 
 pub mod extract;
 
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
-/// How often a model is told what is wrong with its reply and asked again.
+/// Number of times that a model receives the errors of its reply and is asked again.
 pub const CORRECTIONS_MAX: u32 = 1;
-/// The reply holds no JSON where a schema asks for it.
+/// The reply contains no JSON although a schema requires it.
 pub const REPLY_NOT_JSON: &str = "REPLY_NOT_JSON";
 /// The reply's JSON does not satisfy the schema.
 pub const REPLY_INVALID: &str = "REPLY_INVALID";
-/// The reply says nothing.
+/// The reply is empty.
 pub const REPLY_EMPTY: &str = "REPLY_EMPTY";
 
-/// Problems of one reply that are told; the rest are only counted.
+/// Maximum number of problems of one reply that are reported; the rest is only counted.
 const PROBLEMS_SHOWN_MAX: usize = 5;
-/// Characters of one problem that are told.
+/// Maximum length of one reported problem, in characters.
 const PROBLEM_CHARS_MAX: usize = 300;
 
 /// A reply, or a part of one, that does not satisfy its schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplySchemaError {
     pub code: &'static str,
-    /// A clause without a full stop, said to the model and to the operator alike.
+    /// A clause without a full stop, shown to both the model and the operator.
     pub problem: String,
 }
 
@@ -34,13 +34,15 @@ impl ReplySchemaError {
     }
 }
 
-/// A JSON Schema, compiled. Patterns run on an engine without backtracking, references stay inside the schema.
+/// A compiled JSON Schema. Patterns run on an engine without backtracking, and references stay inside the schema.
 #[derive(Debug)]
 pub struct ReplySchema(Validator);
 
 impl ReplySchema {
+    /// Compiles a schema.
+    ///
     /// # Errors
-    /// What is no JSON Schema: its place, and what is wrong there.
+    /// The value is not a JSON Schema: the position and the error there.
     pub fn compile(schema: &Value) -> Result<Self, String> {
         jsonschema::options().with_pattern_options(PatternOptions::regex()).build(schema).map(Self).map_err(|error| {
             let place = error.instance_path().to_string();
@@ -49,10 +51,10 @@ impl ReplySchema {
         })
     }
 
-    /// The first piece of JSON in the text that satisfies the schema.
+    /// Returns the first piece of JSON in the text that satisfies the schema.
     ///
     /// # Errors
-    /// What is wrong with the most likely one.
+    /// The errors of the most likely piece.
     pub fn parse_reply(&self, text: &str) -> Result<Value, ReplySchemaError> {
         let mut found = extract::json_candidates(text);
         if let Some(at) = found.iter().position(|value| self.0.is_valid(value)) {
@@ -68,10 +70,10 @@ impl ReplySchema {
         }
     }
 
-    /// Whether a value satisfies it; `what` is the value's name in what is said of it.
+    /// Checks that a value satisfies the schema; `what` names the value in messages.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with the value.
     pub fn check(&self, what: &str, value: &Value) -> Result<(), ReplySchemaError> {
         if self.0.is_valid(value) {
             return Ok(());
@@ -80,7 +82,8 @@ impl ReplySchema {
         Err(ReplySchemaError::new(REPLY_INVALID, problem))
     }
 
-    /// Sorted, so that the same reply is always told the same. Values are left out: they may be a customer's.
+    /// Lists the problems of a value, sorted, so that the same reply always gives the same message. Values are left
+    /// out: they may be a customer's.
     fn problems(&self, value: &Value) -> String {
         let mut all: Vec<String> = self
             .0

@@ -1,4 +1,4 @@
-//! An instant as the journal keeps it: whole milliseconds since the Unix epoch, UTC.
+//! An instant as the journal stores it: whole milliseconds since the Unix epoch, UTC.
 
 pub mod retry_after;
 
@@ -21,7 +21,7 @@ pub struct Time(i64);
 impl Time {
     /// Before every instant that can be journaled.
     pub const EPOCH: Self = Self(0);
-    /// After every other.
+    /// After every other instant.
     pub const MAX: Self = Self(i64::MAX);
 
     pub const fn from_ms(ms: i64) -> Self {
@@ -32,26 +32,26 @@ impl Time {
         self.0
     }
 
-    /// A day, `YYYY-MM-DD` in UTC, which is its begin; or an instant as RFC 3339 writes it.
+    /// Parses a date `YYYY-MM-DD`, which means the start of that day in UTC, or an RFC 3339 instant.
     ///
     /// # Errors
-    /// How either is written, for whoever wrote neither.
+    /// A description of both formats.
     pub fn parse_day_start(text: &str) -> Result<Self, String> {
         let begin = format!("{text}T00:00:00Z");
         let at = begin.parse().or_else(|_| text.parse());
         at.map_err(|_| "a day is written YYYY-MM-DD, an instant 2026-11-22T09:00:00Z".to_owned())
     }
 
-    /// As [`parse_day_start`](Self::parse_day_start), but a day is its end.
+    /// As [`parse_day_start`](Self::parse_day_start), but a date means the end of the day.
     ///
     /// # Errors
-    /// As there.
+    /// As [`parse_day_start`](Self::parse_day_start).
     pub fn parse_day_end(text: &str) -> Result<Self, String> {
         let at = Self::parse_day_start(text)?;
         Ok(if text.contains('T') { at } else { at + DAY })
     }
 
-    /// How long after `earlier`; zero if it is not after.
+    /// Returns the duration since `earlier`; zero if it is not after that.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -72,7 +72,7 @@ impl From<jiff::Timestamp> for Time {
     }
 }
 
-/// An instant as RFC 3339 writes it.
+/// Parses an RFC 3339 instant.
 impl std::str::FromStr for Time {
     type Err = jiff::Error;
 

@@ -1,4 +1,4 @@
-//! Tool calls as every room sees them: the facts of a tool, a call, its outcome, and the row the audit keeps.
+//! Tool calls as all crates see them: the contract of a tool, a call, its outcome, and its audit row.
 
 mod details;
 mod outage;
@@ -40,12 +40,12 @@ pub enum EffectClass {
 }
 
 impl EffectClass {
-    /// Whether a durable marker must precede the send.
+    /// Returns whether a durable marker must be written before the call is sent.
     pub fn needs_marker(self) -> bool {
         matches!(self, Self::Verify | Self::Once)
     }
 
-    /// Whether the call may change the world.
+    /// Returns whether the call may have side effects.
     pub fn has_side_effects(self) -> bool {
         !matches!(self, Self::Pure | Self::Read)
     }
@@ -151,7 +151,7 @@ pub struct ToolContract {
 }
 
 impl ToolContract {
-    /// The facts of a tool that accepts anything and says nothing more of itself.
+    /// Creates the contract of a tool that accepts anything, with defaults for everything else.
     pub fn new(class: EffectClass, timeout: Duration) -> Self {
         Self {
             class,
@@ -170,7 +170,7 @@ impl ToolContract {
         }
     }
 
-    /// With a price for a call of it, whichever of its actions that is.
+    /// Sets the price of a call, for all actions.
     #[must_use]
     pub fn with_cost(mut self, cost: Usd) -> Self {
         self.cost = cost;
@@ -178,8 +178,8 @@ impl ToolContract {
         self
     }
 
-    /// The facts that hold for a call with these arguments: those of its action where the tool has actions, and of
-    /// that action's own actions in turn; its own where the argument names none.
+    /// Returns the contract for a call with these arguments: that of its action if the tool has actions, recursively;
+    /// the tool's own if the argument names none.
     pub fn for_arguments(&self, arguments: &Value) -> &Self {
         let named = match arguments.get(&*self.told_by) {
             Some(Value::String(action)) => self.actions.get(action),
@@ -189,7 +189,7 @@ impl ToolContract {
         named.map_or(self, |facts| facts.for_arguments(arguments))
     }
 
-    /// The facts of each thing the tool can do: its own where it has no actions, else those of every action.
+    /// Returns the contract of each action of the tool: its own if it has no actions, otherwise those of all actions.
     pub fn flattened_actions(&self) -> Vec<&Self> {
         if self.actions.is_empty() {
             return vec![self];
@@ -212,7 +212,7 @@ fn is_free(cost: &Usd) -> bool {
     *cost == Usd::ZERO
 }
 
-/// One attempt at a tool, fully rendered.
+/// One attempt of a tool call, fully rendered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToolInvocation {
     pub tenant: TenantId,
@@ -223,19 +223,19 @@ pub struct ToolInvocation {
     /// The effect's idempotency key: `run / scope path / node / call index / generation`.
     pub key: String,
     pub tool: String,
-    /// Shared: the run has them too.
+    /// Shared with the run.
     pub arguments: Arc<Value>,
     pub class: EffectClass,
-    /// The agent that asked, where one did; a `tool` node has none.
+    /// The agent that requested it; a `tool` node has none.
     pub agent: Option<String>,
-    /// Who is to perform it, in place of the provider that the settings choose: that one is down.
+    /// Performs it instead of the provider that the settings choose, which is down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// 1 for the first attempt.
     pub attempt: u32,
     /// When the effect was scheduled. `tomorrow` in its arguments is the day after this, however often it is sent.
     pub at: Time,
-    /// What it asked people before, and what they said, oldest first.
+    /// Its earlier questions to people, with the replies, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replies: Vec<QuestionReply>,
     pub caller: Caller,
@@ -275,12 +275,12 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The span of somebody else's that it is part of.
+    /// Returns the external span that it is part of.
     pub fn parent_span(&self) -> Option<trace::SpanContext> {
         self.traceparent.as_deref()?.parse().ok()
     }
 
-    /// On whose behalf a run acts: its context says, else this zone holds.
+    /// Returns the principal for which a run acts: from its context, with this zone as the default.
     pub fn of(context: &Value, zone: Option<&str>) -> Self {
         let said = |name: &str| context.get(name).and_then(Value::as_str).map(str::to_owned);
         Self {
@@ -293,23 +293,23 @@ impl Caller {
     }
 }
 
-/// What one attempt came to.
+/// The outcome of one attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolOutcome {
-    /// The tool acted; `output` is its data, shared: what is kept of answers and the run have it too.
+    /// The tool acted; `output` is its data, shared with the result cache and the run.
     Done { output: Arc<Value>, cost: Usd, cached: bool },
     /// The tool certainly did not act.
     NotDone { fault: Fault, retryable: bool, retry_after: Option<u64> },
-    /// Nobody here can tell whether it acted.
+    /// It is unknown whether the tool acted.
     Unknown { fault: Fault },
-    /// The tool did not act, and needs a person to say something first. It is called again with what was said, or with
-    /// that nobody did within so many milliseconds.
+    /// The tool did not act, and needs an answer from a person first. It is called again with the answer, or with the
+    /// fact that none was given within this number of milliseconds.
     Asks { question: Box<ToolQuestion>, within: Option<u64> },
 }
 
 impl ToolOutcome {
-    /// What went wrong, where something did.
+    /// Returns the fault, if there is one.
     pub fn fault(&self) -> Option<&Fault> {
         match self {
             Self::Done { .. } | Self::Asks { .. } => None,
@@ -418,7 +418,7 @@ mod tests {
         assert_eq!(class(json!({"action": "GET"})), EffectClass::Once);
     }
 
-    /// The names of an object, sorted.
+    /// Returns the names of an object, sorted.
     fn names(value: &Value) -> Vec<&str> {
         value.as_object().unwrap().keys().map(String::as_str).collect()
     }

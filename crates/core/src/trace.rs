@@ -1,7 +1,7 @@
-//! Where a run stands among the work of others, as W3C Trace Context writes it: `00-TRACE-SPAN-FLAGS`.
+//! Distributed tracing of a run, in the format of W3C Trace Context: `00-TRACE-SPAN-FLAGS`.
 //!
-//! What is not told from outside is derived from the run's own id, so that nothing has to be remembered, and whoever takes a
-//! run over tells the same.
+//! Ids that are not given from outside are derived from the run's own id. So nothing has to be stored, and a new owner
+//! of the run derives the same ids.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,14 +21,14 @@ pub struct SpanContext {
     pub span: SpanId,
 }
 
-/// A text that is no `traceparent`.
+/// The text is not a valid `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParentError;
 
 impl FromStr for SpanContext {
     type Err = TraceParentError;
 
-    /// What a version of later says behind what is known is left alone, as the standard has it.
+    /// Additional fields of later versions are ignored, as the standard requires.
     fn from_str(text: &str) -> Result<Self, TraceParentError> {
         let mut parts = text.split('-');
         let mut next = || parts.next().ok_or(TraceParentError);
@@ -42,7 +42,7 @@ impl FromStr for SpanContext {
     }
 }
 
-/// Two digits a byte, in lower case.
+/// Parses two digits per byte, in lower case.
 fn bytes<const N: usize>(text: &str) -> Result<[u8; N], TraceParentError> {
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if text.len() != 2 * N || !text.bytes().all(is_hex) {
@@ -56,7 +56,7 @@ fn bytes<const N: usize>(text: &str) -> Result<[u8; N], TraceParentError> {
     Ok(read)
 }
 
-/// As it is sent on; what is told is always recorded.
+/// The outgoing form; spans are always marked as sampled.
 impl fmt::Display for SpanContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("00-")?;
@@ -67,7 +67,7 @@ impl fmt::Display for SpanContext {
     }
 }
 
-/// The trace of a run that nobody told of another, which those it runs itself share.
+/// Returns the trace of a run without an external one; its child runs share it.
 pub fn trace_of(run: &RunId) -> TraceId {
     let outermost = run.as_str().split('/').next().unwrap_or_default();
     let mut id = TraceId::default();
@@ -75,7 +75,7 @@ pub fn trace_of(run: &RunId) -> TraceId {
     id
 }
 
-/// The span of a run's call; what is tried anew under another key is another.
+/// Returns the span of a run's call; another attempt under a new key has another span.
 pub fn span_of(run: &RunId, effect: &EffectId) -> SpanId {
     let key = effect.call.key(run);
     match effect.generation {
@@ -84,7 +84,7 @@ pub fn span_of(run: &RunId, effect: &EffectId) -> SpanId {
     }
 }
 
-/// The span that these words name.
+/// Returns the span that is derived from these words.
 pub fn derived_span(words: &[&str]) -> SpanId {
     let mut id = SpanId::default();
     id.copy_from_slice(&digest(words)[..8]);

@@ -1,3 +1,3 @@
-//! What begins runs by itself: when a schedule comes round. Pure; who keeps and begins them is the engine.
+//! Triggers that start runs: schedules. Pure; the engine stores the triggers and starts the runs.
 
 pub mod cron;

@@ -1,4 +1,4 @@
-//! How tools are used: counts, success, latency, errors and cost, summed up from the audit trail.
+//! Usage statistics of tools: counts, success, latency, errors and cost, aggregated from the audit trail.
 
 mod week;
 
@@ -14,22 +14,22 @@ use crate::tool::{AuditRow, AuditStatus};
 
 /// A tool with fewer uses in [`UNDER_USED_DAYS`] is under-used.
 pub const UNDER_USED_CALLS: u64 = 10;
-/// The days that are looked back for it.
+/// The period for under-used tools, in days.
 pub const UNDER_USED_DAYS: u32 = 30;
 
-/// What the tools are called that post to the hooks of budgets, before the hook's name. No app is behind them.
+/// The name prefix of the tools that post to budget hooks, before the hook's name. They belong to no app.
 pub const BUDGET_HOOK: &str = "budget_hook.";
 
-/// What rows are summed up by.
+/// The dimension of an aggregation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UsageDimension {
     Tool,
-    /// What a tool is of, where its name says: the app of Composio's, the MCP server or the document.
+    /// The origin of a tool, if its name contains one: the Composio app, the MCP server or the document.
     App,
     Tenant,
     Agent,
-    /// The person on whose behalf it was.
+    /// The person on whose behalf the call was made.
     User,
     /// `2026-11-22`.
     Day,
@@ -50,7 +50,7 @@ impl UsageDimension {
         }
     }
 
-    /// What a row has of it; empty where it has nothing. Days and months are those of a zone.
+    /// Returns the value of this dimension for a row; empty if it has none. Days and months are in a time zone.
     pub fn of(self, row: &AuditRow, zone: &TimeZone) -> String {
         let day = || row.at.to_timestamp().to_zoned(zone.clone()).date().to_string();
         match self {
@@ -66,27 +66,28 @@ impl UsageDimension {
     }
 }
 
-/// Whether a row tells of an attempt at a tool: not of an approval, an erasure, or what a person said of a call later.
+/// Returns whether a row records an attempt of a tool call, not an approval, an erasure, or a later decision about a
+/// call.
 pub fn is_tool_use(row: &AuditRow) -> bool {
     row.call.is_some() && (row.sent || !row.changes)
 }
 
-/// Uses summed up.
+/// Aggregated uses.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UsageTally {
     pub executions: u64,
     pub successes: u64,
-    /// Of the successes: answered from what is kept.
+    /// Successes that were answered from the cache.
     pub cached: u64,
     /// By code.
     pub errors: BTreeMap<String, u64>,
     pub cost: Usd,
-    /// How often an attempt took so many milliseconds; calls that never went out took none.
+    /// Number of attempts by duration in milliseconds; calls that were never sent have none.
     durations: BTreeMap<u64, u64>,
 }
 
 impl UsageTally {
-    /// Counts one use.
+    /// Adds one use.
     pub fn add(&mut self, row: &AuditRow) {
         self.executions += 1;
         match row.status {
@@ -105,7 +106,7 @@ impl UsageTally {
         }
     }
 
-    /// Adds what another counted.
+    /// Adds another tally.
     pub fn merge(&mut self, other: &Self) {
         self.executions += other.executions;
         self.successes += other.successes;
@@ -115,14 +116,13 @@ impl UsageTally {
         other.durations.iter().for_each(|(ms, count)| *self.durations.entry(*ms).or_default() += count);
     }
 
-    /// From 0 to 1; 1 where nothing was tried.
+    /// Returns a share from 0 to 1; 1 if there were no attempts.
     #[expect(clippy::cast_precision_loss, reason = "counts that are shown, far below 2^53")]
     pub fn success_rate(&self) -> f64 {
         if self.executions == 0 { 1.0 } else { self.successes as f64 / self.executions as f64 }
     }
 
-    /// The shortest time within which so many of a hundred attempts had ended, in milliseconds; nothing where none went
-    /// out. Exact: by nearest rank.
+    /// Returns the percentile of attempt durations, in milliseconds; `None` if none was sent. Exact: by nearest rank.
     pub fn percentile_ms(&self, of_hundred: u64) -> Option<u64> {
         let all: u64 = self.durations.values().sum();
         let rank = (all * of_hundred).div_ceil(100).max(1);

@@ -1,4 +1,4 @@
-//! Definitions: whatever the text, checking ends without a panic, and what is ready compiles again from its bundle.
+//! Definitions: for any text, checking ends without a panic, and a runnable definition compiles again from its bundle.
 
 #[path = "fuzz/drive.rs"]
 mod drive;

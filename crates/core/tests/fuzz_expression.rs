@@ -1,4 +1,4 @@
-//! Expressions: whatever is written, parsing and evaluating end within their limits and without a panic.
+//! Expressions: for any text, parsing and evaluating end within their limits and without a panic.
 
 #[path = "fuzz/drive.rs"]
 mod drive;

@@ -1,12 +1,12 @@
-//! The journal: whatever bytes a disk gives back, reading them ends in entries or in an error, and what could be read is
-//! folded without a panic and written as it was read.
+//! The journal: for any bytes from a disk, reading ends in entries or in an error, and the entries are folded without a
+//! panic and serialized as they were read.
 
 #[path = "fuzz/drive.rs"]
 mod drive;
 
 use baton_core::run::{IncomingCommand, Run, RunEntry};
 
-/// Entries as runs recorded them, one a line.
+/// Entries as runs recorded them, one per line.
 const ENTRIES: &str = include_str!("../testdata/fuzz/entries.jsonl");
 
 #[test]

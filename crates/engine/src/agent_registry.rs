@@ -1,9 +1,8 @@
-//! Who the tenants' agents are: those registered while the system runs, how each has done, and what a tenant's tier lets
-//! them use.
+//! The agent registry: agents registered at run time, their health, and the limits of each tenant's tier.
 //!
-//! How an agent does is told by real outcomes: an exponentially weighted error rate and latency of its tasks, kept in
-//! records, shared by all processes. An agent that fails too often is *unwell*: where another may stand in for it, that
-//! one begins ([`AgentConstraints`]). After a while it is tried again.
+//! Health is measured from real outcomes: an exponentially weighted error rate and latency of an agent's tasks, stored
+//! in records and shared by all processes. An agent that fails too often is *unhealthy*. If another agent may take its
+//! place, that agent starts instead ([`AgentConstraints`]). After a while the unhealthy agent is tried again.
 
 mod health;
 mod listing;
@@ -28,18 +27,18 @@ pub use listing::{AgentFilter, AgentListing};
 pub use quotas::{QuotaError, QuotaStatus};
 pub use tiers::{TierOverrides, TierSettings, TierTable};
 
-/// Registered agents, and how each has done.
+/// Record spaces of the registered agents and of their health.
 const AGENTS: &str = "agents";
 const HEALTH: &str = "agent_health";
-/// How long what is known of a tenant's agents is used before the records are read again.
+/// How long cached health of a tenant's agents is used before the records are read again.
 const CACHE_TTL: Duration = Duration::from_secs(5);
-/// Agents that may be registered with one tenant.
+/// Maximum number of agents registered with one tenant.
 pub const AGENTS_MAX: usize = 1_000;
-/// Records that are read at once.
+/// Records per read.
 const PAGE: usize = 500;
-/// Attempts to note an outcome while others note theirs.
+/// Attempts to record an outcome under concurrent writes.
 const ATTEMPTS_MAX: u32 = 5;
-/// Characters of an agent's name.
+/// Maximum length of an agent's name, in characters.
 pub const NAME_CHARS_MAX: usize = 100;
 
 pub struct AgentRegistry {
@@ -50,7 +49,7 @@ pub struct AgentRegistry {
     quotas: quotas::TierQuotas,
 }
 
-/// What is known of one tenant's agents.
+/// Cached state of one tenant's agents.
 #[derive(Default)]
 struct TenantAgents {
     read_at: Option<Time>,
@@ -64,26 +63,26 @@ impl AgentRegistry {
         Self { records, tiers, tenants, cached: Mutex::default(), quotas: turns }
     }
 
-    /// Those that were made by name.
+    /// The tenants that were created by name.
     pub fn tenants(&self) -> &TenantStore {
         &self.tenants
     }
 
-    /// The tenant's limits: of the tier that its row says, else of the settings'; from memory alone.
+    /// The tenant's limits: those of the tier in its row, otherwise of the tier in the settings. Reads memory only.
     pub fn tier(&self, tenant: &TenantId) -> &Arc<TenantTier> {
         self.tiers.of(tenant, self.tenants.tier(tenant).as_deref())
     }
 
-    /// The tier that a tenant has whose row says this.
+    /// The tier of a tenant whose row names `own`.
     pub fn tier_named(&self, tenant: &TenantId, own: Option<&str>) -> &Arc<TenantTier> {
         self.tiers.of(tenant, own)
     }
 
-    /// A turn for one request of a tenant's, or one run it begins: how the limit stands that is nearest, nothing where its
-    /// tier has none.
+    /// Takes one unit of the tenant's quota, for one request or one started run. Returns the status of the limit with
+    /// the least left, or `None` if the tenant's tier has no limit.
     ///
     /// # Errors
-    /// [`QuotaError::Exceeded`] says when the next one is.
+    /// [`QuotaError::Exceeded`] says when the next unit is available.
     pub async fn take_quota(&self, tenant: &TenantId, now: Time) -> Result<Option<QuotaStatus>, QuotaError> {
         self.tenants.cached(tenant, now).await?;
         match self.quotas.take(tenant, self.tiers.rate(self.tier(tenant)), now).await? {
@@ -93,7 +92,7 @@ impl AgentRegistry {
         }
     }
 
-    /// What holds for a tenant's agents now, as far as it is known here; from memory alone.
+    /// The constraints on a tenant's agents now, as far as this process knows them. Reads memory only.
     pub fn advice(&self, tenant: &TenantId, now: Time) -> Arc<AgentConstraints> {
         let known = lock(&self.cached);
         let unwell = known.get(tenant).into_iter().flat_map(|known| &known.health);
@@ -101,7 +100,7 @@ impl AgentRegistry {
         Arc::new(AgentConstraints { tier: Some(self.tier(tenant).clone()), failing: unwell })
     }
 
-    /// Reads how the tenant's agents are, unless that was read a moment ago.
+    /// Reads the health of the tenant's agents, unless it was read a moment ago.
     pub async fn refresh(&self, tenant: &TenantId, now: Time) {
         {
             let mut known = lock(&self.cached);
@@ -114,20 +113,20 @@ impl AgentRegistry {
         if let Err(error) = self.tenants.cached(tenant, now).await {
             tracing::warn!(%tenant, %error, "a tenant's tier cannot be read");
         }
-        // What cannot be read is not known: then everybody counts as well.
+        // If health cannot be read, it is unknown and every agent counts as healthy.
         match self.health(tenant).await {
             Ok(health) => lock(&self.cached).entry(tenant.clone()).or_default().health = health,
             Err(error) => tracing::warn!(%tenant, %error, "how agents have done cannot be read"),
         }
     }
 
-    /// How each of the tenant's agents has done.
+    /// The health of each of the tenant's agents.
     pub async fn health(&self, tenant: &TenantId) -> Result<BTreeMap<String, AgentHealth>, EngineError> {
         let rows = self.all(tenant, HEALTH).await?;
         Ok(rows.into_iter().filter_map(|row| Some((row.key, serde_json::from_value(row.value).ok()?))).collect())
     }
 
-    /// Notes how tasks ended. What cannot be written is lost: it is one outcome of many.
+    /// Records how tasks ended. An outcome that cannot be written is lost: it is one of many.
     pub async fn record_outcomes(&self, tenant: &TenantId, outcomes: &[AgentOutcome], now: Time) {
         for outcome in outcomes {
             if let Err(error) = self.record_outcome(tenant, outcome, now).await {
@@ -160,20 +159,20 @@ impl AgentRegistry {
         Ok(())
     }
 
-    /// Makes an agent known to the tenant's definitions from here on; one of the same name is replaced.
+    /// Registers an agent for the tenant's definitions from now on; replaces an agent of the same name.
     ///
     /// # Errors
-    /// A name that is empty or too long; as many agents as may be, and this one not among them; records that cannot be
-    /// written. Registrations at once may each find room for the last one.
+    /// The name is empty or too long, the tenant has [`AGENTS_MAX`] agents and this one is not among them, or the
+    /// records cannot be written. Concurrent registrations may each take the last free place.
     pub async fn register(&self, tenant: &TenantId, agent: &AgentDefinition, now: Time) -> Result<(), EngineError> {
         self.register_if_version(tenant, agent, None, now).await.map(drop)
     }
 
-    /// The same, where it was written so often as `expected` says, if it says so; 0 stands for one that is not there. How
-    /// often it was written now; nothing where it was otherwise, and then nothing is changed.
+    /// Registers an agent only if its record has the version `expected`, if given; 0 means that it must not exist.
+    /// Returns the new version, or `None` if the version differs, in which case nothing is changed.
     ///
     /// # Errors
-    /// As [`register`](Self::register).
+    /// As for [`register`](Self::register).
     pub async fn register_if_version(
         &self,
         tenant: &TenantId,
@@ -205,13 +204,13 @@ impl AgentRegistry {
         };
         match self.records.commit(tenant, vec![op], now).await {
             Ok(()) => Ok(Some(before.unwrap_or(0) + 1)),
-            // Somebody was faster.
+            // Another writer was first.
             Err(records::RecordError::Conflict { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// A registered agent, and how often it was written.
+    /// A registered agent and the version of its record.
     pub async fn registration(
         &self,
         tenant: &TenantId,
@@ -221,7 +220,8 @@ impl AgentRegistry {
         Ok(Some((serde_json::from_value(record.value)?, record.version)))
     }
 
-    /// Forgets a registered agent; says whether there was one. Versions that name it keep it: it is pinned with them.
+    /// Removes a registered agent. Returns whether it existed. Workflow versions that name the agent keep it: it is
+    /// pinned with them.
     pub async fn remove(&self, tenant: &TenantId, name: &str, now: Time) -> Result<bool, EngineError> {
         let was_there = self.records.get(tenant, AGENTS, name).await?.is_some();
         let op = RecordOp::Delete { space: AGENTS.to_owned(), key: name.to_owned() };
@@ -229,7 +229,7 @@ impl AgentRegistry {
         Ok(was_there)
     }
 
-    /// The same, where it was written so often; says whether it was, and it is gone.
+    /// Removes a registered agent only if its record has this version. Returns whether it was removed.
     pub async fn remove_if_version(
         &self,
         tenant: &TenantId,
@@ -246,7 +246,7 @@ impl AgentRegistry {
         }
     }
 
-    /// Every registered agent, by name.
+    /// All registered agents, by name.
     pub async fn registered(&self, tenant: &TenantId) -> Result<BTreeMap<String, AgentDefinition>, EngineError> {
         let rows = self.all(tenant, AGENTS).await?;
         rows.into_iter().map(|row| Ok((row.key, serde_json::from_value(row.value)?))).collect()

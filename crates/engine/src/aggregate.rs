@@ -1,5 +1,5 @@
-//! Aggregates that do nothing in the world themselves: conversations and desks. What they want of others are messages, so
-//! they need no more than their inbox, their timer, and one append for all that was decided.
+//! Aggregates without effects of their own: conversations and routing queues. They reach others only by messages, so
+//! they need no more than an inbox, a timer, and one append for everything that was decided.
 
 pub(crate) mod conversation;
 mod conversation_handle;
@@ -25,24 +25,25 @@ pub use conversation::routing_queue_id;
 pub use conversation_handle::{ConversationHandle, SubmitResult};
 pub use routing_client::{RoutingQueueFollower, RoutingQueues};
 
-/// Items decided with one append.
+/// Maximum number of items decided with one append.
 const ITEMS_MAX: usize = 256;
-/// What an item that cannot be read is refused with.
+/// Refusal code of an item that cannot be read.
 const UNREADABLE: &str = "ITEM_UNREADABLE";
 
-/// A pure aggregate: decided as runs are, folding as it goes.
+/// A pure aggregate. It decides commands as a run does, and folds its events as it decides.
 pub trait Aggregate: Default + Serialize + DeserializeOwned + Send + 'static {
     type Command: DeserializeOwned;
     type Event: Serialize + DeserializeOwned;
     type Refusal: std::error::Error;
 
-    /// What is decided when time has passed; never refused.
+    /// The command that is decided when a timer is due; it is never refused.
     fn wake_command() -> Self::Command;
     fn decide(&mut self, command: Self::Command, now: Time) -> Result<Vec<Self::Event>, Self::Refusal>;
     fn apply(&mut self, at: Time, event: &Self::Event);
     fn wake_at(&self) -> Option<Time>;
     fn refusal_code(refusal: &Self::Refusal) -> &'static str;
-    /// What these events, already folded, say to other aggregates; under ids derived from them.
+    /// Messages to other aggregates that follow from these events, which are already folded. Their ids are derived from
+    /// the events.
     fn messages(
         &self,
         tenant: &TenantId,
@@ -50,25 +51,25 @@ pub trait Aggregate: Default + Serialize + DeserializeOwned + Send + 'static {
         events: &[Self::Event],
         now: Time,
     ) -> Result<Vec<InboxSubmission>, serde_json::Error>;
-    /// What whoever sent a command is told that was refused; nothing where nobody waits for an answer.
+    /// The reply to the sender of a refused command; `None` if no sender waits for a reply.
     fn refusal_reply(
         _command: Self::Command,
         _refusal: &Self::Refusal,
     ) -> Result<Option<RefusalReply>, serde_json::Error> {
         Ok(None)
     }
-    /// What lists show of it after these events, already folded.
+    /// Updates of the list projections after these events, which are already folded.
     fn projections(&self, tenant: &TenantId, id: &AggregateId, events: &[Self::Event], now: Time)
     -> Vec<ProjectionRow>;
 }
 
-/// What goes back to whoever sent what was refused.
+/// The reply to the sender of a refused command.
 pub struct RefusalReply {
     to: AggregateId,
     payload: Vec<u8>,
 }
 
-/// An item that was refused.
+/// An inbox item that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedItem {
     pub item: i64,
@@ -82,8 +83,8 @@ struct AggregateEntry<E> {
     events: Vec<E>,
 }
 
-/// One aggregate and the right to move it. No IO, as an [`Owner`](crate::owner::RunOwner) has none: what it wants written is
-/// handed out, and whoever drives it appends that before the next is decided.
+/// One aggregate and the right of this process to move it. Like [`RunOwner`](crate::owner::RunOwner), it does no IO: it
+/// returns what must be written, and the driver appends that before the next decision.
 pub struct AggregateOwner<P> {
     state: P,
     id: AggregateId,
@@ -91,21 +92,21 @@ pub struct AggregateOwner<P> {
     ownership: Ownership,
     seq: u64,
     inbox_seen: i64,
-    /// Its last entry is not later.
+    /// Not earlier than the last entry.
     now: Time,
     time: AggregateClock,
     since_snapshot: (u64, usize),
     snapshot_bytes: usize,
 }
 
-/// An append, and what is told once it is durable.
+/// An append, and what is published once it is durable.
 pub struct AggregateAppend {
     pub append: JournalAppend,
     pub refused: Vec<RefusedItem>,
 }
 
 impl<P: Aggregate> AggregateOwner<P> {
-    /// Folds what was claimed.
+    /// Folds the claimed aggregate.
     pub fn claimed(id: RunId, claimed: &ClaimedAggregate, clock: ClockReading) -> Result<Self, EngineError> {
         let mut it = match &claimed.snapshot {
             Some(snapshot) => serde_json::from_slice::<P>(&snapshot.state)?,
@@ -134,12 +135,12 @@ impl<P: Aggregate> AggregateOwner<P> {
         })
     }
 
-    /// As all that was decided made it.
+    /// The state after all decisions so far.
     pub fn state(&self) -> &P {
         &self.state
     }
 
-    /// Number of the last entry that was handed out.
+    /// Sequence number of the last entry that was handed out.
     pub fn seq(&self) -> u64 {
         self.seq
     }
@@ -148,27 +149,27 @@ impl<P: Aggregate> AggregateOwner<P> {
         self.ownership
     }
 
-    /// The newest item that was decided.
+    /// The newest inbox item that was decided.
     pub fn inbox_seen(&self) -> i64 {
         self.inbox_seen
     }
 
-    /// How long it is until its next timer; nothing where it has none.
+    /// Time until the next timer; `None` if there is no timer.
     pub fn time_until_wake(&self, now: ClockReading) -> Option<Duration> {
         self.state.wake_at().map(|at| at.since(self.time.read(now)))
     }
 
-    /// When it must be looked at again, as the wall's clock will show it.
+    /// The instant of the next wake-up, in wall-clock time.
     pub fn wakes_at(&self) -> Option<Time> {
         self.state.wake_at().map(|at| self.time.to_wall(at))
     }
 
-    /// Whether it may be given back until something happens.
+    /// Whether the aggregate may be released until something happens.
     pub fn will_sleep(&self, now: ClockReading, options: &EngineOptions) -> bool {
         self.time_until_wake(now).is_none_or(|left| left > options.keep_awake)
     }
 
-    /// Decides the first of these items, and what time brought; nothing where nothing is to be written.
+    /// Decides the first of these items and any due timers. Returns `None` if there is nothing to write.
     pub fn decide(
         &mut self,
         items: &mut Vec<InboxItem>,
@@ -209,7 +210,7 @@ impl<P: Aggregate> AggregateOwner<P> {
         Ok(Some(AggregateAppend { append, refused }))
     }
 
-    /// To whoever sent what was refused, under an id that is the item's own.
+    /// The message to the sender of a refused item. Its id is derived from the item.
     fn refusal_message(
         &self,
         item: &InboxItem,
@@ -240,7 +241,7 @@ impl<P: Aggregate> AggregateOwner<P> {
             true => Vec::new(),
             false => self.state.projections(&self.tenant, &self.id, &events, now),
         };
-        // What was refused leaves no entry.
+        // A refused item leaves no entry.
         let is_recorded = !events.is_empty();
         let (mut entry, mut snapshot) = (None, None);
         if is_recorded {
@@ -272,7 +273,7 @@ impl<P: Aggregate> AggregateOwner<P> {
         Ok(append)
     }
 
-    /// As runs have it: worth its bytes once as many were journaled since the last.
+    /// As for runs: a snapshot is worth its size once that many bytes were journaled since the last one.
     fn snapshot_if_due(&mut self, options: &EngineOptions) -> Result<Option<StateSnapshot>, EngineError> {
         let (entries, bytes) = self.since_snapshot;
         if entries < options.snapshot_entries || bytes < self.snapshot_bytes {

@@ -1,8 +1,9 @@
-//! The time of one aggregate, as its owner keeps it. No IO.
+//! The own time of one aggregate, kept by its owner. No IO.
 //!
-//! Timers are instants of the wall's clock, which may be set. While an aggregate is awake its own time goes on as fast as
-//! time passes, whatever becomes of the wall's: it goes forward with the wall's clock, and never back. Asleep it is known
-//! by one timer, whose instant on the wall the store keeps. Rules: `docs/concepts/durability.md`.
+//! Timers are instants of the wall clock, which may be set. While an aggregate is awake, its own time advances as fast
+//! as real time passes, even if the wall clock is set back; it follows the wall clock forward, and never goes back.
+//! While an aggregate is asleep, it is known by one timer, whose wall-clock instant the store keeps. Rules:
+//! `docs/concepts/durability.md`.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use baton_core::mutant::{Mutant, planted};
 use baton_core::time::Time;
 use baton_ports::clock::{Clock, MonotonicTime};
 
-/// One look at the machine's clocks.
+/// One reading of the machine's clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct ClockReading {
     pub wall: Time,
@@ -22,13 +23,13 @@ impl ClockReading {
         Self { wall: clock.now(), monotonic: clock.monotonic() }
     }
 
-    /// What leases are kept and judged by.
+    /// The clock by which leases are kept and judged.
     pub fn for_leases(self) -> MonotonicTime {
         if planted(Mutant::LeaseByWall) { MonotonicTime::from_ms(self.wall.as_ms()) } else { self.monotonic }
     }
 }
 
-/// By a clock that nobody sets.
+/// Assumes a wall clock that is never set.
 impl From<Time> for ClockReading {
     fn from(wall: Time) -> Self {
         Self { wall, monotonic: MonotonicTime::from_ms(wall.as_ms()) }
@@ -39,43 +40,43 @@ impl From<Time> for ClockReading {
 pub struct AggregateClock {
     at: Time,
     monotonic: MonotonicTime,
-    /// How far it is ahead of the wall's clock, which was set back.
+    /// How far own time is ahead of the wall clock, which was set back.
     ahead: Duration,
 }
 
 impl AggregateClock {
-    /// Of an aggregate that was asleep since its `last` entry, until its own `timer`, which the store keeps as an instant
-    /// `on_the_wall`.
+    /// The clock of an aggregate that slept since its `last` entry until its own `timer`, which the store keeps as the
+    /// instant `on_the_wall`.
     pub fn resumed(last: Time, timer: Option<Time>, on_the_wall: Option<Time>, now: ClockReading) -> Self {
         let ahead = timer.zip(on_the_wall).map_or(Duration::ZERO, |(own, wall)| own.since(wall));
         let at = last.max(now.wall + ahead);
         Self { at, monotonic: now.monotonic, ahead: ahead_of(at, now) }
     }
 
-    /// What time it is.
+    /// The current own time.
     pub fn read(&self, now: ClockReading) -> Time {
         let passed = if planted(Mutant::TimeStands) { Duration::ZERO } else { now.monotonic.since(self.monotonic) };
         now.wall.max(self.at + passed)
     }
 
-    /// What time it is from now on.
+    /// Advances own time to `now` and returns it.
     pub fn advance(&mut self, now: ClockReading) -> Time {
         let at = self.read(now);
         *self = Self { at, monotonic: now.monotonic, ahead: ahead_of(at, now) };
         at
     }
 
-    /// Whether the wall's clock was set back behind it.
+    /// Whether the wall clock was set back behind own time.
     pub fn is_ahead(&self) -> bool {
         !self.ahead.is_zero()
     }
 
-    /// What the wall's clock shows at that instant, unless somebody sets it again.
+    /// The wall-clock time at that instant, unless the clock is set again.
     pub fn to_wall(&self, at: Time) -> Time {
         at - self.ahead
     }
 
-    /// The instant of its own time at which the wall's clock shows this.
+    /// The instant of own time at which the wall clock shows this time.
     pub fn from_wall(&self, at: Time) -> Time {
         at + self.ahead
     }

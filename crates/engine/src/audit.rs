@@ -1,5 +1,4 @@
-//! What a run adds to the audit trail: which call a row is of, and rows of what people decided and of what agents may not
-//! have.
+//! Audit rows of a run: the call that a row belongs to, people's decisions, and tools that agents may not use.
 
 use std::collections::BTreeSet;
 
@@ -16,22 +15,22 @@ use baton_core::time::Time;
 use baton_core::tool::{AuditRow, AuditStatus, QuestionOutcome};
 use serde_json::{Value, json};
 
-/// What a person's leave for a call is called.
+/// Name of a person's approval of a call.
 const APPROVAL: &str = "approval";
-/// What a call that is no tool's is called: one that waited for money.
+/// Name of a call without a tool: a model call that waited for budget.
 const MODEL: &str = "model";
-/// What a filled form is called.
+/// Name of a submitted form.
 const FORM: &str = "form";
-/// What a person's word on a doubted call is called.
+/// Name of a person's resolution of a call with an unknown outcome.
 const RESOLUTION: &str = "resolution";
-/// What a tool that an agent may not have is called: as one that nobody knows.
+/// Name of a tool that an agent may not use: the same as that of an unknown tool.
 const REFUSED: &str = "tool_execution";
-/// Bytes of the name of such a tool.
+/// Maximum size of the name of such a tool, in bytes.
 const TOOL_BYTES_MAX: usize = 200;
-/// Bytes of why, in the trail.
+/// Maximum size of an error message in the audit trail, in bytes.
 const ERROR_BYTES_MAX: usize = 1_000;
 
-/// The row of an attempt. One that undoes says what became of the call it undoes.
+/// The audit row of an attempt. The row of a compensating call records the status of the call it undoes.
 pub fn of_attempt(row: AuditRow, effect: &EffectId, run: &Run, id: &RunId) -> AuditRow {
     let undoes = run.saga().effect_undone_by(&effect.call).filter(|_| row.status == AuditStatus::Success);
     if let Some((acted, _)) = undoes {
@@ -41,10 +40,10 @@ pub fn of_attempt(row: AuditRow, effect: &EffectId, run: &Run, id: &RunId) -> Au
     AuditRow { call: Some(effect.call.key(id)), ..row }
 }
 
-/// Somebody's word on what waits for a person, or the clock's where nobody gave one in time.
+/// A decision on something that waits for a person, or the expiry if nobody decided in time.
 pub struct DecisionAudit {
     by: String,
-    /// How it came in, where it came with no key or token of the person's own.
+    /// The channel of the decision, if it did not come with the person's own key or token.
     via: Option<DecisionChannel>,
     on: DecisionSubject,
 }
@@ -54,7 +53,7 @@ enum DecisionSubject {
     Call {
         call: CallId,
         tool: String,
-        /// The call whose status it may change: the one that is undone, where it is about undoing.
+        /// The call whose status the decision may change: for a compensation, the call that is undone.
         about: CallId,
     },
     /// A `human` node.
@@ -62,8 +61,9 @@ enum DecisionSubject {
 }
 
 impl DecisionAudit {
-    /// The words that a command may come to; `run` is as it was before. What is due is looked at after any command, so
-    /// the clock's may be among them whatever it is: also on a call that this very command brings before people too late.
+    /// The decisions that a command may lead to; `run` is the state before the command. Deadlines are checked after
+    /// every command, so any command may include expiries, also of a call that the same command brings before people
+    /// too late.
     pub fn of(command: &RunCommand, run: &Run, now: Time) -> Vec<Self> {
         let own = match command {
             RunCommand::Fill { effect, by, .. } | RunCommand::Resolve { effect, by, .. } => {
@@ -114,7 +114,7 @@ impl DecisionAudit {
         Self { by: by.to_owned(), via: None, on: DecisionSubject::Call { call: call.clone(), tool, about } }
     }
 
-    /// The rows of what came of it.
+    /// The audit rows of the resulting events.
     pub fn rows(&self, events: &[RunEvent], run: &RunId, tenant: &TenantId, at: Time) -> Vec<AuditRow> {
         let rows = events.iter().filter_map(|event| match (&self.on, AuditedEvent::of(event)) {
             (DecisionSubject::Call { call, tool, about }, AuditedEvent::Decided(decided)) => {
@@ -130,7 +130,8 @@ impl DecisionAudit {
                 let (kind, said) = answered(decision);
                 (node == asked && by == self.by).then(|| self.row_on(asked, kind, said, run, tenant, at))
             }
-            // Journal order decides: an answer that comes with the deadline is before it, and may leave it nothing to say.
+            // Journal order decides: an answer that arrives together with the deadline is before it, and may leave the
+            // deadline without effect.
             (DecisionSubject::Node(asked), AuditedEvent::Ended(ended)) => {
                 let is_its =
                     ended.node == *asked && self.by == DEADLINE_ACTOR && !is_by_answer(&ended.how, events, asked);
@@ -172,11 +173,11 @@ impl DecisionAudit {
     }
 }
 
-/// The rows of tools that agents asked for and may not have. `run` is as it is after these events.
+/// Audit rows of tools that agents asked for and may not use. `run` is the state after these events.
 pub fn refused_tool_rows(events: &[RunEvent], run: &Run, id: &RunId, tenant: &TenantId, at: Time) -> Vec<AuditRow> {
     let rows = events.iter().filter_map(|event| match AuditedEvent::of(event) {
         AuditedEvent::Refused { node, tool, fault } => {
-            // A model writes it, in whatever length, and the fault repeats it.
+            // A model writes the name at any length, and the error repeats it.
             let cut = |text: &str, most: usize| {
                 let text = redact::text(text);
                 text.get(..text.floor_char_boundary(most)).unwrap_or_default().to_owned()
@@ -201,7 +202,7 @@ pub fn refused_tool_rows(events: &[RunEvent], run: &Run, id: &RunId, tenant: &Te
     rows.collect()
 }
 
-/// A row of something that is no attempt at a call.
+/// An audit row for something other than an attempt at a call.
 fn decision_row(kind: &str, action: &str, details: Value, run: &RunId, tenant: &TenantId, at: Time) -> AuditRow {
     AuditRow {
         at,
@@ -224,7 +225,7 @@ fn decision_row(kind: &str, action: &str, details: Value, run: &RunId, tenant: &
     }
 }
 
-/// What a person's answer to a node is called.
+/// The kind and action of a person's answer to a node.
 fn answered(decision: &HumanDecision) -> (&'static str, &'static str) {
     match decision {
         HumanDecision::Approve { .. } => (APPROVAL, "approved"),
@@ -233,7 +234,7 @@ fn answered(decision: &HumanDecision) -> (&'static str, &'static str) {
     }
 }
 
-/// What the deadline said where it ended a node so.
+/// The decision of the deadline, if the deadline ended a node this way.
 fn deadline_decision(how: &NodeOutcome) -> Option<(&'static str, &'static str)> {
     match how {
         NodeOutcome::Completed { output } => Some(match output.get("decision").and_then(Value::as_str) {
@@ -248,7 +249,7 @@ fn deadline_decision(how: &NodeOutcome) -> Option<(&'static str, &'static str)> 
     }
 }
 
-/// Whether an answer among the events ended its node so, and not the deadline behind it.
+/// Whether an answer among the events ended its node this way, and not the deadline after it.
 fn is_by_answer(how: &NodeOutcome, events: &[RunEvent], asked: &NodeAddress) -> bool {
     let of = |who: &str| match how {
         NodeOutcome::Completed { output } => {
@@ -273,19 +274,19 @@ fn is_by_answer(how: &NodeOutcome, events: &[RunEvent], asked: &NodeAddress) -> 
     })
 }
 
-/// What of an event the trail may keep.
+/// The part of an event that the audit trail may record.
 enum AuditedEvent<'a> {
-    /// What was decided about a call.
+    /// A decision about a call.
     Decided(CallDecision<'a>),
-    /// What was said to a node that asked.
+    /// An answer to a node that asked.
     Answered {
         node: &'a NodeAddress,
         by: &'a str,
         decision: &'a HumanDecision,
     },
-    /// A node is settled, perhaps since nobody answered in time.
+    /// A node ended, perhaps because nobody answered in time.
     Ended(&'a NodeEnded),
-    /// A tool that an agent may not have.
+    /// A tool that the agent may not use.
     Refused {
         node: &'a NodeAddress,
         tool: &'a str,
@@ -294,15 +295,15 @@ enum AuditedEvent<'a> {
     Nothing,
 }
 
-/// What was decided about a call.
+/// A decision about a call.
 struct CallDecision<'a> {
     effect: &'a EffectId,
     by: &'a str,
     kind: &'static str,
     said: &'static str,
-    /// What it makes of the call.
+    /// The status that the decision gives the call.
     status: Option<AuditStatus>,
-    /// Whether it follows from people's words, each of which may have its row.
+    /// Whether it summarises people's decisions, each of which may have its own row.
     sums_up: bool,
 }
 
@@ -311,7 +312,7 @@ impl<'a> CallDecision<'a> {
         Self { effect, by, kind, said, status: None, sums_up: false }
     }
 
-    /// Whether the same word has its row already: where several were needed, the last one's.
+    /// Whether the same decision already has a row: if several approvals were needed, that of the last one.
     fn has_row(&self, events: &[RunEvent]) -> bool {
         let is_it = |other: &RunEvent| match AuditedEvent::of(other) {
             AuditedEvent::Decided(one) => {
@@ -327,7 +328,7 @@ impl<'a> CallDecision<'a> {
 }
 
 impl<'a> AuditedEvent<'a> {
-    /// A kind of event that is new is thought about here.
+    /// The match lists every kind, so a new kind of event must be considered here.
     fn of(event: &'a RunEvent) -> Self {
         match event {
             RunEvent::Approved { effect, by, .. } => Self::decided(effect, by, APPROVAL, "approved"),

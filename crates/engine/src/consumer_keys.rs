@@ -1,4 +1,5 @@
-//! Keys that consumers brought for their runs: in memory, for as long as the run moves here, and nowhere else.
+//! Model API keys that consumers provide for their runs. They are held in memory while the run moves in this process,
+//! and nowhere else.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,12 +8,13 @@ use baton_core::id::{RunId, TenantId};
 use baton_ports::models::ConsumerKey;
 use serde_json::Value;
 
-/// Keys one process keeps. Beyond it the one given longest ago goes, and its run waits until it is given again.
+/// Maximum number of keys in one process. Above it the oldest key is dropped, and its run waits until the key is
+/// provided again.
 const KEYS_MAX: usize = 100_000;
-/// Where a run's context brings the key.
+/// The field of a run's context that carries the key.
 const FIELD: &str = "api_key";
 
-/// By tenant and run; the runs a run runs itself use its key.
+/// Keys by tenant and run; child runs use the key of their root run.
 #[derive(Default)]
 pub struct ConsumerKeys {
     table: Mutex<ConsumerKeyTable>,
@@ -42,7 +44,7 @@ impl ConsumerKeys {
         held.keys.get(&(tenant.clone(), root_run(run))).map(|(_, key)| key.clone())
     }
 
-    /// The run has ended here. A run that another runs leaves its key to that one.
+    /// Forgets the key when the run has ended here. A child run leaves the key to its root run.
     pub fn forget(&self, tenant: &TenantId, run: &RunId) {
         if root_run(run) == *run {
             let mut held = self.table.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,13 +53,13 @@ impl ConsumerKeys {
     }
 }
 
-/// The run that was started from outside: ids of those it runs itself begin with its own.
+/// The run that was started from outside: ids of child runs begin with its id.
 fn root_run(run: &RunId) -> RunId {
     run.as_str().split_once('/').map_or_else(|| run.clone(), |(first, _)| RunId::from(first))
 }
 
-/// Takes the key out of a context, so that it is in nothing that is written or said from here on. What stands there and
-/// is no key goes as well.
+/// Removes the key from a context, so that it is never written or logged. A value that is not a valid key is removed
+/// too.
 pub fn take(context: &mut Value) -> Option<ConsumerKey> {
     match context.as_object_mut()?.remove(FIELD)? {
         Value::String(key) if !key.trim().is_empty() => Some(ConsumerKey::new(key.trim())),

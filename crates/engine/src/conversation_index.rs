@@ -1,12 +1,12 @@
-//! Conversations that are over become findable: what was said goes into long-term memory, by itself.
+//! Indexes closed conversations into long-term memory, so that they can be searched.
 //!
-//! **None is lost.** As for [webhooks](crate::webhook_delivery), a cursor says up to which entry of the journal all were looked at; it
-//! moves in the batch that lays down what is to be kept. So a crash anywhere leaves either both or neither, and conversations
-//! pay nothing for it.
+//! **No conversation is lost.** As for [webhooks](crate::webhook_delivery), a cursor records up to which entry the
+//! journal was scanned. It moves in the same batch that stores the pending conversations. After a crash either both are
+//! durable or neither, and conversations pay nothing for it.
 //!
-//! **Once.** What is kept has the conversation's id: whoever keeps it again, after a crash or in another process, keeps the
-//! same. One that was opened again and is over again takes the place of what was kept before. A customer who is forgotten
-//! after a conversation ended stays forgotten, for memory is told when it did.
+//! **Exactly once.** What is stored has the conversation's id, so storing it again after a crash or in another process
+//! stores the same thing. A conversation that was reopened and closed again replaces what was stored before. A customer
+//! who is erased after a conversation ended stays erased, because memory is given the time of the end.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -28,36 +28,36 @@ use baton_ports::records::{self, OPS_MAX, RecordOp, RecordStore, StoredRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// How far the journal was looked at, and what of it is to be kept, in the order in which it is due.
+/// Record spaces: how far the journal was scanned, and the pending conversations in the order in which they are due.
 const CURSOR: &str = "closed_conversation_cursor";
 const PENDING: &str = "closed_conversation_pending";
-/// Conversations laid down in one batch, which has the cursor beside.
+/// Maximum number of conversations in one batch, which also contains the cursor.
 const BATCH_MAX: usize = OPS_MAX - 2;
-/// Entries that are passed before it is written down that there is nothing in them.
+/// Number of scanned entries without a conversation after which the cursor is saved.
 const UNSAVED_ENTRIES_MAX: i64 = 100_000;
-/// Conversations that one look keeps.
+/// Conversations indexed in one pass.
 const INDEXED_MAX: usize = 50;
-/// Entries of a conversation that are read at once.
+/// Entries of a conversation per read.
 const PAGE: usize = 500;
-/// How long one waits that could not be kept, at first and at the most: each time twice as long.
+/// First and longest delay before indexing a conversation is retried; the delay doubles each time.
 const RETRY_FIRST: Duration = Duration::from_secs(15);
 const RETRY_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// Follows conversations to their end.
+/// Finds conversations that ended and indexes them.
 #[derive(Clone)]
 pub struct ConversationIndexer {
-    /// Whose records say how far it came, for all tenants.
+    /// The tenant whose records hold the progress for all tenants.
     pub system_tenant: TenantId,
     pub records: Arc<dyn RecordStore>,
     pub feed: Arc<dyn JournalFeed>,
     pub read: Arc<dyn ReadModel>,
     pub memory: Arc<dyn MemoryStore>,
     pub clock: Arc<dyn Clock>,
-    /// Up to which entry this process found nothing of a conversation: nothing is written down where only runs move.
+    /// Up to which entry this process found nothing of a conversation. Nothing is written while only runs move.
     pub scanned_to: Arc<AtomicI64>,
 }
 
-/// The store does not answer; nothing is lost by it.
+/// The store does not answer; nothing is lost.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexerError {
     #[error(transparent)]
@@ -71,12 +71,12 @@ struct IndexerCursor {
     after: i64,
 }
 
-/// A conversation that is to be kept.
+/// A conversation to be indexed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct PendingConversation {
     tenant: TenantId,
     conversation: RunId,
-    /// How often it could not be.
+    /// Number of failed attempts.
     tried: u32,
 }
 
@@ -89,17 +89,18 @@ impl PendingConversation {
 }
 
 impl ConversationIndexer {
-    /// Looks at what was recorded since, and keeps what is over. When there is something to do next, as far as is known.
+    /// Scans the journal for new entries, and indexes conversations that are over. Returns when the next work is due,
+    /// as far as is known.
     ///
     /// # Errors
-    /// Where the store does not answer; nothing is lost by it.
+    /// The store does not answer; nothing is lost.
     pub async fn index_due(&self) -> Result<Option<Time>, IndexerError> {
         let has_more = self.ingest().await?;
         let next = self.index_pending().await?;
         Ok(if has_more { Some(self.clock.now()) } else { next })
     }
 
-    /// Lays down conversations that are over, of those of which something was recorded since. Whether there is more.
+    /// Stores closed conversations that have new entries as pending. Returns whether there is more.
     async fn ingest(&self) -> Result<bool, IndexerError> {
         let record = self.records.get(&self.system_tenant, CURSOR, CURSOR).await?;
         let version = record.as_ref().map(|record| record.version);
@@ -142,7 +143,7 @@ impl ConversationIndexer {
         }
     }
 
-    /// Keeps what is due. When the next one is.
+    /// Indexes the conversations that are due. Returns when the next one is due.
     async fn index_pending(&self) -> Result<Option<Time>, IndexerError> {
         let now = self.clock.now();
         let page = self.records.list(&self.system_tenant, PENDING, "", None, INDEXED_MAX).await?;
@@ -153,9 +154,9 @@ impl ConversationIndexer {
         Ok(first.first().map(due_at))
     }
 
-    /// Keeps one, or says when it is tried again.
+    /// Indexes one conversation, or schedules the next attempt.
     async fn settle(&self, record: StoredRecord) -> Result<(), IndexerError> {
-        // Where another process settles it too, this one's part is done.
+        // If another process settles it too, there is nothing left to do here.
         let expect =
             RecordOp::Expect { space: PENDING.to_owned(), key: record.key.clone(), version: Some(record.version) };
         let mut ops = vec![expect, RecordOp::Delete { space: PENDING.to_owned(), key: record.key }];
@@ -165,7 +166,7 @@ impl ConversationIndexer {
             None => Ok(Ok(false)),
         };
         let kept = match (kept, &pending) {
-            // One that cannot be read keeps no other from being kept.
+            // A conversation that cannot be read must not block the others.
             (Err(IndexerError::Journal(error)), Some(PendingConversation { tenant, conversation, .. }))
                 if is_broken(&error) =>
             {
@@ -193,7 +194,8 @@ impl ConversationIndexer {
 
     async fn keep(&self, pending: &PendingConversation) -> Result<Result<bool, memory::MemoryError>, IndexerError> {
         let PendingConversation { tenant, conversation, .. } = pending;
-        // One that goes on is laid down anew when it is over; one that is gone was taken out with its tenant, or is too old.
+        // An open conversation is stored as pending again when it ends. A missing one was deleted with its tenant, or
+        // by retention.
         let Some(head) = self.read.conversation(tenant, conversation).await?.filter(is_over) else {
             return Ok(Ok(false));
         };
@@ -207,14 +209,14 @@ impl ConversationIndexer {
         Ok(self.memory.keep_conversation(tenant, over).await)
     }
 
-    /// The last words that the customer saw.
+    /// The last messages that the customer saw.
     async fn words(&self, tenant: &TenantId, conversation: &RunId) -> Result<Vec<ThreadMessage>, IndexerError> {
         let most = usize::try_from(MESSAGES_MAX).unwrap_or(usize::MAX);
         let (mut words, mut seq) = (VecDeque::new(), 0);
         loop {
             let page = self.read.entries(tenant, conversation, seq, PAGE).await?;
             seq += page.len() as u64;
-            // What cannot be read is told by whoever reads the conversation.
+            // Unreadable entries are reported by whatever reads the conversation itself.
             let entries = page.iter().filter_map(|entry| serde_json::from_slice::<ConversationEntry>(entry).ok());
             for line in entries.flat_map(|entry| entry.events).filter_map(customer_message) {
                 if words.len() == most {
@@ -222,7 +224,7 @@ impl ConversationIndexer {
                 }
                 words.push_back(line);
             }
-            // A page may be shorter than asked for: it is bounded by bytes too.
+            // A page may be shorter than requested, because its size in bytes is limited too.
             if page.is_empty() {
                 return Ok(words.into());
             }
@@ -230,7 +232,7 @@ impl ConversationIndexer {
     }
 }
 
-/// Conversations of a piece, each once and as many as one batch lays down; and up to which entry that is all.
+/// The distinct conversations of a batch, as many as fit, and the entry up to which they are complete.
 fn first_batch(talked: Vec<ConversationActivity>, up_to: i64) -> (BTreeSet<(TenantId, RunId)>, i64) {
     let mut some = BTreeSet::new();
     for ConversationActivity { id, tenant, conversation } in talked {
@@ -247,12 +249,12 @@ fn is_over(head: &ConversationHead) -> bool {
     head.state.status() == ConversationStatus::Closed
 }
 
-/// What is kept of this one is not what was written; others are well.
+/// The stored form of this conversation is damaged; others are not affected.
 fn is_broken(error: &journal::JournalError) -> bool {
     matches!(error, journal::JournalError::Corrupt { .. } | journal::JournalError::Erased { .. })
 }
 
-/// Asking again changes nothing about it.
+/// Whether retrying cannot succeed.
 fn is_permanent(error: &memory::MemoryError) -> bool {
     use memory::MemoryError::{Forgotten, Invalid, NotFound, TooLarge};
     matches!(error, TooLarge { .. } | Invalid { .. } | NotFound { .. } | Forgotten { .. })

@@ -1,8 +1,9 @@
-//! Which runs this process owns or is about to own, and what is to become of each. No IO.
+//! Decides which runs this process owns or is about to own, and what happens to each. No IO.
 //!
-//! A run that this process owns is in exactly one place here from before the store is asked for it until the store has said
-//! that it is not this process's any more: it is being taken, or a task moves it, or it waits to be claimed afresh. Nothing
-//! else leads out than [`TaskExit::NotOwned`]. When a timer is due is known to its task, and to the store where it sleeps.
+//! A run owned by this process is in exactly one state here, from before the store is asked for it until the store has
+//! confirmed that this process no longer owns it: it is being claimed, it is moved by a task, or it waits to be claimed
+//! again. Only [`TaskExit::NotOwned`] removes it. The time of the next timer is known to the task, and to the store
+//! while the run sleeps.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -11,44 +12,45 @@ use baton_core::id::RunId;
 use baton_core::mutant::{Mutant, planted};
 use baton_ports::clock::MonotonicTime;
 
-/// How long a run waits whose first claim failed; twice as long after each further one.
+/// Delay after the first failed claim of a run; it doubles after each further one.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
-/// The longest it waits.
+/// The longest delay.
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// How long a run is left alone that cannot be folded.
+/// Delay before a run that cannot be folded is tried again.
 const UNREADABLE_RETRY: Duration = Duration::from_secs(300);
-/// Runs that cannot be folded and take no room from the others.
+/// Maximum number of unreadable runs that do not count against the slots.
 const UNREADABLE_MAX: usize = 4_096;
 
-/// What to do with a run that somebody says has something to do.
+/// What to do with a run that was announced to have work.
 #[derive(Debug, PartialEq, Eq)]
 pub enum RunAdmission {
-    /// Claim it and own it.
+    /// Claim and own it.
     Claim,
-    /// It is awake here, or about to be: have its task look into its inbox.
+    /// It is awake here, or about to be: make its task read the inbox.
     Wake,
-    /// No room: it waits its turn, here or, if the process stops, in the store.
+    /// No free slot: it waits for one, here or, if the process stops, in the store.
     Queued,
-    /// It is claimed when its time comes; everything new is found then.
+    /// It is claimed when its delay is over; everything new is found then.
     Backoff,
 }
 
 /// How a claim or a task left its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskExit {
-    /// The store has said that this process does not own it: it was given back, is somebody else's, or is not there.
+    /// The store has confirmed that this process does not own it: it was released, belongs to another process, or does
+    /// not exist.
     NotOwned,
-    /// This process owns it and nothing moves it, or whether it owns it is not known: it is claimed afresh. `moved` says
-    /// whether anything was written since it was taken.
+    /// This process owns it and no task moves it, or ownership is unknown: it is claimed again. `moved` says whether
+    /// anything was written since it was claimed.
     Unsettled { moved: bool },
-    /// It cannot be folded by this program, and is looked at again rarely.
+    /// This program cannot fold it; it is retried rarely.
     Unreadable,
 }
 
 #[derive(Debug)]
 struct RunSlot {
     state: SlotState,
-    /// Times that taking it failed since something of it was written.
+    /// Failed claims since the run last made progress.
     failed: u32,
 }
 
@@ -58,18 +60,18 @@ enum SlotState {
     Claiming { nudged: bool },
     /// A task moves it.
     Awake { nudged: bool },
-    /// It is claimed afresh then.
+    /// It is claimed again at this time.
     Retrying { at: MonotonicTime },
-    /// It cannot be folded, and is claimed afresh then.
+    /// It cannot be folded, and is claimed again at this time.
     Unreadable { at: MonotonicTime },
 }
 
 pub struct Dispatcher {
     slots: BTreeMap<RunId, RunSlot>,
-    /// Those that wait to be claimed afresh, by when.
+    /// Runs that wait to be claimed again, by time.
     retries: BTreeSet<(MonotonicTime, RunId)>,
     unreadable: usize,
-    /// Hints about runs that nobody here owns; the store names them again if they are lost.
+    /// Hints about runs that this process does not own. If one is lost, the store names the run again.
     queue: VecDeque<RunId>,
     queued: BTreeSet<RunId>,
     awake_max: usize,
@@ -87,7 +89,7 @@ impl Dispatcher {
         }
     }
 
-    /// Somebody says this run has something to do.
+    /// Announces that this run has work.
     pub fn announce(&mut self, run: &RunId) -> RunAdmission {
         if let Some(place) = self.slots.get_mut(run) {
             return match &mut place.state {
@@ -108,8 +110,8 @@ impl Dispatcher {
         RunAdmission::Claim
     }
 
-    /// This process is about to create the run and own it from its first instant. `false` if there is no room, which
-    /// `forced` does not ask for, or if the run is here already: then it is created as nobody's.
+    /// Reserves a slot for a run that this process is about to create and own from the start. Returns `false` if there
+    /// is no free slot, which `forced` ignores, or if the run is already here: then it is created without an owner.
     pub fn reserve_slot(&mut self, run: &RunId, forced: bool) -> bool {
         let fits = !self.slots.contains_key(run) && (self.free_slots() > 0 || forced && self.awake_max > 0);
         if fits {
@@ -122,8 +124,8 @@ impl Dispatcher {
         self.slots.insert(run.clone(), RunSlot { state: SlotState::Claiming { nudged: false }, failed: 0 });
     }
 
-    /// A task moves the run from now on. `true` if somebody nudged it while it was taken: what came then it may not have
-    /// found.
+    /// A task moves the run from now on. Returns `true` if the run was woken while it was claimed: the claim may have
+    /// missed what arrived then.
     pub fn task_started(&mut self, run: &RunId) -> bool {
         let Some(place) = self.slots.get_mut(run) else { return false };
         let nudged = place.state == SlotState::Claiming { nudged: true };
@@ -131,8 +133,8 @@ impl Dispatcher {
         nudged
     }
 
-    /// Nothing moves a run any more. Returns the runs to announce anew: itself, if it was given back and nudged meanwhile,
-    /// and the next that waits for room.
+    /// The run is no longer moved. Returns the runs to announce again: the run itself if it was released and woken
+    /// meanwhile, and the next one that waits for a slot.
     pub fn task_exited(&mut self, run: &RunId, left: TaskExit, now: MonotonicTime) -> Vec<RunId> {
         let mut announce = Vec::new();
         let Some(mut place) = self.slots.remove(run) else { return announce };
@@ -167,7 +169,7 @@ impl Dispatcher {
         self.slots.insert(run.clone(), RunSlot { state: stands, ..place });
     }
 
-    /// Those whose time has come: each is to be claimed now.
+    /// Runs whose delay is over: each must be claimed now.
     pub fn due_retries(&mut self, now: MonotonicTime) -> Vec<RunId> {
         let mut claim = Vec::new();
         while let Some((_, run)) = self.retries.pop_first_if_due(now) {
@@ -180,12 +182,12 @@ impl Dispatcher {
         claim
     }
 
-    /// When the next of them is to be claimed.
+    /// When the next of them must be claimed.
     pub fn next_retry(&self) -> Option<MonotonicTime> {
         self.retries.first().map(|(at, _)| *at)
     }
 
-    /// The nudge was seen: the inbox is being read.
+    /// The wake-up was handled: the inbox is being read.
     pub fn wake_handled(&mut self, run: &RunId) {
         if let Some(RunSlot { state: SlotState::Awake { nudged } | SlotState::Claiming { nudged }, .. }) =
             self.slots.get_mut(run)
@@ -194,12 +196,12 @@ impl Dispatcher {
         }
     }
 
-    /// Runs that are being taken or moved.
+    /// Number of runs that are being claimed or moved.
     pub fn awake(&self) -> usize {
         self.slots.len() - self.retries.len()
     }
 
-    /// Those runs.
+    /// The runs that are being claimed or moved.
     pub fn busy(&self) -> impl Iterator<Item = &RunId> {
         let is_busy = |place: &RunSlot| matches!(place.state, SlotState::Claiming { .. } | SlotState::Awake { .. });
         self.slots.iter().filter(move |(_, place)| is_busy(place)).map(|(run, _)| run)
@@ -209,7 +211,8 @@ impl Dispatcher {
         self.slots.contains_key(run)
     }
 
-    /// Runs that wait to be claimed afresh. The store may name them all the same: they are not owned if their claim failed.
+    /// Number of runs that wait to be claimed again. The store may still name them: they are not owned if their claim
+    /// failed.
     pub fn waiting(&self) -> usize {
         self.retries.len()
     }
@@ -220,14 +223,14 @@ impl Dispatcher {
         self.slots.iter().filter(move |(_, place)| is_unreadable(place)).map(|(run, _)| run)
     }
 
-    /// Room for more. What waits to be claimed afresh keeps its own.
+    /// Free slots. A run that waits to be claimed again keeps its slot.
     pub fn free_slots(&self) -> usize {
         let taken = self.slots.len() - self.unreadable.min(UNREADABLE_MAX);
         self.awake_max.saturating_sub(taken)
     }
 }
 
-/// Takes the first of what is sorted by time, if that has come.
+/// Removes the first element of a time-ordered set if it is due.
 trait PopDue {
     fn pop_first_if_due(&mut self, now: MonotonicTime) -> Option<(MonotonicTime, RunId)>;
 }
@@ -322,7 +325,7 @@ mod tests {
         assert_eq!(dispatcher.due_retries(NOW + RETRY_FIRST), vec!["a".into()], "nobody knows whether it was created");
     }
 
-    /// Whatever comes in whatever order, a run that is owned has exactly one place, and one that waits has a time.
+    /// Whatever the order of inputs, an owned run has exactly one state, and one that waits has a time.
     #[test]
     fn an_owned_run_is_never_without_a_place() {
         let mut number = 7_u64;

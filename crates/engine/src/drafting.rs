@@ -1,4 +1,5 @@
-//! A workflow from a goal: a model drafts it, it is checked like any other, and mended until it may run.
+//! Drafts a workflow from a goal: a model writes the draft, it is checked like any other definition, and repaired until
+//! it passes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,48 +14,48 @@ use baton_core::run::ModelCallError;
 use baton_ports::models::{ModelCaller, ModelService};
 use serde_json::Value;
 
-/// Characters of a goal.
+/// Maximum length of a goal, in characters.
 pub const GOAL_CHARS_MAX: usize = 4_000;
-/// Tools that a goal's words find at the most.
+/// Maximum number of tools found by the words of a goal.
 pub const TOOLS_FOUND: usize = 100;
-/// How often a draft is mended before nobody goes on.
+/// Maximum number of repairs of a draft.
 const REPAIRS_MAX: usize = 3;
-/// How long one reply may take.
+/// Time limit for one reply.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Says what a draft is called, of the name that it has itself; nothing leaves it as it is.
+/// Returns the name for a draft, given the draft's own name; `None` leaves the draft as it is.
 pub type DraftNaming<'a> = dyn Fn(Option<&str>) -> Option<String> + Sync + 'a;
 
-/// What a draft is made with.
+/// The input for a draft.
 pub struct DraftRequest<'a> {
     pub models: &'a dyn ModelService,
     pub asker: &'a ModelCaller,
-    /// Everything a draft may name.
+    /// Everything that a draft may name.
     pub catalog: &'a DefinitionCatalog,
-    /// The first tools that the model is shown, of which there may be thousands; the others come behind them.
+    /// The tools that the model is shown first. The others follow; there may be thousands.
     pub first: Vec<String>,
-    /// Of the planner's prompts.
+    /// The language of the planner's prompts.
     pub language: &'a str,
 }
 
-/// What came of all rounds: the last draft, and what is wrong with it.
+/// The result of all rounds: the last draft, and what is wrong with it.
 #[derive(Debug)]
 pub struct DraftResult {
-    /// Of one that may run.
+    /// The name of a draft that passes the checks.
     pub name: Option<String>,
     pub definition: Value,
-    /// The same in YAML, as it is written and as findings have their places in it.
+    /// The draft as YAML, in the layout to which the positions of diagnostics refer.
     pub text: String,
-    /// What a run of it must bring.
+    /// The input that a run of the draft requires.
     pub input: InputDeclaration,
     pub diagnostics: Vec<Diagnostic>,
-    /// Why the last reply holds no draft.
+    /// Why the last reply contains no draft.
     pub problem: Option<String>,
     pub replies: usize,
     pub cost: Usd,
 }
 
-/// Why there is not even a draft that fails.
+/// The reason why no draft was made, not even one that fails the checks.
 #[derive(Debug, thiserror::Error)]
 pub enum DraftError {
     #[error("a goal has 1 to {GOAL_CHARS_MAX} characters, not {chars}")]
@@ -72,7 +73,7 @@ impl DraftResult {
         self.problem.is_none() && !self.diagnostics.iter().any(blocks_run)
     }
 
-    /// The draft of a reply, under the name that it is given in place of its own.
+    /// The draft in a reply, renamed by `name`.
     fn read(reply: &ModelReply, name: &DraftNaming<'_>, catalog: &DefinitionCatalog) -> Self {
         let nothing = Self {
             name: None,
@@ -101,7 +102,7 @@ impl DraftResult {
         Self { name, definition: draft, text, input, diagnostics: checked.diagnostics, ..nothing }
     }
 
-    /// What is wrong, in lines that a model can act upon.
+    /// The problems, as lines that a model can act on.
     fn findings(&self) -> Vec<String> {
         let line_of = |line: u32| self.text.lines().nth(line.saturating_sub(1) as usize).unwrap_or_default().trim();
         let one = |found: &Diagnostic| {
@@ -117,10 +118,10 @@ fn blocks_run(found: &Diagnostic) -> bool {
     matches!(found.severity, Severity::Error | Severity::Draft)
 }
 
-/// Whether a goal can be asked for.
+/// Checks whether a goal can be drafted for.
 ///
 /// # Errors
-/// How long it is.
+/// The goal is empty or too long.
 pub fn check_goal(goal: &str) -> Result<(), DraftError> {
     let chars = goal.trim().chars().count();
     if (1..=GOAL_CHARS_MAX).contains(&chars) { Ok(()) } else { Err(DraftError::GoalTooLong { chars }) }
@@ -128,7 +129,7 @@ pub fn check_goal(goal: &str) -> Result<(), DraftError> {
 
 impl DraftRequest<'_> {
     /// # Errors
-    /// Nobody can be asked for a draft, or it cannot be said what for.
+    /// No model can be asked for a draft, or the goal is invalid.
     pub async fn draft(&self, goal: &str, name: &DraftNaming<'_>) -> Result<DraftResult, DraftError> {
         check_goal(goal)?;
         let goal = goal.trim();
@@ -147,7 +148,7 @@ impl DraftRequest<'_> {
         }
     }
 
-    /// What the model is shown: all agents but those that plan, and the tools, the first ones first.
+    /// What the model is shown: all agents except the planner, and the tools, with those of `first` first.
     fn planner_catalog(&self) -> PlannerCatalog {
         let catalog = self.catalog;
         let mut told = BTreeSet::new();

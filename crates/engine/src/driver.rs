@@ -1,4 +1,4 @@
-//! The asynchronous shell: one lease per process, one task per awake run, one loop that looks for work.
+//! The asynchronous shell: one lease per process, one task per awake run, and one loop that polls for work.
 
 mod aggregate_task;
 mod claim;
@@ -37,7 +37,7 @@ use crate::{AgentRegistry, EngineError, EngineOptions, WorkflowCache};
 
 use slot_guard::SlotGuard;
 
-/// Work to take on.
+/// A request to start a run.
 #[derive(Clone)]
 pub struct RunStart {
     pub run: RunId,
@@ -50,18 +50,18 @@ pub struct RunStart {
     pub caller: baton_core::tool::Caller,
 }
 
-/// A run to begin from another's past.
+/// A request to start a run from the past of another.
 #[derive(Clone, Debug)]
 pub struct RunFork {
     pub tenant: TenantId,
     /// For lists.
     pub workflow: String,
-    /// What the new run inherits: whole entries of the original, the last perhaps cut short.
+    /// The inherited history: whole entries of the original, of which the last may be truncated.
     pub past: Vec<RunEntry>,
     pub forked: RunForked,
 }
 
-/// Everything an engine speaks to.
+/// The ports that an engine uses.
 pub struct EnginePorts {
     pub journal: Arc<dyn JournalStore>,
     pub tools: Arc<dyn ToolGateway>,
@@ -74,7 +74,7 @@ pub struct EnginePorts {
     pub workflows: WorkflowCache,
 }
 
-/// Keeps this process's runs moving until it is stopped. Cheap to clone.
+/// Moves this process's runs until it is stopped. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<EngineInner>,
@@ -85,39 +85,39 @@ struct EngineInner {
     options: EngineOptions,
     lease: watch::Sender<ProcessLease>,
     dispatcher: Mutex<Dispatcher>,
-    /// How to nudge the task of an awake run.
+    /// Wakes the task of an awake run.
     wakers: Mutex<BTreeMap<RunId, mpsc::Sender<()>>>,
-    /// Who waits for which run's end.
+    /// Listeners for the end of a run.
     end_listeners: Mutex<BTreeMap<RunId, oneshot::Sender<RunState>>>,
     keys: ConsumerKeys,
     reply_streams: ReplyStreams,
     calls: Semaphore,
-    /// Whose agents wait for how much at once.
+    /// The permits of each tenant's agents, with the limit they were made for.
     agent_permits: Mutex<BTreeMap<TenantId, (usize, Arc<Semaphore>)>>,
     event_bus: Arc<EventBus>,
-    /// Somebody was told that the lease is over.
+    /// Notifies that the lease is over.
     lease_lost: Notify,
     stopping: watch::Sender<bool>,
-    /// Calls that are out are not waited for any longer.
+    /// Calls in flight are no longer waited for.
     grace_over: watch::Sender<bool>,
-    /// What is still moving after a while of stopping is dropped where it is.
+    /// Runs that are still moving after a while of stopping are dropped where they are.
     abandoned: watch::Sender<bool>,
 }
 
-/// Of the time that stopping may take, how much is for what is still moving; the rest is for giving everything back.
+/// The part of the shutdown time for runs that are still moving; the rest is for releasing everything.
 const DRAIN_PART: f64 = 0.7;
-/// And of that, how much is for marked calls that are out.
+/// The part of that for marked calls in flight.
 const GRACE_PART: f64 = 0.6;
-/// Runs that are named of those that were still moving.
+/// Maximum number of unfinished runs named in an error.
 const NAMED_MAX: usize = 20;
 
 impl Engine {
-    /// Who the tenants and their agents are.
+    /// The registry of tenants and their agents.
     pub fn agent_registry(&self) -> &AgentRegistry {
         &self.inner.ports.agent_registry
     }
 
-    /// Joins the store and begins to look for work: what is due, and what a dead process left behind.
+    /// Joins the store and starts to poll for work: runs that are due, and runs left behind by a dead process.
     pub async fn begin(world: EnginePorts, options: EngineOptions) -> Result<Self, EngineError> {
         let lease = world.journal.join(world.clock.monotonic()).await?;
         let inner = Arc::new(EngineInner {
@@ -142,11 +142,11 @@ impl Engine {
         Ok(Self { inner })
     }
 
-    /// Accepts a run: it is durable when this returns. Where there is room it begins here at once. An input that is not
-    /// what the workflow declares is refused, and nothing is kept.
+    /// Accepts a run. It is durable when this returns, and starts here at once if there is a free slot. An input that
+    /// does not match the workflow's declaration is refused, and nothing is stored.
     ///
-    /// A key that its context brings (`api_key`) is taken out first of all: it stays in this process's memory, for this
-    /// run and those it runs itself.
+    /// A key in the run's context (`api_key`) is removed first. It stays in this process's memory, for this run and its
+    /// child runs.
     pub async fn start(&self, mut start: RunStart) -> Result<(), EngineError> {
         let inner = &self.inner;
         let key = consumer_keys::take(&mut start.context);
@@ -164,8 +164,8 @@ impl Engine {
         };
         let lease = *inner.lease.borrow();
         let payload: Arc<[u8]> = serde_json::to_vec(&IncomingCommand::Start(Box::new(started)))?.into();
-        // Where the key is, there the run stays, room or not. It has its place before the store is asked: should nobody hear
-        // the answer, it is claimed.
+        // A run with a key stays in the process that has the key, with or without a free slot. Its slot is reserved
+        // before the store is asked: if the answer is lost, the run is claimed.
         let held = SlotGuard::reserve(inner, &start.run, key.is_some());
         let submit = InboxSubmission {
             aggregate: start.run.clone(),
@@ -184,7 +184,7 @@ impl Engine {
         let submitted = inner.ports.journal.submit(submit).await;
         let is_owned = match &submitted {
             Ok(InboxReceipt::Accepted { owned, .. }) => owned.is_some(),
-            // Whether it is durable is not known.
+            // It is unknown whether the run is durable.
             Err(journal::JournalError::Unwritable { .. }) => true,
             Ok(InboxReceipt::Duplicate) | Err(_) => false,
         };
@@ -201,7 +201,7 @@ impl Engine {
         match submitted {
             InboxReceipt::Duplicate => Err(EngineError::Exists { run: start.run }),
             InboxReceipt::Accepted { item, owned: Some(ownership), .. } => {
-                // Nobody else owns what was created as somebody's here.
+                // A run created without an owner has no slot here.
                 let Some(held) = held else { return Ok(()) };
                 let mut owner = RunOwner::created(start.run.clone(), start.tenant, ownership, lease.until);
                 owner.add_versions([(start.bundle, workflow)]);
@@ -216,7 +216,7 @@ impl Engine {
         }
     }
 
-    /// Accepts a run that begins where another's past was cut: it is durable when this returns.
+    /// Accepts a run that starts from a truncated past of another. It is durable when this returns.
     pub async fn fork(&self, fork: RunFork) -> Result<(), EngineError> {
         let run = fork.forked.run.clone();
         let incoming = IncomingCommand::Fork { past: fork.past, forked: Box::new(fork.forked) };
@@ -242,8 +242,8 @@ impl Engine {
         }
     }
 
-    /// Puts something into a run's inbox: durable when this returns, and exactly once under its `command_id`.
-    /// Returns the item's number, which [`Notification`] names when it is consumed; `None` for a duplicate.
+    /// Submits a command to a run's inbox: durable when this returns, and exactly once under its `command_id`. Returns
+    /// the item's number, which [`Notification`] names when it is consumed; `None` for a duplicate.
     pub async fn submit(
         &self,
         tenant: &TenantId,
@@ -254,8 +254,8 @@ impl Engine {
         self.submit_payload(tenant, run, command_id, serde_json::to_vec(incoming)?.into(), None).await
     }
 
-    /// As [`submit`](Self::submit), whatever the aggregate's kind, which takes the payload as its own; where it may be its
-    /// first, with what brings it into being.
+    /// Like [`submit`](Self::submit), but for an aggregate of any kind, with the payload in that kind's own format.
+    /// `creates` creates the aggregate if this may be its first item.
     pub async fn submit_payload(
         &self,
         tenant: &TenantId,
@@ -281,30 +281,30 @@ impl Engine {
         }
     }
 
-    /// Gives this process the consumer's own key for a run, and lets go what waits for it. It stays in memory until the
-    /// run ends. A run that another process moves at this moment does not get it: give it there.
+    /// Provides the consumer's own key for a run to this process, and unblocks calls that wait for it. The key stays in
+    /// memory until the run ends. A run that another process moves at this moment does not get it: provide it there.
     pub fn provide_key(&self, tenant: &TenantId, run: &RunId, key: ConsumerKey) {
         self.inner.keys.put(tenant, run, key);
         self.inner.announce(run);
     }
 
-    /// What is recorded of every run from now on, in order per run.
+    /// Subscribes to everything recorded of every run from now on, in order for each run.
     pub fn subscribe(&self) -> broadcast::Receiver<Notification> {
         self.inner.event_bus.subscribe_all()
     }
 
-    /// What a run's models say from now on, part by part, as long as the run moves in this process. It is provisional: what
-    /// they have said is recorded once it is whole.
+    /// Subscribes to the replies of a run's models from now on, chunk by chunk, while the run moves in this process.
+    /// The chunks are provisional: a reply is recorded once it is complete.
     pub fn subscribe_replies(&self, tenant: &TenantId, run: &RunId) -> broadcast::Receiver<ReplyChunk> {
         self.inner.reply_streams.subscribe(tenant, run)
     }
 
-    /// What is recorded of the runs that it is told to watch.
+    /// Subscribes to the runs that are added to the subscription.
     pub(crate) fn subscribe_runs(&self) -> RunSubscription {
         self.inner.event_bus.subscribe()
     }
 
-    /// Tells when a run has ended, if it ends in this process. Ask before the run is started.
+    /// Reports the end of a run, if it ends in this process. Call this before the run is started.
     pub fn watch_end(&self, run: &RunId) -> oneshot::Receiver<RunState> {
         let (tell, told) = oneshot::channel();
         lock(&self.inner.end_listeners).insert(run.clone(), tell);
@@ -315,12 +315,12 @@ impl Engine {
         &*self.inner.ports.clock
     }
 
-    /// Its compiled versions.
+    /// The cache of compiled workflow versions.
     pub fn workflows(&self) -> &WorkflowCache {
         &self.inner.ports.workflows
     }
 
-    /// Runs this process owns now.
+    /// Number of runs that this process owns now.
     pub fn awake_count(&self) -> usize {
         lock(&self.inner.dispatcher).awake()
     }
@@ -330,26 +330,26 @@ impl Engine {
         lock(&self.inner.dispatcher).is_awake(run)
     }
 
-    /// Runs that this program cannot fold: their journals are damaged, or were written by a newer one. Each is tried again
-    /// every few minutes, and nothing else is done with it.
+    /// Runs that this program cannot fold: their journals are damaged, or were written by a newer version. Each is
+    /// retried every few minutes, and is otherwise left alone.
     pub fn unreadable(&self) -> Vec<RunId> {
         lock(&self.inner.dispatcher).unreadable().cloned().collect()
     }
 
-    /// Stops taking work, lets appends under way finish, waits a while for the answers of marked calls that are out, and
-    /// gives every run back. It ends within [`EngineOptions::stop_within`], whatever a tool or the store does.
+    /// Stops taking work, lets appends in progress finish, waits a while for the results of marked calls in flight, and
+    /// releases every run. It ends within [`EngineOptions::stop_within`], whatever a tool or the store does.
     ///
     /// # Errors
-    /// [`EngineError::Unfinished`] where runs were still moving then, or where the store did not take back what this process owned:
-    /// others take that over once the process is gone.
+    /// [`EngineError::Unfinished`] if runs were still moving then, or if the store did not take back what this process
+    /// owned. Other processes take over once this process is gone.
     pub async fn stop(&self) -> Result<(), EngineError> {
         self.stop_within(self.inner.options.stop_within).await
     }
 
-    /// The same within less time.
+    /// Like [`stop`](Self::stop), but within the given time.
     ///
     /// # Errors
-    /// As [`stop`](Self::stop) has them.
+    /// As for [`stop`](Self::stop).
     pub async fn stop_within(&self, within: Duration) -> Result<(), EngineError> {
         let (inner, begun) = (&self.inner, Instant::now());
         inner.stopping.send_replace(true);
@@ -379,13 +379,13 @@ impl Engine {
     /// Waits until nothing is being claimed or moved.
     async fn wait_idle(&self) {
         let mut left = self.inner.stopping.subscribe();
-        // Each tells by touching the flag as it leaves.
+        // Each task touches the flag when it exits.
         while lock(&self.inner.dispatcher).awake() > 0 && left.changed().await.is_ok() {}
     }
 }
 
 impl EngineInner {
-    /// Somebody says this run has something to do. Only a hint: the store knows.
+    /// Announces that this run has work. This is only a hint: the store knows.
     fn announce(self: &Arc<Self>, run: &RunId) -> RunAdmission {
         if self.is_stopping() {
             return RunAdmission::Queued;
@@ -395,7 +395,7 @@ impl EngineInner {
             RunAdmission::Claim => self.claim(run.clone()),
             RunAdmission::Wake => {
                 if let Some(nudge) = lock(&self.wakers).get(run) {
-                    // A full channel means a nudge is waiting already.
+                    // A full channel means that a wake-up is already pending.
                     let _ = nudge.try_send(());
                 }
             }
@@ -404,24 +404,24 @@ impl EngineInner {
         admission
     }
 
-    /// Takes a run that has its place.
+    /// Claims a run that has its slot.
     fn claim(self: &Arc<Self>, run: RunId) {
         tokio::spawn(claim::claim(self.clone(), run));
     }
 
-    /// A task is about to move a run: how it is nudged.
+    /// Registers the waker of a task that is about to move a run.
     fn register_waker(&self, run: &RunId) -> mpsc::Receiver<()> {
         let (nudge, nudged) = mpsc::channel(1);
-        // Before anybody is told that it is awake, who would nudge it.
+        // Registered before the run is reported as awake, so that no wake-up is missed.
         lock(&self.wakers).insert(run.clone(), nudge.clone());
         if lock(&self.dispatcher).task_started(run) {
-            // A full channel means a nudge is waiting already.
+            // A full channel means that a wake-up is already pending.
             let _ = nudge.try_send(());
         }
         nudged
     }
 
-    /// Nothing moves a run here any more.
+    /// The run is no longer moved here.
     fn task_exited(self: &Arc<Self>, run: &RunId, left: TaskExit) {
         lock(&self.wakers).remove(run);
         let again = lock(&self.dispatcher).task_exited(run, left, self.ports.clock.monotonic());
@@ -433,13 +433,13 @@ impl EngineInner {
         }
     }
 
-    /// The turns of a tenant's agents: as many as its tier lets them have at once, in this process.
+    /// The permits of a tenant's agents: as many as its tier allows at once, in this process.
     fn agent_permits(&self, tenant: &TenantId) -> Arc<Semaphore> {
         let limit = self.ports.agent_registry.tier(tenant).limits.concurrency.min(Semaphore::MAX_PERMITS);
         let fresh = || (limit, Arc::new(Semaphore::new(limit)));
         let mut all = lock(&self.agent_permits);
         let turns = all.entry(tenant.clone()).or_insert_with(fresh);
-        // Its tier was changed; who has a turn of before keeps it.
+        // The tier has changed; permits taken before stay valid.
         if turns.0 != limit {
             *turns = fresh();
         }
@@ -451,7 +451,7 @@ impl EngineInner {
     }
 }
 
-/// These locks guard short, panic-free sections; a poisoned one is as good as any.
+/// These locks guard short sections that do not panic, so a poisoned lock can be used as it is.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Carrying one attempt out: through the tool pipeline, to a model, or in the sandbox.
+//! Carries out one attempt: through the tool pipeline, with a model, or in the sandbox.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,49 +24,50 @@ use crate::consumer_keys::ConsumerKeys;
 use crate::owner::{Attempt, CallRequest};
 use crate::reply_stream::{ReplyChunk, ReplyStreams};
 
-/// Permits of marked calls, while their markers are being written.
+/// Permits of marked calls while their markers are being written.
 pub type CallPermits = BTreeMap<EffectId, Box<dyn PermittedCall>>;
 
-/// What came of an attempt.
+/// The result of an attempt.
 pub enum AttemptResult {
     Outcome {
         effect: EffectId,
         outcome: Box<CallOutcome>,
         audit: Option<Box<AuditRow>>,
-        /// What it cost; settled once the append that records the outcome is durable.
+        /// The cost; it is settled once the append that records the outcome is durable.
         charges: Vec<PendingCharge>,
     },
-    /// A marked call may go out, once its marker is durable.
+    /// A marked call may be sent once its marker is durable.
     Permit { effect: EffectId, permit: Box<dyn PermittedCall> },
 }
 
-/// Who performs.
+/// The ports that perform attempts.
 pub struct EffectPorts<'a> {
     pub tools: &'a dyn ToolGateway,
     pub models: &'a dyn ModelService,
     pub sandbox: &'a dyn Sandbox,
     pub thinkers: &'a dyn RemoteAgents,
-    /// What any program may use.
+    /// The limits of any program.
     pub code: SandboxLimits,
     pub clock: &'a dyn Clock,
     pub keys: &'a ConsumerKeys,
     pub reply_streams: &'a ReplyStreams,
-    /// Whose calls these are, and until when it may make them.
+    /// The process that makes these calls, and until when it may.
     pub process: ProcessId,
     pub lease: &'a watch::Sender<ProcessLease>,
 }
 
 impl EffectPorts<'_> {
-    /// Whoever stood still for longer than its lease is not the owner any more, and the next one may have gone another way.
+    /// A process that was suspended for longer than its lease is no longer the owner, and the next owner may have
+    /// decided differently.
     fn is_leased(&self) -> bool {
         let lease = *self.lease.borrow();
         lease.process == self.process && ClockReading::of(self.clock).for_leases() < lease.until
     }
 }
 
-/// One attempt; a marked call stops at its permit.
+/// Makes one attempt; a marked call stops at its permit.
 ///
-/// `tab`: where a model's attempts are charged, for whoever drops the call before it comes back.
+/// `tab`: where a model's attempts are charged, for a caller that drops the call before it returns.
 pub async fn run_attempt(
     world: EffectPorts<'_>,
     tenant: &TenantId,
@@ -92,7 +93,7 @@ pub async fn run_attempt(
                 ..ModelCaller::of(tenant.clone(), key)
             };
             let mut reply = ask_model(&world, &asker, &request, limit, &effect).await;
-            // It may have been given while the call found that it is missing: whoever gave it is not asked again.
+            // The key may have been provided while the call found it missing: do not ask for it again.
             if asker.api_key.is_none() && matches!(&reply, Err(failed) if failed.block == Some(BlockReason::Key)) {
                 asker.api_key = world.keys.of(tenant, run);
                 asker.key_is_missing &= asker.api_key.is_none();
@@ -130,7 +131,7 @@ pub async fn run_attempt(
     }
 }
 
-/// Asks a model, and lets whoever reads along hear its reply as it comes.
+/// Asks a model, and publishes its reply to subscribers as it arrives.
 async fn ask_model(
     world: &EffectPorts<'_>,
     asker: &ModelCaller,
@@ -144,14 +145,14 @@ async fn ask_model(
     let asked = async move { world.models.ask(asker, request, limit, Some(&sender)).await };
     let told = async {
         while let Some(piece) = pieces.recv().await {
-            // They may all have left.
+            // All subscribers may have left.
             voice.send(ReplyChunk { effect: effect.clone(), delta: piece }).ok();
         }
     };
     futures::join!(asked, told).0
 }
 
-/// Performs a call whose marker is durable, unless the time its marker names is over.
+/// Performs a call whose marker is durable, unless the deadline in its marker has passed.
 pub async fn perform(
     clock: &dyn Clock,
     effect: EffectId,
@@ -165,7 +166,7 @@ pub async fn perform(
     performed_result(effect, permit.perform(limit).await)
 }
 
-/// Whom a call asks.
+/// What a call addresses.
 #[derive(Clone, Copy, Debug)]
 pub enum CallTarget {
     Tool,
@@ -184,7 +185,7 @@ impl CallTarget {
         }
     }
 
-    /// What a call came to that panicked on its way, and cost this all the same.
+    /// The outcome of a call that panicked at this cost.
     pub fn panic_outcome(self, cost: Usd) -> CallOutcome {
         let fault =
             Fault::new(code::OUTCOME_UNKNOWN, "the call broke off by a defect of this program; its log says where");
@@ -204,19 +205,19 @@ pub async fn look_up(world: EffectPorts<'_>, send: Attempt) -> AttemptResult {
             tool::ToolOutcome::NotDone { .. } => CallOutcome::NotFound,
             known => CallOutcome::Tool(known),
         },
-        // None is ever looked up: a model or a thinker is read from, a program is a function of its inputs.
+        // These are never looked up: a model or a remote step only reads, and a program is a function of its inputs.
         CallRequest::Model { .. } | CallRequest::Code { .. } | CallRequest::Step { .. } => CallOutcome::NotFound,
     };
     free_result(send.effect, outcome)
 }
 
-/// What a model's answer is to the run, with all that its attempts cost.
+/// Converts a model's answer to an outcome for the run, with the cost of all its attempts.
 fn model_outcome(reply: Result<ModelReply, ModelCallError>, charges: &[PendingCharge], own_key: bool) -> CallOutcome {
     let cost = (!charges.is_empty()).then(|| charges.iter().map(|charge| charge.spend().cost).sum());
     match reply {
         Ok(reply) => CallOutcome::Model(Ok(ModelReply { cost: cost.unwrap_or(reply.cost), ..reply })),
         Err(failed) => match failed.block {
-            // Who never brought a key is told so; who did is asked for it again.
+            // Without a key of its own the run fails with this error; a run that brought a key is asked for it again.
             Some(BlockReason::Key) if !own_key => CallOutcome::Model(Err(ModelCallError { block: None, ..failed })),
             Some(by) => CallOutcome::Blocked { by, cost: cost.unwrap_or_default() },
             None => CallOutcome::Model(Err(ModelCallError { cost: cost.unwrap_or(failed.cost), ..failed })),
@@ -228,7 +229,8 @@ fn performed_result(effect: EffectId, done: CallReport) -> AttemptResult {
     audited_result(effect, CallOutcome::Tool(done.outcome), done.audit, done.charges)
 }
 
-/// What a check made of a call by itself: an answer it has kept, or a no for good that nobody outside was asked about.
+/// The result of a call that the check answered by itself: from the cache, or with a permanent refusal for which no
+/// outside service was called.
 fn answered_result(effect: EffectId, done: CallReport) -> AttemptResult {
     let outcome = match done.outcome {
         tool::ToolOutcome::NotDone { fault, retryable: false, .. } => CallOutcome::Stopped { fault },
@@ -244,7 +246,7 @@ fn audited_result(effect: EffectId, outcome: CallOutcome, audit: AuditRow, tab: 
     AttemptResult::Outcome { effect, outcome: Box::new(outcome), audit: Some(Box::new(audit)), charges: tab.take() }
 }
 
-/// What a call waits for that people must allow, from now on.
+/// What a call waits for from now on if people must approve it.
 fn approval_block(needed: ApprovalRequirement, clock: &dyn Clock) -> BlockReason {
     let ApprovalRequirement {
         hash,
@@ -263,7 +265,7 @@ fn blocked_result(effect: EffectId, by: BlockReason) -> AttemptResult {
     free_result(effect, CallOutcome::Blocked { by, cost: Usd::ZERO })
 }
 
-/// What no budget pays for, and the audit does not name.
+/// A result that costs nothing and has no audit row.
 fn free_result(effect: EffectId, outcome: CallOutcome) -> AttemptResult {
     AttemptResult::Outcome { effect, outcome: Box::new(outcome), audit: None, charges: Vec::new() }
 }

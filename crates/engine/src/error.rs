@@ -1,4 +1,4 @@
-//! Why work was not taken on.
+//! Errors of the engine: why work was not accepted.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use baton_ports::journal;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The caller chose an id that runs or is done.
+    /// The id that the caller chose belongs to a run that is active or done.
     #[error("a run `{run}` exists already")]
     Exists { run: RunId },
-    /// The input is not what the workflow declares.
+    /// The input does not match the workflow's declaration.
     #[error(transparent)]
     Input(#[from] InputError),
     #[error("no run `{run}`")]
@@ -28,25 +28,25 @@ pub enum EngineError {
     Records(#[from] baton_ports::records::RecordError),
     #[error("the engine stopped")]
     Stopped,
-    /// Stopping ended before all was handed over.
+    /// The time to stop ended before everything was handed over.
     #[error(transparent)]
     Unfinished(Box<ShutdownError>),
-    /// An entry or item cannot be written down or read back.
+    /// An entry or item cannot be encoded or decoded.
     #[error("an entry cannot be written down or read back: {0}")]
     Encoding(#[from] serde_json::Error),
 }
 
-/// What was left where it was, when the time for stopping was over. Nothing that was acknowledged is lost: others take it
-/// over once this process is gone.
+/// What was left when the time to stop was over. Nothing that was acknowledged is lost: other processes take over once
+/// this process is gone.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ShutdownError {
-    /// Runs that were still being claimed or moved.
+    /// Number of runs that were still being claimed or moved.
     pub count: usize,
-    /// The first of them.
+    /// The first of these runs.
     pub first_runs: Vec<RunId>,
-    /// How long stopping might take.
+    /// The time allowed for stopping.
     pub within: Duration,
-    /// Why the store did not take back what this process owned; nothing where it did.
+    /// Why the store did not take back what this process owned; `None` if it did.
     pub release_error: Option<String>,
 }
 

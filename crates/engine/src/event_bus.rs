@@ -1,6 +1,7 @@
-//! Who is told what is recorded: those who watch every run, and those who watch some.
+//! Notifies subscribers of what is recorded, either of every run or of some runs.
 //!
-//! A notice goes to the watchers of its own run and to nobody else, so a thousand followed runs cost a thousand times one.
+//! A notification goes only to the subscribers of its own run, so following a thousand runs costs a thousand times as
+//! much as following one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,15 +16,16 @@ use tokio::sync::{broadcast, mpsc};
 use crate::aggregate::RefusedItem;
 use crate::driver::lock;
 
-/// Notices kept for a slow watcher of every run; one that falls further behind misses some, and is told so.
+/// Notifications buffered for a slow subscriber to every run. A subscriber that falls further behind misses some, and
+/// receives an error.
 const NOTIFICATIONS_MAX: usize = 4_096;
-/// The same for a watcher of some runs.
+/// The same for a subscriber to some runs.
 const RUN_NOTIFICATIONS_MAX: usize = 256;
 
-/// What watchers are told, after it is durable.
+/// A notification of something that is durable.
 #[derive(Clone, Debug)]
 pub enum Notification {
-    /// `items` are those of the inbox that were taken with it.
+    /// `items` are the inbox items that were consumed with the entry.
     Entry {
         tenant: TenantId,
         run: RunId,
@@ -36,12 +38,12 @@ pub enum Notification {
         item: i64,
         refusal: RunRefusal,
     },
-    /// These items were taken and changed nothing: a signal that had come before.
+    /// These items were consumed and changed nothing, such as a signal that had been received before.
     Consumed {
         run: RunId,
         items: Arc<[i64]>,
     },
-    /// A conversation or a desk has moved: these items were taken, or refused.
+    /// A conversation or a routing queue has moved: these items were accepted or refused.
     Aggregate {
         aggregate: AggregateId,
         items: Arc<[i64]>,
@@ -49,24 +51,24 @@ pub enum Notification {
     },
 }
 
-/// Everybody who watches.
+/// All subscribers.
 pub(crate) struct EventBus {
     all: broadcast::Sender<Notification>,
-    /// A run is in here as long as somebody watches it.
+    /// Contains a run as long as it has a subscriber.
     of_runs: Mutex<BTreeMap<RunId, Vec<Arc<BusListener>>>>,
-    /// Numbers for listeners.
+    /// The next listener number.
     next: AtomicU64,
 }
 
-/// Where the notices of one watcher's runs go.
+/// Where the notifications of one subscriber's runs go.
 struct BusListener {
     number: u64,
     queue: mpsc::Sender<Notification>,
-    /// Some notices found no room.
+    /// Some notifications found the queue full.
     has_lagged: AtomicBool,
 }
 
-/// Notices of the runs that were named, from the moment they were.
+/// A subscription to the runs that were added to it, each from the moment it was added.
 pub(crate) struct RunSubscription {
     bus: Arc<EventBus>,
     listener: Arc<BusListener>,
@@ -81,12 +83,12 @@ impl Default for EventBus {
 }
 
 impl EventBus {
-    /// Of every run.
+    /// Subscribes to every run.
     pub fn subscribe_all(&self) -> broadcast::Receiver<Notification> {
         self.all.subscribe()
     }
 
-    /// Of no run yet.
+    /// Creates a subscription that has no run yet.
     pub fn subscribe(self: &Arc<Self>) -> RunSubscription {
         let (sender, queue) = mpsc::channel(RUN_NOTIFICATIONS_MAX);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -94,7 +96,7 @@ impl EventBus {
         RunSubscription { bus: self.clone(), listener, runs: BTreeSet::new(), queue }
     }
 
-    /// Tells what is durable: whoever comes later reads it from the store.
+    /// Publishes what is durable; later subscribers read it from the store.
     pub fn publish(&self, recorded: Notification) {
         let (Notification::Entry { run, .. }
         | Notification::Refused { run, .. }
@@ -108,12 +110,12 @@ impl EventBus {
             }
         }
         if self.all.receiver_count() > 0 {
-            // The last of them may have gone by now.
+            // The last receiver may be gone by now.
             let _ = self.all.send(recorded);
         }
     }
 
-    /// Runs that somebody watches by name.
+    /// Number of runs that have a subscriber.
     #[cfg(test)]
     fn watched(&self) -> usize {
         lock(&self.of_runs).len()
@@ -121,27 +123,27 @@ impl EventBus {
 }
 
 impl RunSubscription {
-    /// From here on this run's notices come too.
+    /// Adds a run: its notifications are received from now on.
     pub fn add(&mut self, run: &RunId) {
         if self.runs.insert(run.clone()) {
             lock(&self.bus.of_runs).entry(run.clone()).or_default().push(self.listener.clone());
         }
     }
 
-    /// From here on this run's notices come no more; those that wait still do.
+    /// Removes a run: its notifications are no longer received, except those already queued.
     pub fn remove(&mut self, run: &RunId) {
         if self.runs.remove(run) {
             unsubscribe(&mut lock(&self.bus.of_runs), run, self.listener.number);
         }
     }
 
-    /// The next one.
+    /// Receives the next notification.
     ///
     /// # Errors
-    /// Where some were missed: what they said is in the store.
+    /// Some notifications were missed; their content is in the store.
     pub async fn recv(&mut self) -> Result<Notification, RecvError> {
         if self.listener.has_lagged.swap(false, Ordering::AcqRel) {
-            // Those that wait are in the store as well.
+            // The queued notifications are in the store as well.
             let mut missed = 1;
             while self.queue.try_recv().is_ok() {
                 missed += 1;
@@ -180,7 +182,7 @@ mod tests {
         Notification::Refused { run: RunId::new(run), item, refusal: RunRefusal::NotStarted }
     }
 
-    /// The items that wait to be heard of.
+    /// The items of the notifications that are queued.
     fn heard(watch: &mut RunSubscription) -> Vec<i64> {
         let mut items = Vec::new();
         while let Some(Ok(Notification::Refused { item, .. })) = watch.recv().now_or_never() {

@@ -1,6 +1,6 @@
-//! Following runs: what was recorded before, then what the engine records, folded and told as it comes.
+//! Follows runs: reads what was recorded before, then folds and reports what the engine records.
 //!
-//! A run is followed with the runs it runs itself, since it cannot rest before they do.
+//! A run is followed together with its child runs, since it cannot become idle before they do.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,20 +18,22 @@ use crate::event_bus::{Notification, RunSubscription};
 use crate::owner::versions_of;
 use crate::{Engine, EngineError, WorkflowCache};
 
-/// A timer nearer than this is waited for, unless told otherwise.
+/// Default for the longest timer that is waited for.
 const TIMER_WAIT_MAX: Duration = Duration::from_secs(60);
-/// How long what was put into the inbox of a run that is awake here may take to be taken out.
+/// How long an inbox item of a run that is awake here may take to be consumed.
 const CONSUME_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a run that is not awake here may leave an inbox item alone before another process is taken to move it.
+/// How long a run that is not awake here may leave an inbox item untouched before it is assumed that another process
+/// moves the run.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often what no notice tells is looked at: whether a paused run still has something out.
+/// Poll interval for what no notification reports, such as whether a paused run still has calls in flight.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// How often the store is asked about runs that are not awake here: another process may move them, and tells nobody.
+/// Poll interval of the store for runs that are not awake here: another process may move them, and sends no
+/// notification.
 const REMOTE_POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// Entries read at once.
+/// Entries per read.
 const ENTRIES_PAGE: usize = 1_000;
 
-/// Is told each entry of a followed run.
+/// Called with each entry of a followed run.
 pub type EntryCallback = Box<dyn FnMut(&RunId, &RunEntry) + Send>;
 
 /// Folds what is recorded of some runs.
@@ -41,39 +43,39 @@ pub struct RunFollower {
     tenant: TenantId,
     source: FollowSource,
     runs: BTreeMap<RunId, FollowedRun>,
-    /// A timer nearer than this is waited for; one farther off leaves a run resting.
+    /// A timer nearer than this is waited for; a run with a later timer counts as idle.
     timer_wait_max: Duration,
     callback: Option<EntryCallback>,
-    /// What was heard and is not folded yet: whoever waits may give up in between.
+    /// A notification that was received but not folded yet: the caller may cancel its wait in between.
     unhandled: Option<Result<Notification, RecvError>>,
-    /// When runs that others may move were last read.
+    /// When runs that other processes may move were last read.
     polled_at: Instant,
 }
 
-/// Where a follower hears what is recorded.
+/// Where a follower receives notifications from.
 enum FollowSource {
-    /// Of the runs it follows.
+    /// The runs that it follows.
     Some(RunSubscription),
-    /// Of every run: those that nobody named are followed too.
+    /// Every run: new runs are followed too.
     All(Receiver<Notification>),
 }
 
-/// A run as far as it is recorded.
+/// A run, as far as it is recorded.
 #[derive(Default)]
 pub struct FollowedRun {
     pub run: Run,
     pub entries: Vec<RunEntry>,
 }
 
-/// What became of something put into an inbox.
+/// The result of delivering a command to an inbox.
 pub enum DeliveryResult {
     Applied,
     Refused(RunRefusal),
-    /// It is durable, and nobody here has taken it: another process moves the run.
+    /// The command is durable, but this process did not consume it: another process moves the run.
     Accepted,
 }
 
-/// What a follower was told.
+/// An event that a follower received.
 enum FollowEvent {
     Moved { run: RunId, items: Arc<[i64]> },
     Refused { run: RunId, item: i64, refusal: RunRefusal },
@@ -102,13 +104,14 @@ impl RunFollower {
         self
     }
 
-    /// By a clock that is moved: what is due is waited for whoever else is asked, and what is not due never is.
+    /// For a clock that is advanced by hand: a due timer is always waited for, even if the run also waits for something
+    /// else; a timer that is not due is never waited for.
     pub fn with_manual_clock(mut self) -> Self {
         self.timer_wait_max = Duration::ZERO;
         self
     }
 
-    /// Goes over to another engine on the same store, and reads what it recorded before it was watched.
+    /// Switches to another engine on the same store, and reads what it recorded before the subscription.
     pub async fn switch_engine(&mut self, engine: &Engine) -> Result<(), EngineError> {
         self.source = match self.source {
             FollowSource::All(_) => FollowSource::All(engine.subscribe()),
@@ -123,12 +126,12 @@ impl RunFollower {
         self.catch_up_all().await
     }
 
-    /// From here on each entry is told.
+    /// From now on the callback is called with each entry.
     pub fn set_callback(&mut self, tell: Option<EntryCallback>) {
         self.callback = tell;
     }
 
-    /// Begins to follow a run of which nothing is recorded yet: nothing is read, and nothing is missed once it begins.
+    /// Starts to follow a run of which nothing is recorded yet: nothing is read, and nothing is missed once it starts.
     pub fn expect(&mut self, run: &RunId) {
         if let FollowSource::Some(watch) = &mut self.source {
             watch.add(run);
@@ -136,14 +139,14 @@ impl RunFollower {
         self.runs.entry(run.clone()).or_default();
     }
 
-    /// Begins to follow a run, from what is recorded of it.
+    /// Starts to follow a run, from what is recorded of it.
     pub async fn follow(&mut self, run: &RunId) -> Result<(), EngineError> {
-        // Watched first, then read: what is recorded between the two comes twice, and is folded once.
+        // Subscribe first, then read: an entry recorded in between arrives twice, and is folded once.
         self.expect(run);
         self.catch_up(run, 0).await
     }
 
-    /// Begins to follow a run whose past is not told.
+    /// Starts to follow a run without reporting its past to the callback.
     pub async fn follow_silently(&mut self, run: &RunId) -> Result<(), EngineError> {
         let tells = self.callback.take();
         let followed = self.follow(run).await;
@@ -155,12 +158,12 @@ impl RunFollower {
         self.runs.get(run).map(|followed| &followed.run)
     }
 
-    /// What is recorded of a run, as far as it was followed.
+    /// The recorded entries of a run, as far as it was followed.
     pub fn entries(&self, run: &RunId) -> &[RunEntry] {
         self.runs.get(run).map(|followed| &*followed.entries).unwrap_or_default()
     }
 
-    /// Ends following a run.
+    /// Stops following a run.
     pub fn unfollow(&mut self, run: &RunId) -> Option<FollowedRun> {
         if let FollowSource::Some(watch) = &mut self.source {
             watch.remove(run);
@@ -173,7 +176,8 @@ impl RunFollower {
         self.runs.iter().flat_map(|(id, followed)| OpenWait::of(id, &followed.run)).collect()
     }
 
-    /// Whether a run, and all it waits for, does nothing for a while unless somebody outside says something.
+    /// Whether a run, and everything it waits for, stays as it is until input from outside arrives or a distant timer
+    /// is due.
     pub fn is_idle(&self, id: &RunId) -> bool {
         let Some(followed) = self.runs.get(id).filter(|followed| followed.run.started().is_some()) else {
             return false;
@@ -181,7 +185,7 @@ impl RunFollower {
         self.is_idle_alone(id, followed) && followed.run.children().iter().all(|child| self.waits_for_child(child))
     }
 
-    /// The instant at which the next call of any followed run goes out by itself, where until then nothing happens.
+    /// When the next call of any followed run is sent without outside input, if nothing else happens until then.
     pub fn next_call_at(&self) -> Option<Time> {
         let mut next: Option<Time> = None;
         for (id, followed) in &self.runs {
@@ -199,7 +203,7 @@ impl RunFollower {
         next
     }
 
-    /// Whether it rests, its children aside.
+    /// Whether the run is idle, apart from its children.
     fn is_idle_alone(&self, id: &RunId, followed: &FollowedRun) -> bool {
         let run = &followed.run;
         let until = self.engine.clock().now() + self.timer_wait_max;
@@ -210,12 +214,12 @@ impl RunFollower {
         run.is_idle_until(until) && (!self.timer_wait_max.is_zero() || !is_due())
     }
 
-    /// Whether a child keeps its parent waiting: one that has ended will be heard of.
+    /// Whether a child keeps its parent waiting; the end of a child that has ended is still to be reported.
     fn waits_for_child(&self, child: &RunId) -> bool {
         self.runs.get(child).is_some_and(|followed| !followed.run.state().is_end()) && self.is_idle(child)
     }
 
-    /// Until the run rests.
+    /// Waits until the run is idle.
     pub async fn wait_idle(&mut self, run: &RunId) -> Result<(), EngineError> {
         while !self.is_idle(run) {
             self.next(POLL_INTERVAL).await?;
@@ -223,7 +227,7 @@ impl RunFollower {
         Ok(())
     }
 
-    /// Until every followed run rests.
+    /// Waits until every followed run is idle.
     pub async fn wait_all_idle(&mut self) -> Result<(), EngineError> {
         while !self.runs.keys().all(|run| self.is_idle(run)) {
             self.next(POLL_INTERVAL).await?;
@@ -231,7 +235,8 @@ impl RunFollower {
         Ok(())
     }
 
-    /// Until something is recorded, or this long. May be given up: what was heard by then is folded next time.
+    /// Waits until something is recorded, or until `limit` has passed. Cancel-safe: what was received by then is folded
+    /// next time.
     pub async fn wait_for_change(&mut self, limit: Duration) -> Result<Option<RunId>, EngineError> {
         match self.next(limit).await? {
             FollowEvent::Moved { run, .. } => Ok(Some(run)),
@@ -239,7 +244,7 @@ impl RunFollower {
         }
     }
 
-    /// Follows a run that was [expected](Self::expect) and accepted until it has begun.
+    /// Follows a run that was [expected](Self::expect) and accepted until it has started.
     pub async fn follow_new(&mut self, run: &RunId) -> Result<DeliveryResult, EngineError> {
         self.follow(run).await?;
         let until = Instant::now() + CONSUME_TIMEOUT;
@@ -257,21 +262,21 @@ impl RunFollower {
         Ok(DeliveryResult::Accepted)
     }
 
-    /// Puts something into a followed run's inbox under a name of its own, and waits until it is taken or refused.
+    /// Delivers a command to a followed run's inbox under a new id, and waits until it is accepted or refused.
     pub async fn deliver(&mut self, run: &RunId, incoming: &IncomingCommand) -> Result<DeliveryResult, EngineError> {
         let command = uuid::Uuid::now_v7().to_string();
         let before = self.run(run).cloned().unwrap_or_default();
         let delivered = self.deliver_as(&command, run, incoming, CONSUME_TIMEOUT).await?;
-        // Whoever moves it says no where nobody here hears it.
+        // If another process moves the run, no refusal is reported here.
         Ok(match (delivered, refusal_in_state(before, incoming, self.engine.clock().now())) {
             (DeliveryResult::Accepted, Some(refusal)) => DeliveryResult::Refused(refusal),
             (delivered, _) => delivered,
         })
     }
 
-    /// Puts something into a followed run's inbox under this `command_id`, once, and waits for so long until it is taken or
-    /// refused: longer than [`CLAIM_TIMEOUT`] only where the run is awake here. What was delivered under it before is
-    /// [`DeliveryResult::Accepted`], whatever became of it.
+    /// Delivers a command to a followed run's inbox once under this `command_id`, and waits for the given time until it
+    /// is accepted or refused: longer than [`CLAIM_TIMEOUT`] only if the run is awake here. A command that was
+    /// delivered before under this id returns [`DeliveryResult::Accepted`], whatever became of it.
     pub async fn deliver_as(
         &mut self,
         command: &str,
@@ -326,7 +331,7 @@ impl RunFollower {
         Ok(news)
     }
 
-    /// Folds a notice; what was missed before it is read from the store.
+    /// Folds a notification; entries missed before it are read from the store.
     async fn take(&mut self, run: &RunId, seq: u64, entry: &RunEntry) -> Result<(), EngineError> {
         let is_new = matches!(self.source, FollowSource::All(_)) && !self.runs.contains_key(run);
         if is_new {
@@ -337,13 +342,13 @@ impl RunFollower {
         if seq == known + 1 {
             self.fold(run, entry.clone(), true).await?;
         } else if seq > known {
-            // Of a run that was not followed before, what came before is no news.
+            // For a run that was not followed before, earlier entries are not reported.
             self.catch_up(run, if is_new { seq - 1 } else { 0 }).await?;
         }
         self.follow_children(run).await
     }
 
-    /// Reads what other processes recorded of the followed runs that are under way and not awake here.
+    /// Reads what other processes recorded of followed runs that are active and not awake here.
     async fn poll_other_processes(&mut self) -> Result<(), EngineError> {
         let is_elsewhere =
             |(id, followed): &(&RunId, &FollowedRun)| !followed.run.state().is_end() && !self.engine.is_awake(id);
@@ -362,7 +367,7 @@ impl RunFollower {
         Ok(())
     }
 
-    /// Folds what is recorded of a run and of those it waits for; entries up to `untold` are not told.
+    /// Folds what is recorded of a run and of the runs it waits for; entries up to `untold` are not reported.
     async fn catch_up(&mut self, run: &RunId, untold: u64) -> Result<(), EngineError> {
         loop {
             let after = self.runs.get(run).map_or(0, |followed| followed.entries.len() as u64);
@@ -406,7 +411,7 @@ impl FollowSource {
     }
 }
 
-/// Why a run that stands so takes no such command.
+/// Why a run in this state refuses the command.
 fn refusal_in_state(mut run: Run, incoming: &IncomingCommand, now: Time) -> Option<RunRefusal> {
     let workflow = run.workflow().cloned();
     let command = incoming.clone().into_command(|_| workflow.ok_or(RunRefusal::NotStarted));
@@ -414,7 +419,7 @@ fn refusal_in_state(mut run: Run, incoming: &IncomingCommand, now: Time) -> Opti
 }
 
 impl FollowedRun {
-    /// A run as the store has it, whole.
+    /// Reads a whole run from the store.
     pub async fn read(
         read: &dyn ReadModel,
         library: &WorkflowCache,

@@ -1,10 +1,10 @@
 //! Keeps runs moving: ownership, dispatch, effects, timers, recovery.
 //!
-//! [`Engine`] is the way in: it takes accepted work to its end. Inside, [`owner::RunOwner`] is what moves one run, and
-//! [`dispatcher::Dispatcher`] says which runs are awake; neither does any IO, so the simulation drives the very same
-//! code through faults that no real machine could be made to have. [`driver`] is the thin asynchronous shell.
+//! [`Engine`] is the entry point: it carries accepted work to its end. Inside, [`owner::RunOwner`] moves one run, and
+//! [`dispatcher::Dispatcher`] decides which runs are awake. Neither does any IO, so the simulation runs the same code
+//! under faults that cannot be produced on a real machine. [`driver`] is the thin asynchronous shell.
 //!
-//! The order never changes: decide, append, and only then let effects out.
+//! The order is always the same: decide, append, and only then send effects.
 
 pub mod agent_registry;
 pub mod aggregate;
@@ -38,7 +38,7 @@ mod workflow_cache;
 pub use agent_registry::AgentRegistry;
 pub use aggregate::{ConversationHandle, RoutingQueueFollower, RoutingQueues, SubmitResult};
 pub use baton_agents::{
-    PromptOverride as Prompt, StepFunctions, check as check_agent, put as put_prompt, shipped as shipped_agents,
+    PromptOverride, StepFunctions, check as check_agent, put as put_prompt, shipped as shipped_agents,
 };
 pub use consumer_keys::take as take_key;
 pub use driver::{Engine, RunFork, RunStart};
@@ -50,7 +50,7 @@ pub use options::EngineOptions;
 pub use reply_stream::ReplyChunk;
 pub use workflow_cache::WorkflowCache;
 
-/// Entries are JSON, so that a journal can be read with any tool.
+/// Entries are JSON, so that any tool can read a journal.
 pub fn decode(entry: &[u8]) -> Result<baton_core::run::RunEntry, serde_json::Error> {
     serde_json::from_slice(entry)
 }

@@ -1,5 +1,5 @@
-//! Messages between runs: a parent starts, stops and rolls back its children, a child reports its end. Each goes out
-//! in the append that decided it, under an id derived from it, so delivering one twice is harmless.
+//! Messages between runs: a parent starts, stops and rolls back its children, and a child reports its end. Each is part
+//! of the append that decided it, under an id derived from it, so duplicate delivery is harmless.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use baton_core::run::{
 use baton_core::time::Time;
 use baton_ports::journal::{AggregateKind, InboxSubmission, NewAggregate};
 
-/// What these events, already folded into `run`, say to other runs.
+/// The messages to other runs that follow from these events, which are already folded into `run`.
 pub fn run_messages(
     tenant: &TenantId,
     run: &Run,
@@ -91,7 +91,7 @@ fn run_message(
     }
 }
 
-/// What a run that a conversation began tells it.
+/// What a run that a conversation started reports to it.
 fn conversation_update<'r>(
     run: &Run,
     started: &'r RunStarted,
@@ -132,17 +132,17 @@ fn to_conversation(
     })
 }
 
-/// What somebody must be told if an item is refused.
+/// The notice to send if an item is refused.
 pub enum RefusalNotice {
     Nothing,
-    /// The parent that asked for a rollback.
+    /// To the parent that requested a rollback.
     Rollback,
-    /// The conversation that handed a message over.
+    /// To the conversation that handed over a message.
     Message {
         source: String,
         sequence: u64,
     },
-    /// The conversation that began the run.
+    /// To the conversation that started the run.
     Start {
         run: RunId,
         conversation: RunId,
@@ -166,7 +166,7 @@ impl RefusalNotice {
         }
     }
 
-    /// Tells them.
+    /// Builds the message.
     pub fn into_message(
         self,
         tenant: &TenantId,
@@ -203,7 +203,8 @@ impl RefusalNotice {
     }
 }
 
-/// Whose request a run is beside its customer's and its beginner's: what it asks of a child, they ask.
+/// The people who requested a run, besides its customer and the caller that started it. They also count as requesters
+/// of what it asks of a child.
 fn askers(started: &RunStarted) -> Vec<String> {
     started.caller.also_asked.clone()
 }

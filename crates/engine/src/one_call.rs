@@ -1,4 +1,5 @@
-//! One call from outside, as a run of its own: checked, approved, kept from happening twice, audited and undone as any other.
+//! A single call from outside, executed as a run of its own: checked, approved, deduplicated, audited and compensated
+//! like any other.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,29 +17,29 @@ use serde_json::{Map, Value, json};
 
 use crate::driver::RunStart;
 
-/// Its node that calls, or chooses.
+/// The node that makes the call, or the choice.
 const NODE: &str = "call";
-/// The agent that chooses.
+/// The agent that makes the choice.
 const SELECTOR: &str = "tool_selector";
 
-/// What is asked, and on whose behalf.
+/// The call, and the caller on whose behalf it is made.
 pub struct OneCall {
-    /// Chosen by whoever asks: the same id is accepted once, by whichever process is first.
+    /// Chosen by the caller: the same id is accepted once, by whichever process is first.
     pub run: RunId,
     pub tenant: TenantId,
-    /// One that there is.
+    /// The name of an existing tool.
     pub tool: String,
     pub arguments: Map<String, Value>,
     pub context: Value,
     pub caller: Caller,
 }
 
-/// A message that tools are chosen for, by a model; nothing is called.
+/// A message for which a model chooses tools; nothing is called.
 pub struct OneChoice {
     pub run: RunId,
     pub tenant: TenantId,
     pub message: String,
-    /// Those that may be chosen; ones that there are.
+    /// The tools to choose from, which must exist.
     pub tools: Vec<String>,
     pub context: Value,
     pub caller: Caller,
@@ -46,7 +47,7 @@ pub struct OneChoice {
 
 #[derive(Debug, thiserror::Error)]
 pub enum OneCallError {
-    /// The tool is none that can be called by itself.
+    /// The tool cannot be called by itself.
     #[error("`{tool}` cannot be called by itself: {reason}")]
     Uncallable { tool: String, reason: String },
     #[error(transparent)]
@@ -56,17 +57,17 @@ pub enum OneCallError {
 }
 
 impl OneCall {
-    /// The run that makes it, and its version.
+    /// The run that makes the call, and its version.
     ///
     /// # Errors
-    /// A tool that cannot be called so; a version that cannot be kept.
+    /// The tool cannot be called this way, or the version cannot be stored.
     pub async fn begin(
         self,
         tools: &dyn ToolGateway,
         registry: &dyn WorkflowRegistry,
         now: Time,
     ) -> Result<(RunStart, WorkflowVersion), OneCallError> {
-        // Arguments come with the input and not within the definition, so nothing in them is taken for a template.
+        // Arguments are part of the input and not of the definition, so that nothing in them is read as a template.
         let definition = json!({
             "name": name_of(&self.tool),
             "nodes": [
@@ -94,10 +95,10 @@ impl OneCall {
 }
 
 impl OneChoice {
-    /// The run that chooses, and its version.
+    /// The run that makes the choice, and its version.
     ///
     /// # Errors
-    /// Tools that no agent may be offered; a version that cannot be kept.
+    /// A tool cannot be offered to agents, or the version cannot be stored.
     pub async fn begin(
         self,
         tools: &dyn ToolGateway,
@@ -129,7 +130,7 @@ impl OneChoice {
     }
 }
 
-/// The facts of these tools, and of those that undo what they do.
+/// The facts of these tools, and of the tools that undo them.
 fn facts(
     tools: &dyn ToolGateway,
     tenant: &TenantId,
@@ -146,7 +147,7 @@ fn facts(
     known
 }
 
-/// Unchanged, a workflow keeps its revision.
+/// An unchanged workflow keeps its revision.
 async fn save(
     registry: &dyn WorkflowRegistry,
     tenant: &TenantId,
@@ -164,7 +165,7 @@ async fn save(
     Ok(registry.save(tenant, &workflow.name, &workflow.version, text.into(), &hash, now).await?)
 }
 
-/// A tool's name may be as long as a workflow's: then its hash stands for it.
+/// A tool's name may be as long as the limit for workflow names: then its hash stands for it.
 fn name_of(tool: &str) -> String {
     let name = format!("{SINGLE_CALL_PREFIX}{tool}");
     if name.len() <= ID_BYTES_MAX {
@@ -174,10 +175,10 @@ fn name_of(tool: &str) -> String {
     }
 }
 
-/// What the call of such a run came to, once it has; nothing of a run of any other kind.
+/// The result of the call of such a run, once there is one; `None` for any other kind of run.
 pub fn envelope(run: &Run) -> Option<ToolEnvelope> {
     let results = output(run).or_else(|| of_failed(run))?;
-    // One call was asked for, so there is one result.
+    // One call was requested, so there is one result.
     let result = results.as_object()?.values().next()?;
     serde_json::from_value(result.clone()).ok()
 }
@@ -190,18 +191,18 @@ fn is_one(run: &Run) -> bool {
     run.workflow().is_some_and(|workflow| workflow.name.starts_with(SINGLE_CALL_PREFIX))
 }
 
-/// What is left of a call that failed: its run has failed with it, and no node has an output.
+/// What remains of a failed call: its run has failed with it, and no node has an output.
 fn of_failed(run: &Run) -> Option<Value> {
     let results = run.variables().get(TOOL_RESULTS).filter(|_| is_one(run) && run.state() == RunState::Failed)?;
     Some((**results).clone())
 }
 
-/// How the call of such a run failed, where it has. The run fails with it; of an older one, it completed.
+/// How the call of such a run failed, if it failed. The run fails with it; a run of an older version completed.
 pub fn failure(run: &Run) -> Option<ToolEnvelope> {
     envelope(run).filter(|envelope| matches!(run.state(), RunState::Completed | RunState::Failed) && !envelope.success)
 }
 
-/// For programs: the envelope, with the run it came of; where there is none yet, what it waits for.
+/// For programs: the envelope and its run, or what the run waits for if there is no envelope yet.
 pub fn as_json(run: &Run, envelope: Option<ToolEnvelope>, open: &[OpenWait]) -> Value {
     let fields = match envelope.map(|envelope| json!(envelope)) {
         Some(Value::Object(fields)) => fields,
@@ -210,7 +211,7 @@ pub fn as_json(run: &Run, envelope: Option<ToolEnvelope>, open: &[OpenWait]) -> 
     with_run_fields(run, fields, "success", open)
 }
 
-/// For programs: what was chosen, with the run that chose; where nothing was chosen yet, why.
+/// For programs: the choice and its run, or the reason if there is no choice yet.
 pub fn choice_as_json(run: &Run, open: &[OpenWait]) -> Value {
     let fields = output(run).and_then(|output| output.as_object().cloned()).unwrap_or_default();
     with_run_fields(run, fields, "tools", open)

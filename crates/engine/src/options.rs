@@ -1,27 +1,27 @@
-//! What an engine may be told.
+//! Options of an engine.
 
 use std::time::Duration;
 
 use baton_ports::sandbox::SandboxLimits;
 
-/// Limits of one process. Every one is bounded; overload waits or is refused, and is never lost.
+/// Limits of one process. Every resource is bounded; under overload work waits or is refused, and is never lost.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// Runs one process owns at once; the rest wait in the store.
+    /// Runs that one process owns at once; the rest wait in the store.
     pub awake_max: usize,
-    /// Calls to tools and models one process has out at once.
+    /// Calls to tools and models that one process has in flight at once.
     pub calls_in_flight_max: usize,
-    /// How often the store is asked for work that nobody announced.
+    /// Poll interval of the store for work that was not announced.
     pub poll: Duration,
     /// A run whose next timer is nearer than this stays in memory.
     pub keep_awake: Duration,
-    /// Time between giving up a marked call and the lease's end.
+    /// Time between abandoning a marked call and the end of the lease.
     pub lease_margin: Duration,
-    /// Entries between snapshots, at the least.
+    /// Minimum number of entries between snapshots.
     pub snapshot_entries: u64,
-    /// How long stopping may take, whatever a tool or the store does.
+    /// Time limit for stopping, whatever a tool or the store does.
     pub stop_within: Duration,
-    /// What one program of an agent's may use.
+    /// The limits of one program of an agent.
     pub code: SandboxLimits,
 }
 

@@ -1,7 +1,7 @@
-//! What moves one run while this process owns it. No IO, no clock: inputs in, outputs out.
+//! Moves one run while this process owns it. No IO and no clock: inputs in, outputs out.
 //!
-//! Inputs that arrive while an append is under way wait for it and share the next one. Effects come out only of state
-//! that is durable. An append that fails ends the ownership: whoever claims the run next folds it from the journal.
+//! Inputs that arrive while an append is in progress wait for it and share the next one. Effects are derived only from
+//! durable state. A failed append ends the ownership: the next owner folds the run from the journal.
 
 mod batch;
 mod dispatch;
@@ -34,19 +34,19 @@ use batch::AppendBatch;
 
 pub use exchange::{Attempt, CallRequest, OwnerInput, OwnerOutput};
 
-/// Who gave a key, for the journal: whoever runs the consumer's work is not known by name here.
+/// The name recorded for the provider of a consumer's key; the engine does not know the name of the person.
 const KEY_PROVIDER: &str = "consumer";
 
-/// Where a call that was let out is.
+/// The state of a dispatched call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CallState {
     Dispatched,
-    /// A model is asked, which costs something however it ends.
+    /// A model is being asked, which has a cost however it ends.
     AskingModel,
     /// Permitted; its marker is being written.
     WritingMarker {
         until: MonotonicTime,
-        /// What the journal says, by the run's own time.
+        /// The deadline in the journal, in the run's own time.
         deadline: Time,
     },
 }
@@ -59,14 +59,14 @@ pub struct RunOwner {
     ownership: Ownership,
     seq: u64,
     time: AggregateClock,
-    /// When it was last given something.
+    /// The time of the last input.
     monotonic: MonotonicTime,
     lease_until: MonotonicTime,
     inputs: VecDeque<OwnerInput>,
     in_flight: BTreeMap<EffectId, CallState>,
-    /// What the append under way will have done.
+    /// What takes effect once the append in progress is durable.
     pending_append: Option<PendingAppend>,
-    /// What is decided, and waits for what it costs.
+    /// A decided batch that waits until its cost is known.
     held_batch: Option<HeldBatch>,
     head: Option<RunHeadUpdate>,
     open_tasks: OpenTasks,
@@ -74,18 +74,18 @@ pub struct RunOwner {
     since_snapshot: (u64, usize),
     snapshot_bytes: usize,
     versions: BTreeMap<ContentHash, Arc<Workflow>>,
-    /// It was taken over, and what its last owner left behind is not looked into yet.
+    /// The run was taken over, and what its last owner left behind has not been examined yet.
     takes_over: bool,
-    /// How that owner came to let go.
+    /// How that owner gave up the run.
     departure: OwnerDeparture,
-    /// The consumer's key is here, and what waits for it has not been told.
+    /// The consumer's key is here, and the calls that wait for it have not been unblocked yet.
     has_key: bool,
-    /// Nothing more will come of this owner.
+    /// This owner produces nothing more.
     is_finished: bool,
 }
 
-/// A batch that dropped calls to models. It is appended once it is known what they cost, so that no run ends at less than
-/// it paid.
+/// A batch that dropped calls to models. It is appended once their cost is known, so that no run ends with a lower cost
+/// than was paid.
 struct HeldBatch {
     batch: AppendBatch,
     at: Time,
@@ -93,7 +93,7 @@ struct HeldBatch {
 }
 
 struct PendingAppend {
-    /// Nothing where items are consumed that changed nothing.
+    /// `None` if items are consumed that changed nothing.
     entry: Option<Arc<RunEntry>>,
     agent_outcomes: Vec<agent_registry::AgentOutcome>,
     announce: Vec<RunId>,
@@ -101,7 +101,8 @@ struct PendingAppend {
     released: bool,
 }
 
-/// Bundles the shell must bring before [`RunOwner::claimed`]: those the entries and items name.
+/// The bundles that the shell must load before [`RunOwner::claimed`]: those named by the entries, the items and the
+/// snapshot.
 pub fn versions_of(entries: &[RunEntry], items: &[InboxItem], snapshot: Option<&Run>) -> Vec<ContentHash> {
     let mut hashes: Vec<ContentHash> = snapshot.and_then(Run::bundle).cloned().into_iter().collect();
     for event in entries.iter().flat_map(|entry| &entry.events) {
@@ -129,7 +130,7 @@ pub fn versions_of(entries: &[RunEntry], items: &[InboxItem], snapshot: Option<&
 }
 
 impl RunOwner {
-    /// A run that was created here a moment ago.
+    /// The owner of a run that was just created here.
     pub fn created(id: RunId, tenant: TenantId, ownership: Ownership, lease_until: MonotonicTime) -> Self {
         Self {
             run: Run::new(),
@@ -157,7 +158,8 @@ impl RunOwner {
         }
     }
 
-    /// A run taken over from the store: folded from its snapshot and tail. Its first input is [`OwnerInput::Items`].
+    /// The owner of a run claimed from the store, folded from its snapshot and tail. Its first input is
+    /// [`OwnerInput::Items`].
     pub fn claimed(
         id: RunId,
         claimed: &ClaimedAggregate,
@@ -176,7 +178,7 @@ impl RunOwner {
             owner.run.fold(entry);
         }
         owner.seq = claimed.seq;
-        // An entry that only refuses moves no run, and is not later than the next all the same.
+        // An entry that only refuses items does not move the run's time, but the next entry must still not be earlier.
         let last = claimed.last_at.map_or(owner.run.now(), |at| at.max(owner.run.now()));
         owner.time = AggregateClock::resumed(last, owner.run.wake_at(last), claimed.wake_at, now);
         owner.open_tasks = OpenTasks::of(&owner.run);
@@ -185,7 +187,7 @@ impl RunOwner {
         owner
     }
 
-    /// Makes versions known that a retry or a start names.
+    /// Adds versions that a retry or a start names.
     pub fn add_versions(&mut self, versions: impl IntoIterator<Item = (ContentHash, Arc<Workflow>)>) {
         for (hash, workflow) in versions {
             self.run.add_version(hash.clone(), workflow.clone());
@@ -193,7 +195,7 @@ impl RunOwner {
         }
     }
 
-    /// Says what holds for the tenant's agents from here on.
+    /// Sets the constraints on the tenant's agents from now on.
     pub fn set_advice(&mut self, advice: Arc<AgentConstraints>) {
         self.run.set_agent_constraints(advice);
     }
@@ -210,17 +212,17 @@ impl RunOwner {
         self.ownership
     }
 
-    /// Number of the last entry that was handed to the store.
+    /// Sequence number of the last entry that was handed to the store.
     pub fn seq(&self) -> u64 {
         self.seq
     }
 
-    /// What the append under way records, if anything.
+    /// The entry of the append in progress, if any.
     pub fn pending_entry(&self) -> Option<Arc<RunEntry>> {
         self.pending_append.as_ref().and_then(|under_way| under_way.entry.clone())
     }
 
-    /// Items of the append under way that are refused with it.
+    /// Items that the append in progress refuses.
     pub fn pending_refusals(&self) -> Vec<i64> {
         let refused = self.pending_append.iter().flat_map(|under_way| &under_way.refused);
         refused.map(|(item, _)| *item).collect()
@@ -231,17 +233,17 @@ impl RunOwner {
         self.inbox_seen
     }
 
-    /// What time it is for the run.
+    /// The run's own time.
     pub fn time(&self, now: ClockReading) -> Time {
         self.time.read(now)
     }
 
-    /// How long it is until `at`, an instant of the run's own time.
+    /// Time left until `at`, an instant of the run's own time.
     pub fn time_until(&self, at: Time, now: ClockReading) -> Duration {
         at.since(self.time.read(now))
     }
 
-    /// Takes one input to all that follows from it.
+    /// Handles one input and everything that follows from it.
     pub fn handle(
         &mut self,
         input: OwnerInput,
@@ -255,7 +257,7 @@ impl RunOwner {
         match input {
             OwnerInput::Appended => self.appended(&mut out),
             OwnerInput::Lease { until } => self.lease_until = self.lease_until.max(until),
-            // Alone it moves nothing: a run that has not looked into its inbox yet would go back to sleep over it.
+            // The key alone changes nothing: a run that has not read its inbox yet would go back to sleep.
             OwnerInput::KeyProvided => {
                 self.has_key = true;
                 return out;
@@ -289,7 +291,7 @@ impl RunOwner {
         }
     }
 
-    /// `decided`: when what it says was decided, which is before `now` where it waited for what dropped calls cost.
+    /// `decided` is when the content was decided. It is before `now` if the batch waited for the cost of dropped calls.
     fn begin_append(
         &mut self,
         decided: Time,
@@ -309,8 +311,8 @@ impl RunOwner {
         }
     }
 
-    /// What cannot be written down cannot have happened: the run is folded afresh by its next owner. It is not given back
-    /// in order, since calls may be out.
+    /// What cannot be written did not happen: the next owner folds the run again. It is not released in order, since
+    /// calls may be in flight.
     fn fail(&mut self, out: &mut Vec<OwnerOutput>) {
         self.is_finished = true;
         out.push(OwnerOutput::Failed);
@@ -326,7 +328,7 @@ impl RunOwner {
         Ok(())
     }
 
-    /// Agents' steps are pure: they are asked before the append, and share it.
+    /// The steps of agents are pure: they are computed before the append, and share it.
     fn think(&mut self, now: Time, think: &dyn StepFunction, batch: &mut AppendBatch) {
         while let Some((node, task, seen)) = self.run.agent_to_step() {
             let step = think.step(task, seen);

@@ -1,4 +1,4 @@
-//! Desk items, derived from a run's events and state and written with them.
+//! Task inbox items, derived from a run's events and state and written with them.
 
 use std::collections::BTreeSet;
 
@@ -11,22 +11,22 @@ use baton_ports::journal::{ProjectionRow, TITLE_BYTES_MAX, TaskItem, TaskItemKin
 use baton_ports::read::customer_hash;
 use serde_json::{Value, json};
 
-/// Bytes of a call's arguments that an item shows.
+/// Maximum size of a call's arguments shown in an item, in bytes.
 const ARGUMENTS_BYTES_MAX: usize = 64 << 10;
 
-/// What of a run is open on the desk.
+/// The open task inbox items of a run.
 #[derive(Default)]
 pub struct OpenTasks {
     open: BTreeSet<HumanTask>,
 }
 
 impl OpenTasks {
-    /// As a new owner finds it: what is open was written by the old one.
+    /// The open items that a new owner finds: the old owner wrote them.
     pub fn of(run: &Run) -> Self {
         Self { open: run.human_tasks().into_iter().collect() }
     }
 
-    /// What these events, already folded into `run`, open and close.
+    /// The items that these events, already folded into `run`, open and close.
     pub fn follow(&mut self, tenant: &TenantId, run: &Run, events: &[RunEvent], now: Time) -> Vec<ProjectionRow> {
         let Some(id) = run.id() else { return Vec::new() };
         let mut changes: Vec<ProjectionRow> = self.closed(id, run, now);
@@ -41,7 +41,7 @@ impl OpenTasks {
         }
         for event in events {
             let Some((ask, kind, title, details, deadline)) = opened_task(id, run, event) else { continue };
-            // It may have been settled by the very same decision.
+            // The same decision may have settled it already.
             if ask.as_ref().is_some_and(|ask| !run.is_open(ask) || !self.open.insert(ask.clone())) {
                 continue;
             }
@@ -77,7 +77,8 @@ impl OpenTasks {
     }
 }
 
-/// What a run is found by, where these events, already folded into it, begin it. A fork's begin with those of another run.
+/// The search entry of a run, if these events, already folded into it, start the run. The events of a fork begin with
+/// those of another run.
 pub fn run_begun(id: &RunId, tenant: &TenantId, run: &Run, events: &[RunEvent]) -> Option<ProjectionRow> {
     let is_begun = events.iter().any(|event| matches!(event, RunEvent::Started(_)));
     let started = run.started().filter(|_| is_begun)?;
@@ -89,7 +90,7 @@ pub fn run_begun(id: &RunId, tenant: &TenantId, run: &Run, events: &[RunEvent]) 
     })
 }
 
-/// What the desk calls what a run asks.
+/// The id of a run's task in the task inbox.
 pub fn item_id(run: &RunId, ask: &HumanTask) -> String {
     match ask {
         HumanTask::Human(node) => format!("{run}/{node}"),
@@ -197,7 +198,7 @@ fn opened_task(id: &RunId, run: &Run, event: &RunEvent) -> Option<OpenedTask> {
     }
 }
 
-/// A call as people know it: by its tool and its node, once where both have one name.
+/// A readable name for a call: its tool and its node, or one name if both are the same.
 fn call_title(run: &Run, effect: &EffectId) -> String {
     let node = &effect.call.node;
     match run.tool_of(&effect.call) {
@@ -206,7 +207,7 @@ fn call_title(run: &Run, effect: &EffectId) -> String {
     }
 }
 
-/// All that helps to find a call at its service.
+/// Everything that helps to find a call at its service.
 fn call_details(id: &RunId, run: &Run, effect: &EffectId, fault: &str) -> Value {
     let mut known = json!({ "effect": effect, "key": effect.key(id), "known": fault });
     if let Some((tool, arguments)) = run.tool_call(&effect.call) {
@@ -219,7 +220,7 @@ fn call_details(id: &RunId, run: &Run, effect: &EffectId, fault: &str) -> Value 
     known
 }
 
-/// A title as lists show it.
+/// Truncates a title for lists.
 fn truncate_title(mut title: String) -> String {
     if title.len() > TITLE_BYTES_MAX {
         title.truncate(title.floor_char_boundary(TITLE_BYTES_MAX - '…'.len_utf8()));

@@ -1,4 +1,4 @@
-//! Who reads along while models speak. Nothing of it is recorded, and no run waits for it.
+//! Streams of model replies while they are generated. Nothing in them is recorded, and no run waits for a subscriber.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -10,34 +10,34 @@ use tokio::sync::broadcast::{Receiver, Sender};
 
 use crate::driver::lock;
 
-/// Parts kept for a slow reader; one that falls further behind misses some.
+/// Chunks buffered for a slow subscriber; a subscriber that falls further behind misses some.
 const CHUNKS_MAX: usize = 1_024;
 
-/// A part of a reply that a run's model is giving. Provisional: the reply that is recorded is the one that counts.
+/// A chunk of the reply that a run's model is generating. Provisional: only the recorded reply counts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplyChunk {
     pub effect: EffectId,
     pub delta: ReplyDelta,
 }
 
-/// By tenant and run; whom nobody reads along with is not in here for long.
+/// Streams by tenant and run; a stream without subscribers is removed soon.
 #[derive(Default)]
 pub(crate) struct ReplyStreams {
     senders: Mutex<BTreeMap<(TenantId, RunId), Sender<ReplyChunk>>>,
 }
 
 impl ReplyStreams {
-    /// What a run's models say from now on, in this process.
+    /// Subscribes to the replies of a run's models from now on, in this process.
     pub fn subscribe(&self, tenant: &TenantId, run: &RunId) -> Receiver<ReplyChunk> {
         let mut heard = lock(&self.senders);
         heard.retain(|_, voice| voice.receiver_count() > 0);
         heard.entry((tenant.clone(), run.clone())).or_insert_with(|| Sender::new(CHUNKS_MAX)).subscribe()
     }
 
-    /// Where to say it, if anybody reads along.
+    /// The sender for a run's chunks, if it has subscribers.
     pub fn sender(&self, tenant: &TenantId, run: &RunId) -> Option<Sender<ReplyChunk>> {
         let heard = lock(&self.senders);
-        // Most runs are nobody's: their names are not copied to find that out.
+        // Most runs have no subscriber: this check avoids copying their names.
         if heard.is_empty() {
             return None;
         }

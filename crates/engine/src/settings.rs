@@ -1,10 +1,11 @@
-//! What tenants set while the system runs, beside the settings' files: rules of their tools, and limits of what is spent.
+//! Settings that tenants change at run time, in addition to the settings files: rules for their tools, tool sources and
+//! spending limits.
 //!
-//! Kept with the records of the house itself. Each process hands all of it to whoever goes by it: at once what is set
-//! here, and what others set when it looks next.
+//! They are stored with the records of the system tenant. Each process passes all of them to their consumer: changes
+//! made in this process at once, and changes made in others at the next read.
 //!
-//! What a role set, no lower role loosens or removes: a rule carries the newest value of the highest role that set it as its
-//! floor, and whoever is below that role may only be stricter. Who set what, and when, is kept as its history.
+//! A lower role cannot loosen or remove what a higher role set. A rule carries the newest value of the highest role
+//! that set it as its floor, and lower roles may only be stricter. Who set what, and when, is kept as history.
 
 use std::sync::Arc;
 
@@ -21,51 +22,51 @@ use serde_json::Value;
 use crate::tenants::system_tenant;
 
 const SPACE: &str = "setting";
-/// Where the history of settings lies, by the setting's key and the number of the change.
+/// Record space of the history, by the setting's key and the number of the change.
 const HISTORY: &str = "setting_history";
-/// Changes of one setting that are kept; the oldest go first.
+/// Maximum number of changes kept for one setting; the oldest are removed first.
 pub const HISTORY_MAX: usize = 100;
-/// Attempts to change a setting, whatever it is, while others change it.
+/// Attempts to change a setting without a precondition under concurrent changes.
 const ATTEMPTS_MAX: u32 = 10;
-/// Settings of one tenant.
+/// Maximum number of settings of one tenant.
 pub const SETTINGS_MAX: usize = 1_000;
-/// Records read at once.
+/// Records per read.
 const PAGE: usize = 500;
 
-/// What a setting is about.
+/// The subject of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SettingTopic {
     /// A tool, by its name.
     Tool,
-    /// What is spent: by a key, by its id, or by the tenant, by [`TENANT`].
+    /// A spending limit: of a key, by its id, or of the tenant, by [`TENANT`].
     Budget,
-    /// Where tools of the tenant's own come from, by its name.
+    /// One of the tenant's own tool sources, by its name.
     Source,
 }
 
-/// What a limit of all a tenant spends goes by.
+/// The name of the limit on a tenant's total spending.
 pub const TENANT: &str = "tenant";
 
-/// One of them.
+/// A setting of a tenant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TenantSetting {
     pub tenant: TenantId,
     pub topic: SettingTopic,
     pub name: String,
     pub value: Value,
-    /// Who set it; nothing where that is not known, or the house itself did.
+    /// Who set it; `None` if unknown, or if the system set it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_by: Option<SettingAuthor>,
-    /// What a higher role set, where a lower one was stricter since.
+    /// The value of a higher role, if a lower role has set a stricter one since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<Box<SettingFloor>>,
-    /// Rises with each change, also where nothing was set in between.
+    /// Increases with each change, also across removals.
     #[serde(skip)]
     pub changes: u64,
 }
 
-/// Who sets something.
+/// The author of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingAuthor {
     /// The name of a key.
@@ -73,11 +74,11 @@ pub struct SettingAuthor {
     pub role: AccessRole,
 }
 
-/// What a setting is not looser than.
+/// The value that a setting must not be looser than.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SettingFloor {
     pub value: Value,
-    /// Who set that; nothing where it is not known, which counts as the highest role.
+    /// Who set it; `None` if unknown, which counts as the highest role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_by: Option<SettingAuthor>,
 }
@@ -86,9 +87,9 @@ pub struct SettingFloor {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SettingChange {
     pub at: Time,
-    /// Nothing where the house itself did it.
+    /// `None` if the system made the change.
     pub set_by: Option<SettingAuthor>,
-    /// Nothing where it was left to the files.
+    /// `None` if the value was reset to that of the files.
     pub value: Option<Value>,
 }
 
@@ -98,44 +99,44 @@ impl SettingFloor {
     }
 }
 
-/// What must be there for a setting to be set.
+/// The precondition of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingPrecondition {
     Any,
-    /// Nothing.
+    /// The setting must not exist.
     Absent,
-    /// One that has changed so often.
+    /// The setting must have changed exactly this many times.
     Version(u64),
 }
 
 impl SettingPrecondition {
-    /// Whatever is there, where nobody says how often it has changed.
+    /// Without an expected number of changes, any state is accepted.
     pub fn of(expected: Option<u64>) -> Self {
         expected.map_or(Self::Any, Self::Version)
     }
 }
 
-/// One as it is kept.
+/// The stored form of a setting.
 #[derive(Serialize, Deserialize)]
 struct SettingRecord {
     #[serde(flatten)]
     setting: TenantSetting,
-    /// Nothing is set any more. It stays for the number of its changes, which is not given twice: of each tenant, the
-    /// [`SETTINGS_MAX`] that went last.
+    /// The setting was removed. Its record is kept for the number of changes, which must not be reused: each tenant
+    /// keeps the [`SETTINGS_MAX`] that were removed last.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_gone: bool,
 }
 
-/// Who goes by what is set.
+/// Applies the settings.
 #[async_trait]
 pub trait SettingConsumer: Send + Sync {
-    /// Why it cannot be set, where that is so.
+    /// Returns the reason if the value cannot be set.
     fn check(&self, topic: SettingTopic, value: &Value) -> Result<(), String>;
 
-    /// What of it `to` would allow that `from` does not, in words; nothing where it is as strict or stricter.
+    /// What `to` would allow that `from` does not, in words; `None` if it is as strict or stricter.
     fn loosens(&self, topic: SettingTopic, from: &Value, to: &Value) -> Option<String>;
 
-    /// All that is set now, by tenant and name.
+    /// Applies all current settings, ordered by tenant and name.
     async fn apply(&self, all: &[TenantSetting]);
 }
 
@@ -159,7 +160,7 @@ pub enum SettingError {
 pub struct SettingStore {
     records: Arc<dyn RecordStore>,
     consumer: Arc<dyn SettingConsumer>,
-    /// One reading at a time, so that an older one never stands in place of a newer.
+    /// One read at a time, so that an older result never replaces a newer one.
     reload_lock: tokio::sync::Mutex<()>,
 }
 
@@ -178,10 +179,10 @@ impl SettingStore {
         Self { records, consumer: hands, reload_lock: tokio::sync::Mutex::default() }
     }
 
-    /// Hands over all that is set now.
+    /// Reads all current settings and applies them.
     ///
     /// # Errors
-    /// It cannot be read; what held before holds.
+    /// They cannot be read; the previous settings stay in force.
     pub async fn reload(&self) -> Result<(), records::RecordError> {
         let _turn = self.reload_lock.lock().await;
         let all = self.list("", usize::MAX).await?;
@@ -189,7 +190,7 @@ impl SettingStore {
         Ok(())
     }
 
-    /// What a tenant has set of this; nothing where it has set nothing.
+    /// The tenant's setting, or `None` if it is not set.
     pub async fn find(
         &self,
         tenant: &TenantId,
@@ -200,16 +201,16 @@ impl SettingStore {
         Ok(found.map(read).transpose()?.flatten())
     }
 
-    /// All that a tenant has set of a topic, by name.
+    /// All settings of a tenant on one topic, by name.
     pub async fn of(&self, tenant: &TenantId, topic: SettingTopic) -> Result<Vec<TenantSetting>, records::RecordError> {
         self.list(&key(tenant, topic, ""), usize::MAX).await
     }
 
-    /// Sets it, with records `beside` it that are written if it is, and hands it over. Its `floor` is worked out here.
+    /// Sets a value and applies it; the records `beside` are written in the same batch. The `floor` is computed here.
     ///
     /// # Errors
-    /// [`SettingError::Stale`] where it is not as `before` says; [`SettingError::Loosened`] where a higher role than its author's set it
-    /// stricter.
+    /// [`SettingError::Stale`] if the precondition `before` does not hold; [`SettingError::Loosened`] if a role above
+    /// the author's has set a stricter value.
     pub async fn put(
         &self,
         new: TenantSetting,
@@ -249,7 +250,7 @@ impl SettingStore {
         }
         let past = SettingChange { at: now, set_by: new.set_by.clone(), value: Some(new.value.clone()) };
         let past = self.history_ops(&key, version, &past).await?;
-        // What was read is what is replaced: a floor that somebody laid meanwhile is not overwritten.
+        // The write replaces exactly the version that was read, so a floor set meanwhile is not overwritten.
         let op = match (before, version) {
             (SettingPrecondition::Absent, _) if is_there => return Err(SettingError::Stale { name: new.name }),
             (SettingPrecondition::Version(expected), _) if version != Some(expected) => {
@@ -262,11 +263,11 @@ impl SettingStore {
         Ok(self.find(&new.tenant, new.topic, &new.name).await?.unwrap_or(new))
     }
 
-    /// From here on it is as the files have it; where `expected` is told, only what has changed so often. Records `beside` it
-    /// are written if it was there. Whether anything was set.
+    /// Resets a setting to the value in the files; with `expected`, only if it has changed that many times. The records
+    /// `beside` are written if the setting existed. Returns whether it existed.
     ///
     /// # Errors
-    /// [`SettingError::Loosened`] where a higher role than `by`'s set it.
+    /// [`SettingError::Loosened`] if a role above that of `by` set it.
     pub async fn remove(
         &self,
         tenant: &TenantId,
@@ -303,7 +304,7 @@ impl SettingStore {
             return Err(SettingError::Stale { name: name.to_owned() });
         }
         self.floor_under(setting.clone(), by.as_ref(), &nothing)?;
-        // An empty value says nothing to a binary that does not know of those that are gone.
+        // A binary that does not know removed settings reads the empty value as no restriction.
         let value = record_value(TenantSetting { value: nothing, set_by: by.clone(), floor: None, ..setting }, true)?;
         let (space, key) = (SPACE.to_owned(), key(tenant, topic, name));
         let past = self.history_ops(&key, Some(read), &SettingChange { at: now, set_by: by, value: None }).await?;
@@ -313,7 +314,7 @@ impl SettingStore {
         Ok(true)
     }
 
-    /// The changes of a setting, newest first: [`HISTORY_MAX`] at the most.
+    /// The changes of a setting, newest first: at most [`HISTORY_MAX`].
     pub async fn history(
         &self,
         tenant: &TenantId,
@@ -324,11 +325,11 @@ impl SettingStore {
             .records
             .list(&system_tenant(), HISTORY, &history_prefix(&key(tenant, topic, name)), None, PAGE)
             .await?;
-        // Times are those of the changes, whoever reads them.
+        // The times are those of the changes, whenever they are read.
         Ok(records.into_iter().rev().filter_map(|record| serde_json::from_value(record.value).ok()).collect())
     }
 
-    /// What a change keeps of what a higher role set before; nothing where its author is of that role, or of one above.
+    /// The floor that a change keeps from a higher role; `None` if its author has that role or a higher one.
     fn floor_under(
         &self,
         there: TenantSetting,
@@ -348,7 +349,7 @@ impl SettingStore {
         Ok(Some(floor))
     }
 
-    /// What is written of a change, and which of the older ones goes for it.
+    /// The operations that add a change to the history and remove the oldest one.
     async fn history_ops(
         &self,
         key: &str,
@@ -368,8 +369,9 @@ impl SettingStore {
         Ok(all.into_iter().take(spare).map(delete).chain([insert]).collect())
     }
 
-    /// The budget of a key goes to the one that is made in its place, before that opens a door: what files and settings allow
-    /// the old one now. What the old one has spent is not counted again. Whether there was one.
+    /// Copies the budget of a key to its replacement before the new key becomes valid: the current limits of the old
+    /// key from files and settings. The spending of the old key is not carried over. Returns whether there was a
+    /// budget.
     pub async fn inherit_budget(
         &self,
         allowed: &dyn BudgetPolicy,
@@ -396,7 +398,8 @@ impl SettingStore {
         Ok(true)
     }
 
-    /// Room for one more that is gone, where a tenant has left as many as are kept: the one that went first is forgotten.
+    /// Makes room for one more removed setting. If the tenant already keeps the maximum, the one removed first is
+    /// deleted.
     async fn evict_tombstone(&self, tenant: &TenantId) -> Result<Option<RecordOp>, SettingError> {
         let mut gone: Vec<(Time, String)> = Vec::new();
         let (prefix, mut after) = (format!("{tenant}/"), None::<String>);
@@ -416,7 +419,7 @@ impl SettingStore {
     async fn write(&self, ops: Vec<RecordOp>, name: &str, now: Time) -> Result<(), SettingError> {
         match self.records.commit(&system_tenant(), ops, now).await {
             Ok(()) => {
-                // It is set, and holds once it can be read again: whoever looks for what others set comes by soon.
+                // The setting is stored, and takes effect once it can be read again: the periodic reload follows soon.
                 if let Err(error) = self.reload().await {
                     tracing::warn!(%error, name, "what was set cannot be read yet");
                 }
@@ -446,12 +449,12 @@ fn key(tenant: &TenantId, topic: SettingTopic, name: &str) -> String {
     format!("{tenant}/{}/{name}", topic.word())
 }
 
-/// How the keys of a setting's history begin. No name has a line break.
+/// The prefix of the keys in a setting's history. A name contains no line break.
 fn history_prefix(key: &str) -> String {
     format!("{key}\n")
 }
 
-/// What is set, or a tool's rule without a word where a newer binary wrote it in a way that this one cannot read.
+/// The setting, or a tool rule with an empty value if a newer binary wrote it in a form that this one cannot read.
 fn readable_setting(record: StoredRecord) -> Option<TenantSetting> {
     let (key, changes) = (record.key.clone(), record.version);
     let error = match read(record) {
@@ -475,7 +478,7 @@ fn readable_setting(record: StoredRecord) -> Option<TenantSetting> {
     })
 }
 
-/// Nothing where it is gone.
+/// `None` if it was removed.
 fn read(record: StoredRecord) -> Result<Option<TenantSetting>, records::RecordError> {
     let kept: Result<SettingRecord, _> = serde_json::from_value(record.value);
     let kept = kept.map_err(|error| records::RecordError::Unreadable { reason: error.to_string() })?;

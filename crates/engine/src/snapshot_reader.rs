@@ -1,6 +1,6 @@
-//! How an aggregate stands, looked at: from its newest snapshot, and the entries behind it.
+//! Reads the current state of an aggregate from its newest snapshot and the entries after it.
 //!
-//! What is read is bounded by how far apart snapshots are, however long the journal is.
+//! The amount read is bounded by the distance between snapshots, however long the journal is.
 
 use std::sync::Arc;
 
@@ -12,33 +12,33 @@ use baton_ports::read::ReadModel;
 use crate::owner::versions_of;
 use crate::{EngineError, WorkflowCache};
 
-/// Entries read at once.
+/// Entries per read.
 const PAGE: usize = 500;
 
-/// Reads on from a place, page by page; from a snapshot where one is farther.
+/// Reads on from a sequence number, page by page; from a snapshot if there is a later one.
 pub(crate) struct SnapshotReader<'a> {
     read: &'a dyn ReadModel,
     tenant: &'a TenantId,
     id: &'a AggregateId,
     seq: u64,
-    /// Whether a snapshot may be farther: there is more than one page to read, or nothing was read yet.
+    /// Whether there may be a later snapshot: more than one page is left, or nothing was read yet.
     may_have_snapshot: bool,
 }
 
-/// What comes next.
+/// The next part of a journal.
 pub(crate) enum JournalPage {
-    /// All that came before it is in it.
+    /// A snapshot that includes everything before it.
     Snapshot(Arc<[u8]>),
     Entries(Vec<Arc<[u8]>>),
 }
 
 impl<'a> SnapshotReader<'a> {
-    /// `seq` entries are known already.
+    /// The first `seq` entries are known already.
     pub fn new(read: &'a dyn ReadModel, tenant: &'a TenantId, id: &'a AggregateId, seq: u64) -> Self {
         Self { read, tenant, id, seq, may_have_snapshot: seq == 0 }
     }
 
-    /// Nothing once all is read.
+    /// `None` once everything is read.
     pub async fn next_page(&mut self) -> Result<Option<JournalPage>, EngineError> {
         if std::mem::replace(&mut self.may_have_snapshot, true)
             && let Some(snapshot) = self.read.snapshot(self.tenant, self.id, FOLD_VERSION, self.seq).await?
@@ -51,13 +51,13 @@ impl<'a> SnapshotReader<'a> {
         Ok((!entries.is_empty()).then_some(JournalPage::Entries(entries)))
     }
 
-    /// Entries that are known now.
+    /// Number of entries that are known now.
     pub fn seq(&self) -> u64 {
         self.seq
     }
 }
 
-/// A run as it stands. Who wants to know how it came there reads it [whole](crate::FollowedRun::read).
+/// The current state of a run. To learn how the run got there, read it [whole](crate::FollowedRun::read).
 pub async fn read_run(
     read: &dyn ReadModel,
     library: &WorkflowCache,
@@ -81,7 +81,7 @@ pub async fn read_run(
     Ok(run)
 }
 
-/// Brings the versions that it is on, and that these entries name.
+/// Loads the version that the run is on, and those that these entries name.
 async fn load_versions(run: &mut Run, library: &WorkflowCache, entries: &[RunEntry]) -> Result<(), EngineError> {
     for hash in versions_of(entries, &[], Some(run)) {
         let workflow = library.version(&hash).await?;

@@ -1,7 +1,7 @@
-//! Whose work one database keeps: tenants that somebody made by name, the tier of each, and those that are shut.
+//! The tenants of one database: those created by name, the tier of each, and whether it is disabled.
 //!
-//! A tenant needs no making: one that came with a key or is the project's own has no row, is open, and has the settings'
-//! tier. Rows are records of the house itself, which no key and no token can be of.
+//! A tenant need not be created: a tenant that came with a key, or the project's own, has no row, is enabled, and has
+//! the settings' tier. Rows are records of the system tenant, which no key or token can belong to.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -16,39 +16,39 @@ use serde_json::{Value, json};
 
 use crate::driver::lock;
 
-/// Whose records the rows are: no name that [`TenantId::parse`] takes.
+/// The id of the system tenant that owns the rows; [`TenantId::parse`] does not accept it.
 const SYSTEM: &str = "(house)";
 const SPACE: &str = "tenant";
-/// How long what was read of a tenant is believed; what is changed by this process holds at once.
+/// How long a cached row is valid; changes made by this process apply at once.
 const CACHE_TTL: Duration = Duration::from_secs(1);
-/// Tenants that are remembered at once.
+/// Maximum number of cached tenants.
 const CACHED_MAX: usize = 10_000;
-/// Tenants of one page.
+/// Maximum number of tenants per page.
 pub const PAGE_MAX: usize = 200;
-/// Characters of a name.
+/// Maximum length of a name, in characters.
 const NAME_CHARS_MAX: usize = 200;
-/// Attempts to change a row while others change it.
+/// Attempts to change a row under concurrent changes.
 const ATTEMPTS_MAX: u32 = 10;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tenant {
     pub id: TenantId,
-    /// For people.
+    /// Display name.
     pub name: String,
-    /// Nothing: as the settings have it.
+    /// `None` means the tier in the settings.
     pub tier: Option<String>,
     pub created_at: Time,
-    /// From when on nobody of it comes in.
+    /// When the tenant was disabled: its keys are rejected from then on.
     pub disabled_at: Option<Time>,
 }
 
-/// What becomes of a tenant's row.
+/// A change of a tenant's row.
 #[derive(Clone, Debug)]
 pub enum TenantChange {
     Name(String),
-    /// Nothing: as the settings have it.
+    /// `None` means the tier in the settings.
     Tier(Option<String>),
-    /// Nobody of it comes in any more.
+    /// Rejects the tenant's keys from now on.
     Disable,
     Enable,
 }
@@ -70,7 +70,7 @@ pub enum TenantError {
     Records(#[from] records::RecordError),
 }
 
-/// The tenants of one database. What was read of one is believed for a second.
+/// The tenants of one database. Cached rows are valid for one second.
 pub struct TenantStore {
     records: Arc<dyn RecordStore>,
     tiers: Vec<String>,
@@ -87,7 +87,7 @@ impl Tenant {
         self.disabled_at.is_none()
     }
 
-    /// For programs.
+    /// The tenant as JSON.
     pub fn as_json(&self) -> Value {
         json!({
             "id": self.id, "name": self.name, "tier": self.tier, "created_at": self.created_at.to_string(),
@@ -106,15 +106,15 @@ impl Tenant {
 }
 
 impl TenantStore {
-    /// Tenants have one of these tiers, or none of their own.
+    /// `tiers` are the tiers that a tenant's row may name.
     pub(crate) fn new(records: Arc<dyn RecordStore>, tiers: Vec<String>) -> Self {
         Self { records, tiers, cached: Mutex::default() }
     }
 
-    /// Keeps a new tenant.
+    /// Creates a tenant.
     ///
     /// # Errors
-    /// A name or a tier that cannot be; an id that is another's.
+    /// The name or the tier is invalid, or the id is taken.
     pub async fn create(&self, tenant: &Tenant, now: Time) -> Result<(), TenantError> {
         self.check_name(&tenant.name)?;
         self.check_tier(tenant.tier.as_deref())?;
@@ -129,13 +129,13 @@ impl TenantStore {
         }
     }
 
-    /// By id, those after `after`: at most `limit` and [`PAGE_MAX`].
+    /// Tenants ordered by id, after `after`: at most `limit`, and at most [`PAGE_MAX`].
     pub async fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<Tenant>, TenantError> {
         let rows = self.records.list(&system_tenant(), SPACE, "", after, limit.min(PAGE_MAX)).await?;
         rows.into_iter().map(|row| Ok(read(row)?.1)).collect()
     }
 
-    /// Every one that was made or changed, by id.
+    /// All tenants that were created or changed, by id.
     pub async fn all(&self) -> Result<Vec<Tenant>, TenantError> {
         let mut all: Vec<Tenant> = Vec::new();
         loop {
@@ -148,16 +148,16 @@ impl TenantStore {
         }
     }
 
-    /// The row, and how often it was written.
+    /// The row and its version.
     pub async fn find(&self, id: &TenantId) -> Result<Option<(u64, Tenant)>, TenantError> {
         Ok(self.records.get(&system_tenant(), SPACE, id.as_str()).await?.map(read).transpose()?)
     }
 
-    /// Changes a tenant's row, where it was written so often as `expected` says, if it says so. A tenant without a row gets
-    /// one where it is disabled, and is unknown otherwise. What it was before, and is now with how often it was written.
+    /// Changes a tenant's row, if it has the version `expected`, if given. A tenant without a row gets one if it is
+    /// disabled, and is unknown otherwise. Returns the row before, and the row after with its version.
     ///
     /// # Errors
-    /// A name or a tier that cannot be; one that is not there, or was changed since it was read.
+    /// The name or the tier is invalid, or the tenant does not exist or was changed since it was read.
     pub async fn change(
         &self,
         id: &TenantId,
@@ -202,7 +202,7 @@ impl TenantStore {
         Err(TenantError::Stale(id.clone()))
     }
 
-    /// How a tenant stands, as of a second ago at the most; nothing where it has no row.
+    /// The tenant's row, at most one second old; `None` if it has no row.
     pub async fn cached(&self, id: &TenantId, now: Time) -> Result<Option<Tenant>, records::RecordError> {
         if let Some((read_at, known)) = lock(&self.cached).get(id)
             && now.since(*read_at) < CACHE_TTL
@@ -224,12 +224,12 @@ impl TenantStore {
         known.insert(id.clone(), (now, tenant));
     }
 
-    /// Whether somebody of it comes in, as of a second ago at the most.
+    /// Whether the tenant is enabled, as of at most one second ago.
     pub async fn is_enabled(&self, id: &TenantId, now: Time) -> Result<bool, records::RecordError> {
         Ok(self.cached(id, now).await?.is_none_or(|tenant| tenant.is_enabled()))
     }
 
-    /// The tier of its own, as it was last read; from memory alone.
+    /// The tenant's own tier, as last read. Reads memory only.
     pub(crate) fn tier(&self, id: &TenantId) -> Option<String> {
         lock(&self.cached).get(id).and_then(|(_, tenant)| tenant.as_ref()?.tier.clone())
     }
@@ -250,7 +250,7 @@ impl TenantStore {
     }
 }
 
-/// Whose records those are that belong to no tenant.
+/// The tenant of records that belong to no real tenant.
 pub fn system_tenant() -> TenantId {
     TenantId::from(SYSTEM)
 }

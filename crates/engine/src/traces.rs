@@ -1,8 +1,8 @@
-//! Runs as traces, the tree of seed 004: a run, its nodes, their calls.
+//! Traces of runs, following the tree of seed 004: a run, its nodes, their calls.
 //!
-//! Spans are read out of the journal, so a trace goes on where another process takes the run over, and ids are derived from
-//! the run's: nothing has to be remembered. A span is told when it ends; a run that waits for days is seen as far as it has
-//! come. What was said (prompts, arguments, answers, people's names) is in none of them.
+//! Spans are derived from the journal, so a trace continues when another process takes the run over, and span ids are
+//! derived from the run's id: no state has to be kept. A span is emitted when it ends; the trace of a run that waits
+//! for days is incomplete until then. Spans contain no content (prompts, arguments, answers, people's names).
 
 mod span;
 #[cfg(test)]
@@ -23,29 +23,29 @@ use baton_core::trace::{SpanId, TraceId, derived_span, span_of, trace_of};
 use self::span::OpenSpan;
 pub use self::span::{AttributeValue, SpanEvent, TraceSpan};
 
-/// Moments kept of one span; a call that is tried again for ever has no more.
+/// Maximum number of events kept in one span; a call that is retried forever adds no more.
 const SPAN_EVENTS_MAX: usize = 32;
 
-/// One run, with what of it has begun and not ended.
+/// The trace of one run, with its open spans.
 pub struct RunTrace {
     run: RunId,
     workflow: String,
     trace: TraceId,
     /// The span of the whole run.
     root: SpanId,
-    /// What is going on: the run itself; or where it had ended, its retry or its rollback.
+    /// The current activity: the run itself or, after it had ended, its retry or rollback.
     current: Option<OpenSpan>,
     undoing: Option<OpenSpan>,
     nodes: BTreeMap<NodeAddress, OpenSpan>,
     calls: BTreeMap<CallId, OpenSpan>,
     seq: u64,
-    /// Spans that have begun: a node may begin twice within a millisecond.
+    /// Number of spans started: a node may start twice within a millisecond.
     begun: u64,
     ended: Vec<TraceSpan>,
 }
 
 impl RunTrace {
-    /// Of a run of this workflow, of which nothing was read.
+    /// The empty trace of a run of this workflow.
     pub fn new(run: RunId, workflow: String) -> Self {
         let (trace, whole) = (trace_of(&run), derived_span(&[run.as_str()]));
         Self {
@@ -63,17 +63,17 @@ impl RunTrace {
         }
     }
 
-    /// Entries that were read.
+    /// Number of entries that were folded.
     pub fn seq(&self) -> u64 {
         self.seq
     }
 
-    /// Whether nothing of it goes on.
+    /// Whether no span is open.
     pub fn is_over(&self) -> bool {
         self.seq > 0 && self.current.is_none()
     }
 
-    /// What this entry ends.
+    /// Folds an entry and returns the spans that it ends.
     pub fn fold(&mut self, entry: &RunEntry) -> Vec<TraceSpan> {
         self.seq += 1;
         for event in &entry.events {
@@ -143,7 +143,7 @@ impl RunTrace {
     }
 
     fn start(&mut self, started: &RunStarted, at: Time) {
-        // Whoever began it may have told of a trace of theirs; those that it runs itself are part of the same.
+        // The caller may have passed a parent span of its own trace; child runs are part of the same trace.
         let told = started.caller.parent_span();
         let (trace, parent) = match &started.origin {
             RunOrigin::Parent { run, .. } => (trace_of(run), Some(derived_span(&["around", self.run.as_str()]))),
@@ -161,7 +161,7 @@ impl RunTrace {
         open.with("workflow.name", self.workflow.as_str()).with("baton.version", bundle.to_string())
     }
 
-    /// What the original had begun goes on here, and is this run's from now on.
+    /// The open spans of the original continue here, and belong to this run from now on.
     fn fork(&mut self, from: &RunId, at: Time) {
         self.trace = trace_of(&self.run);
         let open = OpenSpan::new(self.workflow.clone(), self.root, None, at);
@@ -187,7 +187,7 @@ impl RunTrace {
         derived_span(&[self.run.as_str(), &self.begun.to_string()])
     }
 
-    /// A node begins with the first thing that is known of it.
+    /// A node's span starts with the first event about the node.
     fn node(&mut self, node: &NodeAddress, at: Time) -> &mut OpenSpan {
         let (next, parent) = (self.begun + 1, self.body_of(node));
         match self.nodes.entry(node.clone()) {
@@ -201,7 +201,7 @@ impl RunTrace {
         }
     }
 
-    /// The loop or the fork that a node is in the body of, or the run.
+    /// The span of the loop or branch whose body contains a node, or that of the run.
     fn body_of(&self, node: &NodeAddress) -> SpanId {
         let mut path = node.scope.clone();
         while let Some((scope, around, _)) = path.parent() {
@@ -220,7 +220,7 @@ impl RunTrace {
     fn begin(&mut self, node: &NodeAddress, wait: &NodeWait, at: Time) {
         let open = self.node(node, at);
         match wait {
-            // The other run knows its own id, and so this span's.
+            // The child run derives this span's id from its own id.
             NodeWait::Child { run, .. } => open.id = derived_span(&["around", run.as_str()]),
             NodeWait::Agent { .. } => open.set_attribute("gen_ai.operation.name", "invoke_agent"),
             _ => {}
@@ -256,7 +256,7 @@ impl RunTrace {
             (CallRole::Undo, Some(undoing)) => undoing.id,
             (CallRole::Undo, None) => self.current_span(),
         };
-        // As whoever is called was told of it.
+        // The same id that was passed to the called service.
         let id = span_of(&self.run, effect);
         let mut open = OpenSpan::new(name_of(request), id, Some(parent), at).with("baton.node", call.node.to_string());
         open.is_call = true;

@@ -1,7 +1,7 @@
-//! What begins runs though nobody asks for one at that moment: schedules that come round, and signed requests.
+//! Triggers start runs without a direct request: schedules, and signed webhooks.
 //!
-//! Definitions are records of a tenant. A run's id is derived from what begins it (a schedule and an instant, a hook and a
-//! delivery), so however often it is begun, by however many processes and after whichever crash, it is one run.
+//! Definitions are records of a tenant. A run's id is derived from its cause (a schedule and an instant, or a webhook
+//! and a delivery), so repeated starts, from any number of processes and after any crash, result in one run.
 
 mod definitions;
 pub mod schedule;
@@ -24,10 +24,10 @@ use crate::{Engine, RunStart};
 
 pub use definitions::{NAME_BYTES_MAX, NamedDefinition, PAGE_MAX, check_name, delete, find, list, save};
 
-/// Why a trigger is not kept, or begins nothing.
+/// The reason why a trigger was not saved, or did not start a run.
 #[derive(Debug, thiserror::Error)]
 pub enum TriggerError {
-    /// A field of a definition is not what it may be.
+    /// A field of a definition is invalid.
     #[error("`{field}`: {why}")]
     Invalid { field: &'static str, why: String },
     #[error("there is no {kind} `{name}`")]
@@ -51,7 +51,7 @@ impl TriggerError {
         Self::Invalid { field, why: why.to_string() }
     }
 
-    /// Whether it will be the same however often it is tried.
+    /// Whether retrying cannot succeed.
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Invalid { .. }
@@ -65,18 +65,18 @@ impl TriggerError {
     }
 }
 
-/// What keeps triggers, and begins their runs. Cheap to clone.
+/// Stores triggers and starts their runs. Cheap to clone.
 #[derive(Clone)]
 pub struct TriggerService {
     pub engine: Engine,
     pub registry: Arc<dyn WorkflowRegistry>,
     pub records: Arc<dyn RecordStore>,
     pub read: Arc<dyn ReadModel>,
-    /// The IANA time zone of runs and schedules that say none.
+    /// The IANA time zone of runs and schedules that name none.
     pub zone: Option<String>,
 }
 
-/// A run that a trigger begins.
+/// A run to be started by a trigger.
 struct TriggeredRun<'f> {
     run: RunId,
     workflow: &'f str,
@@ -84,7 +84,7 @@ struct TriggeredRun<'f> {
     context: Map<String, Value>,
     /// For journals and audit rows.
     by: String,
-    /// Who set the trigger up, and who had it begin this run by hand: it is their request.
+    /// Who set the trigger up, and who started this run by hand: they count as its requesters.
     set_up_by: Vec<String>,
 }
 
@@ -119,7 +119,7 @@ impl TriggerService {
     }
 }
 
-/// Fills the holes of an input.
+/// Renders the templates of an input.
 fn render_input(input: &Value, names: &Value, now: Time) -> Result<Value, TriggerError> {
     let params = ParamsTemplate::parse(input, ParamsDialect::Edges)
         .map_err(|error| TriggerError::invalid("input", error.message))?;

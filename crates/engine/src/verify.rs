@@ -1,4 +1,4 @@
-//! Whether all that is derived of a journal agrees with it: what lists show, what waits for people, snapshots.
+//! Verifies that everything derived from a journal agrees with it: list projections, task inbox items, snapshots.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::aggregate::{Aggregate, conversation as conversations};
 use crate::owner::versions_of;
 use crate::{EngineError, WorkflowCache, projections};
 
-/// What of an aggregate does not agree, each in a sentence without its name; nothing where all is well.
+/// The inconsistencies of an aggregate, each as a sentence without its name; empty if there are none.
 ///
 /// # Errors
-/// Where a version that it names cannot be read now.
+/// A version that it names cannot be read now.
 pub async fn aggregate(library: &WorkflowCache, stored: &StoredAggregate) -> Result<Vec<String>, EngineError> {
     let entries = match &stored.entries {
         Ok(entries) => entries,
@@ -36,7 +36,7 @@ async fn run(
     stored: &StoredAggregate,
     entries: &[Arc<[u8]>],
 ) -> Result<Vec<String>, EngineError> {
-    // Accepted, and not looked at yet.
+    // Accepted, and not processed yet.
     if entries.is_empty() {
         return Ok(Vec::new());
     }
@@ -91,12 +91,12 @@ async fn run(
     Ok(findings)
 }
 
-/// A run with all that its appends wrote beside the journal.
+/// A run with everything that its appends wrote beside the journal.
 #[derive(Default)]
 struct VerifiedRun {
     run: Run,
     open_tasks: projections::OpenTasks,
-    /// What is open on the desk.
+    /// Open task inbox items.
     items: BTreeMap<String, TaskItem>,
     begun: Option<ProjectionRow>,
     finished_at: Option<Time>,
@@ -134,7 +134,8 @@ impl VerifiedRun {
             }
         };
         let started = run.started();
-        // One begun by an older program is found by neither, and a fork is shown as what it is a fork of.
+        // A run started by an older program has no search entry, and a fork is listed under the workflow of its
+        // original.
         if let (Some(bundle), Some(ProjectionRow::RunBegun { customer, bundle: begun, .. })) =
             (&stored.bundle, &self.begun)
         {
@@ -154,7 +155,7 @@ impl VerifiedRun {
             };
             differs(!is_its, "workflow");
         }
-        // What comes in after the end moves it on.
+        // Inputs that arrive after the end may move the stored end.
         let ended_between = self.finished_at.filter(|_| state.is_end()).zip(stored.ended_at);
         differs(ended_between.is_some_and(|(from, at)| !(from..=run.now()).contains(&at)), "end");
         differs(state.is_end() && stored.fault != run.fault().map(ToString::to_string), "fault");
@@ -172,7 +173,7 @@ impl VerifiedRun {
             let shown = if stored.ended_at.is_some() { "as ended" } else { "as not ended" };
             findings.push(format!("lists show it {shown}, and its journal says `{}`", state.word()));
         }
-        // A run that goes on is shown with what it had cost when it last changed its state.
+        // The projection of an active run has the cost as of its last change of state.
         if state.is_end() && stored.cost_nanos != cost {
             findings.push(format!("lists show a cost of {} nano-dollars, and its journal {cost}", stored.cost_nanos));
         }
@@ -238,7 +239,7 @@ fn conversation(stored: &StoredAggregate, entries: &[Arc<[u8]>]) -> Vec<String> 
     findings
 }
 
-/// An entry of a conversation or a desk.
+/// The events of an entry of a conversation or a routing queue.
 #[derive(Deserialize)]
 struct EntryEvents<E> {
     at: Time,

@@ -1,11 +1,12 @@
-//! Webhooks to others: what happened to runs and conversations, posted to who subscribed, signed, and tried again for a day and a half.
+//! Outgoing webhooks: events of runs and conversations, posted to subscribers, signed, and retried for a day and a
+//! half.
 //!
-//! **None is lost.** What is to be told is not written down beside a journal: it is derived from it. A cursor says up
-//! to which entry all was taken in; it moves in the batch that lays down the deliveries. So a crash anywhere leaves either
-//! both or neither, runs pay nothing for it, and who joins later reads on from there.
+//! **No event is lost.** Events are not written beside a journal: they are derived from it. A cursor records up to
+//! which entry the journal was processed. It moves in the same batch that stores the deliveries. After a crash either
+//! both are durable or neither, runs pay nothing for it, and a process that joins later reads on from there.
 //!
-//! **At least once.** A delivery is claimed for a minute, posted, and settled. One whose process died in between is posted
-//! again under the same `webhook-id`. Deliveries begin in the order in which things happened; one that fails is tried again
+//! **At least once.** A delivery is claimed for a minute, posted, and settled. If its process dies in between, it is
+//! posted again under the same `webhook-id`. Deliveries start in the order of their events; one that fails is retried
 //! later and lets the others pass.
 
 mod conversation_events;
@@ -31,31 +32,31 @@ use crate::projections::item_id;
 use crate::triggers::webhook::SigningSecrets;
 use crate::triggers::{NamedDefinition, TriggerError, check_name, find, list, save, signature};
 
-/// Where the secrets that sign are kept.
+/// Record space of the signing secrets.
 pub const SECRETS: &str = "subscription_secret";
-/// Deliveries to be made, in the order in which they are due.
+/// Record space of pending deliveries, in the order in which they are due.
 const PENDING: &str = "webhook_pending";
-/// Those that were taken, and those that were given up.
+/// Record spaces of the accepted deliveries, and of those that were given up.
 const SENT: &str = "webhook_sent";
 const DEAD: &str = "webhook_dead";
-/// How far the journal was taken in.
+/// Record space of the cursor into the journal.
 const CURSOR: &str = "webhook_cursor";
-/// How long whoever posts has it for itself: longer than one attempt takes.
+/// How long a claim lasts: longer than one attempt takes.
 const CLAIM: Duration = Duration::from_secs(60);
-/// Deliveries laid down in one batch, which has some operations beside.
+/// Deliveries stored in one batch, which also contains some other operations.
 const BATCH_MAX: usize = 90;
-/// Deliveries under way at once, and of one look.
+/// Deliveries in flight at once, and per pass.
 const IN_FLIGHT_MAX: usize = 16;
 const DUE_MAX: usize = 100;
-/// The longest wait that an address may ask for.
+/// The longest wait that a receiver may request.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-/// Deliveries of one page, and dead letters sent again by one request.
+/// Deliveries per page, and dead letters replayed by one request.
 pub const DELIVERIES_MAX: usize = 200;
-/// Characters of a URL, and of a reason that is kept.
+/// Maximum length of a URL, and of a stored reason, in characters.
 const URL_CHARS_MAX: usize = 2_048;
 const REASON_CHARS_MAX: usize = 300;
 
-/// What may be subscribed to.
+/// The events that can be subscribed to.
 pub const EVENTS: [&str; 15] = [
     "execution.completed",
     "execution.failed",
@@ -74,25 +75,25 @@ pub const EVENTS: [&str; 15] = [
     "conversation.rated",
 ];
 
-/// Seconds before each attempt after the first: some 32 hours in all.
+/// Seconds before each retry: some 32 hours in all.
 pub const RETRIES_S: [u32; 9] = [5, 30, 300, 1_800, 7_200, 18_000, 28_800, 28_800, 28_800];
 
-/// Who is told, and of what.
+/// A subscription: the receiver and the events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookSubscription {
     pub name: String,
     pub url: String,
-    /// Of [`EVENTS`]; `execution.*`, `conversation.*` and `*` stand for several.
+    /// Names in [`EVENTS`]; `execution.*`, `conversation.*` and `*` stand for several.
     pub events: BTreeSet<String>,
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Defined by the project's folder, which says what becomes of it.
+    /// Defined by the project's folder, which controls its changes.
     #[serde(default)]
     pub from_project: bool,
     #[serde(default)]
     pub created_at: Time,
-    /// Entries behind this one are told.
+    /// Only entries after this one are delivered.
     #[serde(default)]
     pub since: i64,
 }
@@ -121,21 +122,21 @@ fn matches(wanted: &str, event: &str) -> bool {
     wanted == event || wanted.strip_suffix('*').is_some_and(|family| event.starts_with(family))
 }
 
-/// Something to be posted, or that was.
+/// A pending or past delivery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WebhookDelivery {
-    /// `webhook-id`: the same at every attempt.
+    /// `webhook-id`: the same for every attempt.
     pub id: String,
     pub subscription: String,
     pub event: String,
     pub body: Value,
     pub attempts: u32,
-    /// What the last attempt came to.
+    /// The result of the last attempt.
     pub last: Option<String>,
     pub last_at: Option<Time>,
 }
 
-/// How a delivery stands.
+/// The status of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryStatus {
     Pending,
@@ -143,30 +144,30 @@ pub enum DeliveryStatus {
     Dead,
 }
 
-/// How far the journal was taken in.
+/// How far the journal was processed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct WebhookCursor {
     after: i64,
-    /// Of the entry behind it: what was laid down last.
+    /// Within the next entry: the last delivery that was stored.
     part: Option<(usize, String)>,
 }
 
-/// Tells subscribers. Cheap to clone.
+/// Delivers events to subscribers. Cheap to clone.
 #[derive(Clone)]
 pub struct WebhookSender {
     pub records: Arc<dyn RecordStore>,
     pub feed: Arc<dyn JournalFeed>,
     pub post: Arc<dyn WebhookClient>,
     pub clock: Arc<dyn Clock>,
-    /// Before each attempt after the first; after the last of them it is given up.
+    /// Delays before each retry; after the last one the delivery is given up.
     pub retries: Arc<[Duration]>,
 }
 
 impl WebhookSender {
-    /// Keeps a subscription, new or in place of another. A new one has `secret`, and is told what happens from now on.
+    /// Creates or replaces a subscription. A new one gets `secret`, and receives events from now on.
     ///
     /// # Errors
-    /// A field that is not what it may be.
+    /// A field is invalid.
     pub async fn save(
         &self,
         tenant: &TenantId,
@@ -191,7 +192,7 @@ impl WebhookSender {
             None => (subscription.created_at, subscription.since) = (now, self.feed.newest().await?),
         }
         if before.as_ref().is_some_and(|(_, before)| !before.enabled && subscription.enabled) {
-            // What happened meanwhile is not told.
+            // Events in between are not delivered.
             subscription.since = self.feed.newest().await?;
         }
         let mut beside: Vec<RecordOp> =
@@ -204,7 +205,7 @@ impl WebhookSender {
         Ok(subscription)
     }
 
-    /// Gives a subscription another secret; deliveries are signed with both for so long.
+    /// Gives a subscription a new secret; deliveries are signed with both for the overlap.
     pub async fn rotate(
         &self,
         tenant: &TenantId,
@@ -218,7 +219,7 @@ impl WebhookSender {
         save(&*self.records, tenant, Some(version), &subscription, vec![secrets.put(SECRETS, name)], now).await
     }
 
-    /// A subscription's deliveries, oldest first, behind the id `after`.
+    /// A subscription's deliveries, oldest first, after the id `after`.
     pub async fn deliveries(
         &self,
         tenant: &TenantId,
@@ -246,7 +247,7 @@ impl WebhookSender {
         Ok(page.into_iter().filter_map(delivery).collect())
     }
 
-    /// Lets one that was sent, or given up, be posted again under the same `webhook-id`.
+    /// Posts a delivery that was accepted or given up again, under the same `webhook-id`.
     pub async fn replay(&self, tenant: &TenantId, name: &str, id: &str) -> Result<WebhookDelivery, TriggerError> {
         find::<WebhookSubscription>(&*self.records, tenant, name).await?;
         let key = format!("{name}/{id}");
@@ -266,17 +267,17 @@ impl WebhookSender {
         Err(TriggerError::Unknown { kind: "delivery", name: id.chars().take(100).collect() })
     }
 
-    /// Takes in what was recorded since, and posts what is due. When there is something to do next, as far as is known.
+    /// Processes new entries, and posts what is due. Returns when the next work is due, as far as is known.
     ///
     /// # Errors
-    /// Where the store does not answer; nothing is lost by it.
+    /// The store does not answer; nothing is lost.
     pub async fn deliver_due(&self, tenant: &TenantId) -> Result<Option<Time>, TriggerError> {
         let has_more = self.ingest(tenant).await?;
         let next = self.post_due(tenant).await?;
         Ok(if has_more { Some(self.clock.now()) } else { next })
     }
 
-    /// Lays down deliveries of what was recorded since. Whether there is more.
+    /// Stores the deliveries of new entries. Returns whether there is more.
     async fn ingest(&self, tenant: &TenantId) -> Result<bool, TriggerError> {
         let subscriptions: Vec<WebhookSubscription> =
             list(&*self.records, tenant, None, WebhookSubscription::MAX).await?;
@@ -310,7 +311,7 @@ impl WebhookSender {
             }
             next.part = None;
         }
-        // Where nothing of the entry behind it was laid down, what was before holds.
+        // If nothing of the next entry was stored, the previous position within it still applies.
         if next.after == cursor.after && next.part.is_none() {
             next.part = cursor.part;
         }
@@ -327,7 +328,7 @@ impl WebhookSender {
         }
     }
 
-    /// Posts what is due. When the next one is.
+    /// Posts what is due. Returns when the next delivery is due.
     async fn post_due(&self, tenant: &TenantId) -> Result<Option<Time>, TriggerError> {
         let now = self.clock.now();
         let page = self.records.list(tenant, PENDING, "", None, DUE_MAX).await?;
@@ -340,7 +341,7 @@ impl WebhookSender {
                 }
             })
             .await;
-        // Asked afresh: what failed is due again later.
+        // Read again: failed deliveries are due again later.
         let first = self.records.list(tenant, PENDING, "", None, 1).await?;
         Ok(first.first().map(due_at))
     }
@@ -369,7 +370,7 @@ impl WebhookSender {
         let now = self.clock.now();
         delivery.attempts += 1;
         delivery.last_at = Some(now);
-        // One that was deleted meanwhile, with the person it is about, does not come back.
+        // A delivery that was deleted meanwhile, because its person was erased, must not come back.
         let Some(row) = self.records.get(tenant, PENDING, &claimed).await? else { return Ok(()) };
         let expect = RecordOp::Expect { space: PENDING.to_owned(), key: claimed.clone(), version: Some(row.version) };
         let mut ops = vec![expect, RecordOp::Delete { space: PENDING.to_owned(), key: claimed }];
@@ -429,10 +430,10 @@ impl WebhookSender {
     }
 }
 
-/// What an attempt came to.
+/// The result of an attempt.
 enum PostOutcome {
     Accepted(u16),
-    /// With how long to wait at the least; nothing: it is given up.
+    /// `wait` is the minimum delay before the next attempt; `None` means that the delivery is given up.
     NotAccepted {
         why: String,
         wait: Option<Duration>,
@@ -464,14 +465,14 @@ fn due_at(record: &StoredRecord) -> Time {
     Time::from_ms(ms.unwrap_or(0))
 }
 
-/// Something to tell.
+/// An event to deliver.
 struct WebhookEvent {
     event: &'static str,
     body: Value,
 }
 
 impl WebhookEvent {
-    /// `more` beside what it is about.
+    /// Adds the fields of `more` to those of `about`.
     fn new(event: &'static str, at: Time, about: &Value, more: Value) -> Self {
         let mut data = about.clone();
         extend(&mut data, more);
@@ -493,14 +494,14 @@ impl WebhookEvent {
     }
 }
 
-/// Puts the fields of one object into another.
+/// Copies the fields of one object into another.
 fn extend(data: &mut Value, more: Value) {
     if let (Some(data), Value::Object(more)) = (data.as_object_mut(), more) {
         data.extend(more);
     }
 }
 
-/// What an entry has to tell, in its order.
+/// The events of an entry, in order.
 fn webhook_events(tenant: &TenantId, laid: &FeedEntry) -> Vec<WebhookEvent> {
     match laid.kind {
         AggregateKind::Run => run_events(tenant, laid),
@@ -509,9 +510,9 @@ fn webhook_events(tenant: &TenantId, laid: &FeedEntry) -> Vec<WebhookEvent> {
     }
 }
 
-/// What an entry of a run has to tell, in its order.
+/// The events of an entry of a run, in order.
 fn run_events(tenant: &TenantId, laid: &FeedEntry) -> Vec<WebhookEvent> {
-    // Most entries have nothing: they are not read at all.
+    // Most entries contain no event, so they are not parsed at all.
     let has = |word: &str| laid.entry.windows(word.len()).any(|window| window == word.as_bytes());
     if !["\"finished\"", "\"began\"", "\"blocked\"", "\"customer_asked\"", "\"doubted\""].into_iter().any(has) {
         return Vec::new();
@@ -533,7 +534,7 @@ fn run_events(tenant: &TenantId, laid: &FeedEntry) -> Vec<WebhookEvent> {
     let mut all = Vec::new();
     for event in &entry.events {
         match event {
-            // What a run runs itself ends as a part of it.
+            // The end of a child run is part of its parent's.
             RunEvent::Finished(end) if !laid.is_child => {
                 let name = match end.state {
                     _ if end.rolled_back => "execution.rolled_back",

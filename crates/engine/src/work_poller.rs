@@ -1,4 +1,4 @@
-//! When a process asks the store for work, and for what beyond what is due. No IO.
+//! Decides when a process asks the store for work, and for which work beyond what is due. No IO.
 
 use std::time::Duration;
 
@@ -7,31 +7,31 @@ use baton_ports::journal::TimerKey;
 
 use crate::aggregate_clock::ClockReading;
 
-/// The longest that a store is left alone which did not answer.
+/// The longest pause after the store did not answer.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// The wall's clock was set back if it has lost more than this, in milliseconds, against the steady one.
+/// The wall clock counts as set back if it lost more than this against the monotonic clock, in milliseconds.
 const SET_BACK_MS: i64 = 1_000;
 
-/// Asks at once, then as often as it is looked; less and less often while nothing is answered.
+/// Polls at once, then each time it is checked; less and less often while the store does not answer.
 #[derive(Debug)]
 pub struct WorkPoller {
     next_poll: MonotonicTime,
     failed: u32,
-    /// How far the wall's clock was ahead of the steady one, in milliseconds.
+    /// How far the wall clock was ahead of the monotonic clock, in milliseconds.
     ahead: Option<i64>,
-    /// Behind which timer to look for what a wrong clock put to sleep; nothing where all was looked for.
+    /// The timer after which to look for aggregates that a wrong clock put to sleep; `None` once all were looked for.
     stranded: Option<TimerKey>,
 }
 
 impl Default for WorkPoller {
-    /// The clock may have been set while no process looked.
+    /// The clock may have been set while no process was running.
     fn default() -> Self {
         Self { next_poll: MonotonicTime::default(), failed: 0, ahead: None, stranded: Some(TimerKey::FIRST) }
     }
 }
 
 impl WorkPoller {
-    /// Whether the store is to be asked now.
+    /// Whether the store should be asked now.
     pub fn is_due(&mut self, now: ClockReading) -> bool {
         if now.monotonic < self.next_poll {
             return false;
@@ -52,18 +52,18 @@ impl WorkPoller {
         self.failed = 0;
     }
 
-    /// The store did not answer; `poll` is how often it is asked otherwise.
+    /// The store did not answer; `poll` is the normal interval.
     pub fn poll_failed(&mut self, now: ClockReading, poll: Duration) {
         self.next_poll = now.monotonic + poll.saturating_mul(1 << self.failed.min(10)).min(WAIT_MAX);
         self.failed = self.failed.saturating_add(1);
     }
 
-    /// Behind which timer to look for what a wrong clock put to sleep.
+    /// The timer after which to look for aggregates that a wrong clock put to sleep.
     pub fn stranded_after(&self) -> Option<TimerKey> {
         self.stranded
     }
 
-    /// A page of it was found; behind `next` there may be more.
+    /// A page of them was found; there may be more after `next`.
     pub fn stranded_found(&mut self, next: Option<TimerKey>) {
         self.stranded = next;
     }
@@ -82,32 +82,32 @@ mod tests {
 
     #[test]
     fn a_store_that_does_not_answer_is_asked_less_and_less_often() {
-        let (mut lookout, mut at, mut waits) = (WorkPoller::default(), 0, Vec::new());
+        let (mut poller, mut at, mut waits) = (WorkPoller::default(), 0, Vec::new());
         for _ in 0..8 {
-            assert!(lookout.is_due(now(at, at)));
-            lookout.poll_failed(now(at, at), Duration::from_millis(100));
-            assert!(!lookout.is_due(now(at, at)));
-            waits.push(lookout.next_poll().as_ms() - at);
-            at = lookout.next_poll().as_ms();
+            assert!(poller.is_due(now(at, at)));
+            poller.poll_failed(now(at, at), Duration::from_millis(100));
+            assert!(!poller.is_due(now(at, at)));
+            waits.push(poller.next_poll().as_ms() - at);
+            at = poller.next_poll().as_ms();
         }
         assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
-        lookout.poll_succeeded();
-        lookout.poll_failed(now(at, at), Duration::from_millis(100));
-        assert_eq!(lookout.next_poll().as_ms() - at, 100);
+        poller.poll_succeeded();
+        poller.poll_failed(now(at, at), Duration::from_millis(100));
+        assert_eq!(poller.next_poll().as_ms() - at, 100);
     }
 
     #[test]
     fn what_a_wrong_clock_put_to_sleep_is_looked_for_once_it_was_set_back() {
-        let mut lookout = WorkPoller::default();
-        assert!(lookout.is_due(now(9_000, 10)));
-        assert_eq!(lookout.stranded_after(), Some(TimerKey::FIRST), "it may have been before");
+        let mut poller = WorkPoller::default();
+        assert!(poller.is_due(now(9_000, 10)));
+        assert_eq!(poller.stranded_after(), Some(TimerKey::FIRST), "it may have been before");
         let next = TimerKey { at: Time::from_ms(70), handle: AggregateHandle(3) };
-        lookout.stranded_found(Some(next));
-        assert_eq!(lookout.stranded_after(), Some(next));
-        lookout.stranded_found(None);
-        lookout.is_due(now(99_000, 20));
-        assert_eq!(lookout.stranded_after(), None, "a step forward puts nothing to sleep");
-        lookout.is_due(now(9_100, 30));
-        assert_eq!(lookout.stranded_after(), Some(TimerKey::FIRST));
+        poller.stranded_found(Some(next));
+        assert_eq!(poller.stranded_after(), Some(next));
+        poller.stranded_found(None);
+        poller.is_due(now(99_000, 20));
+        assert_eq!(poller.stranded_after(), None, "a step forward puts nothing to sleep");
+        poller.is_due(now(9_100, 30));
+        assert_eq!(poller.stranded_after(), Some(TimerKey::FIRST));
     }
 }

@@ -1,4 +1,4 @@
-//! Versions by their bundle's hash, compiled once and kept.
+//! A cache of compiled workflow versions, by the hash of their bundle.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use metrics::Counter;
 
 use crate::EngineError;
 
-/// Compiled versions one process keeps; beyond it the one used longest ago goes.
+/// Maximum number of cached versions; above it the least recently used one is dropped.
 const CACHED_MAX: usize = 256;
 
 pub struct WorkflowCache {
@@ -32,7 +32,7 @@ impl WorkflowCache {
         Self { registry, cached: Mutex::default(), hits: asked("hit"), misses: asked("miss") }
     }
 
-    /// The compiled version; read from the store where it is not kept.
+    /// The compiled version; read from the store if it is not cached.
     pub async fn version(&self, hash: &ContentHash) -> Result<Arc<Workflow>, EngineError> {
         if let Some(kept) = self.cached(hash) {
             self.hits.increment(1);

@@ -1,5 +1,6 @@
-//! Cutting a text into pieces: at headings always, between paragraphs, items and code where possible, inside them where
-//! they are too large. Pieces of one section overlap a little, so that no sentence loses its neighbours.
+//! Splits a text into chunks: always at headings, between paragraphs, list items and code blocks where possible, and
+//! inside them if they are too large. Chunks of one section overlap a little, so that every sentence keeps some
+//! context.
 
 mod atom;
 mod block;
@@ -9,35 +10,35 @@ use std::ops::Range;
 use atom::TextAtom;
 use block::{TextBlock, TextBlockKind};
 
-/// Rises when the same text would be cut differently.
+/// Incremented when the same text would be split differently.
 const VERSION: u32 = 1;
-/// Bytes of the headings a piece shows.
+/// Maximum size of the headings shown with a chunk, in bytes.
 const HEADING_BYTES_MAX: usize = 300;
 
-/// How large pieces are.
+/// The size of chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ChunkPolicy {
-    /// The most tokens of a piece, by estimate.
+    /// Maximum estimated tokens of a chunk.
     pub(crate) tokens: usize,
-    /// The most tokens a piece shares with the one before it.
+    /// Maximum tokens that a chunk shares with the one before it.
     pub(crate) overlap: usize,
 }
 
-/// A piece of a text.
+/// A chunk of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TextChunk {
-    /// The headings it stands under, outermost first.
+    /// The headings above it, outermost first.
     pub(crate) heading: String,
     pub(crate) range: Range<usize>,
 }
 
 impl ChunkPolicy {
-    /// What a generation writes down about how it was cut.
+    /// The chunking parameters as a generation stores them.
     pub(crate) fn name(self) -> String {
         format!("{VERSION}/{}/{}", self.tokens, self.overlap)
     }
 
-    /// How a generation was cut, from what it wrote down; none if this program would cut it differently.
+    /// Parses the chunking parameters of a generation; `None` if this version would split differently.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let mut numbers = name.split('/').map(str::parse::<usize>);
         let (version, tokens, overlap) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
@@ -45,7 +46,8 @@ impl ChunkPolicy {
         is_ours.then_some(Self { tokens, overlap })
     }
 
-    /// The pieces of a text, in order. Each is a part of it, and nothing but headings and blank space is in none.
+    /// Splits a text into chunks, in order. Each is a part of the text, and together they contain all of it except
+    /// headings and whitespace.
     pub(crate) fn split(self, title: &str, text: &str) -> Vec<TextChunk> {
         let mut chunks = Vec::new();
         let mut path = HeadingPath::new(title);
@@ -74,7 +76,8 @@ impl ChunkPolicy {
         }
     }
 
-    /// Behind the last atom of a piece that begins with `first`. A block that fits into a piece of its own is not torn.
+    /// The index after the last atom of a chunk that begins with `first`. A block that fits into a chunk of its own is
+    /// not split.
     fn fill(self, atoms: &[TextAtom], first: usize) -> usize {
         let mut next = first;
         let mut tokens = 0;
@@ -89,11 +92,11 @@ impl ChunkPolicy {
         next
     }
 
-    /// The atom the next piece begins with: some way back, but always behind where this one began.
+    /// The atom with which the next chunk begins: some way back, but always after the beginning of this one.
     fn overlap_start(self, atoms: &[TextAtom], first: usize, next: usize) -> usize {
         let mut begins = next;
         let mut shared = 0;
-        // What follows must fit behind what is repeated, or the next piece would hold nothing new.
+        // What follows must fit after the overlap, or the next chunk would contain nothing new.
         let coming = atoms
             .get(next)
             .map_or(0, |atom| if atom.begins_block { atom.block_tokens.min(self.tokens) } else { atom.tokens });
@@ -109,7 +112,7 @@ impl ChunkPolicy {
     }
 }
 
-/// The headings above a place.
+/// The headings above a position.
 struct HeadingPath {
     title: String,
     headings: Vec<(usize, String)>,
@@ -127,7 +130,7 @@ impl HeadingPath {
         self.headings.push((level, words.to_owned()));
     }
 
-    /// As one line. The title is not said twice where the text begins with it.
+    /// Joins them in one line. The title is not repeated if the text begins with it.
     fn line(&self) -> String {
         let words = self.headings.iter().map(|(_, words)| words.as_str()).filter(|words| *words != self.title);
         let mut all: Vec<&str> = Some(self.title.as_str()).filter(|title| !title.is_empty()).into_iter().collect();

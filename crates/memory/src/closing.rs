@@ -1,4 +1,4 @@
-//! The end of a conversation: summed up, made findable, and gone from short-term memory, in this order.
+//! The end of a conversation: it is summarised, indexed, and removed from short-term memory, in this order.
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
@@ -13,7 +13,7 @@ use crate::long_term::LongTermMemory;
 use crate::short_term::{self, ShortTermMemory, ThreadStatus};
 use crate::summary::{ThreadSummarizer, excerpt};
 
-/// How often a conversation may become another's while it is closed.
+/// Maximum number of attempts, when the customer of a conversation changes while it is closed.
 const TRIES_MAX: usize = 8;
 
 pub(crate) struct ConversationCloser<'m> {
@@ -22,12 +22,12 @@ pub(crate) struct ConversationCloser<'m> {
     pub(crate) summaries: &'m ThreadSummarizer,
 }
 
-/// What one try came to.
+/// The outcome of one attempt.
 enum CloseAttempt {
     Closed(ThreadSummary),
-    /// Another closed it, or it was forgotten.
+    /// Another call closed it, or it was forgotten.
     Gone,
-    /// It became known whose it is.
+    /// Its customer became known.
     Retry,
 }
 
@@ -44,7 +44,7 @@ impl ConversationCloser<'_> {
         let mut began = None;
         for _ in 0..TRIES_MAX {
             let standing = self.short.status(tenant, conversation).await?;
-            // One that began while this went on is not the one that was to be closed.
+            // A conversation that began in the meantime is not the one to close.
             let meant = |standing: &ThreadStatus| *began.get_or_insert(standing.began) == standing.began;
             let Some(standing) = standing.filter(meant) else { return self.closed(tenant, conversation).await };
             match self.try_once(asker, conversation, closing, &standing, (since, kept_since)).await? {
@@ -87,7 +87,8 @@ impl ConversationCloser<'_> {
             messages: &whole.messages,
         };
         let document = episodic::conversation(name, words, &summary, &closing.outcome);
-        // The words are findable before they leave: whoever closes again after a crash in between closes the same.
+        // The text is indexed before it is removed: closing again after a crash in between closes the same
+        // conversation.
         match self.long.add_since(tenant, of, document, kept_since).await {
             Ok(_) => {}
             Err(MemoryError::Forgotten { .. }) => return Ok(CloseAttempt::Gone),
@@ -97,8 +98,8 @@ impl ConversationCloser<'_> {
         Ok(if left { CloseAttempt::Closed(summary) } else { CloseAttempt::Retry })
     }
 
-    /// A conversation that is over by its own journal becomes findable, beside what short-term memory has of it. Its summary
-    /// is the running one, where there is one, else an excerpt: nobody is asked, and it costs nothing.
+    /// Indexes a conversation that ended by its own journal, in addition to what short-term memory has of it. Its
+    /// summary is the running one, if any, else an excerpt: no model is called, and it costs nothing.
     pub(crate) async fn keep_conversation(
         &self,
         tenant: &TenantId,
@@ -137,7 +138,7 @@ impl ConversationCloser<'_> {
         episodic::name(self.long, tenant, conversation, began).await
     }
 
-    /// What a conversation that is over answered when it was closed.
+    /// The summary that was returned when the conversation was closed.
     async fn closed(&self, tenant: &TenantId, conversation: &str) -> Result<ThreadSummary, MemoryError> {
         self.short.sweep(tenant, conversation).await?;
         let closed = episodic::closed(self.long, tenant, conversation).await?;

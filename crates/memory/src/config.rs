@@ -1,4 +1,4 @@
-//! Settings of this room, as `baton.toml` writes them under `[memory]`.
+//! The settings of this crate, in the section `[memory]` of `baton.toml`.
 
 use std::fmt;
 
@@ -10,41 +10,41 @@ use crate::chunk::ChunkPolicy;
 use crate::embed::endpoint::PUBLIC;
 use crate::prompt::PromptSet;
 
-/// Tokens a piece may have: with fewer a sentence is torn, with more an embedder forgets half of it.
+/// Minimum and maximum tokens of a chunk: smaller chunks split sentences, and embedders lose half of larger ones.
 const CHUNK_TOKENS_MIN: usize = 32;
 const CHUNK_TOKENS_MAX: usize = 2_000;
-/// Milliseconds an embedder may be given.
+/// Maximum timeout of an embedder, in milliseconds.
 const TIMEOUT_MS_MAX: u64 = 600_000;
 
-/// Everything has a default: an empty table searches with the built-in embedder, and asks nobody.
+/// Every setting has a default: an empty table uses the built-in embedder and calls no server.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MemoryConfig {
     pub embedder: EmbedderProvider,
-    /// Where the endpoint lives, its version included; `https://api.openai.com/v1` unless written.
+    /// The base URL of the endpoint, including its version. Default: `https://api.openai.com/v1`.
     pub base_url: Option<String>,
-    /// Sent as a bearer token. Servers of one's own may need none.
+    /// Sent as a bearer token. Self-hosted servers may need none.
     pub api_key: Option<EmbedderKey>,
     /// The endpoint's model.
     pub model: String,
-    /// Numbers of its vectors; unless written, those of a model that is known.
+    /// Dimensions of its vectors. Default: those of a known model.
     pub dimensions: Option<usize>,
-    /// Put before a query or a passage, for models that were taught with one.
+    /// Prepended to a query or a passage, for models that were trained with a prefix.
     pub query_prefix: String,
     pub passage_prefix: String,
-    /// Texts of one request.
+    /// Maximum number of texts in one request.
     pub batch: usize,
-    /// How long one request may take.
+    /// Timeout of one request.
     pub timeout_ms: u64,
-    /// The most tokens of a piece.
+    /// Maximum tokens of a chunk.
     pub chunk_tokens: usize,
-    /// The most tokens it shares with the piece before it.
+    /// Maximum tokens that it shares with the chunk before it.
     pub chunk_overlap: usize,
-    /// Tokens of a context that asks for no other number.
+    /// Tokens of a context if the request states no other number.
     pub context_tokens: usize,
-    /// Conversations that are over become findable by themselves.
+    /// Ended conversations are indexed automatically.
     pub closed_conversations: bool,
-    /// What models are told, where the project has its own words for it.
+    /// The project's own prompts.
     #[serde(skip)]
     pub prompts: PromptSet,
 }
@@ -70,11 +70,11 @@ impl Default for MemoryConfig {
     }
 }
 
-/// Who turns texts into vectors.
+/// The source of embeddings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmbedderProvider {
-    /// This program, by spelling alone.
+    /// Built in; knows only spelling.
     #[default]
     Builtin,
     /// A server that speaks OpenAI's embeddings.
@@ -116,11 +116,11 @@ impl MemoryConfig {
         ChunkPolicy { tokens: self.chunk_tokens, overlap: self.chunk_overlap }
     }
 
-    /// Lets the key be said by something that stands for it: `find` is told the setting, its text, and the address the key is
-    /// for, and gives the key where the text is none itself. Nothing is asked where no endpoint is.
+    /// Resolves a reference to the API key. `find` gets the setting, its text, and the address the key is for, and
+    /// returns the key if the text is a reference. Not called without an endpoint.
     ///
     /// # Errors
-    /// What `find` gives.
+    /// Those of `find`.
     pub fn resolve_key<E>(
         &mut self,
         find: impl FnOnce(&str, &str, &str) -> Result<Option<String>, E>,
@@ -134,13 +134,13 @@ impl MemoryConfig {
         Ok(())
     }
 
-    /// The key; a blank one is none, as an empty environment variable is.
+    /// The API key; a blank one counts as missing, as an empty environment variable does.
     pub(crate) fn api_key(&self) -> Option<&str> {
         self.api_key.as_ref().map(|key| key.0.trim()).filter(|key| !key.is_empty())
     }
 }
 
-/// A secret that is sent, and never shown.
+/// A secret that is sent and never shown.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct EmbedderKey(String);
@@ -150,7 +150,7 @@ impl EmbedderKey {
         Self(secret.into())
     }
 
-    /// The text without the key, wherever it stands in it.
+    /// Returns the text with every occurrence of the key removed.
     pub(crate) fn redact_from(&self, text: String) -> String {
         match self.0.trim() {
             "" => text,

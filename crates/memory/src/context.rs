@@ -1,4 +1,4 @@
-//! What an agent is told before it thinks: recent words, documents and like conversations, within a budget of tokens.
+//! The context of an agent: recent messages, documents and similar conversations, within a token budget.
 
 use baton_core::id::TenantId;
 use baton_ports::index::MemoryCollection;
@@ -13,8 +13,8 @@ use crate::long_term::LongTermMemory;
 use crate::short_term::{ShortTermMemory, ThreadStatus};
 use crate::tokens::estimate;
 
-/// What each part may have of the budget before the others have had theirs, in hundredths. What one does not need, the
-/// messages get, and then the documents.
+/// The share of the budget that each part may use first, in per cent. What one does not need goes to the messages, and
+/// then to the documents.
 const DOCUMENTS_SHARE: usize = 40;
 const CONVERSATIONS_SHARE: usize = 10;
 
@@ -91,7 +91,7 @@ struct GatheredContext {
 }
 
 impl GatheredContext {
-    /// The best of it that fits: documents and conversations from the top, messages from the newest.
+    /// The best part of it that fits: documents and conversations by rank, messages from the newest.
     fn fit_into(self, tokens: usize) -> MemoryContext {
         let mut budget = TokenBudget { left: tokens };
         let unsummarised =
@@ -139,7 +139,7 @@ impl TokenBudget {
         fits
     }
 
-    /// Items from the first on, up to one that does not fit into the share or the budget.
+    /// Takes items from the first on, up to one that does not fit into the share or the budget.
     fn fill<T: Clone>(&mut self, share: usize, items: &[T], cost: impl Fn(&T) -> usize) -> Vec<T> {
         let mut share = TokenBudget { left: share };
         let fits = |item: &&T| {

@@ -1,4 +1,4 @@
-//! The embedders there are, and which of them made what is being searched.
+//! The available embedders, and which of them made the vectors being searched.
 
 mod builtin;
 pub(crate) mod endpoint;
@@ -19,7 +19,7 @@ pub(crate) use frequency::is_common;
 use crate::config::{EmbedderProvider, MemoryConfig, MemoryConfigError};
 use guarded::GuardedEmbedder;
 
-/// The embedder of the settings, and the built-in one, which is always there.
+/// The embedder of the settings, and the built-in one, which is always available.
 pub(crate) struct EmbedderSet {
     current: Arc<dyn Embedder>,
     builtin: Arc<dyn Embedder>,
@@ -46,12 +46,12 @@ impl EmbedderSet {
         self.current = Arc::new(GuardedEmbedder::new(embedder, clock));
     }
 
-    /// What new generations are made with.
+    /// The embedder for new generations.
     pub(crate) fn current(&self) -> &Arc<dyn Embedder> {
         &self.current
     }
 
-    /// The one whose vectors can be compared with those of a space.
+    /// The embedder whose vectors can be compared with those of a space.
     pub(crate) fn of(&self, space: &VectorSpace) -> Option<&Arc<dyn Embedder>> {
         [&self.current, &self.builtin].into_iter().find(|embedder| embedder.space() == space)
     }

@@ -1,5 +1,5 @@
-//! Episodic memory: what was tried before, and how it went. An execution is a document whose text is its goal; a
-//! conversation that is over is one whose text is what was said.
+//! Episodic memory: earlier executions and their outcome, and ended conversations. The document of an execution has its
+//! goal as text; the document of a conversation has its transcript.
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
@@ -15,20 +15,20 @@ use serde_json::{Map, Value, json};
 use crate::long_term::LongTermMemory;
 use crate::summary::line;
 
-/// Passages looked at for each document that is wanted: several may be of one document.
+/// Passages examined for each requested document: several may belong to one document.
 const LOOKED_AT_PER_ONE: usize = 4;
 
-/// The field by which executions are told apart.
+/// The field that distinguishes executions.
 const SUCCESS: &str = "success";
 const AGENT: &str = "agent";
 const OUTCOME: &str = "outcome";
-/// That a conversation was over by its own journal.
+/// Marks a conversation that ended by its own journal.
 const KEPT: &str = "kept";
-/// When a conversation's first words came.
+/// When the first message of a conversation arrived.
 const BEGAN: &str = "began";
-/// Between the id of a conversation and when it began, in the names of all but the first of that id.
+/// Separates the id of a conversation from its beginning, in the names of all but the first conversation with that id.
 const LATER_MARK: char = '@';
-/// Names looked at together.
+/// Names read per page.
 const LATER_PAGE: usize = 50;
 
 pub(crate) fn execution(execution: AgentExecution) -> Result<SourceDocument, MemoryError> {
@@ -49,7 +49,7 @@ pub(crate) fn execution(execution: AgentExecution) -> Result<SourceDocument, Mem
     Ok(SourceDocument { name: execution.id, title: String::new(), subject: execution.user, metadata, text, body })
 }
 
-/// What was said in a conversation.
+/// The text of a conversation.
 pub(crate) struct ConversationText<'a> {
     pub conversation: &'a str,
     pub customer: Option<String>,
@@ -57,7 +57,7 @@ pub(crate) struct ConversationText<'a> {
     pub messages: &'a [ThreadMessage],
 }
 
-/// The document of one that was over by its own journal, and was closed by nobody here.
+/// Marks the document of a conversation that ended by its own journal and was not closed here.
 pub(crate) fn mark_kept(mut document: SourceDocument) -> SourceDocument {
     document.body[KEPT] = json!(true);
     document
@@ -67,7 +67,8 @@ pub(crate) fn is_kept(body: &Value) -> bool {
     body.get(KEPT) == Some(&json!(true))
 }
 
-/// A conversation that is over. Its summary comes first: that is what another one is most likely to be like.
+/// The document of an ended conversation. Its summary comes first, because other conversations are most likely to be
+/// similar to it.
 pub(crate) fn conversation(
     name: String,
     words: ConversationText<'_>,
@@ -97,7 +98,8 @@ pub(crate) fn conversation(
     }
 }
 
-/// What a conversation that is over is kept as: its id, and where an earlier one of that id is, when it began as well.
+/// The document name of an ended conversation: its id and, if an earlier conversation with that id exists, when it
+/// began.
 pub(crate) async fn name(
     long: &LongTermMemory,
     tenant: &TenantId,
@@ -105,18 +107,19 @@ pub(crate) async fn name(
     began: Time,
 ) -> Result<String, MemoryError> {
     let first = long.document(tenant, MemoryCollection::Conversations, conversation).await?;
-    // What was kept by the conversation's own journal is the same one, whose beginning short-term memory saw later.
+    // A document indexed by the conversation's own journal is the same conversation, whose beginning short-term memory
+    // recorded later.
     let is_another =
         first.is_some_and(|stored| !is_kept(&stored.body) && stored.body.get(BEGAN) != Some(&json!(began)));
     Ok(if is_another { later_name(conversation, began.as_ms()) } else { conversation.to_owned() })
 }
 
-/// Of a fixed width, so that names are in the order of time.
+/// Fixed width, so that names sort by time.
 fn later_name(conversation: &str, began_ms: i64) -> String {
     format!("{conversation}{LATER_MARK}{began_ms:013}")
 }
 
-/// The summary of a conversation that is over, by its id: of the last one of that id.
+/// The summary of the latest ended conversation with this id.
 pub(crate) async fn closed(
     long: &LongTermMemory,
     tenant: &TenantId,
@@ -165,7 +168,7 @@ pub(crate) async fn similar_executions(
     Ok(executions)
 }
 
-/// Conversations like a message, but not the one it is said in; and why there may be more.
+/// Conversations similar to a message, except the one that contains it; and why there may be more.
 pub(crate) async fn similar_conversations(
     long: &LongTermMemory,
     tenant: &TenantId,
@@ -191,7 +194,7 @@ struct SimilarDocuments {
     degraded: Option<String>,
 }
 
-/// The documents of the best passages, each once.
+/// The documents of the best passages, without duplicates.
 async fn similar(
     long: &LongTermMemory,
     tenant: &TenantId,

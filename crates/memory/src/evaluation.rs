@@ -1,18 +1,18 @@
-//! How good a search is, by queries whose answers people have judged.
+//! Measures the quality of a search, using queries with relevance judgements by people.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-/// Ranks that are looked at.
+/// Ranks that are evaluated.
 const DEPTH: usize = 10;
 
-/// A query, and which sections answer it how well.
+/// A query, with the relevance of sections to it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JudgedQuery {
     pub query: String,
-    /// By `document#heading`: 2 answers it, 1 touches on it.
+    /// By `document#heading`: 2 answers the query, 1 is related to it.
     pub relevant: BTreeMap<String, u8>,
 }
 
@@ -25,20 +25,20 @@ pub struct JudgedSet {
     pub queries: Vec<JudgedQuery>,
 }
 
-/// What one way of searching came to, in the mean of all queries; each from 0 to 1.
+/// The metrics of one search method, averaged over all queries; each from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SearchMetrics {
     /// Normalised discounted cumulative gain of the first ten (Järvelin and Kekäläinen 2002), gains of 1 and 3.
     pub ndcg: f64,
-    /// The share of the relevant among the first ten.
+    /// The share of the relevant sections that are among the first ten.
     pub recall: f64,
-    /// One over the rank of the first that is relevant.
+    /// The reciprocal rank of the first relevant section.
     pub mrr: f64,
     pub queries: usize,
 }
 
 impl SearchMetrics {
-    /// The mean of what single queries came to.
+    /// The mean over single queries.
     #[expect(clippy::cast_precision_loss, reason = "a count of queries")]
     pub fn mean(all: &[Self]) -> Self {
         let count = all.len().max(1) as f64;
@@ -53,7 +53,7 @@ impl SearchMetrics {
 }
 
 impl JudgedQuery {
-    /// Judges an answer: sections in the order they were found. A section found twice counts where it was found first.
+    /// Evaluates a result: sections in ranked order. A section that occurs twice counts at its first rank.
     #[expect(clippy::cast_precision_loss, reason = "ranks up to ten")]
     pub fn judge(&self, found: &[String]) -> SearchMetrics {
         let mut seen = BTreeSet::new();

@@ -1,6 +1,7 @@
-//! What was forgotten stays forgotten. Whoever is forgotten leaves a mark, and how many there are is counted; a work that
-//! keeps somebody's words knows the count of when it began, and its write holds only while the count is as it was looked
-//! at. So whatever began before a forgetting is either removed by it or refused.
+//! Ensures that forgotten data stays forgotten. Forgetting a customer or conversation writes a mark and increments a
+//! counter. An operation that stores personal data reads the counter when it begins, and its write is conditional on
+//! the counter as it was last checked. An operation that began before a forgetting is therefore either removed by it or
+//! refused.
 
 use std::sync::Arc;
 
@@ -13,9 +14,9 @@ use baton_ports::records::{self, RecordOp, RecordStore};
 use serde_json::{Value, json};
 
 const SPACE: &str = "memory.forgotten";
-/// The record whose version is the count.
+/// The record whose version is the counter.
 const COUNT: &str = "count";
-/// How often the count may change under our hands before we give up.
+/// Maximum attempts while concurrent changes move the counter.
 const TRIES_MAX: usize = 16;
 
 pub(crate) struct ForgetMarks {
@@ -23,7 +24,7 @@ pub(crate) struct ForgetMarks {
     clock: Arc<dyn Clock>,
 }
 
-/// Who or what is forgotten. Marks name nobody: they are kept under a hash.
+/// The customer or conversation that is forgotten. Marks contain no identity: they are stored under a hash.
 #[derive(Clone, Copy)]
 pub(crate) enum ForgetTarget<'w> {
     Customer(&'w str),
@@ -39,7 +40,7 @@ impl ForgetTarget<'_> {
         }
     }
 
-    /// The mark, to be written with what it forgets.
+    /// The mark, to be written together with the removal.
     pub(crate) fn mark(self, forgetting: u64) -> RecordOp {
         RecordOp::Put { space: SPACE.to_owned(), key: self.key(), value: json!(forgetting) }
     }
@@ -50,7 +51,8 @@ impl ForgetMarks {
         Self { records, clock }
     }
 
-    /// The first thing to ask of a work that will keep somebody's words, before it reads or waits for anything.
+    /// Returns the watermark. An operation that will store personal data must call this before it reads or awaits
+    /// anything else.
     pub(crate) async fn watermark(&self, tenant: &TenantId) -> Result<ForgetWatermark, MemoryError> {
         let at = self.clock.now();
         Ok(ForgetWatermark { forget_count: self.count(tenant).await?.unwrap_or(0), at })
@@ -60,7 +62,7 @@ impl ForgetMarks {
         Ok(self.records.get(tenant, SPACE, COUNT).await?.map(|record| record.version))
     }
 
-    /// What must be in the write that keeps something of theirs; none where one of them was forgotten since.
+    /// The condition for a write of personal data; `None` if one of the targets was forgotten after the watermark.
     pub(crate) async fn guard(
         &self,
         tenant: &TenantId,
@@ -68,7 +70,7 @@ impl ForgetMarks {
         whose: &[ForgetTarget<'_>],
     ) -> Result<Option<RecordOp>, MemoryError> {
         let version = self.count(tenant).await?;
-        // Where nobody was ever forgotten there is no mark to look for.
+        // If the tenant has never forgotten anything, there is no mark to check.
         for whom in whose.iter().filter(|_| version.is_some()) {
             if let Some(mark) = self.records.get(tenant, SPACE, &whom.key()).await?
                 && since.is_superseded_by(mark.value.as_u64().unwrap_or(u64::MAX), mark.at)
@@ -79,8 +81,8 @@ impl ForgetMarks {
         Ok(Some(RecordOp::Expect { space: SPACE.to_owned(), key: COUNT.to_owned(), version }))
     }
 
-    /// Marks a customer as forgotten, and says as the how-manieth. From here on nothing of theirs is kept that began
-    /// before.
+    /// Marks a customer as forgotten and returns the number of this forgetting. Operations that began before can store
+    /// nothing of the customer from here on.
     pub(crate) async fn mark_customer(&self, tenant: &TenantId, customer: &str) -> Result<u64, MemoryError> {
         for _ in 0..TRIES_MAX {
             let version = self.count(tenant).await?;

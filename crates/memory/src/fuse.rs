@@ -1,14 +1,14 @@
-//! Two ranked lists made one.
+//! Fuses two ranked lists into one.
 
 use std::collections::BTreeMap;
 
 use baton_ports::index::SearchHit;
 
-/// How little a rank near the top differs from the next (Cormack, Clarke and Büttcher 2009 found 60 to do well).
+/// Damps the difference between the top ranks (Cormack, Clarke and Büttcher 2009 found 60 to do well).
 const RANK_BASE: f64 = 60.0;
 
-/// Reciprocal rank fusion: a piece scores by its ranks alone, so scores of different kinds never meet. The first of every
-/// list scores 1.
+/// Reciprocal rank fusion: the score depends only on the ranks, so that scores of different kinds are never compared. A
+/// chunk that is first in every list scores 1.
 pub(crate) fn reciprocal_rank(lists: &[&[SearchHit]]) -> Vec<SearchHit> {
     let mut scores: BTreeMap<u64, f64> = BTreeMap::new();
     for list in lists {

@@ -1,5 +1,5 @@
-//! Searching in rounds: find, let a model judge whether that answers the question, and if not, search by its words. A
-//! verdict is kept before the next round depends on it.
+//! Iterative search: search, let a model judge whether the result answers the question, and if not, search with the
+//! query that it suggests. A verdict is recorded before the next round depends on it.
 
 mod verdicts;
 
@@ -23,11 +23,11 @@ pub(crate) use verdicts::VerdictStore;
 use crate::long_term::LongTermMemory;
 use crate::prompt::{MemoryPrompt, PromptSet};
 
-/// How long one judgement may take.
+/// Timeout of one judgement.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Tokens of a judgement.
+/// Maximum tokens of a judgement.
 const TOKENS_MAX: u32 = 300;
-/// Bytes of one passage that the judge is shown.
+/// Maximum bytes of one passage that the judge sees.
 const SHOWN_BYTES_MAX: usize = 2_000;
 
 pub(crate) struct InquiryService {
@@ -36,7 +36,7 @@ pub(crate) struct InquiryService {
     verdicts: VerdictStore,
 }
 
-/// What a model thinks of what was found.
+/// A model's verdict on the result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct InquiryVerdict {
     sufficient: bool,
@@ -90,7 +90,7 @@ impl InquiryService {
         Ok(held.finish(InquiryEnd::Rounds))
     }
 
-    /// None where no model can be asked, or none answers in the form that was asked for. What was found stays found.
+    /// `None` if no model is available, or none replies in the required format. The result of the search is kept.
     async fn judge(
         &self,
         asker: &ModelCaller,
@@ -120,7 +120,7 @@ impl InquiryService {
                 held.cost += reply.cost;
                 let verdict = verdict(&reply);
                 if let Err(error) = given.record(round, &query, verdict.as_ref(), reply.cost).await {
-                    // It holds all the same; only a crash would ask for it again.
+                    // The verdict is still valid; only a crash would cause another call for it.
                     tracing::warn!(%error, "a verdict could not be kept");
                 }
                 Ok(verdict)
@@ -133,7 +133,7 @@ impl InquiryService {
     }
 }
 
-/// Everything so far.
+/// The accumulated state.
 #[derive(Default)]
 struct InquiryState {
     passages: Vec<CitedPassage>,
@@ -144,7 +144,7 @@ struct InquiryState {
 }
 
 impl InquiryState {
-    /// Keeps what is new, and says how many.
+    /// Adds new passages and returns their number.
     fn take(&mut self, found: Vec<CitedPassage>) -> usize {
         let before = self.passages.len();
         for passage in found {
@@ -203,7 +203,7 @@ fn schema() -> Value {
     })
 }
 
-/// Models wrap JSON in words and fences; what counts is the object inside.
+/// Models wrap JSON in text and fences; only the object inside is used.
 fn verdict(reply: &ModelReply) -> Option<InquiryVerdict> {
     let (begins, ends) = (reply.content.find('{')?, reply.content.rfind('}')?);
     serde_json::from_str(reply.content.get(begins..=ends)?).ok()

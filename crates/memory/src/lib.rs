@@ -1,18 +1,20 @@
-//! Remembers and recalls for agents: what was just said (short-term), what is written down (long-term), and what was
-//! tried before (episodic).
+//! Memory for agents: recent messages (short-term), documents (long-term), and earlier executions and conversations
+//! (episodic).
 //!
-//! The way in is [`MemoryService`], which answers the port [`baton_ports::memory::MemoryStore`]. It keeps nothing itself: documents
-//! are in the [`Index`](baton_ports::index::DocumentIndex), messages in [`Records`](baton_ports::records::RecordStore).
+//! The entry point is [`MemoryService`], which implements the port [`baton_ports::memory::MemoryStore`]. It stores
+//! nothing itself: documents are in the [`DocumentIndex`](baton_ports::index::DocumentIndex), messages in
+//! [`RecordStore`](baton_ports::records::RecordStore).
 //!
-//! - A document is cut at its headings and paragraphs into pieces that overlap a little, each of which knows the bytes of the document it is.
-//! - A search asks by vector and by word, and fuses the two lists by reciprocal rank. Where one way cannot be used, the
-//!   other answers alone and says so.
-//! - Everything is cut and embedded anew beside what answers, and then takes its place.
+//! - A document is split at its headings and paragraphs into chunks that overlap a little. Each chunk knows its byte
+//!   range in the document.
+//! - A search queries by vector and by word, and fuses the two lists by reciprocal rank. If one of them is unavailable,
+//!   the other is used alone, and the result reports it.
+//! - A new generation is split and embedded beside the live one, and then replaces it.
 //!
-//! Vectors come from a server that speaks OpenAI's embeddings, or from the built-in embedder, which knows spelling and no
-//! meaning.
+//! Vectors come from a server that speaks OpenAI's embeddings, or from the built-in embedder, which knows spelling but
+//! no meaning.
 //!
-//! Deliberately absent: deciding when to remember. Tools, commands and conversations ask.
+//! Deliberately absent: the decision when to remember. Tools, commands and conversations make it.
 
 mod chunk;
 mod closing;

@@ -1,4 +1,4 @@
-//! Long-term memory: documents, found by meaning and by word.
+//! Long-term memory: documents, searchable by meaning and by word.
 
 mod index_write;
 mod search;
@@ -20,13 +20,12 @@ use crate::chunk::ChunkPolicy;
 use crate::embed::EmbedderSet;
 use index_write::IndexOutcome;
 
-/// Documents that are embedded side by side while a collection is built: an endpoint answers one slowly and several as
-/// slowly.
+/// Documents embedded concurrently while a collection is built: an endpoint takes as long for several as for one.
 const BUILT_AT_ONCE: usize = 8;
-/// Documents looked up at once.
+/// Documents read per page.
 const PAGE: usize = 200;
 
-/// All documents, of every tenant.
+/// The documents of all tenants.
 pub(crate) struct LongTermMemory {
     index: Arc<dyn DocumentIndex>,
     embedders: EmbedderSet,
@@ -44,7 +43,7 @@ impl LongTermMemory {
         Self { index, embedders, chunking, clock }
     }
 
-    /// The one that the settings name.
+    /// The embedder that the settings select.
     pub(crate) fn current_embedder(&self) -> Arc<dyn Embedder> {
         self.embedders.current().clone()
     }
@@ -59,7 +58,7 @@ impl LongTermMemory {
         self.embedders.replace_current(embedder, self.clock.clone());
     }
 
-    /// When a work begins that will keep documents about persons: to be asked before it reads anything.
+    /// The watermark of an operation that will store documents about persons. Must be read before anything else.
     pub(crate) async fn watermark(
         &self,
         tenant: &TenantId,
@@ -79,8 +78,8 @@ impl LongTermMemory {
         self.add_since(tenant, of, document, since).await
     }
 
-    /// By the recipe of what answers, so that the document is found with its like. Refused where the person it is about
-    /// was forgotten since.
+    /// Uses the recipe of the live generation, so that the document is searchable together with the others. Refused if
+    /// the person it is about was forgotten after the watermark.
     pub(crate) async fn add_since(
         &self,
         tenant: &TenantId,
@@ -92,7 +91,7 @@ impl LongTermMemory {
             Some(live) => live,
             None => self.index.begin(tenant, of, &self.recipe(), self.clock.now()).await?,
         };
-        // Asked before anything is kept: a document that cannot be made findable is refused.
+        // Checked before anything is stored: a document that cannot be indexed is refused.
         let embedder = self.embedder(of, &generation)?;
         let (name, subject) = (document.name.clone(), document.subject.clone());
         let Some(DocumentRevision { revision, .. }) =
@@ -143,7 +142,7 @@ impl LongTermMemory {
         Ok(self.index.document(tenant, of, name).await?)
     }
 
-    /// Until every document is in, those included that come or change meanwhile.
+    /// Runs until every document is indexed, including those that are added or changed in the meantime.
     pub(crate) async fn reindex(&self, tenant: &TenantId, of: MemoryCollection) -> Result<ReindexResult, MemoryError> {
         let generation = self.index.begin(tenant, of, &self.recipe(), self.clock.now()).await?;
         let embedder = self.embedder(of, &generation)?;
@@ -185,7 +184,7 @@ impl LongTermMemory {
         }
     }
 
-    /// What answers.
+    /// The live generation.
     async fn live(&self, tenant: &TenantId, of: MemoryCollection) -> Result<Option<IndexGeneration>, MemoryError> {
         let generations = self.index.generations(tenant, of).await?;
         Ok(generations.into_iter().find(|generation| generation.live))

@@ -1,5 +1,5 @@
-//! What this room tells models: Jinja texts in English and Spanish, `prompts/NAME.LANG.md`. A project may put its own in
-//! their place, in any language, which see the same names.
+//! The prompts of this crate: Jinja templates in English and Spanish, `prompts/NAME.LANG.md`. A project may replace
+//! them with its own, in any language, which get the same variables.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use baton_core::agent::primary_language;
 use baton_core::expr::{JinjaTemplate, JsonContext};
 use serde_json::{Value, json};
 
-/// Which prompt. Its word is the agent's name too that it is asked under.
+/// Identifies a prompt. Its word is also the agent name of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MemoryPrompt {
     /// Whether passages answer a question: `question`.
     Judge,
-    /// The running summary of a conversation: `summary` (what there is so far, or null).
+    /// The running summary of a conversation: `summary` (the summary so far, or null).
     Summary,
 }
 
-/// The languages ours are written in; the first is used where a customer's is none of them.
+/// The languages of the built-in prompts; the first is the fallback for other languages.
 const LANGUAGES: [&str; 2] = ["en", "es"];
 
 impl MemoryPrompt {
@@ -42,7 +42,7 @@ impl MemoryPrompt {
         }
     }
 
-    /// What it sees, for trying one out.
+    /// Sample variables, to check a template.
     fn sample(self) -> Value {
         match self {
             Self::Judge => json!({"question": "?"}),
@@ -51,7 +51,7 @@ impl MemoryPrompt {
     }
 }
 
-/// The names of all prompts of this room.
+/// The names of all prompts of this crate.
 pub const PROMPTS: [&str; 2] = [MemoryPrompt::Judge.word(), MemoryPrompt::Summary.word()];
 
 /// A project's own prompts, by name and language.
@@ -59,10 +59,10 @@ pub const PROMPTS: [&str; 2] = [MemoryPrompt::Judge.word(), MemoryPrompt::Summar
 pub struct PromptSet(BTreeMap<String, String>);
 
 impl PromptSet {
-    /// Puts a text in the place of one of ours.
+    /// Replaces a built-in prompt.
     ///
     /// # Errors
-    /// No such prompt, or a text that cannot be written.
+    /// The prompt does not exist, or the template cannot be rendered.
     pub fn put(&mut self, name: &str, language: &str, text: String) -> Result<(), String> {
         let Some(known) = MemoryPrompt::of(name) else {
             return Err(format!("`{name}` is no prompt of memory's; there are {}", PROMPTS.join(" and ")));
@@ -72,10 +72,10 @@ impl PromptSet {
         Ok(())
     }
 
-    /// The prompt in the customer's language, with every hole filled.
+    /// Renders the prompt in the customer's language.
     ///
     /// # Errors
-    /// A project's own that cannot be written for these values.
+    /// A project's own template that cannot be rendered with these values.
     pub(crate) fn render(&self, name: MemoryPrompt, language: Option<&str>, values: &Value) -> Result<String, String> {
         let spoken = primary_language(language.unwrap_or_default());
         let own = |language: &str| self.0.get(&format!("{}.{language}", name.word())).map(String::as_str);

@@ -1,4 +1,4 @@
-//! The way in: all memories behind one port.
+//! The entry point: all memories behind one port.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,37 +28,38 @@ use crate::long_term::LongTermMemory;
 use crate::short_term::ShortTermMemory;
 use crate::summary::ThreadSummarizer;
 
-/// What memory is made of.
+/// The ports that memory uses.
 pub struct MemoryPorts {
     pub index: Arc<dyn DocumentIndex>,
     pub records: Arc<dyn RecordStore>,
-    /// Writes summaries, which are excerpts without one, and judges inquiries, which have one round without one.
+    /// Writes summaries and judges inquiries. Without it, summaries are excerpts, and an inquiry has one round.
     pub models: Option<Arc<dyn ModelService>>,
     pub clock: Arc<dyn Clock>,
 }
 
-/// All that is remembered, of every tenant.
+/// The memories of all tenants.
 pub struct MemoryService {
     long_term: LongTermMemory,
     short_term: ShortTermMemory,
     summaries: ThreadSummarizer,
     inquiries: InquiryService,
-    /// Tokens of a context that asks for no other number.
+    /// Tokens of a context if the request states no other number.
     context_tokens: usize,
 }
 
 impl MemoryService {
-    /// How new pieces are made, by the settings of now. What answers may have been made otherwise, until it is built anew.
+    /// How new chunks are made with the current settings. The live generation may use another recipe until it is
+    /// rebuilt.
     pub fn recipe(&self) -> IndexRecipe {
         self.long_term.recipe()
     }
 
-    /// What makes vectors of new documents, for those who search elsewhere by the same.
+    /// The embedder of new documents, for callers that search elsewhere with the same vectors.
     pub fn embedder(&self) -> Arc<dyn Embedder> {
         self.long_term.current_embedder()
     }
 
-    /// Whether a document is kept.
+    /// Whether a document is stored.
     ///
     /// # Errors
     /// The index cannot be read.
@@ -66,24 +67,24 @@ impl MemoryService {
         Ok(self.long_term.document(tenant, of, name).await?.is_some())
     }
 
-    /// A document as it is cut by the settings of now, for those who keep it elsewhere: the headings of each piece, and the
-    /// bytes of the text it is.
+    /// Splits a document with the current settings, for callers that store it elsewhere: the headings of each chunk,
+    /// and its byte range in the text.
     pub fn split(&self, document: &SourceDocument) -> Vec<(String, Range<usize>)> {
         self.long_term.split(document)
     }
 
-    /// Opens nothing and connects to nothing.
+    /// Opens no file and no connection.
     ///
     /// # Errors
-    /// A setting that cannot be used, by name.
+    /// Names the setting that cannot be used.
     pub fn new(config: &MemoryConfig, parts: MemoryPorts) -> Result<Self, MemoryConfigError> {
         Self::with_billing(config, parts, None)
     }
 
-    /// The same, and vectors that cost something are paid for.
+    /// The same, with billing for embeddings that cost money.
     ///
     /// # Errors
-    /// As [`MemoryService::new`].
+    /// Those of [`MemoryService::new`].
     pub fn with_billing(
         config: &MemoryConfig,
         parts: MemoryPorts,
@@ -206,7 +207,7 @@ impl memory::MemoryStore for MemoryService {
     async fn record_execution(&self, tenant: &TenantId, execution: AgentExecution) -> Result<(), MemoryError> {
         let document = episodic::execution(execution)?;
         match self.long_term.add(tenant, MemoryCollection::Executions, document).await {
-            // As if it had been kept just before.
+            // As if it had been stored just before the forgetting.
             Ok(_) | Err(MemoryError::Forgotten { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -228,7 +229,7 @@ impl memory::MemoryStore for MemoryService {
     }
 
     async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<ForgetResult, MemoryError> {
-        // Short-term memory marks the person first; what is removed after that cannot come back.
+        // Short-term memory marks the person first; whatever is removed afterwards cannot be stored again.
         let (threads, messages) = self.short_term.forget(tenant, customer).await?;
         self.inquiries.forget(tenant, customer).await?;
         let long = |of| self.long_term.forget(tenant, of, customer);

@@ -1,8 +1,9 @@
 //! Short-term memory: the messages of a conversation, its running summary, and the facts of its session.
 //!
-//! A conversation is a few small records: its head, one record a message, and a row under its customer, by which
-//! everything of one person is found again. Whoever changes a conversation changes its head at the version it saw, so two
-//! messages never take one place; and only while nobody whose it is was forgotten since the change began.
+//! A conversation consists of a few small records: its head, one record per message, and a row under its customer, by
+//! which all data about one person is found. Every change of a conversation also changes its head at the version that
+//! was read, so that two messages never get the same number. A change succeeds only if neither the conversation nor its
+//! customer was forgotten since it began.
 
 mod head;
 mod removal;
@@ -25,14 +26,15 @@ use head::{HEADS, MESSAGES, ThreadHead};
 
 use crate::forget_marks::{ForgetMarks, ForgetTarget};
 
-/// How often a conversation may change under our hands before we give up.
+/// Maximum attempts while concurrent changes move a conversation's head.
 const TRIES_MAX: usize = 16;
-/// How long one call has a conversation's summary in hand. Where no model can be asked, nobody tries again before.
+/// How long one call may hold the claim on a conversation's summary. If no model is available, there is no other
+/// attempt before it expires.
 const CLAIM_TTL: Duration = Duration::from_secs(60);
-/// Records read or removed at once.
+/// Records read or removed per page.
 const PAGE: usize = 90;
 
-/// All conversations that are going on, of every tenant.
+/// The ongoing conversations of all tenants.
 pub(crate) struct ShortTermMemory {
     records: Arc<dyn RecordStore>,
     marks: Arc<ForgetMarks>,
@@ -42,18 +44,18 @@ pub(crate) struct ShortTermMemory {
 /// A change of a conversation, as it began.
 struct ThreadChange<'c> {
     since: ForgetWatermark,
-    /// Who brings it, where that is known.
+    /// The customer who causes it, if known.
     customer: Option<&'c str>,
-    /// When the conversation began that is meant. Any is, or a new one, unless said.
+    /// When the intended conversation began. `None` means any, or a new one.
     began: Option<Time>,
 }
 
-/// A conversation as its summary finds it.
+/// The state of a conversation, as summarising sees it.
 pub(crate) struct ThreadStatus {
     pub(crate) thread: MessageThread,
-    /// Tells it from an earlier conversation of the same id.
+    /// Distinguishes it from an earlier conversation with the same id.
     pub(crate) began: Time,
-    /// The first message that is kept and not in the summary.
+    /// The first stored message that the summary does not cover.
     pub(crate) unsummarised: u64,
 }
 
@@ -62,7 +64,7 @@ impl ShortTermMemory {
         Self { records, marks, clock }
     }
 
-    /// To be asked first by whoever changes a conversation by what it read of it.
+    /// Must be read first by every operation that changes a conversation based on what it reads.
     pub(crate) async fn watermark(&self, tenant: &TenantId) -> Result<ForgetWatermark, MemoryError> {
         self.marks.watermark(tenant).await
     }
@@ -106,7 +108,7 @@ impl ShortTermMemory {
         conversation: &str,
     ) -> Result<Option<MessageThread>, MemoryError> {
         let head = self.head(tenant, conversation).await?.map(|(head, _)| head);
-        // What a close that was cut off left behind is no conversation.
+        // The remains of an interrupted close are not a conversation.
         Ok(head.filter(|head| !head.is_empty()).map(|head| head.thread(conversation)))
     }
 
@@ -135,7 +137,7 @@ impl ShortTermMemory {
         self.listed(tenant, conversation, first, head.next).await
     }
 
-    /// Messages `first..behind` that are still kept.
+    /// The messages `first..behind` that are still stored.
     pub(crate) async fn messages(
         &self,
         tenant: &TenantId,
@@ -191,8 +193,8 @@ impl ShortTermMemory {
         check_size("a conversation's session", size, SESSION_BYTES_MAX)
     }
 
-    /// Keeps a summary, unless one that covers more is there; says which is there then. None where the conversation that
-    /// began then is over or forgotten.
+    /// Stores a summary, unless a stored one covers more; returns the summary that is stored then. `None` if the
+    /// conversation that began at this instant has ended or was forgotten.
     pub(crate) async fn set_summary(
         &self,
         tenant: &TenantId,
@@ -209,8 +211,8 @@ impl ShortTermMemory {
         Ok(head.await?.and_then(|head| head.summary))
     }
 
-    /// Takes the summary of the conversation that began then in hand, for `CLAIM_TTL`: false where another has it, or
-    /// where that conversation is over or forgotten.
+    /// Claims the summary of the conversation that began at this instant, for `CLAIM_TTL`. Returns false if another
+    /// call holds the claim, or if that conversation has ended or was forgotten.
     pub(crate) async fn claim_summary(
         &self,
         tenant: &TenantId,
@@ -228,7 +230,7 @@ impl ShortTermMemory {
         Ok(changed.await?.is_some() && is_ours)
     }
 
-    /// Gives it out of hand again.
+    /// Releases the claim.
     pub(crate) async fn release_summary(
         &self,
         tenant: &TenantId,
@@ -252,9 +254,9 @@ impl ShortTermMemory {
         record.map(read).transpose()
     }
 
-    /// Changes a head, with whatever must be written along; answers with the head as it then is. `None` of the closure
-    /// writes nothing; it is shown whose the conversation is, as far as that is known. None where it is not the
-    /// conversation that is meant, or where it or somebody whose it is was forgotten since the change began.
+    /// Changes a head together with other records, and returns the new head. If the closure returns `None`, nothing is
+    /// written; it gets the customer of the conversation, if known. Returns `None` if it is not the intended
+    /// conversation, or if it or its customer was forgotten since the change began.
     async fn change(
         &self,
         tenant: &TenantId,
@@ -262,7 +264,7 @@ impl ShortTermMemory {
         begun: ThreadChange<'_>,
         mut change: impl FnMut(&mut ThreadHead, Option<&str>) -> Option<Vec<RecordOp>>,
     ) -> Result<Option<ThreadHead>, MemoryError> {
-        // Whoever was seen to be its customer stays so for this change, though the conversation ends meanwhile.
+        // A customer that was seen stays part of this change, even if the conversation ends in the meantime.
         let mut seen: Vec<String> = begun.customer.into_iter().map(str::to_owned).collect();
         for _ in 0..TRIES_MAX {
             let before = self.head(tenant, conversation).await?;
@@ -294,12 +296,12 @@ impl ShortTermMemory {
     }
 }
 
-/// That there is no such conversation.
+/// The error for a conversation that does not exist.
 pub(crate) fn not_found(conversation: &str) -> MemoryError {
     MemoryError::NotFound { what: "conversation", name: conversation.to_owned() }
 }
 
-/// Control characters part the names of records.
+/// Control characters separate the parts of record names.
 fn check_id(what: &'static str, id: &str) -> Result<(), MemoryError> {
     check_size(what, id.len(), ID_BYTES_MAX)?;
     if id.is_empty() || id.chars().any(char::is_control) {

@@ -1,4 +1,4 @@
-//! Running summaries: what was said, in a few sentences, by a model; where none can be asked, an excerpt.
+//! Running summaries: a few sentences about a conversation, written by a model; an excerpt if no model is available.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,26 +15,26 @@ use tokio::time::Instant;
 use crate::prompt::{MemoryPrompt, PromptSet};
 use crate::short_term::ShortTermMemory;
 
-/// How long a model may take for one call, and for all calls of one conversation together.
+/// The timeout of one model call, and of all calls of one conversation together.
 const LIMIT: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// The same for a conversation that goes on: somebody waits for an answer.
+/// The same for an ongoing conversation, where the customer waits for an answer.
 const TIMEOUT_LIVE: Duration = Duration::from_secs(20);
-/// Tokens of a summary.
+/// Maximum tokens of a summary.
 const TOKENS_MAX: u32 = 400;
-/// Messages summarised by one call; more are summarised by several, each with what the last one said.
+/// Maximum messages that one call summarises; more are summarised by several calls, each with the summary before.
 const MESSAGES_AT_ONCE: usize = 100;
-/// Bytes of one message that a model is shown, and of one that an excerpt quotes.
+/// Maximum bytes of one message that a model sees, and of one that an excerpt quotes.
 const SHOWN_BYTES_MAX: usize = 2_000;
 const QUOTED_BYTES_MAX: usize = 300;
-/// Bytes of why a summary is an excerpt.
+/// Maximum bytes of the reason why a summary is an excerpt.
 const WHY_BYTES_MAX: usize = 500;
 
-/// What there is where no model can be asked.
+/// What is used if no model is available.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SummaryFallback {
     Excerpt,
-    /// What was said, as it was.
+    /// The messages themselves.
     Words,
 }
 
@@ -57,9 +57,9 @@ impl ThreadSummarizer {
         Self { models, prompts }
     }
 
-    /// Brings the summary of a conversation that goes on up to its newest messages but `but`; says which is there then.
-    /// One call at a time does. Where no model can be asked, the words are left as they are, and it is tried again a minute
-    /// later: nothing is told in fewer words than a model found.
+    /// Updates the summary of an ongoing conversation up to its newest messages except the last `but`; returns the
+    /// summary that is stored then. One call at a time does this. If no model is available, the messages stay as they
+    /// are, and the next attempt is a minute later: messages are shortened only by a model.
     pub(crate) async fn update_running(
         &self,
         short: &ShortTermMemory,
@@ -82,11 +82,11 @@ impl ThreadSummarizer {
         Ok(summary)
     }
 
-    /// Summarises all that is not summarised yet, on the asker's behalf, for a conversation that ends. What a model
-    /// answered is kept before it is asked for more, so nothing that was kept is asked for again. None where there is
-    /// nothing to say, and where the conversation ended or was forgotten meanwhile.
+    /// Summarises all messages that are not summarised yet, on behalf of the caller, for a conversation that ends. Each
+    /// model reply is stored before the next call, so that nothing that was stored is requested again. `None` if there
+    /// are no messages, or if the conversation ended or was forgotten in the meantime.
     ///
-    /// A model that fails once is not asked again: the rest is an excerpt, which says why.
+    /// A model that fails once is not called again: the rest is an excerpt, which states the reason.
     pub(crate) async fn update_whole(
         &self,
         short: &ShortTermMemory,
@@ -120,7 +120,7 @@ impl ThreadSummarizer {
             let summary = match failed.clone() {
                 Some(why) => excerpted(before, &messages, to, why),
                 None => {
-                    // Of this conversation and no earlier one of its id: one key never has two requests.
+                    // Contains the conversation's beginning, not only its id, so that one key never has two requests.
                     let key = format!("{}/summary/{conversation}/{}/{to}", asker.key, standing.began.as_ms());
                     let asker = ModelCaller { key, ..asker.clone() };
                     match self.ask(&asker, before, &messages, patience).await {
@@ -140,7 +140,7 @@ impl ThreadSummarizer {
         }
     }
 
-    /// The error is why there is no model's summary, in words.
+    /// The error is the reason, in words, why there is no model's summary.
     async fn ask(
         &self,
         asker: &ModelCaller,
@@ -188,7 +188,7 @@ fn request(system: String, before: Option<&ThreadSummary>, messages: &[ThreadMes
     }
 }
 
-/// The first thing the customer said, which an earlier excerpt holds on to, and the last thing that was said.
+/// The first message of the customer, which is kept from an earlier excerpt, and the last message.
 pub(crate) fn excerpt(before: Option<&ThreadSummary>, messages: &[ThreadMessage]) -> String {
     let by_customer = messages.iter().find(|message| message.speaker == MessageSpeaker::Customer);
     let first = match before {
@@ -201,7 +201,7 @@ pub(crate) fn excerpt(before: Option<&ThreadSummary>, messages: &[ThreadMessage]
     clip(&text, SUMMARY_BYTES_MAX).to_owned()
 }
 
-/// Who said what, on one line.
+/// The speaker and the message, on one line.
 pub(crate) fn line(message: &ThreadMessage, bytes_max: usize) -> String {
     let words = message.content.split_whitespace().collect::<Vec<_>>().join(" ");
     let shown = clip(&words, bytes_max);

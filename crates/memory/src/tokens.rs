@@ -1,9 +1,9 @@
-//! How many tokens a text is, about: enough to fill a budget, settled by nobody.
+//! Estimates the tokens of a text: accurate enough to fill a budget, never used for billing.
 
 /// Bytes of one token of ordinary Latin text.
 const BYTES_PER_TOKEN: usize = 4;
 
-/// An estimate on the safe side: four ASCII bytes are a token, and so is every other character.
+/// A conservative estimate: four ASCII bytes are a token, and so is every other character.
 pub(crate) fn estimate(text: &str) -> usize {
     let (ascii, other) =
         text.chars().fold(
@@ -15,7 +15,7 @@ pub(crate) fn estimate(text: &str) -> usize {
     ascii.div_ceil(BYTES_PER_TOKEN) + other
 }
 
-/// Where a text must be cut to be at most so many tokens; nowhere if it is. Never at its beginning.
+/// Where to cut a text so that it has at most this number of tokens; `None` if it already does. Never at its beginning.
 pub(crate) fn cut(text: &str, tokens_max: usize) -> Option<usize> {
     let (mut ascii, mut other) = (0_usize, 0_usize);
     for (at, c) in text.char_indices() {

@@ -1,4 +1,4 @@
-//! What one attempt may spend and has spent: reserved before it goes out, settled after, counted for whoever looks.
+//! The cost of one attempt: reserved before the request is sent, settled afterwards, and counted in the metrics.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,23 +16,23 @@ use crate::provider_registry::ServedProvider;
 use crate::providers::{AttemptSpend, ProviderError, ProviderReply};
 use crate::router::{ModelCandidate, RoutableModel};
 
-/// An attempt that there is money for.
+/// An attempt whose cost is reserved.
 pub(crate) struct ReservedAttempt<'a> {
-    /// The request, its reply kept to what there is money for.
+    /// The request, with its reply limited to what the reservation covers.
     pub request: Cow<'a, ModelRequest>,
-    /// What it may cost, and what an attempt costs of which nobody can say what it did.
+    /// The maximum cost; also the charge when the real cost of an attempt cannot be determined.
     max_cost: Usd,
-    /// Nothing where nobody keeps budgets.
+    /// `None` if no budgets are kept.
     reservation: Option<Reservation>,
 }
 
-/// Reserves what a call may cost at a model, of budgets and of what is `left` of the limits of its run. Waits at most
-/// until `deadline`.
+/// Reserves the possible cost of a call at a model, against the budgets and against `left`, the remainder of the run's
+/// limits. Waits at most until `deadline`.
 ///
 /// # Errors
-/// As [`BudgetLedger::reserve`]; `COST_LIMIT` where the run's limits leave too little.
+/// Those of [`BudgetLedger::reserve`]; `COST_LIMIT` if the run's limits leave too little.
 pub(crate) async fn reserve_attempt<'a>(
-    purse: Option<&BudgetLedger>,
+    ledger: Option<&BudgetLedger>,
     call: &ModelCall<'a>,
     candidate: &ModelCandidate,
     served: &ServedProvider,
@@ -45,13 +45,13 @@ pub(crate) async fn reserve_attempt<'a>(
         Some(left) => quote.capped(left).ok_or_else(|| run_limit_error(&model.name, quote, left))?,
         None => quote,
     };
-    let hold = match purse {
-        Some(purse) => Some(purse.reserve(call.asker, account(call, model, served), quote, deadline).await?),
+    let hold = match ledger {
+        Some(ledger) => Some(ledger.reserve(call.asker, account(call, model, served), quote, deadline).await?),
         None => None,
     };
     let most = hold.as_ref().map_or(quote.most, Reservation::amount);
     let asker = call.asker;
-    let has_budget = purse.is_some_and(|purse| purse.has_limit(&asker.tenant, asker.key_id.as_deref()));
+    let has_budget = ledger.is_some_and(|ledger| ledger.has_limit(&asker.tenant, asker.key_id.as_deref()));
     let shorter = bound.filter(|_| has_budget || left.is_some()).and_then(|bound| bound.reply_within(most));
     let request = match shorter.and_then(|tokens| u32::try_from(tokens).ok()) {
         Some(max_tokens) => Cow::Owned(ModelRequest { max_tokens: Some(max_tokens), ..call.request.clone() }),
@@ -60,8 +60,8 @@ pub(crate) async fn reserve_attempt<'a>(
     Ok(ReservedAttempt { request, max_cost: most, reservation: hold })
 }
 
-/// What a request may cost at a model, and what bounds that, where it is not settled beforehand. Nothing of a model whose
-/// price nobody states.
+/// Returns what a request may cost at a model, and what bounds that cost if it is not fixed beforehand. `None` if the
+/// model's price is unknown.
 pub(crate) fn quote(
     model: &RoutableModel,
     request: &ModelRequest,
@@ -94,8 +94,8 @@ fn run_limit_error(model: &str, quote: PriceQuote, left: Usd) -> ReserveError {
 }
 
 impl ReservedAttempt<'_> {
-    /// Settles what the attempt came to, and says what it cost: what its provider counted, or, where nobody can say, what
-    /// was reserved. A reply that nobody counted says so too.
+    /// Settles the attempt and returns its cost: the provider's count or, if there is none, the reserved amount. A
+    /// reply without a count is marked as estimated.
     pub fn settle(
         self,
         call: &ModelCall<'_>,
@@ -109,7 +109,7 @@ impl ReservedAttempt<'_> {
                 if !answered.is_counted {
                     reply.cost = self.max_cost;
                 }
-                // What no run's agent asks goes by a name of ours: `gateway`.
+                // Calls that do not come from a run's agent are counted under a name of this crate: `gateway`.
                 let agent_type = match call.asker.agent_type {
                     Some(kind) => kind.word(),
                     None => call.request.agent.as_str(),

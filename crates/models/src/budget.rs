@@ -1,9 +1,10 @@
-//! Money, before it is spent: every call reserves what it may cost, exactly and in memory, out of an allowance that
-//! this process holds durably of each budget line, and settles what it cost.
+//! Budgets, enforced before money is spent. Every call reserves its possible cost, exactly and in memory, from an
+//! allowance that this process holds durably of each budget line, and settles its actual cost.
 //!
-//! The allowance is grown ahead of need, so that a call waits for the disk only where it is used up. What the store does
-//! not grant is not there: then a call waits for others of this process to settle less than they reserved, and takes
-//! what is left or is refused. A process that is killed loses the use of what it held and can overrun nothing.
+//! The allowance is grown ahead of need, so that a call waits for the disk only when the allowance is used up. If the
+//! store grants no more, a call waits until other calls of this process settle for less than they reserved, and then
+//! takes what is left or is refused. A process that is killed loses the use of its allowance; it can never overrun a
+//! budget.
 
 mod config;
 mod cost_bound;
@@ -35,13 +36,13 @@ use tokio::time::Instant;
 use self::refusal::{budget_exceeded, budget_unavailable, settlement_backlog};
 use self::state::{BudgetState, LimitedLine};
 
-/// Kinds of spends that wait to be written down. Beyond it nothing more is admitted until they are.
+/// Maximum number of kinds of spends that wait for settlement. Beyond it, no call is admitted until they are settled.
 const WAITING_MAX: usize = 5_000;
 
-/// How much of a line is spent, in per cent, when whoever spends is told.
+/// The share of a line, in per cent, at which callers get a warning.
 pub const WARNING_PERCENT: u8 = 80;
 
-/// A line that is nearly used up, or wholly.
+/// A line that is nearly or completely used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetWarning {
     pub window: BudgetWindow,
@@ -56,11 +57,11 @@ impl BudgetWarning {
     }
 }
 
-/// Why there is no money for a call.
+/// Why no budget could be reserved for a call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReserveError {
     pub fault: ModelCallError,
-    /// The window that is used up; nothing where nobody can say.
+    /// The window that is used up; `None` if it is unknown.
     pub window: Option<BudgetWindow>,
 }
 
@@ -70,7 +71,7 @@ impl From<ModelCallError> for ReserveError {
     }
 }
 
-/// This process's allowance of every tenant and key it spends for. Clones share it.
+/// This process's allowance for every tenant and key that it spends for. Clones share it.
 #[derive(Clone)]
 pub struct BudgetLedger {
     inner: Arc<LedgerInner>,
@@ -82,11 +83,11 @@ struct LedgerInner {
     clock: Arc<dyn Clock>,
     holder: OnceCell<BudgetHolder>,
     state: Mutex<BudgetState>,
-    /// One growth at a time; those who wait for it share it.
+    /// Allows one growth at a time; callers that wait for it share it.
     growing: tokio::sync::Mutex<()>,
-    /// A settlement under way: what it carries is in no other.
+    /// The settlement in progress. No two settlements carry the same spends.
     settling: tokio::sync::Mutex<()>,
-    /// A call has settled for less than it reserved.
+    /// Notified when a call settles for less than it reserved.
     released: Notify,
 }
 
@@ -105,13 +106,13 @@ impl BudgetLedger {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Reserves what a call may cost in every line it counts against. Less than [`PriceQuote::most`] is reserved only where no
-    /// line has more and nothing of this process is under way that might give some back: then the call must be kept to
-    /// what [`Reservation::amount`] says. Waits at most until `deadline`.
+    /// Reserves the possible cost of a call in every line that it counts against. Less than [`PriceQuote::most`] is
+    /// reserved only if no line has more and no call of this process is in flight that might give some back; the call
+    /// must then be limited to [`Reservation::amount`]. Waits at most until `deadline`.
     ///
     /// # Errors
-    /// `BUDGET_EXCEEDED`, naming the line and when it begins anew; where budgets pause calls, with the block that says
-    /// so. `SERVICE_UNAVAILABLE` where the store cannot be asked.
+    /// `BUDGET_EXCEEDED`, naming the line and when its next window begins; if budgets pause calls, with the block that
+    /// says so. `SERVICE_UNAVAILABLE` if the store cannot be reached.
     pub async fn reserve(
         &self,
         asker: &ModelCaller,
@@ -127,7 +128,7 @@ impl BudgetLedger {
         }
         let ReservedAmount { amount, lines, at } = match inner.try_take(asker, quote, now) {
             Some(taken) => taken,
-            // Boxed, for it is rare, and what it needs would make room in every call.
+            // Boxed because this path is rare and its state would enlarge the future of every call.
             None => Box::pin(inner.take(asker, quote, deadline)).await?,
         };
         inner.ensure_settler();
@@ -149,7 +150,7 @@ impl BudgetLedger {
         Ok(Reservation::new(Arc::clone(inner), lines, amount, spend, asker.charges.clone()))
     }
 
-    /// What may be spent, as it is now.
+    /// Returns the limits that apply now.
     pub fn limits(&self) -> &Arc<LiveBudgets> {
         &self.inner.config
     }
@@ -159,8 +160,8 @@ impl BudgetLedger {
         self.inner.config.now().has_limit(tenant, key_id)
     }
 
-    /// The line of a tenant or key that is nearest its limit, where at least [`WARNING_PERCENT`] of it are spent: about,
-    /// and from memory alone.
+    /// Returns the line of a tenant or key that is nearest its limit, if at least [`WARNING_PERCENT`] of it is spent.
+    /// Approximate; reads only memory.
     pub fn warning(&self, tenant: &TenantId, key_id: Option<&str>) -> Option<BudgetWarning> {
         let inner = &self.inner;
         let lines = inner.config.now().lines(tenant, key_id, inner.clock.now());
@@ -173,11 +174,11 @@ impl BudgetLedger {
             .max_by_key(|nearly| nearly.percent)
     }
 
-    /// Settles everything that is known and gives back the rest. Call it once nothing is asked any more; what comes
-    /// later is counted all the same.
+    /// Settles everything that is known and gives back the rest. Call it after the last call has been made; later
+    /// spends are still counted.
     ///
     /// # Errors
-    /// The store's; then what this process held counts as spent until its windows are over.
+    /// Those of the store. The allowance of this process then counts as spent until its windows end.
     pub async fn close(&self) -> Result<(), JournalError> {
         let Some(holder) = self.inner.holder.get() else { return Ok(()) };
         while self.inner.settle().await? {}
@@ -186,7 +187,7 @@ impl BudgetLedger {
     }
 }
 
-/// What was reserved, of which lines, and when.
+/// An amount reserved, with its lines and the instant.
 struct ReservedAmount {
     amount: Usd,
     lines: Vec<LimitedLine>,
@@ -194,19 +195,19 @@ struct ReservedAmount {
 }
 
 impl LedgerInner {
-    /// The number of this memory, fetched once.
+    /// The holder number of this process, fetched once.
     async fn holder(&self, now: Time) -> Result<BudgetHolder, JournalError> {
         self.holder.get_or_try_init(|| self.port.open(now)).await.copied()
     }
 
-    /// What is there in memory. Nothing where some line has too little of it.
+    /// Reserves from memory. Returns `None` if some line has too little.
     fn try_take(&self, asker: &ModelCaller, quote: PriceQuote, now: Time) -> Option<ReservedAmount> {
         let lines = self.config.now().lines(&asker.tenant, asker.key_id.as_deref(), now);
         let amount = if quote.most > Usd::ZERO { self.lock().take(&lines, quote, false, now).ok()? } else { Usd::ZERO };
         Some(ReservedAmount { amount, lines, at: now })
     }
 
-    /// Takes as soon as there is enough: grown, or given back by others.
+    /// Reserves as soon as there is enough, by growth or because other calls give some back.
     async fn take(
         self: &Arc<Self>,
         asker: &ModelCaller,
@@ -215,12 +216,12 @@ impl LedgerInner {
     ) -> Result<ReservedAmount, ReserveError> {
         let mut is_known = false;
         loop {
-            // Registered before it is looked, so that nothing given back in between is missed.
+            // Registered before the check, so that no release in between is missed.
             let released = self.released.notified();
             tokio::pin!(released);
             released.as_mut().enable();
             let now = self.clock.now();
-            // Anew each time: while a call waits, a window may end and the next begin.
+            // Computed in each iteration: while a call waits, a window may end and the next one begin.
             let lines = self.config.now().lines(&asker.tenant, asker.key_id.as_deref(), now);
             let mut taken = self.lock().take(&lines, quote, false, now);
             if matches!(&taken, Err(short) if short.can_grow || !short.has_calls_in_flight) {
@@ -229,7 +230,7 @@ impl LedgerInner {
             }
             let short = match taken {
                 Ok(amount) => return Ok(ReservedAmount { amount, lines, at: now }),
-                // Others were quicker to take what was grown.
+                // Other calls took the growth first.
                 Err(short) if short.can_grow && Instant::now() < deadline => continue,
                 Err(short) => short,
             };
@@ -238,7 +239,7 @@ impl LedgerInner {
                 tokio::time::timeout_at(deadline, released).await.is_ok()
             };
             if !waits && !is_known {
-                // What was spent here is written down first, so that the refusal tells spent from held.
+                // Spends of this process are settled first, so that the refusal can tell spent from reserved amounts.
                 is_known = true;
                 self.settle().await.map_err(|error| budget_unavailable(&error))?;
             } else if !waits {
@@ -249,8 +250,8 @@ impl LedgerInner {
         }
     }
 
-    /// Takes more of these lines, with whatever else is low. Callers that come while one is under way wait for the next
-    /// and share it.
+    /// Requests more for these lines, and for any other line that is low. Callers that arrive while a growth is in
+    /// progress wait for the next one and share it.
     async fn grow(&self, lines: &[LimitedLine], need: Usd) -> Result<(), JournalError> {
         let seen = self.lock().want(lines, need);
         let _turn = self.growing.lock().await;
@@ -273,7 +274,7 @@ impl LedgerInner {
         grown.map(drop)
     }
 
-    /// Where a line is low, it is grown before anybody waits for it.
+    /// Grows a line that is low before any call has to wait for it.
     fn grow_ahead(self: &Arc<Self>) {
         if !self.lock().begin_prefetch() {
             return;
@@ -294,22 +295,22 @@ impl LedgerInner {
         }
     }
 
-    /// These locks guard short, panic-free sections; a poisoned one is as good as any.
+    /// These locks guard short sections that cannot panic; a poisoned lock is safe to use.
     fn lock(&self) -> MutexGuard<'_, BudgetState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A caller that waits for others to give back.
+/// A caller that waits for other calls to give some back.
 struct ReserveWaiter<'a> {
     ledger: &'a LedgerInner,
     lines: &'a [LimitedLine],
 }
 
 impl<'a> ReserveWaiter<'a> {
-    fn new(purse: &'a LedgerInner, lines: &'a [LimitedLine]) -> Self {
-        purse.lock().wait(lines, true);
-        Self { ledger: purse, lines }
+    fn new(budget_ledger: &'a LedgerInner, lines: &'a [LimitedLine]) -> Self {
+        budget_ledger.lock().wait(lines, true);
+        Self { ledger: budget_ledger, lines }
     }
 }
 

@@ -1,8 +1,8 @@
-//! Replies to requests that were asked before, word for word: off unless the settings ask for it. Callers with the same
-//! request at the same time wait for one call together.
+//! Cached replies to identical requests; disabled by default. Concurrent callers with the same request wait for one
+//! call together.
 //!
-//! A reply is found by the tenant and by everything that may change it. A provider's key is no part of that, and never
-//! comes here. What is kept is bounded in bytes and in time; the reply that was used longest ago goes first.
+//! The cache key consists of the tenant and everything that may change the reply. A provider's API key is not part of
+//! it and never stored here. The cache is bounded in bytes and in time; the least recently used reply is evicted first.
 
 mod key;
 
@@ -24,7 +24,7 @@ pub(crate) use key::ReplyCacheKey;
 
 const BYTES: usize = 64 << 20;
 const TTL: Duration = Duration::from_secs(60 * 60);
-/// About what a reply takes beside its contents.
+/// Approximate size of a reply in addition to its contents, in bytes.
 const REPLY_BYTES: usize = 512;
 
 /// The section `models.cache` of the settings.
@@ -32,9 +32,9 @@ const REPLY_BYTES: usize = 512;
 #[serde(default, deny_unknown_fields)]
 pub struct CacheSettings {
     pub enabled: bool,
-    /// What is kept at the most.
+    /// Maximum size of the cache, in bytes.
     pub max_bytes: usize,
-    /// How long a reply is kept.
+    /// How long a reply is cached.
     #[serde(rename = "ttl_ms", with = "duration_ms")]
     pub ttl: Duration,
 }
@@ -54,24 +54,24 @@ pub(crate) struct ReplyCache {
 #[derive(Debug)]
 struct ReplyCacheState {
     replies: LruCache<ReplyCacheKey, ModelReply>,
-    /// Who is being asked for.
+    /// The requests in flight.
     flights: BTreeMap<ReplyCacheKey, watch::Receiver<()>>,
 }
 
-/// What a caller finds.
+/// The result of a lookup.
 enum ReplyLookup<'c> {
     Hit(Box<ModelReply>),
-    /// Somebody asks already.
+    /// Another caller's request is in flight.
     InFlight(watch::Receiver<()>),
-    /// Nobody does: this caller asks.
+    /// No request is in flight: this caller makes it.
     Miss(CacheFillTurn<'c>),
 }
 
-/// The right to ask for a key; given up, the next one has it.
+/// The right to fetch the reply for a key; when it is dropped, the next caller gets it.
 struct CacheFillTurn<'c> {
     cache: &'c ReplyCache,
     key: ReplyCacheKey,
-    /// Those who wait see it go.
+    /// Dropping it wakes the waiting callers.
     _done: watch::Sender<()>,
 }
 
@@ -81,7 +81,8 @@ impl ReplyCache {
         settings.enabled.then(|| Self { ttl: settings.ttl, inner: Mutex::new(inner) })
     }
 
-    /// The kept reply, or what `ask` comes to, which is then kept. `true` where nobody had to be asked for this caller.
+    /// Returns the cached reply, or the result of `ask`, which is then cached. `true` if no request was made for this
+    /// caller.
     pub async fn get_or_fetch(
         &self,
         key: ReplyCacheKey,
@@ -94,7 +95,7 @@ impl ReplyCache {
                 ReplyLookup::Hit(reply) => return Ok((without_cost(*reply), true)),
                 ReplyLookup::InFlight(mut done) => {
                     let late = || transient(code::TIMEOUT, "another call with the same request has no reply yet");
-                    // It ends in an error when who asks is gone, which is what is waited for.
+                    // It ends in an error when the fetching caller drops its turn, which is the event to wait for.
                     timeout_at(deadline, done.changed()).await.map_err(|_| late())?.unwrap_or_default();
                 }
                 ReplyLookup::Miss(turn) => {
@@ -106,7 +107,7 @@ impl ReplyCache {
         }
     }
 
-    /// Keeps a reply, unless it was cut off or refused: the next one may be better.
+    /// Caches a reply, unless it was cut off or refused: the next one may be better.
     pub fn store(&self, key: ReplyCacheKey, reply: &ModelReply, now: Time) {
         if matches!(reply.finish, FinishReason::Stop | FinishReason::ToolCalls) {
             let left = self.lock().replies.put(key, reply.clone(), bytes(reply), self.ttl, now);
@@ -138,12 +139,12 @@ impl Drop for CacheFillTurn<'_> {
     }
 }
 
-/// What it takes, about: its text as JSON, which holds all of it.
+/// Approximate size: the length of the reply as JSON, which contains all of it.
 fn bytes(reply: &ModelReply) -> usize {
     REPLY_BYTES + serde_json::to_string(reply).map_or(0, |text| text.len())
 }
 
-/// It was paid for when it was asked for.
+/// The cost was charged when the reply was fetched.
 fn without_cost(reply: ModelReply) -> ModelReply {
     ModelReply { cost: Usd::ZERO, latency_ms: 0, ..reply }
 }

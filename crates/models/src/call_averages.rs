@@ -1,17 +1,17 @@
-//! What a model's own calls teach about it: how long it takes and how often it fails, as moving averages that forget.
+//! Moving averages of a model's latency and failure rate, learned from its calls.
 //!
-//! The averages are exponentially weighted. Between calls they go back to what is written in the catalogue, so that a
-//! model that was passed over for a bad hour is tried again.
+//! The averages are exponentially weighted. Between calls they decay to the values of the catalogue, so that a model
+//! that was avoided after a bad hour is tried again.
 
 use std::time::Duration;
 
 use baton_core::time::Time;
 
-/// How much the newest call counts.
+/// The weight of the newest call.
 const NEWEST_WEIGHT: f64 = 0.2;
-/// In this time without a call, half of what was learned of failures is forgotten.
+/// Half-life of the failure rate without calls.
 const FAILURES_HALF_LIFE: Duration = Duration::from_secs(60);
-/// The same for the time it takes.
+/// Half-life of the latency without calls.
 const LATENCY_HALF_LIFE: Duration = Duration::from_secs(600);
 
 /// Averages as of the last call.
@@ -31,7 +31,7 @@ impl CallAverages {
         self.called(now);
     }
 
-    /// A failure says nothing about how long a reply takes.
+    /// A failure does not change the latency.
     pub fn failed(&mut self, expected: Duration, now: Time) {
         if self.latency_ms.is_some() {
             self.latency_ms = Some(self.latency(expected, now).as_secs_f64() * 1_000.0);
@@ -45,12 +45,12 @@ impl CallAverages {
         self.at = self.at.max(now);
     }
 
-    /// What a call takes by now; `expected` is what the catalogue says.
+    /// The expected latency now; `expected` is the value of the catalogue.
     pub fn latency(&self, expected: Duration, now: Time) -> Duration {
         let Some(learned) = self.latency_ms else { return expected };
         let expected_ms = expected.as_secs_f64() * 1_000.0;
         let kept = decay(now.since(self.at), LATENCY_HALF_LIFE);
-        // What no catalogue says is only known from calls.
+        // A latency that no catalogue states is known only from calls.
         let ms = if expected.is_zero() { learned } else { expected_ms + (learned - expected_ms) * kept };
         Duration::from_secs_f64((ms / 1_000.0).max(0.0))
     }
@@ -60,13 +60,13 @@ impl CallAverages {
         self.failures * decay(now.since(self.at), FAILURES_HALF_LIFE)
     }
 
-    /// Calls that taught something, in this process.
+    /// The number of calls in this process that changed the averages.
     pub fn calls(&self) -> u64 {
         self.calls
     }
 }
 
-/// What is left after a time.
+/// The fraction that is left after a time.
 fn decay(passed: Duration, half_life: Duration) -> f64 {
     0.5_f64.powf(passed.as_secs_f64() / half_life.as_secs_f64())
 }

@@ -1,7 +1,7 @@
-//! What is known about models: price, context, speed, quality, what they can do, and what each profile means.
+//! Facts about models: price, context, speed, quality and capabilities, and the models of each profile.
 //!
-//! It comes in layers, the later over the earlier, key by key: what is shipped (`models.yaml` of this room), the
-//! project's own `models.yaml`, the settings, and a tenant's part of either.
+//! The catalogue is built of layers, the later over the earlier, key by key: the shipped one (`models.yaml` of this
+//! crate), the project's own `models.yaml`, the settings, and a tenant's part of either.
 
 mod entry;
 mod file;
@@ -25,39 +25,39 @@ use crate::profile::{self, RoutingRules};
 
 /// The shipped layer.
 const SHIPPED: &str = include_str!("../models.yaml");
-/// Who serves a model where nothing says so.
+/// The default provider of a model.
 pub(crate) const PROVIDER: &str = "openai";
 
-/// Facts of one model.
+/// Facts about one model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelSpec {
-    /// Who serves it: a name of the settings' providers.
+    /// The provider: a name of the settings' providers.
     pub provider: String,
-    /// Its name there, where it is not the catalogue's.
+    /// The model's name at the provider, if it differs from the catalogue's.
     pub upstream: Option<String>,
     pub prices: TokenPrices,
-    /// Prices of calls with a larger input, smallest first.
+    /// Prices of calls with a larger input, smallest input first.
     pub long_input_prices: Vec<LongInputPrices>,
-    /// The most tokens of input and output together; not checked where it is not known.
+    /// Maximum tokens of input and output together; not checked if unknown.
     pub context_tokens: Option<u64>,
-    /// The most tokens of one reply.
+    /// Maximum tokens of one reply.
     pub output_tokens: Option<u64>,
-    /// What a call usually takes; 0 where it is not known.
+    /// The usual latency of a call, in milliseconds; 0 if unknown.
     pub latency_ms: u64,
     /// From 0 to 10.
     pub quality: f64,
     pub structured: StructuredOutput,
-    /// Whether it takes a temperature; unless known, its name says it.
+    /// Whether the model accepts a temperature; if unknown, its name decides.
     pub sampling: Option<bool>,
     pub tools: bool,
     pub vision: bool,
     pub streaming: bool,
-    /// From this day on its provider's public API no longer has it.
+    /// The date from which the provider's public API no longer serves the model.
     pub retires: Option<Date>,
 }
 
 impl ModelSpec {
-    /// The prices of a call by its whole input, whatever of it was cached.
+    /// Returns the prices of a call by its whole input, cached or not.
     pub fn prices_at(&self, input_tokens: u64) -> &TokenPrices {
         let above = self.long_input_prices.iter().rev().find(|long| input_tokens > long.above_tokens);
         above.map_or(&self.prices, |long| &long.prices)
@@ -69,33 +69,33 @@ impl ModelSpec {
 pub struct TokenPrices {
     pub input: Usd,
     pub output: Usd,
-    /// Input the provider had in its cache; unless known, at the price of other input.
+    /// Input that the provider read from its cache; by default at the price of other input.
     pub cached: Option<Usd>,
-    /// Input the provider put into its cache; unless known, at the price of other input.
+    /// Input that the provider wrote to its cache; by default at the price of other input.
     pub cache_write: Option<Usd>,
-    /// The same where it is kept for an hour and not for minutes.
+    /// The same for input that is cached for an hour instead of minutes.
     pub cache_write_hour: Option<Usd>,
 }
 
-/// What all tokens of a call cost whose input is larger than this.
+/// The prices of all tokens of a call whose input is larger than this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LongInputPrices {
     pub above_tokens: u64,
     pub prices: TokenPrices,
 }
 
-/// How a model can be held to a JSON Schema. Agents check what comes back in any case.
+/// How a model can be constrained to a JSON Schema. Agents validate replies in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StructuredOutput {
     /// The provider enforces the schema.
     #[default]
     JsonSchema,
-    /// The provider enforces that it is a JSON object; the prompt says which.
+    /// The provider enforces a JSON object; the prompt contains the schema.
     JsonObject,
-    /// Only the prompt asks for it.
+    /// Only the prompt contains the schema.
     Prompt,
-    /// It cannot be asked for: the router passes the model over.
+    /// Not possible: the router skips the model.
     None,
 }
 
@@ -107,10 +107,11 @@ pub struct ModelCatalogue {
 }
 
 impl ModelCatalogue {
-    /// The shipped catalogue with these layers over it.
+    /// Builds the shipped catalogue with these layers over it.
     ///
     /// # Errors
-    /// What makes the whole unusable, naming the layer: a model without a price, a profile without a model.
+    /// The first problem that makes the catalogue unusable, naming the layer: a model without a price, a profile
+    /// without a model.
     pub fn with<'l>(layers: impl IntoIterator<Item = &'l CatalogueLayer>) -> Result<Self, ModelsError> {
         let shipped = CatalogueFile::read(SHIPPED.as_bytes()).map_err(|found| {
             let place = format!("the shipped models.yaml, line {}", found.span.line);
@@ -122,7 +123,7 @@ impl ModelCatalogue {
         }
         let models = all.models.iter().map(|(name, entry)| {
             let spec = entry.spec().map_err(|problem| {
-                // What lacks what every known model has is mostly a known model's name, misspelt.
+                // An entry that lacks the facts of every known model is usually the misspelt name of a known model.
                 let known = all.models.iter().filter(|(_, entry)| entry.spec().is_ok()).map(|(name, _)| name.as_str());
                 let near = nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
                 ModelsError::Catalogue { place: format!("model `{name}`"), problem: format!("{problem}{near}") }
@@ -143,15 +144,15 @@ impl ModelCatalogue {
         })
     }
 
-    /// What is shipped.
+    /// Returns the shipped catalogue.
     ///
     /// # Errors
-    /// None, as the tests of this room show.
+    /// None, as the tests of this crate show.
     pub fn shipped() -> Result<Self, ModelsError> {
         Self::with([])
     }
 
-    /// All models, by name.
+    /// Returns all models with their names.
     pub fn models(&self) -> impl Iterator<Item = (&str, &ModelSpec)> {
         self.models.iter().map(|(name, spec)| (name.as_str(), spec))
     }
@@ -164,7 +165,7 @@ impl ModelCatalogue {
         self.models.get(model)
     }
 
-    /// What a profile means.
+    /// Returns the rules of a profile.
     pub fn rules(&self, profile: ModelProfile) -> Option<&RoutingRules> {
         self.profiles.get(&profile)
     }

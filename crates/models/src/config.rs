@@ -1,4 +1,4 @@
-//! The settings of the models: which providers, with which keys, and what lies over the catalogue.
+//! The settings of the models: providers, API keys, and overrides of the catalogue.
 
 mod keys;
 mod plan;
@@ -20,36 +20,36 @@ pub(crate) use plan::{DEFAULT, ProviderPlan};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The section `models` of the settings. The app fills in what the environment says.
+/// The section `models` of the settings. The app fills in values from the environment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelsConfig {
-    /// Who is asked where a model does not say: a name of `providers`, or `script`. Unless written: `openai` where it is
-    /// set up, else another that is, else `script`.
+    /// The default provider: a name of `providers`, or `script`. Default: `openai` if it is configured, else another
+    /// configured provider, else `script`.
     pub provider: Option<String>,
-    /// In short, for that one provider: where its API lives.
+    /// Short form for the default provider: the base URL of its API.
     pub base_url: Option<String>,
-    /// In short, for that one provider. Servers of one's own may need none.
+    /// Short form for the default provider. Self-hosted servers may need none.
     pub api_key: Option<ProviderApiKey>,
-    /// Whose keys calls go out under.
+    /// Whose API keys are used for calls.
     pub keys: KeyPolicy,
-    /// Who serves models, by name.
+    /// The providers of models, by name.
     pub providers: BTreeMap<String, ProviderSettings>,
-    /// The models of a profile, where they are not the catalogue's.
+    /// The models of a profile, if they differ from the catalogue's.
     pub models: BTreeMap<ModelProfile, ModelGroups>,
-    /// Further models, or other facts about known ones, by name.
+    /// Additional models, or overrides of known ones, by name.
     pub catalogue: BTreeMap<String, CatalogueEntry>,
-    /// The project's `models.yaml`, read. Below `models` and `catalogue`.
+    /// The parsed `models.yaml` of the project. `models` and `catalogue` override it.
     #[serde(skip)]
     pub file: CatalogueFile,
-    /// How long connecting may take.
+    /// Timeout for connecting.
     #[serde(rename = "connect_timeout_ms", with = "duration_ms")]
     pub connect_timeout: Duration,
-    /// How long a model may take to begin its reply. Set, replies are streamed; unset, only the whole is limited.
+    /// Timeout until a model begins its reply. If set, replies are streamed; if not, only the whole call is limited.
     pub first_token_timeout_ms: Option<u64>,
-    /// How schemas are enforced, for every model; unless written, as the catalogue says.
+    /// How schemas are enforced, for every model. Default: as in the catalogue.
     pub structured_output: Option<StructuredOutput>,
-    /// Replies to requests that were asked before.
+    /// The cache of replies.
     pub cache: cache::CacheSettings,
 }
 
@@ -76,39 +76,39 @@ impl Default for ModelsConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProviderSettings {
-    /// The API it speaks. Unless written: what its name says, else `openai` where there is a base URL.
+    /// The API it speaks. Default: by its name, else `openai` if there is a base URL.
     #[serde(rename = "provider")]
     pub kind: Option<ProviderKind>,
-    /// Where the API lives, OpenAI's with its version; unless written, the provider's public one. Azure has none.
+    /// The base URL of the API; for OpenAI it includes the version. Default: the provider's public URL. Azure has none.
     pub base_url: Option<String>,
     pub api_key: Option<ProviderApiKey>,
-    /// The variable of the environment that holds its key, where `api_key` is not written.
+    /// The environment variable that contains its API key, if `api_key` is not set.
     pub api_key_env: Option<String>,
-    /// With a dated version Azure's models are deployments in its path; unless written, its API without versions.
+    /// With a dated version, Azure addresses models as deployments in the path. Default: Azure's API without versions.
     pub azure_api_version: Option<String>,
-    /// How schemas are enforced there; unless written, as for all.
+    /// How schemas are enforced at this provider. Default: as for all.
     pub structured_output: Option<StructuredOutput>,
 }
 
-/// The API a provider speaks.
+/// The API of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderKind {
-    /// Files of replies.
+    /// Files of scripted replies.
     Script,
-    /// OpenAI's chat completions: OpenAI itself, Ollama, vLLM, and most others.
+    /// OpenAI's chat completions: OpenAI itself, Ollama, vLLM, and most other servers.
     #[serde(rename = "openai", alias = "open_ai")]
     OpenAi,
-    /// The same as Azure serves them; `base_url` is the resource's.
+    /// Chat completions as Azure serves them; `base_url` is the resource's.
     Azure,
-    /// Anthropic's messages.
+    /// Anthropic's messages API.
     Anthropic,
 }
 
 impl ProviderKind {
     pub const ALL: [Self; 4] = [Self::Script, Self::OpenAi, Self::Anthropic, Self::Azure];
 
-    /// As settings write it.
+    /// The name in the settings.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Script => "script",
@@ -123,7 +123,7 @@ impl ProviderKind {
     }
 }
 
-/// A secret that is read and sent, and never shown: `Debug` and `Serialize` give asterisks.
+/// A secret that is read and sent but never shown: `Debug` and `Serialize` print asterisks.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct ProviderApiKey(String);
@@ -137,7 +137,7 @@ impl ProviderApiKey {
         &self.0
     }
 
-    /// A blank one is none, as an empty environment variable is.
+    /// A blank key counts as missing, as an empty environment variable does.
     fn is_blank(&self) -> bool {
         self.0.trim().is_empty()
     }

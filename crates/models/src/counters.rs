@@ -1,4 +1,4 @@
-//! The counters of one model: looked up once for each type of agent that asks it, not for each call.
+//! The counters of one model: looked up once for each type of agent that calls it, not for each call.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use baton_core::model::ModelReply;
 use metrics::{Counter, Gauge, Label};
 
-/// Types whose counters are remembered; those of others are looked up each time.
+/// Maximum number of agent types whose counters are cached; those of others are looked up each time.
 const TYPES_MAX: usize = 1_000;
 
 #[derive(Default)]
 pub(crate) struct ModelCounters(Mutex<BTreeMap<String, Arc<AgentTypeCounters>>>);
 
 struct AgentTypeCounters {
-    /// Dollars have cents, which counters of the facade do not: a gauge that only rises, exposed as the counter it is.
+    /// Dollars are fractional and the facade's counters are not: this is a gauge that only rises, exposed as a counter.
     cost: Gauge,
     input: Counter,
     output: Counter,
@@ -30,7 +30,7 @@ impl ModelCounters {
     }
 
     fn of(&self, model: &str, agent_type: &str) -> Arc<AgentTypeCounters> {
-        // What it guards is whole at every moment.
+        // The guarded state is consistent at every moment.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(of) = known.get(agent_type) {
             return Arc::clone(of);

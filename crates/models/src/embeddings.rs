@@ -1,5 +1,4 @@
-//! Pays for vectors that an endpoint makes: out of the budgets of the tenant, and of the key they are made for, and counted
-//! among its costs.
+//! Charges embeddings of an endpoint to the budgets of the tenant and its API key, and counts them among its costs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,34 +19,34 @@ use crate::fault::code;
 use crate::gateway::ModelGateway;
 use crate::price;
 
-/// What is counted as the agent, and as the provider.
+/// The name under which they are counted as agent and as provider.
 const NAME: &str = "embeddings";
-/// How long a request waits for others to give money back.
+/// How long a request waits for other calls to give budget back.
 const RESERVE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Dollars a million tokens of the models that the default names, as OpenAI states them, where no catalogue says otherwise.
+/// US dollars per million tokens of the default models, as OpenAI states them; used if no catalogue has a price.
 const DEFAULT_PRICES: [(&str, f64); 3] =
     [("text-embedding-3-small", 0.02), ("text-embedding-3-large", 0.13), ("text-embedding-ada-002", 0.1)];
 
-/// The purse, and what models cost. Clones share it.
+/// The budget ledger and the prices of models. Clones share them.
 #[derive(Clone)]
 pub struct EmbeddingBudget {
     gateway: Arc<ModelGateway>,
     budget: BudgetLedger,
-    /// What was paid here, in nano-dollars.
+    /// The amount paid in this process, in nano-dollars.
     paid: Arc<AtomicI64>,
 }
 
 impl EmbeddingBudget {
-    pub fn new(gateway: Arc<ModelGateway>, purse: BudgetLedger) -> Self {
-        Self { gateway, budget: purse, paid: Arc::default() }
+    pub fn new(gateway: Arc<ModelGateway>, ledger: BudgetLedger) -> Self {
+        Self { gateway, budget: ledger, paid: Arc::default() }
     }
 
-    /// What so many tokens cost a tenant with this model; nothing where nobody states its price.
+    /// The price of this number of tokens for a tenant with this model; `None` if the price is unknown.
     pub fn price(&self, tenant: &TenantId, model: &str, tokens: u64) -> Option<Usd> {
         self.prices(tenant, model).map(|prices| cost(&prices, tokens))
     }
 
-    /// What all requests of this process have cost that were answered so far.
+    /// The cost of all requests of this process that were answered so far.
     pub fn paid(&self) -> Usd {
         Usd::from_nanos(self.paid.load(Ordering::Relaxed))
     }

@@ -1,6 +1,6 @@
-//! Why a gateway cannot be made: the person who wrote the settings, the script or the catalogue must change them.
+//! Why a gateway cannot be created. The author of the settings, the script or the catalogue must change them.
 
-/// Each kind names the place and what to write instead. No message holds a key.
+/// Each variant names the place and the fix. No message contains an API key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelsError {
     /// A setting cannot be used.
@@ -9,13 +9,13 @@ pub enum ModelsError {
     /// A file of scripted replies cannot be used.
     #[error("{file}: {place}: {problem}")]
     Script { file: String, place: String, problem: String },
-    /// The layers of the catalogue do not make a whole.
+    /// The layers of the catalogue do not form a valid catalogue.
     #[error("the catalogue: {place}: {problem}")]
     Catalogue { place: String, problem: String },
 }
 
 impl ModelsError {
-    /// The stable code, with a page in the documentation.
+    /// Returns the stable code, which has a page in the documentation.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Setting { .. } => "MODELS-001",

@@ -1,8 +1,9 @@
-//! A table of outcomes (what each model would have answered, how well, at what cost) replayed through the router, beside
-//! the best single model and an oracle that knows the outcomes: so that profiles are judged on one's own data.
+//! Replays a table of outcomes (each model's score and cost for each prompt) through the router, and compares it with
+//! the best single model and with an oracle that knows the outcomes. This evaluates profiles on the user's own data.
 //!
-//! The router sees of a prompt what it sees of a request: its size. Models that the catalogue does not know get facts out
-//! of the table itself (mean score and cost), and are marked; for them the judgement is on the data it was made of.
+//! The router sees only the size of a prompt, as it does for a request. Models that the catalogue does not know get
+//! facts from the table itself (mean score and cost) and are marked: for them the evaluation uses the same data as the
+//! facts.
 
 mod csv;
 mod table;
@@ -33,12 +34,12 @@ use table::{ModelOutcome, PromptRow};
 const QUALITY_OF_SCORE: f64 = 10.0;
 const MILLION: f64 = 1e6;
 
-/// What came of a replay.
+/// The result of a replay.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RouterEvaluation {
     pub prompts: usize,
     pub models: Vec<SingleModelResult>,
-    /// The model with the highest mean score; the cheaper of equals.
+    /// The model with the highest mean score; on a tie the cheaper one.
     pub best_single: String,
     pub oracle: MeanOutcome,
     pub profiles: Vec<ProfileResult>,
@@ -49,23 +50,23 @@ pub struct RouterEvaluation {
 pub struct MeanOutcome {
     /// The mean score.
     pub quality: f64,
-    /// Of all prompts together.
+    /// The cost of all prompts together.
     pub cost_usd: f64,
 }
 
-/// One model for everything.
+/// The result of one model for all prompts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SingleModelResult {
     pub model: String,
-    /// Prompts the table has an outcome for.
+    /// The number of prompts with an outcome of this model.
     pub prompts: usize,
     #[serde(flatten)]
     pub mean: MeanOutcome,
-    /// Its facts are the table's own: the catalogue has none.
+    /// The facts come from the table because the catalogue has none.
     pub facts_from_table: bool,
 }
 
-/// What a profile came to.
+/// The result of a profile.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProfileResult {
     pub profile: &'static str,
@@ -73,13 +74,13 @@ pub struct ProfileResult {
     pub mean: MeanOutcome,
     /// How often each model was chosen.
     pub chosen: BTreeMap<String, usize>,
-    /// Prompts no model of the profile could be asked: each counts as a score of 0.
+    /// Prompts that no model of the profile could answer: each counts as a score of 0.
     pub unanswered: usize,
-    /// The profile's own models are not in the table: all of the table's were candidates.
+    /// The profile's own models are not in the table: all models of the table were candidates.
     pub all_were_candidates: bool,
-    /// Of the oracle's quality, from 0 to 1.
+    /// The fraction of the oracle's quality, from 0 to 1.
     pub of_oracle_quality: f64,
-    /// Of the best single model.
+    /// The fraction of the best single model's quality.
     pub of_best_single_quality: f64,
     pub of_best_single_cost: f64,
 }
@@ -116,7 +117,7 @@ pub fn evaluate(
     })
 }
 
-/// Only models that answered as many prompts as any can be compared.
+/// Only models with the highest number of answered prompts can be compared.
 fn best_single_model(singles: &[SingleModelResult]) -> Option<&SingleModelResult> {
     let most = singles.iter().map(|single| single.prompts).max()?;
     let whole = singles.iter().filter(|single| single.prompts == most);
@@ -126,7 +127,7 @@ fn best_single_model(singles: &[SingleModelResult]) -> Option<&SingleModelResult
 struct TableReplay<'t> {
     table: &'t OutcomeTable,
     config: ModelsConfig,
-    /// By the table's models.
+    /// Indexed by the table's models.
     from_table: Vec<bool>,
     now: Time,
 }
@@ -158,7 +159,7 @@ impl<'t> TableReplay<'t> {
         self.table.models.iter().enumerate().map(single).collect()
     }
 
-    /// The best outcome of each prompt; the cheaper of equals.
+    /// The best outcome of each prompt; on a tie the cheaper one.
     fn oracle(&self) -> MeanOutcome {
         let best = |row: &'t PromptRow| {
             row.outcomes().max_by(|a, b| a.score.total_cmp(&b.score).then(b.cost_usd.total_cmp(&a.cost_usd)))
@@ -213,13 +214,13 @@ impl<'t> TableReplay<'t> {
     }
 }
 
-/// A router that asks nobody.
+/// A router that calls no provider.
 fn router(config: &ModelsConfig) -> Result<ModelRouter, ModelsError> {
     let providers = ProviderRegistry::scripted(ReplyScript::new(&[])?);
     Ok(ModelRouter::new(ModelIndex::new(config, &providers)?, providers))
 }
 
-/// What the table says of a model: its mean score as quality, its mean cost spread over its mean tokens.
+/// Facts about a model from the table: its mean score as quality, its mean cost divided by its mean tokens.
 fn facts(table: &OutcomeTable, place: usize) -> CatalogueEntry {
     let with: Vec<(&PromptRow, &ModelOutcome)> =
         table.rows.iter().filter_map(|row| Some((row, row.outcome(place)?))).collect();
@@ -237,7 +238,7 @@ fn facts(table: &OutcomeTable, place: usize) -> CatalogueEntry {
     }
 }
 
-/// Over so many prompts: those without an outcome count as 0.
+/// The mean over this number of prompts: those without an outcome count as 0.
 fn mean(outcomes: &[&ModelOutcome], prompts: usize) -> MeanOutcome {
     if prompts == 0 {
         return MeanOutcome::default();
@@ -251,7 +252,7 @@ fn mean(outcomes: &[&ModelOutcome], prompts: usize) -> MeanOutcome {
 /// Reads a table of outcomes.
 ///
 /// # Errors
-/// What is wrong, with its line.
+/// The first problem, with its line.
 pub fn read(input: impl BufRead, format: OutcomeFormat) -> Result<OutcomeTable, String> {
     table::read(input, format)
 }

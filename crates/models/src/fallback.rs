@@ -1,8 +1,8 @@
-//! Asking the models of a choice, one after the other, until one answers or nothing is left of the time.
+//! Calls the models of a choice, one after the other, until one answers or the time runs out.
 //!
-//! A failure of the model, its provider or our settings moves on to the next; a fault of the request does not, for every
-//! model would have it. Once a piece of a reply has reached a listener, another model may only begin where the listener
-//! can take back what it was told.
+//! A failure of the model, of its provider or of the settings moves on to the next model; an error in the request does
+//! not, since every model would fail. Once a part of a reply has reached a listener, another model may begin only if
+//! the listener can discard that part.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,14 +28,14 @@ use crate::recorder::DecisionRecorder;
 use crate::router::{ModelCandidate, ModelChoice, RoutableModel};
 use crate::shared_circuits::SharedCircuits;
 
-/// Models one call asks at the most.
+/// Maximum number of models that one call tries.
 const ATTEMPTS_MAX: u32 = 4;
-/// With less time than this no other model is begun.
+/// With less time left than this, no other model is tried.
 const ATTEMPT_MIN: Duration = Duration::from_millis(50);
-/// What an attempt leaves of the time for those after it, where half would be less than the model takes.
+/// The share of the time that an attempt leaves for those after it, if half of it would be less than the model takes.
 const FALLBACK_TIME_SHARE: f64 = 0.2;
 
-/// What all calls share.
+/// The state that all calls share.
 #[derive(Debug)]
 pub(crate) struct FallbackChain {
     pub first_token: Option<Duration>,
@@ -44,7 +44,7 @@ pub(crate) struct FallbackChain {
     pub budget: Option<BudgetLedger>,
 }
 
-/// One call on its way.
+/// One call in progress.
 pub(crate) struct ModelCall<'a> {
     pub asker: &'a ModelCaller,
     pub request: &'a ModelRequest,
@@ -54,21 +54,21 @@ pub(crate) struct ModelCall<'a> {
     pub choice: Arc<ModelChoice>,
 }
 
-/// What one attempt came to.
+/// The outcome of one attempt.
 enum FallbackOutcome {
     Reply(Box<ModelReply>),
-    /// Another model may do better.
+    /// Another model may succeed.
     TryNext(ModelCallError),
-    /// There is no money for this model; there may be for a cheaper one.
+    /// The budget does not cover this model; it may cover a cheaper one.
     OverBudget(ReserveError),
-    /// No other model is to be asked.
+    /// No other model is tried.
     Stop(ModelCallError),
 }
 
 impl FallbackChain {
     pub async fn ask(&self, call: &ModelCall<'_>) -> Result<ModelReply, ModelCallError> {
         let mut failed = FailedAttempts::default();
-        // Of what is recorded of the call, and of those that were asked.
+        // The number of attempts recorded for the call, and the number of models called.
         let (mut number, mut asked) = (0, 0);
         // What all attempts together may still cost.
         let mut left_to_spend = call.asker.cost_limit;
@@ -84,7 +84,7 @@ impl FallbackChain {
             let (came, cost) = self.attempt(call, candidate, pass, number, limit, left_to_spend).await;
             left_to_spend = left_to_spend.map(|left| left - cost);
             failed.spent += cost;
-            // Who cannot be paid is not asked.
+            // A model that the budget does not cover is not called.
             asked += u32::from(!matches!(came, FallbackOutcome::OverBudget(_)));
             match came {
                 FallbackOutcome::Reply(reply) => return Ok(*reply),
@@ -97,8 +97,7 @@ impl FallbackChain {
         Err(failed.into_fault())
     }
 
-    /// Asks one model, once, and says what that cost. What is spent is reserved before and settled after, here and
-    /// nowhere else.
+    /// Calls one model once and returns the cost. Costs are reserved before and settled after, only here.
     async fn attempt(
         &self,
         call: &ModelCall<'_>,
@@ -125,7 +124,7 @@ impl FallbackChain {
         let ask = ProviderRequest {
             asker: call.asker,
             request: &funded.request,
-            // Files know models by our names.
+            // Scripts know models by the catalogue's names.
             model: if served.kind == ProviderKind::Script { &model.name } else { &model.upstream },
             spec: model.spec.as_ref(),
             limit: limit.saturating_sub(waited),
@@ -164,7 +163,7 @@ impl FallbackChain {
         if is_over { FallbackOutcome::OverBudget(refused) } else { FallbackOutcome::Stop(refused.fault) }
     }
 
-    /// What the answer says of the model, for those who choose next.
+    /// Records what the answer shows about the model, for later routing.
     #[expect(clippy::too_many_arguments, reason = "each is a fact of the attempt")]
     fn record_outcome(
         &self,
@@ -180,7 +179,7 @@ impl FallbackChain {
         let expected = model.expected();
         let turn = match answer {
             Ok(answered) => {
-                // What a consumer's own key has left says nothing of anybody else's.
+                // The remaining quota of a consumer's own key does not apply to other callers.
                 let full_for = answered.exhausted_for.filter(|_| call.asker.api_key.is_none());
                 attempt.succeeded(took, expected, full_for, now)
             }
@@ -217,11 +216,11 @@ impl FallbackChain {
     }
 }
 
-/// How a call goes out.
+/// How a call is admitted.
 enum CallAdmission {
-    /// What comes of it counts for the model's circuit.
+    /// Its outcome counts for the model's circuit.
     Counted(ModelAdmission),
-    /// Files neither fail nor recover.
+    /// Scripts neither fail nor recover.
     Uncounted,
 }
 
@@ -233,14 +232,14 @@ fn admit(candidate: &ModelCandidate, call: &ModelCall<'_>) -> Option<CallAdmissi
     model.health.admit(call.clock.now()).map(CallAdmission::Counted)
 }
 
-/// Half of what is left; more where the model is known to take longer than that.
+/// Half of the time that is left; more if the model is known to take longer.
 fn attempt_time_limit(left: Duration, candidate: &ModelCandidate) -> Duration {
     let half = left / 2;
     if half >= candidate.latency { half } else { left.mul_f64(1.0 - FALLBACK_TIME_SHARE) }
 }
 
-/// Whether a failure counts against the model. What a consumer's own key may not do, or a time no model could keep,
-/// does not.
+/// Whether a failure counts against the model. It does not if a consumer's own key lacks permission, or if no model
+/// could meet the time limit.
 fn is_models_fault(call: &ModelCall<'_>, fault: &ModelCallError, limit: Duration, expected: Duration) -> bool {
     let is_ours = call.asker.api_key.is_none();
     match error_origin(fault) {
@@ -250,7 +249,7 @@ fn is_models_fault(call: &ModelCall<'_>, fault: &ModelCallError, limit: Duration
     }
 }
 
-/// Whether another model may answer instead.
+/// Decides whether another model may answer instead.
 async fn after_failure(call: &ModelCall<'_>, failure: ProviderError) -> FallbackOutcome {
     let ProviderError { fault, has_streamed: told, .. } = failure;
     let is_elsewhere = error_origin(&fault) != ErrorOrigin::Request || fault.fault.code == code::CONTEXT_TOO_LONG;
@@ -267,20 +266,20 @@ async fn after_failure(call: &ModelCall<'_>, failure: ProviderError) -> Fallback
             return FallbackOutcome::Stop(fault);
         }
         if let Some(pieces) = call.pieces {
-            // Whoever has stopped listening needs no reset.
+            // A listener that has gone needs no reset.
             let _ = pieces.send(ReplyDelta::Reset).await;
         }
     }
     FallbackOutcome::TryNext(fault)
 }
 
-/// Failures of one call, in order.
+/// The failures of one call, in order.
 #[derive(Default)]
 struct FailedAttempts {
     attempts: Vec<(String, ModelCallError)>,
-    /// The window that is used up, where the last of them was for want of money.
+    /// The window that is used up, if the last failure was for lack of budget.
     exhausted_window: Option<BudgetWindow>,
-    /// What all attempts have cost.
+    /// The cost of all attempts.
     spent: Usd,
 }
 
@@ -290,7 +289,7 @@ impl FailedAttempts {
         self.exhausted_window = unfunded;
     }
 
-    /// A fault, with what was tried before it.
+    /// Returns an error together with the failures before it.
     fn with_earlier_failures(self, mut fault: ModelCallError) -> ModelCallError {
         if !self.attempts.is_empty() {
             let each: Vec<String> =
@@ -301,8 +300,8 @@ impl FailedAttempts {
         fault
     }
 
-    /// The last fault, told with those before it; to be tried again where any of them may be. A call that fails for want
-    /// of money is counted here, once, however many models there was none for.
+    /// Returns the last error together with those before it; retryable if any of them is. A call that fails for lack of
+    /// budget is counted here, once, however many models were too expensive.
     fn into_fault(mut self) -> ModelCallError {
         let Some((_, last)) = self.attempts.pop() else {
             let message = "every model that may be asked is being tried by another call; try again";

@@ -1,4 +1,5 @@
-//! The room's answer to the port: choose a model, ask it, and the next one where it fails.
+//! The implementation of the port [`ModelService`]: chooses a model, calls it, and falls back to the next one if it
+//! fails.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,10 +36,10 @@ use crate::requirements::ModelRequirements;
 use crate::router::{DropReason, ModelIndex, ModelRouter, RoutableModel};
 use crate::shared_circuits::SharedCircuits;
 
-/// Attempts of one call that are explained.
+/// Maximum number of attempts of one call that are explained.
 const EXPLAINED_MAX: usize = 100;
 
-/// Chooses and asks. Cheap to share behind an `Arc`; calls share no lock that is held while one waits.
+/// Routes and performs model calls. Cheap to share in an `Arc`; no lock is held across an await.
 pub struct ModelGateway {
     router: Arc<ModelRouter>,
     chain: FallbackChain,
@@ -48,7 +49,7 @@ pub struct ModelGateway {
 }
 
 impl ModelGateway {
-    /// Checks the settings, the catalogue and the scripts, all of them, whoever will answer. Connects to nothing.
+    /// Validates the settings, the catalogue and all scripts, whichever of them will be used. Opens no connection.
     ///
     /// # Errors
     /// A setting, a catalogue or a script that cannot be used, with its place.
@@ -71,47 +72,47 @@ impl ModelGateway {
         Ok(Self { router, chain, cache: ReplyCache::new(&config.cache), keys: config.keys, clock })
     }
 
-    /// Keeps why each model was asked, and what came of it.
+    /// Records why each model was called, and its outcome.
     #[must_use]
     pub fn with_decisions(mut self, port: Arc<dyn DecisionLog>) -> Self {
         self.chain.recorder = Some(DecisionRecorder::new(port));
         self
     }
 
-    /// Shares what is known of failing models with other processes.
+    /// Shares the circuits of failing models with other processes.
     #[must_use]
     pub fn with_circuits(mut self, port: Arc<dyn ModelCircuitStore>) -> Self {
         self.chain.shared_circuits = Some(SharedCircuits::new(port, Arc::clone(&self.router)));
         self
     }
 
-    /// Reserves what each attempt may cost before it goes out, and settles what it did cost.
+    /// Reserves the possible cost of each attempt before it is sent, and settles its actual cost.
     #[must_use]
-    pub fn with_budget(mut self, purse: BudgetLedger) -> Self {
-        self.chain.budget = Some(purse);
+    pub fn with_budget(mut self, ledger: BudgetLedger) -> Self {
+        self.chain.budget = Some(ledger);
         self
     }
 
-    /// Whether replies come from files: whoever shows them should say so.
+    /// Whether replies come from files. User interfaces should display this.
     pub fn is_scripted(&self) -> bool {
         self.router.providers().is_scripted()
     }
 
-    /// Hears what other processes said of circuits; calls do so by themselves.
+    /// Reads the circuits of other processes. Calls do this by themselves.
     pub async fn sync_circuits(&self) {
         if let Some(neighbours) = &self.chain.shared_circuits {
             neighbours.sync(self.clock.now()).await;
         }
     }
 
-    /// Hands over records that still wait for their batch.
+    /// Writes records that still wait for their batch.
     pub fn flush(&self) {
         if let Some(recorder) = &self.chain.recorder {
             recorder.flush();
         }
     }
 
-    /// How the models fare that were asked in this process, by name.
+    /// Returns the health of the models that were called in this process, by name.
     pub fn model_health(&self) -> Vec<ModelHealth> {
         let now = self.clock.now();
         let mut all: Vec<ModelHealth> =
@@ -121,7 +122,7 @@ impl ModelGateway {
         all
     }
 
-    /// Every model a tenant may name, with its facts and with what stands against it now.
+    /// Returns every model that a tenant may name, with its facts and with what currently prevents its use.
     pub fn models(&self, tenant: &TenantId) -> Vec<ModelListing> {
         let listed = |(model, reason): (Arc<RoutableModel>, Option<DropReason>)| ModelListing {
             name: model.name.clone(),
@@ -136,17 +137,17 @@ impl ModelGateway {
             .collect()
     }
 
-    /// One model's facts.
+    /// Returns the facts about one model.
     pub fn facts(&self, tenant: &TenantId, model: &str) -> Option<ModelSpec> {
         self.router.index().for_tenant(tenant).find(model)?.spec.clone()
     }
 
-    /// What a profile means for a tenant.
+    /// Returns the rules of a profile for a tenant.
     pub fn rules(&self, tenant: &TenantId, profile: ModelProfile) -> RoutingRules {
         self.router.index().for_tenant(tenant).plan(profile).rules.clone()
     }
 
-    /// A profile for programs: its rules, and whom it would ask now for a text of so many tokens.
+    /// Describes a profile as JSON: its rules, and the models it would choose now for a text of this number of tokens.
     pub fn profile(&self, tenant: &TenantId, wanted: ModelProfile, tokens: u64) -> Value {
         let rules = self.rules(tenant, wanted);
         json!({
@@ -156,10 +157,11 @@ impl ModelGateway {
         })
     }
 
-    /// Whom a profile would ask now for a text of so many tokens, and why: the choice as it is kept of a call.
+    /// Returns the models that a profile would choose now for a text of this number of tokens, and why, in the form
+    /// that is recorded for a call.
     pub fn preview(&self, tenant: &TenantId, profile: ModelProfile, tokens: u64) -> Value {
         let choice = self.router.for_profile(tenant, profile, ModelRequirements::of_text(tokens), self.clock.now());
-        // It was just written as JSON.
+        // The text was just written as JSON.
         serde_json::from_str(&choice.explain()).unwrap_or_default()
     }
 
@@ -172,7 +174,7 @@ impl ModelGateway {
         Err(fault)
     }
 
-    /// From the cache, where the same was asked before; else as ever, and kept.
+    /// Returns the cached reply to an identical request; else calls a model and caches its reply.
     async fn answer_cached(&self, cache: &ReplyCache, call: &ModelCall<'_>) -> Result<ModelReply, ModelCallError> {
         let key = ReplyCacheKey::of(&call.asker.tenant, call.request);
         if is_retry(call.asker) {
@@ -189,9 +191,9 @@ impl ModelGateway {
         Ok(reply)
     }
 
-    /// Whether a budget bounds what a tenant's or a key's calls may cost.
+    /// Whether a budget bounds what the calls of a tenant or key may cost.
     fn has_budget_limit(&self, tenant: &TenantId, key_id: Option<&str>) -> bool {
-        self.chain.budget.as_ref().is_some_and(|purse| purse.has_limit(tenant, key_id))
+        self.chain.budget.as_ref().is_some_and(|ledger| ledger.has_limit(tenant, key_id))
     }
 
     fn record_decision(&self, record: impl FnOnce() -> crate::recorder::DecisionRecord) {
@@ -223,7 +225,7 @@ impl ModelService for ModelGateway {
         }
     }
 
-    /// Profiles, then models that can be asked.
+    /// Profiles, then callable models.
     fn names(&self) -> Vec<String> {
         let profiles = profile::ALL.into_iter().map(|profile| profile::word(profile).to_owned());
         let models = self.router.index().shared_models().models().filter(|model| model.served.is_some());
@@ -249,7 +251,7 @@ impl ModelService for ModelGateway {
         })
     }
 
-    /// Of whichever model answers.
+    /// Covers whichever model answers.
     fn quote(&self, tenant: &TenantId, request: &ModelRequest) -> PriceQuote {
         let choice = self.router.for_request(tenant, request, self.clock.now());
         let quotes =
@@ -286,20 +288,20 @@ impl std::fmt::Debug for ModelGateway {
     }
 }
 
-/// How a model fares, for people and metrics.
+/// The health of a model, for people and metrics.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelHealth {
     pub model: String,
     pub provider: String,
     pub circuit: CircuitState,
-    /// When it may be tried again, where it is left alone and not by a person.
+    /// Milliseconds until the model may be tried again, if its circuit is open and was not opened by a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
-    /// Learned in this process; the catalogue's where nothing was.
+    /// Learned in this process; the catalogue's value if nothing was learned.
     pub latency_ms: u64,
     /// From 0 to 1.
     pub error_rate: f64,
-    /// Calls of this process that taught something.
+    /// The number of calls in this process that changed the averages.
     pub calls: u64,
 }
 
@@ -308,7 +310,7 @@ pub struct ModelHealth {
 pub enum CircuitState {
     Closed,
     Open,
-    /// The next call finds out.
+    /// The next call is a probe.
     HalfOpen,
 }
 
@@ -333,14 +335,14 @@ impl ModelHealth {
     }
 }
 
-/// A run that asks again after a failure wants another reply than the one that did not help: the last number of its
+/// A run that retries after a failure needs a different reply than the one that did not help: the last number of its
 /// key, the generation, has risen.
 fn is_retry(asker: &ModelCaller) -> bool {
     let generation = asker.key.rsplit('/').next().and_then(|part| part.parse::<u32>().ok());
     asker.run.is_some() && generation.is_some_and(|generation| generation > 0)
 }
 
-/// Tells a kept reply to whoever listens, as the pieces it is made of.
+/// Sends a cached reply to the listener as the deltas it consists of.
 async fn replay_pieces(pieces: Option<&DeltaSender>, reply: &ModelReply) {
     let Some(pieces) = pieces else { return };
     let text = (!reply.content.is_empty()).then(|| ReplyDelta::Text(reply.content.clone()));
@@ -352,7 +354,7 @@ async fn replay_pieces(pieces: Option<&DeltaSender>, reply: &ModelReply) {
     });
     for piece in text.into_iter().chain(calls) {
         if pieces.send(piece).await.is_err() {
-            // Nobody listens any more; the reply itself is still returned.
+            // The listener has gone; the reply itself is still returned.
             return;
         }
     }

@@ -1,5 +1,5 @@
-//! How a model fares: its circuit, what was learned of it, and how long its provider takes nothing more. Shared by all
-//! calls of the process; every look is short and none waits.
+//! The health of a model: its circuit, its averages, and how long its provider accepts no more requests. Shared by all
+//! calls of the process; every access is short and never waits.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,9 +9,9 @@ use baton_core::time::Time;
 
 use crate::call_averages::CallAverages;
 
-/// How long a model that fails is left alone.
+/// How long a failing model is not called.
 pub(crate) const OPEN_FOR: Duration = Duration::from_secs(30);
-/// Three failures in a row open a model's circuit.
+/// Three consecutive failures open a model's circuit.
 const LIMITS: CircuitLimits = CircuitLimits { failures: 3, open_for: OPEN_FOR };
 
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(crate) struct HealthTracker(Mutex<HealthState>);
 struct HealthState {
     circuit: CircuitBreaker,
     learned: CallAverages,
-    /// Until then its provider takes nothing more.
+    /// The instant until which its provider accepts no more requests.
     exhausted_until: Time,
 }
 
@@ -31,11 +31,11 @@ impl Default for HealthState {
     }
 }
 
-/// What whoever chooses sees of it.
+/// The state that the router sees.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct HealthSnapshot {
     pub stand: CircuitStatus,
-    /// How long its provider takes nothing more.
+    /// How long its provider accepts no more requests.
     pub exhausted_for: Duration,
     pub latency: Duration,
     pub error_rate: f64,
@@ -56,7 +56,8 @@ impl HealthTracker {
         }
     }
 
-    /// Lets a call through, or not. What comes of it is told to the value; dropped untold, it says nothing of the model.
+    /// Admits a call, or not. Its outcome is reported to the returned value; if that is dropped unreported, it changes
+    /// nothing.
     pub fn admit(self: &Arc<Self>, now: Time) -> Option<ModelAdmission> {
         let pass = self.lock().circuit.admit(now)?;
         Some(ModelAdmission { health: Arc::clone(self), pass: Some(pass) })
@@ -80,7 +81,7 @@ impl HealthTracker {
     }
 }
 
-/// A call that was let through.
+/// A call that was admitted.
 #[derive(Debug)]
 pub(crate) struct ModelAdmission {
     health: Arc<HealthTracker>,
@@ -88,7 +89,7 @@ pub(crate) struct ModelAdmission {
 }
 
 impl ModelAdmission {
-    /// The model answered. `full_for`: its provider says that nothing is left for so long.
+    /// The model answered. `full_for`: its provider reports that the quota is exhausted for this long.
     pub fn succeeded(
         mut self,
         latency: Duration,
@@ -105,7 +106,7 @@ impl ModelAdmission {
         inner.circuit.succeeded(pass, now)
     }
 
-    /// The model, or its provider, failed. `wait` is what the provider asked for.
+    /// The model or its provider failed. `wait` is the delay that the provider requested.
     pub fn failed(mut self, expected: Duration, wait: Option<Duration>, now: Time) -> Option<CircuitTransition> {
         if let Some(wait) = wait {
             self.health.mark_exhausted(now + wait);

@@ -1,23 +1,26 @@
 //! Sends a model request to the right provider at the right price.
 //!
-//! The way in is [`ModelGateway`], which answers the port [`Models`](baton_ports::models::ModelService). A request names a profile
-//! or a model; the router chooses among the profile's models by their facts ([`ModelCatalogue`]) and by how they fare, and
-//! where one fails the next is asked. Retries of the whole, waiting and counting them belong to the run.
+//! The entry point is [`ModelGateway`], which implements the port [`ModelService`](baton_ports::models::ModelService).
+//! A request names a profile or a model. The router chooses among the profile's models by their facts
+//! ([`ModelCatalogue`]) and by their health; if one fails, the next is called. The run decides whether to retry the
+//! whole call, waits and counts the retries.
 //!
-//! The way of a call, one file each: `need` (what the request takes) → `router` (who may answer, best first) → `cache`
-//! (asked before?) → `chain` (one after the other) → `till` (is there money?) → `providers` (the wire) → `health` (what it taught) → `recorder`.
+//! A call passes through these modules in order: `requirements` (what the request needs) → `router` (which models may
+//! answer, best first) → `cache` (is the reply cached?) → `fallback` (one model after the other) → `attempt_budget` (is
+//! there enough budget?) → `providers` (the wire) → `health` (what the call showed) → `recorder`.
 //!
-//! - `script`: replies from files, by agent, match and turn; a function of the request, so that what is asked again
-//!   after a crash is answered the same. The router chooses all the same; nothing falls back and no circuit opens.
-//! - `openai`: any server that speaks OpenAI's chat completions, Azure's and Ollama's among them.
+//! - `script`: replies from files, by agent, match and turn. A reply is a function of the request, so that a request
+//!   that is repeated after a crash gets the same reply. The router still chooses; nothing falls back and no circuit
+//!   opens.
+//! - `openai`: any server that speaks OpenAI's chat completions, including Azure and Ollama.
 //! - `anthropic`: Anthropic's messages API.
 //!
-//! Costs are exact ([`price`]): whole nano-dollars from the provider's own token counts. Keys appear in no error, no
-//! log, no record and no `Debug`; a consumer's key goes to the one provider it is for.
+//! Costs are exact ([`price`]): whole nano-dollars from the provider's own token counts. API keys appear in no error,
+//! no log, no record and no `Debug`; a consumer's key is sent only to the provider it is for.
 //!
-//! What a call may cost is reserved before it goes out, and settled after ([`budget`]).
+//! The possible cost of a call is reserved before it is sent, and settled afterwards ([`budget`]).
 //!
-//! Deliberately absent: environment variables and files (the app reads them), the content of any message in a log.
+//! Deliberately absent: environment variables and files (the app reads them), and the content of messages in logs.
 
 mod attempt_budget;
 pub mod budget;

@@ -1,5 +1,6 @@
-//! The public price map of LiteLLM (`model_prices_and_context_window.json`) as a layer of the catalogue. Prices there are
-//! per token; steps by the size of the input and both kinds of cached tokens come along. Speed and quality are not in it.
+//! Imports the public price map of LiteLLM (`model_prices_and_context_window.json`) as a layer of the catalogue. Prices
+//! in the map are per token; tiers by input size and the prices of both kinds of cached tokens are imported. The map
+//! has no latency or quality.
 
 use std::collections::BTreeMap;
 
@@ -9,30 +10,30 @@ use serde_json::{Map, Value};
 
 use crate::catalogue::{CatalogueEntry, CatalogueLayer, PriceTier, StructuredOutput, TokenPrice};
 
-/// The map's row that explains the others.
+/// The map's row that documents the others.
 const SAMPLE: &str = "sample_spec";
-/// The kind of models that answer chat completions, which is what is spoken here.
+/// The mode of models that answer chat completions, the API that this crate speaks.
 const CHAT: &str = "chat";
-/// Kinds that answer requests like ours at another path of their provider's.
+/// Modes that answer similar requests at another path of the provider.
 const OF_OTHER_PATHS: [&str; 2] = ["responses", "completion"];
 /// Prices are kept to the nano-dollar.
 const PER_MILLION: f64 = 1e6;
 const CACHE_WRITE_HOUR: &str = "cache_creation_input_token_cost_above_1hr";
-/// How names of prices for longer inputs end.
+/// The end of keys with prices for longer inputs.
 const STEP_END: &str = "k_tokens";
 
-/// What became of a price map.
+/// The result of importing a price map.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PriceImport {
     pub layer: CatalogueLayer,
-    /// Rows that were left out, by why.
+    /// The number of rows that were skipped, by reason.
     pub left_out: BTreeMap<&'static str, usize>,
 }
 
-/// Reads a price map. `wanted` says of which providers, by the map's names; none means all.
+/// Imports a price map. `wanted` lists providers by their names in the map; an empty list means all.
 ///
 /// # Errors
-/// The text is no JSON object of objects.
+/// The text is not a JSON object of objects.
 pub fn import(text: &[u8], wanted: &[String]) -> Result<PriceImport, String> {
     let rows: BTreeMap<String, Value> =
         serde_json::from_slice(text).map_err(|error| format!("it is no price map: {error}"))?;
@@ -91,7 +92,7 @@ fn read(name: &str, row: &Map<String, Value>, wanted: &[String]) -> Result<Catal
     })
 }
 
-/// The prices of one step.
+/// The prices of one tier.
 #[derive(Clone, Copy, Debug)]
 struct TierPrices {
     input: TokenPrice,
@@ -102,7 +103,7 @@ struct TierPrices {
 }
 
 impl TierPrices {
-    /// By keys that end like this.
+    /// Reads the prices of the keys with this suffix.
     fn of(row: &Map<String, Value>, end: &str) -> Option<Self> {
         let price = |key: &str| row.get(&format!("{key}{end}")).and_then(per_million);
         Some(Self {
@@ -114,7 +115,7 @@ impl TierPrices {
         })
     }
 
-    /// Of a longer input; what the step does not say is as before it.
+    /// Reads the prices for a longer input; missing ones are those of the tier before.
     fn after(&self, row: &Map<String, Value>, end: &str) -> Self {
         let price = |key: &str| row.get(&format!("{key}{end}")).and_then(per_million);
         Self {
@@ -138,7 +139,7 @@ impl TierPrices {
     }
 }
 
-/// Both forms of steps the map has: keys that end in `_above_200k_tokens`, and a list of tiers.
+/// Reads both forms of tiers in the map: keys that end in `_above_200k_tokens`, and a list of tiers.
 fn steps(row: &Map<String, Value>, base: &TierPrices, tiers: &[(u64, TierPrices)]) -> Option<Vec<PriceTier>> {
     let named = |key: &String| {
         let thousands = key.strip_prefix("input_cost_per_token_above_")?.strip_suffix(STEP_END)?;
@@ -158,7 +159,7 @@ fn steps(row: &Map<String, Value>, base: &TierPrices, tiers: &[(u64, TierPrices)
     (!steps.is_empty()).then_some(steps)
 }
 
-/// `tiered_pricing`: where each tier begins, and its prices.
+/// Reads `tiered_pricing`: where each tier begins, and its prices.
 fn tiers(row: &Map<String, Value>) -> Vec<(u64, TierPrices)> {
     let tier = |tier: &Value| {
         let from = whole(tier.get("range")?.get(0)?)?;
@@ -179,7 +180,7 @@ fn whole(value: &Value) -> Option<u64> {
 }
 
 fn per_million(value: &Value) -> Option<TokenPrice> {
-    // By way of nano-dollars, so that 1.5e-7 is 0.15 and not 0.15000000000000002.
+    // Rounded to nano-dollars, so that 1.5e-7 becomes 0.15 and not 0.15000000000000002.
     TokenPrice::new(Usd::from_f64(value.as_f64()? * PER_MILLION).as_f64()).ok()
 }
 

@@ -1,18 +1,18 @@
-//! What a call costs, exactly.
+//! The exact cost of a call.
 
 use baton_core::model::TokenUsage;
 use baton_core::money::Usd;
 
 use crate::catalogue::{ModelSpec, TokenPrices};
 
-/// Each kind of token at its own price, by the size of the whole input, summed before it is rounded once to the nearest
+/// Prices each kind of token separately, by the size of the whole input. The sum is rounded once, to the nearest
 /// nano-dollar.
 pub fn cost(spec: &ModelSpec, usage: &TokenUsage) -> Usd {
     let whole_input = [usage.input_tokens, usage.cached_tokens, usage.cache_write_tokens];
     of(spec.prices_at(whole_input.iter().fold(0, |sum: u64, tokens| sum.saturating_add(*tokens))), usage)
 }
 
-/// At these prices.
+/// The cost at these prices.
 pub(crate) fn of(prices: &TokenPrices, usage: &TokenUsage) -> Usd {
     let cache_write = prices.cache_write.unwrap_or(prices.input);
     let for_an_hour = usage.cache_write_hour_tokens.min(usage.cache_write_tokens);

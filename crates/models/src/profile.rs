@@ -1,4 +1,4 @@
-//! What a profile means: which models, in which order of preference, within which limits, by which weights.
+//! The definition of a profile: its models in order of preference, its limits and its score weights.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 
 /// All profiles, cheapest first.
 pub const ALL: [ModelProfile; 3] = [ModelProfile::Fast, ModelProfile::Balanced, ModelProfile::Powerful];
-/// The keys of an entry, for "did you mean".
+/// The keys of an entry, for "did you mean" hints.
 pub(crate) const KEYS: [&str; 4] = ["models", "max_cost_usd", "max_latency_ms", "weights"];
-/// Models of one profile.
+/// Maximum number of models in one profile.
 const MODELS_MAX: usize = 64;
 const COST_MAX_USD: f64 = 1e6;
 const NEAR: f64 = 1e-9;
 
-/// A profile's name, as files and requests write it.
+/// A profile's name in files and requests.
 pub const fn word(profile: ModelProfile) -> &'static str {
     match profile {
         ModelProfile::Fast => "fast",
@@ -24,24 +24,24 @@ pub const fn word(profile: ModelProfile) -> &'static str {
     }
 }
 
-/// The profile of a name.
+/// The profile with this name.
 pub fn from_word(name: &str) -> Option<ModelProfile> {
     ALL.into_iter().find(|profile| word(*profile) == name)
 }
 
-/// A profile as the router reads it.
+/// A profile in the form that the router uses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoutingRules {
     /// Groups in order of preference; within a group the score decides.
     pub groups: Vec<Vec<String>>,
-    /// What one call may cost, as estimated.
+    /// Maximum estimated cost of one call.
     pub max_cost: Usd,
-    /// Where the score for speed is zero.
+    /// The latency at which the score for speed is zero.
     pub max_latency: Duration,
     pub weights: ScoreWeights,
 }
 
-/// How much each counts; together 1.
+/// The weight of each part of the score; their sum is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScoreWeights {
@@ -51,20 +51,20 @@ pub struct ScoreWeights {
 }
 
 impl ScoreWeights {
-    /// Of the same proportions, together 1.
+    /// Scales the weights so that their sum is 1.
     fn normalized(self) -> Result<Self, String> {
         let parts = [self.latency, self.cost, self.quality];
         let sum: f64 = parts.iter().sum();
         if parts.iter().any(|part| !part.is_finite() || *part < 0.0) || sum <= 0.0 {
             return Err("`weights` are not negative, and not all zero".to_owned());
         }
-        // What is a whole already stays as it was written.
+        // Weights whose sum is already 1 stay as they were written.
         let sum = if (sum - 1.0).abs() < NEAR { 1.0 } else { sum };
         Ok(Self { latency: self.latency / sum, cost: self.cost / sum, quality: self.quality / sum })
     }
 }
 
-/// A profile as a file writes it: every key may be left out.
+/// A profile as a file states it: every key is optional.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProfileEntry {
@@ -74,15 +74,15 @@ pub struct ProfileEntry {
     pub weights: Option<ScoreWeights>,
 }
 
-/// Which models a profile chooses among.
+/// The models among which a profile chooses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "`models` is a model's name, a list of names, or a list of such lists")]
 pub enum ModelGroups {
-    /// This one and no other.
+    /// Only this model.
     One(String),
-    /// The one with the best score.
+    /// The model with the best score.
     Among(Vec<String>),
-    /// The first group first; later ones where none of the earlier will do.
+    /// The first group first; later ones only if no model of an earlier group is possible.
     InOrder(Vec<Vec<String>>),
 }
 
@@ -97,7 +97,7 @@ impl ModelGroups {
 }
 
 impl ProfileEntry {
-    /// A profile that says its models and nothing else.
+    /// A profile that states only its models.
     pub(crate) fn of(models: ModelGroups) -> Self {
         Self { models: Some(models), ..Self::default() }
     }

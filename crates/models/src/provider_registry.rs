@@ -1,4 +1,4 @@
-//! Who serves models here: the providers of the settings, made ready.
+//! The providers of the settings, ready for calls.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use crate::error::ModelsError;
 use crate::providers::ModelProvider;
 use crate::providers::script::ReplyScript;
 
-/// How keys of Anthropic begin: so that a consumer's key is sent to nobody else.
+/// The prefix of Anthropic's keys. It ensures that a consumer's key is sent to no other provider.
 const ANTHROPIC_KEYS: &str = "sk-ant-";
 
-/// One provider, ready to be asked.
+/// One provider, ready for calls.
 #[derive(Debug)]
 pub(crate) struct ServedProvider {
     pub name: String,
     pub kind: ProviderKind,
     pub provider: Box<dyn ModelProvider>,
-    /// Whether a call can go out without a key of the consumer's.
+    /// Whether a call can be sent without a key of the consumer.
     pub works_without_key: bool,
-    /// The provider's own public API, not a server of one's own that speaks like it.
+    /// The provider's own public API, not a self-hosted server that speaks the same dialect.
     pub is_public: bool,
 }
 
@@ -30,6 +30,8 @@ pub(crate) struct ServedProvider {
 pub(crate) struct ProviderRegistry(Vec<Arc<ServedProvider>>);
 
 impl ProviderRegistry {
+    /// Creates the providers.
+    ///
     /// # Errors
     /// A setting that cannot be used, with its place.
     pub fn new(plans: Vec<ProviderPlan>, script: ReplyScript, clock: &Arc<dyn Clock>) -> Result<Self, ModelsError> {
@@ -58,7 +60,7 @@ impl ProviderRegistry {
         Ok(Self(all))
     }
 
-    /// Nobody but files, for a router that only chooses.
+    /// A registry with files only, for a router that only chooses.
     pub fn scripted(script: ReplyScript) -> Self {
         let name = ProviderKind::Script.word().to_owned();
         let provider = Box::new(script);
@@ -81,7 +83,7 @@ impl ProviderRegistry {
         self.default().is_none_or(|served| served.kind == ProviderKind::Script)
     }
 
-    /// Who is asked for what nobody is named for.
+    /// The provider for models that name none.
     pub fn default(&self) -> Option<&Arc<ServedProvider>> {
         self.0.first()
     }
@@ -90,8 +92,8 @@ impl ProviderRegistry {
         self.0.iter().find(|served| served.name == name)
     }
 
-    /// Whose key a consumer's is: Anthropic's is told by its beginning, any other is the default provider's. It goes to
-    /// nobody else.
+    /// The provider that a consumer's key is for: Anthropic's keys have a prefix, any other key is for the default
+    /// provider. The key is sent to no other provider.
     pub fn for_key(&self, key: &ConsumerKey) -> Option<&Arc<ServedProvider>> {
         let is_anthropics = key.secret().starts_with(ANTHROPIC_KEYS);
         self.0.iter().find(|served| (served.kind == ProviderKind::Anthropic) == is_anthropics)

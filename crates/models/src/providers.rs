@@ -1,4 +1,4 @@
-//! Who serves models, one file each, all behind one trait.
+//! Model providers, one file each, all behind one trait.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -34,28 +34,29 @@ pub(crate) mod test_support;
 mod tokens;
 mod tool_names;
 
-/// Serves models: one call, one attempt. Choosing, retrying and falling back are the gateway's.
+/// Serves models: one call, one attempt. The gateway chooses, retries and falls back.
 #[async_trait]
 pub(crate) trait ModelProvider: Send + Sync + Debug {
-    /// Dropping the future ends the call at the provider.
+    /// Dropping the future cancels the call at the provider.
     async fn ask(&self, ask: &ProviderRequest<'_>) -> Result<ProviderReply, ProviderError>;
 
-    /// Whether a model may be asked for that no catalogue knows. A server may have more models than we have heard of.
+    /// Whether a model that no catalogue knows may be called. A server may have more models than the catalogue.
     fn knows(&self, _model: &str) -> bool {
         true
     }
 
-    /// Whether the provider itself holds replies to the request's schema, and calls to the parameters of strict tools.
+    /// Whether the provider itself enforces the request's schema on replies, and the parameters of strict tools on
+    /// calls.
     fn enforces_schema(&self, _ask: &ProviderRequest<'_>) -> bool {
         false
     }
 
-    /// Tokens of the longest reply this model gives where the request does not say; nothing where that is not known.
+    /// Maximum tokens of this model's reply if the request sets no limit; `None` if unknown.
     fn reply_max(&self, _model: &str, spec: Option<&ModelSpec>) -> Option<u64> {
         spec.and_then(|spec| spec.output_tokens)
     }
 
-    /// What a request costs, where that is settled before it is asked.
+    /// The cost of a request, if it is fixed before the call.
     fn price(&self, _request: &ModelRequest, _spec: Option<&ModelSpec>) -> Option<Usd> {
         None
     }
@@ -68,24 +69,24 @@ pub(crate) struct ProviderRequest<'a> {
     pub request: &'a ModelRequest,
     /// The provider's own name of the model.
     pub model: &'a str,
-    /// Unknown models are asked all the same; their calls have no price.
+    /// Unknown models are still called; their calls have no price.
     pub spec: Option<&'a ModelSpec>,
-    /// For the whole reply.
+    /// The time limit for the whole reply.
     pub limit: Duration,
-    /// For the beginning of the reply. Where it is set, or somebody listens, the reply is streamed.
+    /// The time limit for the first token. If it is set, or there is a listener, the reply is streamed.
     pub first_token: Option<Duration>,
-    /// The key this call goes under; unless given, the provider's own.
+    /// The API key of this call; by default the provider's own.
     pub key: Option<&'a ConsumerKey>,
     pub pieces: Option<&'a DeltaSender>,
 }
 
-/// A reply, and what else its provider said.
+/// A reply with the provider's metadata.
 #[derive(Debug, PartialEq)]
 pub(crate) struct ProviderReply {
     pub reply: ModelReply,
-    /// How long the provider takes nothing more, where its rate-limit headers say that nothing is left.
+    /// How long the provider accepts no more requests, if its rate-limit headers say that the quota is exhausted.
     pub exhausted_for: Option<Duration>,
-    /// Whether the provider has counted the tokens. Where not, the usage is an estimate, and so is the cost.
+    /// Whether the provider counted the tokens. If not, the usage and the cost are estimates.
     pub is_counted: bool,
 }
 
@@ -93,18 +94,18 @@ pub(crate) struct ProviderReply {
 #[derive(Debug, PartialEq)]
 pub(crate) struct ProviderError {
     pub fault: ModelCallError,
-    /// Whether a piece of the reply has reached the listener. Until then another model may answer unnoticed.
+    /// Whether a part of the reply has reached the listener. Until then another model may answer unnoticed.
     pub has_streamed: bool,
-    /// What the attempt has cost all the same.
+    /// The cost of the failed attempt.
     pub spent: AttemptSpend,
 }
 
-/// What an attempt has cost that was not answered.
+/// The cost of an attempt that was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AttemptSpend {
-    /// This much for certain: nothing, for what never reached the provider or was refused there.
+    /// Exactly this amount: zero for requests that never reached the provider or were refused there.
     Exactly(Usd),
-    /// The provider took the request, and did not say, or not to the end, what it did with it.
+    /// The provider accepted the request, and did not report, or not completely, what it did with it.
     Unknown,
 }
 
@@ -113,41 +114,42 @@ impl AttemptSpend {
 }
 
 impl From<ModelCallError> for ProviderError {
-    /// A failure before anything was told or charged.
+    /// A failure before anything was streamed or charged.
     fn from(fault: ModelCallError) -> Self {
         Self { fault, has_streamed: false, spent: AttemptSpend::NOTHING }
     }
 }
 
-/// Where an API is, and how it is spoken to.
+/// The address of an API and how to call it.
 #[derive(Clone, Debug)]
 pub(crate) struct ProviderSite {
-    /// Where these settings stand, for messages: `models`, or `models.providers.azure`.
+    /// The path of these settings, for messages: `models`, or `models.providers.azure`.
     pub setting_path: String,
-    /// What replies say as their provider.
+    /// The provider's name in replies.
     pub name: String,
     pub api: ProviderApi,
-    /// Unless given, the provider's public one. Azure has none.
+    /// Default: the provider's public URL. Azure has none.
     pub base_url: Option<String>,
     pub key: Option<ConsumerKey>,
     pub connect_timeout: Duration,
-    /// How schemas are enforced, for every model; unless given, as the catalogue says.
+    /// How schemas are enforced, for every model; by default as the catalogue states.
     pub structured: Option<StructuredOutput>,
 }
 
-/// The API that is spoken.
+/// The API of a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ProviderApi {
-    /// Chat completions; the base URL has the API's version in it.
+    /// Chat completions; the base URL includes the API's version.
     OpenAi,
-    /// The same at Azure: the base URL is the resource's. With a dated API version, models are deployments in its path.
+    /// Chat completions at Azure: the base URL is the resource's. With a dated API version, models are deployments in
+    /// its path.
     Azure { api_version: Option<String> },
     /// Messages.
     Anthropic,
 }
 
 impl ProviderSite {
-    /// Whoever serves models there. Connects to nothing.
+    /// Creates the provider for this site. Opens no connection.
     ///
     /// # Errors
     /// A setting that cannot be used.

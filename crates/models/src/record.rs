@@ -1,4 +1,4 @@
-//! Calls as records: `llm_routing_decisions`.
+//! Builds the records of calls: `llm_routing_decisions`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +16,12 @@ use crate::providers::{ProviderError, ProviderReply};
 use crate::recorder::DecisionRecord;
 use crate::router::ModelCandidate;
 
-/// Characters of an error that a record keeps.
+/// Maximum number of characters of an error in a record.
 const MESSAGE_CHARS_MAX: usize = 500;
-/// What an effect's key ends in, behind the node: the call's number and its generation.
+/// The number of parts of an effect's key after the node: the call's number and its generation.
 const KEY_TAIL: usize = 2;
 
-/// An attempt at a model. The first of a call carries the choice.
+/// The record of an attempt at a model. The first one of a call contains the choice.
 pub(crate) fn of_attempt(
     call: &ModelCall<'_>,
     candidate: &ModelCandidate,
@@ -49,7 +49,7 @@ pub(crate) fn of_attempt(
     DecisionRecord { decision, choice: (number == 0).then(|| Arc::clone(&call.choice)) }
 }
 
-/// A call for which there was nobody to ask.
+/// The record of a call without any candidate.
 pub(crate) fn of_no_candidate(call: &ModelCall<'_>, fault: &ModelCallError, now: Time) -> DecisionRecord {
     let decision = ModelDecision {
         error_code: Some(fault.fault.code.clone().into_owned()),
@@ -59,7 +59,7 @@ pub(crate) fn of_no_candidate(call: &ModelCall<'_>, fault: &ModelCallError, now:
     DecisionRecord { decision, choice: Some(Arc::clone(&call.choice)) }
 }
 
-/// A call that was answered from the cache.
+/// The record of a call that was answered from the cache.
 pub(crate) fn of_cached(call: &ModelCall<'_>, reply: &ModelReply, now: Time) -> DecisionRecord {
     let decision = ModelDecision {
         model: reply.model.clone(),
@@ -99,16 +99,16 @@ fn blank(call: &ModelCall<'_>, now: Time) -> ModelDecision {
     }
 }
 
-/// The node of a run's call, out of its key: `RUN/NODE/CALL/GENERATION`.
+/// The node of a run's call, taken from its key: `RUN/NODE/CALL/GENERATION`.
 fn node(asker: &ModelCaller) -> Option<String> {
     let behind = asker.key.strip_prefix(asker.run.as_ref()?.as_str())?.strip_prefix('/')?;
     behind.rsplitn(KEY_TAIL + 1, '/').nth(KEY_TAIL).map(str::to_owned)
 }
 
-/// The records of one call, newest first, as programs and people read them.
+/// The records of one call, newest first, in a readable form.
 pub(crate) fn explanation(key: &str, records: &[ModelDecision]) -> Option<Value> {
     let choice = records.iter().find_map(|record| record.explanation.as_deref());
-    // It was written as JSON; what cannot be read is shown as it is.
+    // It was written as JSON; text that cannot be parsed is shown unchanged.
     let choice = choice.map(|text| serde_json::from_str(text).unwrap_or_else(|_| json!(text)));
     let attempts: Vec<Value> = records.iter().rev().map(attempt).collect();
     (!attempts.is_empty()).then(|| json!({ "key": key, "choice": choice, "attempts": attempts }))

@@ -1,5 +1,5 @@
-//! Keeps what was decided until there is a batch of it. Nobody waits for a record: a call leaves it here, and within
-//! [`BATCH_AFTER`] it is handed over with all that came meanwhile. A crash loses what was not handed over.
+//! Batches decision records. No call waits for a record: it queues the record here, and within [`BATCH_AFTER`] all
+//! queued records are written together. A crash loses the records that are still queued.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,21 +9,21 @@ use tokio::sync::Notify;
 
 use crate::router::{ExplanationCache, ModelChoice};
 
-/// The longest a record waits.
+/// The longest time that a record waits.
 pub(crate) const BATCH_AFTER: Duration = Duration::from_millis(100);
-/// As many are handed over at once, however short they have waited.
+/// This number of records is written at once, however short they have waited.
 const BATCH_FULL: usize = 256;
-/// As many may wait; more are lost, and that is said.
+/// Maximum number of waiting records; beyond it records are dropped, and that is reported.
 const WAITING_MAX: usize = 16_384;
 
-/// A record, with the choice it came from where it is to be explained.
+/// A record, with the choice it came from if it is to be explained.
 #[derive(Debug)]
 pub(crate) struct DecisionRecord {
     pub decision: ModelDecision,
     pub choice: Option<Arc<ModelChoice>>,
 }
 
-/// The way to the port. Clones share it; the last one to go hands over what still waits.
+/// The handle on the port. Clones share it; dropping the last one writes the records that still wait.
 #[derive(Clone)]
 pub(crate) struct DecisionRecorder(Arc<RecorderInner>);
 
@@ -37,7 +37,7 @@ struct RecorderInner {
 struct PendingRecords {
     records: Vec<DecisionRecord>,
     lost: u64,
-    /// Somebody is going to hand them over.
+    /// A flush is scheduled.
     flush_scheduled: bool,
 }
 
@@ -50,7 +50,7 @@ impl DecisionRecorder {
         &*self.0.port
     }
 
-    /// Takes a record; within a runtime.
+    /// Queues a record; must be called within a runtime.
     pub fn record(&self, record: DecisionRecord) {
         let mut waiting = self.0.lock();
         if waiting.records.len() >= WAITING_MAX {
@@ -68,14 +68,14 @@ impl DecisionRecorder {
         }
     }
 
-    /// Hands over what waits, now.
+    /// Writes the waiting records now.
     pub fn flush(&self) {
         self.0.flush();
     }
 }
 
 async fn flush_after_delay(inner: Arc<RecorderInner>) {
-    // Either way it is time.
+    // Flush on either event: the batch is full, or the time has passed.
     let _ = tokio::time::timeout(BATCH_AFTER, inner.full.notified()).await;
     inner.lock().flush_scheduled = false;
     inner.flush();

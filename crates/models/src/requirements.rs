@@ -1,37 +1,37 @@
-//! What a request needs of a model, told from its size and its parts, without a tokenizer: for choosing an estimate is
-//! enough, and the provider's own count settles the price.
+//! What a request requires of a model, derived from its size and its parts without a tokenizer. An estimate is enough
+//! for routing; the provider's own count determines the cost.
 
 use std::io;
 
 use baton_core::model::{ModelMessage, ModelRequest, ModelToolCall};
 use serde::Serialize;
 
-/// Bytes of a token, for English and Spanish prose.
+/// Bytes per token, for English and Spanish prose.
 const BYTES_PER_TOKEN: u64 = 4;
-/// What a message's role and borders take.
+/// Tokens of a message's role and delimiters.
 const MESSAGE_TOKENS: u64 = 4;
-/// What an image takes: a square of some 1,000 pixels at the usual prices.
+/// Tokens of an image: a square of some 1,000 pixels, by the usual formulas.
 const IMAGE_TOKENS: u64 = 1_000;
-/// What an image takes at the most: the smallest of OpenAI's models count some 48,000 for a large one.
+/// Maximum tokens of an image: the smallest of OpenAI's models count some 48,000 for a large one.
 const IMAGE_TOKENS_MAX: u64 = 50_000;
-/// What providers add at the most: around each message, and around the tools they explain to the model.
+/// Maximum tokens that providers add: around each message, and around the tool descriptions.
 const MESSAGE_TOKENS_MAX: u64 = 16;
 const FRAME_TOKENS_MAX: u64 = 1_024;
-/// What a reply is expected to take where the request allows more.
+/// Expected tokens of a reply if the request allows more.
 pub(crate) const REPLY_TOKENS: u64 = 250;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ModelRequirements {
-    /// Of the input, estimated.
+    /// Estimated tokens of the input.
     pub tokens: u64,
-    /// Of the input, at the most: a token stands for a byte at least, whatever the tokenizer.
+    /// Upper bound of the tokens of the input: a token is at least one byte, whatever the tokenizer.
     pub tokens_max: u64,
-    /// The most the reply may have, where the request says so.
+    /// Maximum tokens of the reply, if the request sets a limit.
     pub reply_max: Option<u64>,
     pub tools: bool,
     pub vision: bool,
     pub schema: bool,
-    /// Somebody listens to the reply as it comes.
+    /// A listener receives the reply as a stream.
     pub streaming: bool,
 }
 
@@ -58,7 +58,7 @@ impl ModelRequirements {
         }
     }
 
-    /// What a text of so many tokens needs, and nothing else.
+    /// The requirements of a text of this number of tokens, without any other.
     pub fn of_text(tokens: u64) -> Self {
         Self {
             tokens,
@@ -71,13 +71,13 @@ impl ModelRequirements {
         }
     }
 
-    /// What the reply is expected to take.
+    /// Expected tokens of the reply.
     pub fn expected_reply_tokens(&self) -> u64 {
         self.reply_max.map_or(REPLY_TOKENS, |max| max.min(REPLY_TOKENS))
     }
 }
 
-/// What one message of this text takes.
+/// Tokens of one message with this text.
 pub(crate) fn tokens_of(text: &str) -> u64 {
     (text.len() as u64).div_ceil(BYTES_PER_TOKEN) + MESSAGE_TOKENS
 }
@@ -85,7 +85,7 @@ pub(crate) fn tokens_of(text: &str) -> u64 {
 #[derive(Default)]
 struct RequestSize {
     bytes: u64,
-    /// Of what models thought before: it goes back to the one that did.
+    /// Earlier thinking of models: each model gets its own back.
     thought: u64,
     messages: u64,
     images: u64,
@@ -109,7 +109,7 @@ impl RequestSize {
                 self.name(name.as_deref());
             }
             ModelMessage::Tool { content, .. } => self.text(content),
-            // An image carried in its URL is no text.
+            // An image in a data URL is not counted as text.
             ModelMessage::User { content, images, name } => {
                 self.text(content);
                 self.images += images.len() as u64;
@@ -141,9 +141,9 @@ impl RequestSize {
         self.bytes += text.len() as u64;
     }
 
-    /// Counts what would be written, and writes nothing.
+    /// Counts the bytes that would be written.
     fn json(&mut self, value: &impl Serialize) {
-        // Counting cannot fail, and a value that cannot be written takes no room.
+        // Counting cannot fail; a value that cannot be serialized counts as empty.
         let _ = serde_json::to_writer(self, value);
     }
 }

@@ -1,63 +1,65 @@
-//! What Baton is worth to somebody: their own numbers, and what was recorded. Nothing is assumed. The formulas are those of
-//! `docs/concepts/money.md`.
+//! Computes the return on investment of Baton, from the user's own numbers and from recorded costs. It assumes no
+//! values. The formulas are those of `docs/concepts/money.md`.
 
 use baton_core::money::Usd;
 use serde::Serialize;
 
 const DAYS_OF_YEAR: f64 = 365.0;
 
-/// What goes in.
+/// The inputs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RoiInputs {
-    /// Of the period, those included that people took over.
+    /// Conversations of the period, including those that people took over.
     pub conversations: u64,
-    /// Of a hundred: those that no person had to touch.
+    /// The percentage of conversations that needed no person.
     pub handled_percent: f64,
-    /// A person takes so long for one.
+    /// Minutes that a person spends on one conversation.
     pub minutes: f64,
-    /// What a person's minute costs.
+    /// The cost of a person per minute.
     pub minute_usd: f64,
-    /// What running Baton cost in the period, beside what is recorded: machines, contracts, people.
+    /// The cost of running Baton in the period in addition to recorded costs: machines, contracts, people.
     pub other_usd: f64,
-    /// What bringing it in cost, once.
+    /// The one-time cost of introducing it.
     pub once_usd: f64,
-    /// Of the period.
+    /// Length of the period.
     pub days: u32,
 }
 
-/// What was recorded in the period.
+/// The costs that were recorded in the period.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RecordedCosts {
     pub models: Usd,
     pub tools: Usd,
 }
 
-/// What comes out, in US dollars.
+/// The results, in US dollars.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RoiReport {
-    /// People, had they handled every conversation.
+    /// The cost of people if they had handled every conversation.
     pub people_before_usd: f64,
-    /// People, for those that were theirs still.
+    /// The cost of people for the conversations that they still handled.
     pub people_after_usd: f64,
     pub models_usd: f64,
     pub tools_usd: f64,
     pub other_usd: f64,
-    /// What running it cost: models, tools and the rest.
+    /// The cost of running it: models, tools and the rest.
     pub running_usd: f64,
     pub per_conversation_before_usd: Option<f64>,
     pub per_conversation_after_usd: Option<f64>,
-    /// People before, less people after, less what running it cost.
+    /// People before, minus people after, minus running costs.
     pub saved_usd: f64,
     pub saved_usd_per_year: f64,
-    /// Days until what it saves has paid for bringing it in; nothing where it saves nothing.
+    /// Days until the savings have paid for the introduction; `None` if there are no savings.
     pub payback_days: Option<f64>,
-    /// Of the first year: what it gained over what was put in. Nothing where nothing was put in.
+    /// The return of the first year on the investment. `None` if nothing was invested.
     pub first_year_percent: Option<f64>,
 }
 
 impl RoiInputs {
+    /// Computes the report.
+    ///
     /// # Errors
-    /// A number that cannot be one of these.
+    /// An input that is out of range.
     pub fn roi(&self, recorded: RecordedCosts) -> Result<RoiReport, String> {
         const MOST: f64 = 1e12;
         let amounts = [

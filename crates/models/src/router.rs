@@ -1,5 +1,5 @@
-//! Which models may answer a request, and in which order they are asked. Candidates come from the
-//! profile; what cannot be, or must not be, is dropped with its reason; the rest is ranked by group and by score.
+//! Chooses the models that may answer a request, and their order. Candidates come from the profile; those that cannot
+//! or must not be used are dropped with a reason; the rest is ranked by group and by score.
 
 mod choice;
 mod explanation;
@@ -27,26 +27,26 @@ use crate::provider_registry::{ProviderRegistry, ServedProvider};
 use crate::requirements::ModelRequirements;
 use crate::score::{ModelScore, ScoreInputs, score};
 
-/// Input beyond this part of a model's context is too much for it: the estimate may be short, and a reply needs room.
+/// The usable fraction of a model's context for input: the estimate may be low, and a reply needs room.
 const CONTEXT_PART: f64 = 0.8;
 
-/// Chooses. Holds no lock, waits for nothing, and looks at no more models than the profile names.
+/// Chooses models. Holds no lock, never waits, and examines only the models that the profile names.
 #[derive(Debug)]
 pub(crate) struct ModelRouter {
     index: ModelIndex,
     providers: ProviderRegistry,
 }
 
-/// What a choice is made by.
+/// The inputs of a choice.
 struct RoutingContext<'a> {
     need: ModelRequirements,
     now: Time,
     scripted: bool,
-    /// Who asks has named the model itself, over HTTP, and wants to hear where there is none.
+    /// The caller named the model itself, over HTTP, and expects an error if it does not exist.
     reports_unknown: bool,
-    /// Something bounds what the call may cost, so that its price must be known.
+    /// A budget or limit bounds the call's cost, so that its price must be known.
     is_bounded: bool,
-    /// Whose key the consumer brought; nothing where it brought none.
+    /// The provider of the consumer's key; `None` if the consumer brought none.
     key_provider: Option<Option<&'a Arc<ServedProvider>>>,
 }
 
@@ -63,7 +63,7 @@ impl ModelRouter {
         &self.index
     }
 
-    /// `streaming`: somebody is to have the reply as it comes. `is_bounded`: something bounds what it may cost.
+    /// `streaming`: a listener receives the reply as a stream. `is_bounded`: a budget or limit bounds its cost.
     pub fn choose(
         &self,
         asker: &ModelCaller,
@@ -86,7 +86,7 @@ impl ModelRouter {
         }
     }
 
-    /// Chooses for a request of which nobody says yet who asks it.
+    /// Chooses for a request whose caller is not known yet.
     pub fn for_request(&self, tenant: &TenantId, request: &ModelRequest, now: Time) -> ModelChoice {
         let case = self.context(ModelRequirements::of(request, false), now);
         match &request.model {
@@ -95,7 +95,7 @@ impl ModelRouter {
         }
     }
 
-    /// Chooses for a request that is not there, only what it would need.
+    /// Chooses for given requirements, without a request.
     pub fn for_profile(
         &self,
         tenant: &TenantId,
@@ -106,7 +106,7 @@ impl ModelRouter {
         self.rank_profile(tenant, profile, &self.context(need, now))
     }
 
-    /// Every model of a tenant's, with what stands against it whatever is asked.
+    /// Every model of a tenant, with what prevents its use for any request.
     pub fn list_models(
         &self,
         tenant: &TenantId,
@@ -156,7 +156,7 @@ impl ModelRouter {
         choice
     }
 
-    /// A model by name: not scored, and checked like any other.
+    /// A model by name: not scored, but checked like any other.
     fn check_named(
         &self,
         tenant: &TenantId,
@@ -199,7 +199,7 @@ fn candidate(
     seen: &HealthSnapshot,
     rules: &RoutingRules,
 ) -> ModelCandidate {
-    // What nobody knows anything of is worth nothing, so it comes last and in the order it was written.
+    // A model without facts scores zero, so that such models come last, in the order in which they were written.
     let score = model.spec.as_ref().map_or_else(ModelScore::default, |spec| {
         let facts = ScoreInputs { latency: seen.latency, cost, quality: spec.quality, error_rate: seen.error_rate };
         score(&facts, rules)
@@ -207,14 +207,14 @@ fn candidate(
     ModelCandidate { model: Arc::clone(model), group, score, cost, latency: seen.latency, error_rate: seen.error_rate }
 }
 
-/// What the call is expected to cost; nothing is known to cost nothing.
+/// The expected cost of the call; zero if no price is known.
 fn expected_cost(model: &RoutableModel, need: &ModelRequirements) -> Usd {
     let usage =
         TokenUsage { input_tokens: need.tokens, output_tokens: need.expected_reply_tokens(), ..TokenUsage::default() };
     model.spec.as_ref().map_or(Usd::ZERO, |spec| price::cost(spec, &usage))
 }
 
-/// Why a model can never answer this request, whatever the hour.
+/// Why a model can never answer this request.
 fn permanent_drop_reason(model: &RoutableModel, case: &RoutingContext<'_>) -> Option<DropReason> {
     if !case.scripted {
         let Some(served) = &model.served else {
@@ -253,7 +253,7 @@ fn permanent_drop_reason(model: &RoutableModel, case: &RoutingContext<'_>) -> Op
     lacks.into_iter().find(|(lacks, _)| *lacks).map(|(_, what)| DropReason::MissingCapability { what })
 }
 
-/// Why a model must be left alone at the moment.
+/// Why a model cannot be called at the moment.
 fn temporary_drop_reason(
     model: &RoutableModel,
     seen: &HealthSnapshot,

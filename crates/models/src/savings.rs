@@ -1,20 +1,20 @@
-//! What choosing models saves: a table, or one's own numbers in it.
+//! Computes the savings of routing by profile, with default inputs or the user's own.
 
 use baton_core::money::Usd;
 use serde::Serialize;
 
-/// A share of the conversations, and what one of them costs with its model.
+/// A share of the conversations, and the cost of one of them with its model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrafficShare {
     pub profile: String,
     pub model: String,
-    /// Of a hundred.
+    /// Percentage of the conversations.
     pub percent: f64,
     pub usd_per_conversation: Usd,
 }
 
-/// The table unless told ("Cost Savings Analysis"): 1,000 conversations a day, all with GPT-4 at 0.15 USD each, against
-/// 60 % fast, 30 % balanced and 10 % powerful.
+/// The default inputs ("Cost Savings Analysis"): 1,000 conversations a day, all with GPT-4 at 0.15 USD each, against 60
+/// % fast, 30 % balanced and 10 % powerful.
 pub fn default_inputs() -> SavingsInputs {
     let share = |profile: &str, model: &str, percent, usd| TrafficShare {
         profile: profile.to_owned(),
@@ -35,19 +35,19 @@ pub fn default_inputs() -> SavingsInputs {
     }
 }
 
-/// What goes in.
+/// The inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SavingsInputs {
     pub conversations_per_day: u64,
-    /// Of a month.
+    /// Days of a month.
     pub days: u64,
-    /// The one model for everything.
+    /// The single model for everything.
     pub naive_model: String,
     pub naive_usd: Usd,
     pub shares: Vec<TrafficShare>,
 }
 
-/// What comes out, in US dollars.
+/// The results, in US dollars.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SavingsReport {
     pub conversations_per_day: u64,
@@ -59,7 +59,7 @@ pub struct SavingsReport {
     pub routed_usd_per_day: f64,
     pub routed_usd_per_month: f64,
     pub saved_usd_per_month: f64,
-    /// Of a hundred.
+    /// The savings in per cent.
     pub saved_percent: f64,
 }
 
@@ -74,8 +74,10 @@ pub struct SavingsRow {
 }
 
 impl SavingsInputs {
+    /// Computes the report.
+    ///
     /// # Errors
-    /// The shares are not a whole.
+    /// The shares do not add up to 100 %.
     pub fn savings(&self) -> Result<SavingsReport, String> {
         const NEAR: f64 = 1e-6;
         let sum: f64 = self.shares.iter().map(|share| share.percent).sum();
@@ -114,7 +116,7 @@ impl SavingsInputs {
     }
 }
 
-/// To the nano-dollar, so that sums read as they are meant.
+/// Rounds to the nano-dollar, so that sums have no floating-point noise.
 fn nanos(usd: f64) -> f64 {
     Usd::from_f64(usd).as_f64()
 }

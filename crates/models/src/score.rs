@@ -1,5 +1,5 @@
-//! How well a model suits a profile: its weights over speed, price and quality, each from 0 to 1, the whole made
-//! smaller by how often the model fails.
+//! How well a model suits a profile: its weights over speed, price and quality, each from 0 to 1, reduced by the
+//! model's error rate.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::profile::RoutingRules;
 
 const QUALITY_MAX: f64 = 10.0;
 
-/// What counts, before it is weighed.
+/// The inputs of the score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ScoreInputs {
     pub latency: Duration,
@@ -20,7 +20,7 @@ pub(crate) struct ScoreInputs {
     pub error_rate: f64,
 }
 
-/// The parts, each from 0 to 1, and what they come to.
+/// The parts, each from 0 to 1, and the total.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct ModelScore {
     pub latency: f64,
@@ -29,8 +29,8 @@ pub(crate) struct ModelScore {
     pub total: f64,
 }
 
-/// Speed and price are linear up to the profile's limits, where they are worth nothing. A speed nobody knows is worth
-/// nothing either: zero milliseconds would be the best there is.
+/// Speed and price are linear up to the profile's limits, where they are zero. An unknown speed is also zero: zero
+/// milliseconds would be the best possible.
 pub(crate) fn score(facts: &ScoreInputs, rules: &RoutingRules) -> ModelScore {
     let rest = |used: f64, limit: f64| (1.0 - used / limit).clamp(0.0, 1.0);
     let is_known = !facts.latency.is_zero();

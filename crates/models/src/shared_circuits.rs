@@ -1,5 +1,5 @@
-//! Circuits told to other processes, and heard from them: a word of theirs is a second late at most, and no call waits
-//! for it but the first.
+//! Shares circuits with other processes. A change of another process arrives after one second at most; only the first
+//! call waits for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,16 +12,16 @@ use tokio::sync::OnceCell;
 
 use crate::router::ModelRouter;
 
-/// How often the others are listened to, while there are calls.
+/// How often the circuits of other processes are read, while there are calls.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
-/// Who says what no person said.
+/// The author of changes that no person made.
 const BATON: &str = "baton";
 
 pub(crate) struct SharedCircuits {
     port: Arc<dyn ModelCircuitStore>,
     router: Arc<ModelRouter>,
     first_sync: OnceCell<()>,
-    /// When they were last listened to, in milliseconds.
+    /// When they were last read, in milliseconds.
     last_sync_ms: AtomicI64,
 }
 
@@ -30,7 +30,7 @@ impl SharedCircuits {
         Arc::new(Self { port, router, first_sync: OnceCell::new(), last_sync_ms: AtomicI64::new(0) })
     }
 
-    /// Hears what others said, from time to time.
+    /// Reads the changes of other processes periodically.
     pub async fn sync(self: &Arc<Self>, now: Time) {
         if !self.first_sync.initialized() {
             self.first_sync.get_or_init(|| self.fetch(now)).await;
@@ -40,7 +40,7 @@ impl SharedCircuits {
         if now.since(Time::from_ms(heard)) < SYNC_INTERVAL {
             return;
         }
-        // One call of many listens.
+        // Of concurrent calls, one reads.
         if self.last_sync_ms.compare_exchange(heard, now.as_ms(), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             let neighbours = Arc::clone(self);
             tokio::spawn(async move { neighbours.fetch(now).await });
@@ -58,7 +58,7 @@ impl SharedCircuits {
         }
     }
 
-    /// Tells the others what a call made of a circuit.
+    /// Publishes a circuit transition that a call caused.
     pub fn publish(self: &Arc<Self>, model: &str, turn: CircuitTransition, reason: String, now: Time) {
         let (state, until) = match turn {
             CircuitTransition::Opened { until } => (ModelCircuitState::Open, Some(until)),

@@ -1,5 +1,4 @@
-//! What the tests of this room share: a clock that goes with the runtime's, ports that remember, providers that do as
-//! they are told.
+//! Test helpers of this crate: a clock that follows the runtime's, ports that record, and programmable providers.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -23,7 +22,7 @@ use crate::gateway::ModelGateway;
 use crate::provider_registry::{ProviderRegistry, ServedProvider};
 use crate::providers::{AttemptSpend, ModelProvider, ProviderError, ProviderReply, ProviderRequest};
 
-/// Time as the paused runtime has it.
+/// The time of the paused runtime.
 pub(crate) struct PausedTokioClock(Instant);
 
 impl PausedTokioClock {
@@ -34,12 +33,12 @@ impl PausedTokioClock {
 
 impl Clock for PausedTokioClock {
     fn now(&self) -> Time {
-        // A day in 2026, when some models of the catalogue are gone and others are not.
+        // A day in 2026, when some models of the catalogue are retired and others are not.
         Time::from_ms(1_795_000_000_000) + self.0.elapsed()
     }
 }
 
-/// Records that were handed over.
+/// Records that were written.
 #[derive(Default)]
 pub(crate) struct DecisionCapture(Mutex<Vec<Vec<ModelDecision>>>);
 
@@ -72,7 +71,7 @@ impl DecisionLog for DecisionCapture {
     }
 }
 
-/// What was said of circuits.
+/// Circuit changes that were published.
 #[derive(Default)]
 pub(crate) struct CircuitCapture(Mutex<Vec<ModelCircuit>>);
 
@@ -94,29 +93,29 @@ impl ModelCircuitStore for CircuitCapture {
     }
 }
 
-/// What a provider does when it is asked.
+/// What a provider does when it is called.
 #[derive(Clone, Debug)]
 pub(crate) enum FakeBehavior {
     Answers(Duration),
-    /// Answers, and says that it takes no more for so long.
+    /// Answers, and reports that its quota is exhausted for this long.
     IsFull(Duration),
     Fails(&'static str),
-    /// Fails and asks to be left alone for so long.
+    /// Fails and requests this delay.
     Waits(Duration),
     Hangs,
     /// Answers, and counts no tokens.
     CountsNothing,
-    /// Tells a piece and breaks off.
+    /// Sends a delta and breaks off.
     BreaksOff,
 }
 
-/// A provider that remembers which models it was asked for, with the key that came along.
+/// A provider that records which models it was called for, with the API key of the call.
 #[derive(Debug)]
 pub(crate) struct FakeProvider {
-    /// What comes first, and then for ever.
+    /// One-time behaviours, then the permanent one.
     behavior: Mutex<(VecDeque<FakeBehavior>, FakeBehavior)>,
     requests: Mutex<Vec<(String, Option<String>)>>,
-    /// How long each reply might be.
+    /// The reply limit of each request.
     replies: Mutex<Vec<Option<u32>>>,
 }
 
@@ -129,12 +128,12 @@ impl FakeProvider {
         })
     }
 
-    /// Does this from now on.
+    /// Sets the behaviour from now on.
     pub fn set_behavior(&self, always: FakeBehavior) {
         self.behavior.lock().unwrap().1 = always;
     }
 
-    /// Does this once, the next time.
+    /// Sets the behaviour of the next call only.
     pub fn behave_once(&self, first: FakeBehavior) {
         self.behavior.lock().unwrap().0.push_back(first);
     }
@@ -143,7 +142,7 @@ impl FakeProvider {
         self.requests.lock().unwrap().iter().map(|(model, _)| model.clone()).collect()
     }
 
-    /// How long each reply might be, by what the request said.
+    /// The reply limit of each request.
     pub fn replies(&self) -> Vec<Option<u32>> {
         self.replies.lock().unwrap().clone()
     }
@@ -216,9 +215,9 @@ pub(crate) fn reply(model: &str) -> ModelReply {
     }
 }
 
-/// A provider over a puppet.
-pub(crate) fn fake_provider(name: &str, kind: ProviderKind, puppet: &Arc<FakeProvider>) -> ServedProvider {
-    let provider = Box::new(FakeProviderHandle(Arc::clone(puppet)));
+/// A registered provider over a fake one.
+pub(crate) fn fake_provider(name: &str, kind: ProviderKind, fake: &Arc<FakeProvider>) -> ServedProvider {
+    let provider = Box::new(FakeProviderHandle(Arc::clone(fake)));
     ServedProvider { name: name.to_owned(), kind, provider, works_without_key: true, is_public: false }
 }
 

@@ -1,7 +1,7 @@
-//! The audit trail: what was done, by whom, in a chain a tenant that shows whether a row was changed or removed.
+//! The audit trail: what was done and by whom, as one hash chain per tenant that reveals changed or removed rows.
 //!
-//! Rows are written with the append that records what they tell of; this port reads them, follows the chain, and erases
-//! a person.
+//! Rows are written with the append that records the action. This port reads them, verifies the chain, and erases a
+//! person.
 
 use std::collections::BTreeSet;
 
@@ -20,20 +20,20 @@ use crate::erasure::ErasedIds;
 use crate::journal::JournalError;
 use crate::read::PAGE_MAX;
 
-/// Which rows, in which order.
+/// Selects rows and their order.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
     pub run: Option<RunId>,
     /// The tool's name.
     pub action: Option<String>,
-    /// By `user_id`: the customer's, or that of who approved or resolved something.
+    /// The `user_id` of the customer, or of the person who approved or resolved something.
     pub person: Option<String>,
     pub status: Option<AuditStatus>,
     pub from: Option<Time>,
     /// Before this instant.
     pub to: Option<Time>,
     pub order: AuditOrder,
-    /// Rows behind this one, in the order asked for; the cursor of the next page.
+    /// Rows after this one in the requested order; the cursor of the next page.
     pub cursor: Option<u64>,
     pub limit: usize,
 }
@@ -45,19 +45,19 @@ pub enum AuditOrder {
     NewestFirst,
 }
 
-/// What following a chain came to.
+/// The result of verifying a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainVerdict {
-    /// How far the chain was followed.
+    /// How far the chain was verified.
     pub tip: ChainTip,
-    /// Rows up to there whose personal part was erased.
+    /// Number of rows up to there whose personal data was erased.
     pub erased: u64,
-    /// The first row that does not hold.
+    /// The first invalid row.
     pub broken: Option<ChainBreak>,
 }
 
 impl ChainVerdict {
-    /// For programs; `is_missing` where a row that was looked for is not in the chain.
+    /// The verdict as JSON; `is_missing` means that a row that was searched for is not in the chain.
     pub fn as_json(&self, is_missing: bool) -> Value {
         let broken = self.broken.map(|ChainBreak { seq, reason: why }| json!({ "seq": seq, "why": why.word() }));
         json!({
@@ -67,37 +67,39 @@ impl ChainVerdict {
     }
 }
 
-/// Somebody who is to be erased.
+/// A person who is to be erased.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErasureSubject {
-    /// As rows name whom they are of.
+    /// The id by which rows name their person.
     pub id: String,
-    /// What else people and tools call them: a mail address, a phone number. Rows that are of one of these are theirs,
-    /// and rows whose details name them by one, or by their id ([`PersonMatcher::is_named_in_json`]), are emptied too.
+    /// Other identifiers by which people and tools know the person: an email address, a phone number. Rows whose person
+    /// is one of these are included, and so are rows whose details contain one of these or the id
+    /// ([`PersonMatcher::is_named_in_json`]).
     pub other_names: Vec<String>,
-    /// Their runs and conversations: every row about one of these is emptied, whoever acted.
+    /// The person's runs and conversations: every row about one of these is erased, regardless of who acted.
     pub runs: ErasedIds,
-    /// Names of what was theirs: rows of administration that were about one of these are emptied.
+    /// Names of what belonged to the person: administrative rows about one of these are erased.
     pub targets: BTreeSet<String>,
 }
 
 impl ErasureSubject {
-    /// One of whom nothing else is known.
+    /// A subject with no other identifiers.
     pub fn of(id: &str) -> Self {
         Self { id: id.to_owned(), ..Self::default() }
     }
 
-    /// All that rows may be of.
+    /// All names by which rows may refer to the person.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.id).chain(&self.other_names).map(String::as_str)
     }
 
-    /// What values and texts are held against.
+    /// The matcher for values and texts.
     pub fn matcher(&self) -> PersonMatcher {
         PersonMatcher::of(&self.id, self.other_names.iter().map(String::as_str))
     }
 
-    /// Whether a row is emptied with them, by all but what says whose run it is about; `whom` is [`Self::matcher`].
+    /// Whether a row is erased with the person, apart from what identifies the run it is about; `whom` is
+    /// [`Self::matcher`].
     pub fn is_mentioned_in(&self, whom: &PersonMatcher, row: &AuditMention<'_>) -> bool {
         row.user_id.is_some_and(|user| whom.matches_name(user))
             || row.conversation_id.is_some_and(|id| self.runs.contains(&RunId::new(id)))
@@ -111,7 +113,7 @@ impl ErasureSubject {
     }
 }
 
-/// What a row of the trail says of people.
+/// What an audit row says about people.
 #[derive(Clone, Copy, Debug)]
 pub struct AuditMention<'r> {
     pub action_type: &'r str,
@@ -128,16 +130,16 @@ impl<'r> From<&'r AuditEntry> for AuditMention<'r> {
     }
 }
 
-/// What an act of administration was done to, by its name.
+/// The name of the object of an administrative action.
 pub fn target_of(action_type: &str, details: &str) -> Option<String> {
     let details: Value = (action_type == ADMINISTRATION).then(|| serde_json::from_str(details).ok())??;
     details["target"].as_str().map(str::to_owned)
 }
 
-/// Which uses of tools are summed up, and by what.
+/// Selects tool uses, and the dimensions by which they are summed.
 #[derive(Clone, Debug, Default)]
 pub struct UsageFilter {
-    /// One tenant's; nothing means all of them.
+    /// The tenant; `None` means all tenants.
     pub tenant: Option<TenantId>,
     pub from: Option<Time>,
     /// Before this instant.
@@ -145,19 +147,19 @@ pub struct UsageFilter {
     /// The tool's name.
     pub action: Option<String>,
     pub by: Vec<UsageDimension>,
-    /// Whose days and months they are; nothing means UTC.
+    /// The time zone of days and months; `None` means UTC.
     pub zone: Option<TimeZone>,
 }
 
-/// Uses that have all parts that were asked for in common.
+/// The sum of the uses that have all requested dimensions in common.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UsageSum {
-    /// As [`UsageFilter::by`] has them.
+    /// In the order of [`UsageFilter::by`].
     pub parts: Vec<String>,
     pub tally: UsageTally,
 }
 
-/// Where a chain begins that older rows were cut off from: the place and the hash of the last row that is gone.
+/// Where a chain begins after older rows were removed: the position and the hash of the last removed row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainAnchor {
     pub tip: ChainTip,
@@ -166,32 +168,32 @@ pub struct ChainAnchor {
 
 #[async_trait]
 pub trait AuditTrail: Send + Sync {
-    /// What the first row that is left follows; nothing where no row was ever cut off.
+    /// What the first remaining row follows; `None` if no row was ever removed.
     async fn anchor(&self, _tenant: &TenantId) -> Result<Option<ChainAnchor>, JournalError> {
         Ok(None)
     }
 
     async fn trail(&self, tenant: &TenantId, filter: AuditFilter) -> Result<Vec<AuditEntry>, JournalError>;
 
-    /// How each call stands: its last attempt, with the status that the newest row about it gives. Otherwise as
+    /// The current state of each call: its last attempt, with the status of the newest row about it. Otherwise as
     /// [`Self::trail`]; rows that are about no call are left out.
     async fn latest(&self, tenant: &TenantId, filter: AuditFilter) -> Result<Vec<AuditEntry>, JournalError>;
 
-    /// The end of the tenant's chain as it was last written, whatever rows there are.
+    /// The end of the tenant's chain as it was last written, regardless of which rows exist.
     async fn tip(&self, tenant: &TenantId) -> Result<ChainTip, JournalError>;
 
-    /// Removes who it was, which conversation and the details from every row of a person, and from every row of others
-    /// whose details name that person by what else is known of them, for ever, and adds rows that say that it was done and
-    /// by whom. Answers how many rows were erased.
+    /// Erases the user, the conversation and the details permanently from every row of a person, and from every other
+    /// row whose details name the person by one of their identifiers. Adds rows that record the erasure and who
+    /// requested it. Returns the number of erased rows.
     async fn erase(&self, tenant: &TenantId, person: &ErasureSubject, by: &str, at: Time) -> Result<u64, JournalError>;
 
-    /// Adds a row that no append brings: durable when it returns.
+    /// Adds a row that belongs to no append: durable when it returns.
     async fn append_row(&self, row: AuditRow) -> Result<(), JournalError>;
 
-    /// Sums up the uses of tools, in the order of their parts.
+    /// Sums up the uses of tools, ordered by their dimensions.
     async fn usage(&self, filter: UsageFilter) -> Result<Vec<UsageSum>, JournalError>;
 
-    /// Whether a row of the chain has this hash, in hexadecimal; rows behind a break are not looked at.
+    /// Whether a row of the chain has this hash, in hexadecimal; rows after a break are not checked.
     async fn has_row(&self, tenant: &TenantId, hash: &str) -> Result<bool, JournalError> {
         let mut walk = ChainVerifier::from(self.anchor(tenant).await?.map_or(ChainTip::NONE, |anchor| anchor.tip));
         loop {
@@ -211,12 +213,12 @@ pub trait AuditTrail: Send + Sync {
         }
     }
 
-    /// Follows the chain from its first row to its end, and at least to what was its end when this began.
+    /// Verifies the chain from its first row to its end, at least up to the end at the time of the call.
     async fn verify(&self, tenant: &TenantId) -> Result<ChainVerdict, JournalError> {
         let end = self.tip(tenant).await?;
         let anchor = self.anchor(tenant).await?.map(|anchor| anchor.tip);
         let mut walk = ChainVerifier::from(anchor.unwrap_or(ChainTip::NONE));
-        // Where rows were cut off, the chain itself says so.
+        // If rows were removed, the chain itself must contain a row that says so.
         let mut is_announced = anchor.is_none();
         let verdict = |walk: &ChainVerifier, broken| ChainVerdict { tip: walk.tip(), erased: walk.erased(), broken };
         loop {

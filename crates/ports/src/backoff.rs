@@ -1,11 +1,11 @@
-//! How loops that ask a store, or another service, wait after they have failed.
+//! Exponential backoff for loops that call a store or another service.
 
 use std::time::Duration;
 
-/// The longest wait unless told.
+/// Default for the longest delay.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
-/// Waits that double with each failure in a row, up to a limit.
+/// Delays that double with each consecutive failure, up to a limit.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first: Duration,
@@ -14,25 +14,25 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The first wait; later ones are twice as long each, up to [`BACKOFF_MAX`] or the first, whichever is longer.
+    /// Starts with this delay. Later delays double, up to [`BACKOFF_MAX`] or the first delay, whichever is longer.
     pub const fn from(first: Duration) -> Self {
         let max = if first.as_millis() > BACKOFF_MAX.as_millis() { first } else { BACKOFF_MAX };
         Self { first, max, failures: 0 }
     }
 
-    /// It worked: the next failure waits as the first.
+    /// Resets the backoff after a success.
     pub const fn succeeded(&mut self) {
         self.failures = 0;
     }
 
-    /// How long to wait now.
+    /// Returns the delay after a failure.
     pub fn failed(&mut self) -> Duration {
         let factor = 2_u32.saturating_pow(self.failures.min(16));
         self.failures = self.failures.saturating_add(1);
         self.first.saturating_mul(factor).min(self.max)
     }
 
-    /// How long to wait after `done`: `usual` where it worked.
+    /// Returns the delay after `done`: `usual` if it succeeded.
     pub fn after<T, E>(&mut self, done: &Result<T, E>, usual: Duration) -> Duration {
         match done {
             Ok(_) => {

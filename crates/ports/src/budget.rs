@@ -1,10 +1,10 @@
 //! What tenants may spend, and what they have spent, across processes.
 //!
-//! A *line* is one budget in one window: of a tenant, or of one of its API keys. A process may spend only what it holds
-//! of every line a call counts against: its *allowance*, taken durably ahead of need and never beyond what remains. So
-//! a reservation is a matter of memory, and what all processes admit together never exceeds a line. An allowance that
-//! its process never settled (it was killed) counts as spent until the line's window ends: a crash may under-use a
-//! budget, and cannot overrun it. Rules: `docs/concepts/money.md`.
+//! A *line* is one budget in one window: of a tenant, or of one of its API keys. A process may spend only its
+//! *allowance*: what it holds of every line that a call counts against, taken durably in advance and never beyond what
+//! remains. A reservation is therefore made in memory, and all processes together never admit more than a line. An
+//! allowance that its process never settled, because it was killed, counts as spent until the line's window ends: a
+//! crash may under-use a budget, but cannot overrun it. Rules: `docs/concepts/money.md`.
 
 mod charge;
 mod cost;
@@ -27,20 +27,21 @@ pub use cost::{CostDimension, CostFilter, CostRow};
 pub use notice::{BudgetNotice, NOTICES, notice_id, notice_item, reached};
 pub use row::{BudgetPolicy, BudgetRow, BudgetRule};
 
-/// Lines of one growth, and spends of one settlement.
+/// Maximum number of lines in one reservation, and of spends in one settlement.
 pub const ROWS_MAX: usize = 10_000;
-/// Of what is left of a line beyond what is needed now, this part is held ahead of need, at the most.
+/// At most this fraction of what a line has left beyond the current need is held in advance.
 pub const PREFETCH_PART: i64 = 16;
-/// Per cent of a line at which somebody is told, once a window each; where one write passes both, of the higher alone.
+/// Percentages of a line at which a notice is sent, once per window each. If one write passes both, only the higher one
+/// is reported.
 pub const NOTIFY_AT: [u8; 2] = [80, 100];
-/// Rows one answer about costs has at the most.
+/// Maximum number of rows in one cost report.
 pub const COST_ROWS_MAX: usize = 10_000;
 
 /// One budget in one window.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct BudgetPeriod {
     pub tenant: TenantId,
-    /// An API key's own budget, by the key's id; nothing for the tenant's.
+    /// An API key's own budget, by the key's id; `None` for the tenant's.
     pub key_id: Option<String>,
     pub window: BudgetWindow,
     /// When the window began.
@@ -52,7 +53,7 @@ impl BudgetPeriod {
         Self { tenant: tenant.clone(), key_id: key_id.map(str::to_owned), window, begins: window.begin(at) }
     }
 
-    /// When it begins anew.
+    /// When the next window begins.
     pub fn ends(&self) -> Time {
         self.window.end(self.begins)
     }
@@ -65,7 +66,7 @@ impl BudgetPeriod {
     }
 }
 
-/// As people name it: ``the hourly budget of tenant `acme` ``.
+/// A readable name: ``the hourly budget of tenant `acme` ``.
 impl fmt::Display for BudgetPeriod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { tenant, key_id, window, .. } = self;
@@ -76,24 +77,24 @@ impl fmt::Display for BudgetPeriod {
     }
 }
 
-/// One process's memory of what it holds, numbered by the store; never used again.
+/// The holder of one process's allowances, numbered by the store; numbers are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct BudgetHolder(pub i64);
 
-/// What a holder would like to have of a line.
+/// A holder's request for more of a line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AllowanceRequest {
     pub line: BudgetPeriod,
-    /// The line's limit, as this process was told it.
+    /// The line's limit, as configured in this process.
     pub limit: Usd,
-    /// What calls wait for: granted as far as it is there.
+    /// What calls wait for: granted as far as it is available.
     pub need: Usd,
-    /// What would be good to have besides: at most one part in [`PREFETCH_PART`] of what is left then.
+    /// What should be held in advance: at most one part in [`PREFETCH_PART`] of what is left then.
     pub prefetch: Usd,
 }
 
 impl AllowanceRequest {
-    /// What is granted of it where so much is left.
+    /// The amount granted if this much is left.
     pub fn grant(&self, left: Usd) -> Usd {
         let left = left.max(Usd::ZERO);
         let need = self.need.clamp(Usd::ZERO, left);
@@ -102,14 +103,14 @@ impl AllowanceRequest {
     }
 }
 
-/// How a line stands, over all processes.
+/// The state of a line, over all processes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BudgetStanding {
     pub line: BudgetPeriod,
-    /// As the process said that last took of it; nothing where none ever did.
+    /// The limit according to the process that last took from the line; `None` if none ever did.
     pub limit: Option<Usd>,
     pub spent: Usd,
-    /// Held by processes, those that are gone included: for calls under way and ahead of need.
+    /// Held by processes, including dead ones: for calls in progress and in advance.
     pub held: Usd,
 }
 
@@ -120,18 +121,18 @@ impl BudgetStanding {
     }
 }
 
-/// What a growth came to, for one of its wants.
+/// The result of one allowance request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AllowanceGrant {
     pub amount: Usd,
-    /// With the amount in it.
+    /// Includes the granted amount.
     pub standing: BudgetStanding,
 }
 
-/// What calls are counted by.
+/// The dimensions by which calls are counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct SpendAccount {
-    /// The workflow's name; empty for a call that is no run's.
+    /// The workflow's name; empty for a call outside a run.
     pub workflow: String,
     pub agent: String,
     pub profile: String,
@@ -139,27 +140,27 @@ pub struct SpendAccount {
     pub provider: String,
 }
 
-/// What one call cost, or several of one account within one hour.
+/// The cost of one call, or of several of one account within one hour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallSpend {
     pub tenant: TenantId,
     pub key_id: Option<String>,
     pub account: SpendAccount,
-    /// When it was admitted: says the windows and the day it counts to.
+    /// When it was admitted: determines its windows and its day.
     pub at: Time,
-    /// Out of whose allowance. Nothing where the allowance of a process that died covers it: then it is counted among
-    /// the costs and taken from no line a second time.
+    /// The holder whose allowance pays. `None` if the allowance of a dead process covers it: then it is counted as
+    /// cost, and not deducted from a line again.
     pub holder: Option<BudgetHolder>,
     pub calls: u64,
-    /// Those that were answered.
+    /// Number of answered calls.
     pub answered: u64,
-    /// Those whose price nobody knows, counted as what was reserved for them.
+    /// Number of calls of unknown price, counted at the amount reserved for them.
     pub estimated: u64,
     pub cost: Usd,
     pub usage: TokenUsage,
-    /// Of all calls together.
+    /// The sum over all calls.
     pub latency_ms: u64,
-    /// What was not spent: tools that a selection left out would have cost so much, one call of each.
+    /// Avoided cost: what the tools left out by a selection would have cost, with one call of each.
     pub saved: Usd,
 }
 
@@ -176,26 +177,26 @@ impl CallSpend {
     }
 }
 
-/// What a holder has spent and what it gives back, written together.
+/// What a holder has spent and what it returns, written together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BudgetSettlement {
     pub holder: BudgetHolder,
-    /// Rises with each settlement of the holder: one that is told twice is written once.
+    /// Increases with each settlement of the holder: a repeated one is written once.
     pub number: u64,
     pub spends: Vec<CallSpend>,
     pub returned: Vec<(BudgetPeriod, Usd)>,
 }
 
-/// Allowances, what was spent of them, and what it was spent on. At each mark of [`NOTIFY_AT`] the very write that reaches it
-/// opens a desk item ([`notice`]) and keeps a record of it for those who are written to ([`BudgetNotice::record`]).
+/// Allowances, spending, and what it was spent on. The write that reaches a mark of [`NOTIFY_AT`] also opens a task
+/// inbox item ([`notice`]) and stores a record of it for people who are notified by message ([`BudgetNotice::record`]).
 /// [`JournalAppend::spends`](crate::journal::JournalAppend) settles the calls of runs.
 #[async_trait]
 pub trait BudgetStore: Send + Sync {
-    /// A new holder, with nothing.
+    /// A new holder without allowances.
     async fn open(&self, now: Time) -> Result<BudgetHolder, JournalError>;
 
-    /// Takes more of lines for a holder, each as far as [`AllowanceRequest::grant`] says; in the order of the wants. Durable when
-    /// it returns. A line that cannot give what is needed is used up: then somebody is told.
+    /// Takes more of lines for a holder, each as far as [`AllowanceRequest::grant`] allows, in the order of the
+    /// requests. Durable when it returns. A line that cannot give what is needed is used up, and a notice is sent.
     async fn reserve(
         &self,
         holder: BudgetHolder,
@@ -203,18 +204,18 @@ pub trait BudgetStore: Send + Sync {
         now: Time,
     ) -> Result<Vec<AllowanceGrant>, JournalError>;
 
-    /// Writes down what was spent and gives back what is not needed. Durable when it returns; on an error it may be
-    /// told again under the same number.
+    /// Records what was spent and returns what is not needed. Durable when it returns; after an error it may be
+    /// repeated under the same number.
     async fn settle(&self, settlement: BudgetSettlement) -> Result<(), JournalError>;
 
-    /// Gives everything back that the holder still holds.
+    /// Returns everything that the holder still holds.
     async fn close(&self, holder: BudgetHolder) -> Result<(), JournalError>;
 
-    /// How the tenant's lines stand at `now`, those of its keys included; those that nothing was ever spent or held of
-    /// are left out.
+    /// The state of the tenant's lines at `now`, including those of its keys; lines without spending and allowances are
+    /// left out.
     async fn standings(&self, tenant: &TenantId, now: Time) -> Result<Vec<BudgetStanding>, JournalError>;
 
-    /// Most expensive first, by day where days are apart; at most [`COST_ROWS_MAX`].
+    /// Most expensive first, ordered by day if days are separate; at most [`COST_ROWS_MAX`].
     async fn costs(&self, filter: CostFilter) -> Result<Vec<CostRow>, JournalError>;
 }
 

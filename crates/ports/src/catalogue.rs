@@ -1,4 +1,4 @@
-//! The tools there are, as lists and pages show them.
+//! The tool catalogue, as shown in lists and pages.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,26 +15,26 @@ use serde_json::Value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolRisk {
-    /// Only asks.
+    /// Only reads.
     Low,
     /// Can be undone, or reaches a person who can ignore it.
     Medium,
-    /// Moves money, or nobody can say what it does.
+    /// Moves money, or its effect is unknown.
     High,
 }
 
-/// A provider that a tool could have, with the settings it cannot do without.
+/// A provider that a tool can have, with the settings it requires.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ProviderOption {
     pub name: &'static str,
     /// Below `tools`, or below a tenant: `message.twilio.account_sid`.
     pub settings: &'static [&'static str],
-    /// The price of one call, unless the settings say another.
+    /// The default price of one call.
     pub cost_usd: f64,
 }
 
 impl ProviderOption {
-    /// One whose calls cost nothing.
+    /// A provider whose calls are free.
     pub const fn free(name: &'static str, settings: &'static [&'static str]) -> Self {
         Self { name, settings, cost_usd: 0.0 }
     }
@@ -45,7 +45,7 @@ impl ProviderOption {
     }
 }
 
-/// A tool as lists and pages show it. Cheap to clone.
+/// A tool as shown in lists and pages. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct ToolDescription(Arc<DescriptionFields>);
@@ -64,41 +64,41 @@ impl Deref for ToolDescription {
     }
 }
 
-/// What a [`ToolDescription`] says.
+/// The content of a [`ToolDescription`].
 #[derive(Debug, PartialEq, Serialize)]
 pub struct DescriptionFields {
     pub name: Arc<str>,
     pub category: Cow<'static, str>,
-    /// Who performs it, unless a tenant has chosen another.
+    /// The default provider; a tenant may choose another.
     pub provider: &'static str,
-    /// Who could, with the settings each of them needs.
+    /// All possible providers, with the settings each of them needs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<ProviderOption>,
     pub audit_type: Cow<'static, str>,
-    /// Whether what it does can be undone by another tool.
+    /// Whether another tool can undo its effect.
     pub compensable: bool,
     pub risk: ToolRisk,
     /// The price of one call.
     pub cost_usd: f64,
-    /// How often one tenant may call it: `100/min`.
+    /// The call rate per tenant: `100/min`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Arc<str>>,
-    /// How long an answer holds, where it is kept.
+    /// How long an answer is cached, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_seconds: Option<u64>,
-    /// Which edition of it this is, as whoever makes it says.
+    /// The version that the tool's author gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<Arc<str>>,
-    /// JSON Schema of what it answers with, where that is known.
+    /// JSON Schema of its output, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Arc<Value>>,
     pub facts: Arc<ToolContract>,
-    /// Of a tool that does several things: how each of them is looked at. What they are is in the facts.
+    /// The actions of a tool that has several, as shown to people. Their contracts are in the facts.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub actions: BTreeMap<String, ActionDescription>,
 }
 
-/// How one of the things that a tool does is looked at.
+/// An action of a tool, as shown to people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ActionDescription {
     pub audit_type: Cow<'static, str>,
@@ -107,7 +107,7 @@ pub struct ActionDescription {
     pub risk: ToolRisk,
 }
 
-/// A tool, and the other names it goes by.
+/// A tool and its other names.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ToolListing {
     #[serde(flatten)]
@@ -116,25 +116,25 @@ pub struct ToolListing {
     pub aliases: Vec<&'static str>,
 }
 
-/// Which tools a list shows; all of them unless told.
+/// Selects the tools of a list. Default: all.
 #[derive(Clone, Debug, Default)]
 pub struct ToolFilter<'w> {
     pub category: Option<&'w str>,
-    /// Only those whose names come behind this one.
+    /// Only tools with names after this one.
     pub after: Option<&'w str>,
-    /// The first so many.
+    /// Maximum number of tools.
     pub limit: Option<usize>,
-    /// In lower case, without spaces: each is in one of the tool's names or in its description.
+    /// In lower case, without spaces: each must occur in one of the tool's names or in its description.
     pub words: Vec<String>,
 }
 
 impl<'w> ToolFilter<'w> {
-    /// Those that have each of these words in one of their names or in their description, in whatever case.
+    /// Selects tools that have each of these words in one of their names or in their description, ignoring case.
     pub fn with_words(words: &str) -> Self {
         Self { words: words.split_whitespace().map(str::to_lowercase).collect(), ..Self::default() }
     }
 
-    /// Whether it is one of them; `said` is what [`DescriptionFields::write_search_text`] wrote of it.
+    /// Whether the tool matches; `said` is the text that [`DescriptionFields::write_search_text`] wrote for it.
     pub fn matches(&self, tool: &ToolDescription, said: &str) -> bool {
         self.words.iter().all(|word| said.contains(word))
             && self.category.is_none_or(|category| *category == tool.category)
@@ -143,8 +143,8 @@ impl<'w> ToolFilter<'w> {
 }
 
 impl DescriptionFields {
-    /// Adds its names, these others of it and its description in lower case, where words are looked for. No word has a
-    /// space in it, so it is in one of these or in none.
+    /// Appends the tool's names, these aliases and its description in lower case, as the text to search. A search word
+    /// contains no space, so it cannot match across two of these.
     pub fn write_search_text(&self, aliases: &[&str], text: &mut String) {
         add_in_lower_case(text, &self.name);
         aliases.iter().for_each(|alias| add_in_lower_case(text, alias));
@@ -152,7 +152,7 @@ impl DescriptionFields {
     }
 }
 
-/// Adds a text apart from what stands there.
+/// Appends a text, separated from what is there.
 fn add_in_lower_case(text: &mut String, more: &str) {
     text.push(' ');
     if more.is_ascii() {
@@ -166,30 +166,30 @@ fn add_in_lower_case(text: &mut String, more: &str) {
 
 #[async_trait]
 pub trait ToolCatalogue: Send + Sync {
-    /// Every tool of a tenant that is wanted once, in the order of their names: everybody's, and those it added for itself.
+    /// The tools of a tenant that match, each once, ordered by name: shared tools, and those the tenant added.
     fn list(&self, tenant: &TenantId, wanted: &ToolFilter<'_>) -> Vec<ToolListing>;
 
-    /// Every tool of a tenant once, in the order of their names.
+    /// All tools of a tenant, each once, ordered by name.
     fn all(&self, tenant: &TenantId) -> Vec<ToolListing> {
         self.list(tenant, &ToolFilter::default())
     }
 
-    /// The names of the tools that are there without a project; one that a project defines may stand in for its namesake.
+    /// The names of the built-in tools, available without a project; a tool of the project may replace one of the same
+    /// name.
     fn shipped(&self) -> &[Arc<str>] {
         &[]
     }
 
-    /// What is known of a tool, by any of its names.
+    /// The description of a tool, by any of its names.
     fn describe(&self, tenant: &TenantId, tool: &str) -> Option<ToolDescription>;
 
-    /// The tool of everybody's that a name is a preset of or leads to, under which its uses are counted; nothing where there
-    /// is no such tool.
+    /// The shared tool behind a preset or an alias, under which its uses are counted; `None` if there is no such tool.
     fn base_tool(&self, tool: &str) -> Option<Arc<str>>;
 
-    /// Whether the settings let a tenant call it.
+    /// Whether the settings allow a tenant to call it.
     fn is_enabled(&self, tenant: &TenantId, tool: &str) -> bool;
 
-    /// Tools that these words fit, the best first, at most so many; and why that is less than it could be, where somebody
-    /// outside could not be asked.
+    /// Tools that match these words, best first, at most `limit`; and why the result is incomplete, if an external
+    /// service could not be asked.
     async fn search(&self, tenant: &TenantId, words: &str, limit: usize) -> (Vec<ToolDescription>, Option<String>);
 }

@@ -1,4 +1,5 @@
-//! What processes tell each other of models that fail, and what people decide about them; and of services that tools call.
+//! Circuit breakers shared by processes: those of models, which people can also set, and those of services that tools
+//! call.
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
@@ -8,12 +9,12 @@ use serde_json::{Value, json};
 
 use crate::journal::JournalError;
 
-/// A model's circuit as it was last said to be.
+/// The last known state of a model's circuit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelCircuit {
     pub model: String,
     pub state: ModelCircuitState,
-    /// When it may be tried again; nothing where only a person closes it.
+    /// When it may be tried again; `None` if only a person closes it.
     pub until: Option<Time>,
     pub since: Time,
     /// A person, or `baton`.
@@ -29,7 +30,7 @@ pub enum ModelCircuitState {
 }
 
 impl ModelCircuit {
-    /// How it stands: an open one whose time is over lets one call find out.
+    /// The state: an open circuit whose time is over is half-open, and lets one call through.
     pub fn word(&self, now: Time) -> &'static str {
         match (self.state, self.until) {
             (ModelCircuitState::Closed, _) => "closed",
@@ -38,7 +39,7 @@ impl ModelCircuit {
         }
     }
 
-    /// For programs.
+    /// The circuit as JSON.
     pub fn as_json(&self, now: Time) -> Value {
         json!({
             "model": self.model, "state": self.word(now), "since": self.since.to_string(),
@@ -47,44 +48,46 @@ impl ModelCircuit {
     }
 }
 
-/// Circuits by the model's name. The last word counts.
+/// Circuits by the model's name. The last update counts.
 #[async_trait]
 pub trait ModelCircuitStore: Send + Sync {
-    /// Says what a circuit is now; a word older than the last one changes nothing.
+    /// Sets the state of a circuit; an update older than the last one changes nothing.
     async fn set(&self, circuit: ModelCircuit) -> Result<(), JournalError>;
 
-    /// All that was ever said, by model.
+    /// All circuits that were ever set, by model.
     async fn circuits(&self) -> Result<Vec<ModelCircuit>, JournalError>;
 }
 
-/// Bytes of a service's name.
+/// Maximum length of a service's name, in bytes.
 pub const SERVICE_BYTES_MAX: usize = 4_096;
-/// Circuits of services that [`ServiceCircuitStore::service_circuits`] answers with, the newest first.
+/// Maximum number of circuits that [`ServiceCircuitStore::service_circuits`] returns, newest first.
 pub const SERVICE_CIRCUITS_MAX: usize = 10_000;
-/// How long a circuit is kept that nobody has heard of any more.
+/// How long a circuit without updates is kept.
 pub const SERVICE_CIRCUIT_KEPT_FOR: std::time::Duration = std::time::Duration::from_secs(2 * 24 * 60 * 60);
 
-/// A service that tools of one tenant call, as all processes have found it: it fails, or has failed and answers again.
+/// The circuit of a service that tools of one tenant call, over all processes: the service fails, or has failed and
+/// answers again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceCircuit {
     pub tenant: TenantId,
     pub service: String,
-    /// Failures in a row, of all processes together, since it last answered.
+    /// Consecutive failures, over all processes, since its last success.
     pub failures: u32,
-    /// When one call may find out whether it answers again; nothing where the circuit is closed.
+    /// When one call may test whether it answers again; `None` if the circuit is closed.
     pub open_until: Option<Time>,
-    /// When it opened or closed; the last failure's time where it never did.
+    /// When it opened or closed; the time of the last failure if it never did.
     pub since: Time,
 }
 
-/// Circuits of services that tools call. What is written is seen by every process once the call returns; a crash may lose it.
+/// Circuits of services that tools call. An update is visible to every process once the call returns; a crash may lose
+/// it.
 #[async_trait]
 pub trait ServiceCircuitStore: Send + Sync {
-    /// One more failure in a row at `now`: how many there are now.
+    /// Records one more consecutive failure at `now`. Returns the number of consecutive failures.
     async fn record_failure(&self, tenant: &TenantId, service: &str, now: Time) -> Result<u32, JournalError>;
 
-    /// Says that a circuit opened, until then, or closed, which also ends the failures in a row. A word older than the
-    /// last one changes nothing.
+    /// Sets the circuit to open until the given time, or to closed, which also resets the failures. An update older
+    /// than the last one changes nothing.
     async fn set_service_circuit(
         &self,
         tenant: &TenantId,
@@ -93,6 +96,6 @@ pub trait ServiceCircuitStore: Send + Sync {
         now: Time,
     ) -> Result<(), JournalError>;
 
-    /// Those that are not simply sound: open, failing, or closed in the last [`SERVICE_CIRCUIT_KEPT_FOR`].
+    /// Circuits that are not simply healthy: open, failing, or closed within the last [`SERVICE_CIRCUIT_KEPT_FOR`].
     async fn service_circuits(&self, now: Time) -> Result<Vec<ServiceCircuit>, JournalError>;
 }

@@ -1,13 +1,13 @@
-//! What time it is, and how much of it has passed. The only way time enters the engine.
+//! The clock port: wall-clock time and monotonic time. The only source of time for the engine.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use baton_core::time::Time;
 
-/// An instant of a clock that nobody can set: whole milliseconds since some beginning, the same for all processes of a
-/// machine. It goes on while the machine is suspended and begins anew when it is booted, so it says how much time has
-/// passed, never what time it is. Leases are kept and judged by it.
+/// An instant of a clock that cannot be set: whole milliseconds since an arbitrary start, the same for all processes of
+/// a machine. It advances while the machine is suspended and restarts at boot, so it measures elapsed time, never the
+/// time of day. Leases are kept and judged by it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MonotonicTime(i64);
 
@@ -20,7 +20,7 @@ impl MonotonicTime {
         self.0
     }
 
-    /// How long after `earlier`; zero if it is not after.
+    /// Time elapsed since `earlier`; zero if `self` is not after it.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -43,10 +43,10 @@ impl Sub<Duration> for MonotonicTime {
 }
 
 pub trait Clock: Send + Sync {
-    /// What time it is. Whoever keeps the machine may set it, forward and back.
+    /// The wall-clock time. It may be set by the operator, forward and back.
     fn now(&self) -> Time;
 
-    /// How much time has passed. A clock that nobody sets, as those of tests, needs no other.
+    /// The monotonic time. A clock that is never set, such as those of tests, needs no separate one.
     fn monotonic(&self) -> MonotonicTime {
         MonotonicTime::from_ms(self.now().as_ms())
     }
@@ -69,7 +69,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The time since the machine was booted, with what it was suspended.
+/// The time since boot, including suspension.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const STEADY: rustix::time::ClockId = rustix::time::ClockId::Boottime;
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]

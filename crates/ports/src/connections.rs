@@ -1,4 +1,4 @@
-//! Apps of a service outside whose actions are tools, and the accounts that people connect to them.
+//! Apps of an external service whose actions are tools, and the accounts that people connect to them.
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
@@ -7,16 +7,16 @@ use serde_json::Value;
 
 use crate::records;
 
-/// Why it was not done.
+/// Why a connection request failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionError {
     /// Correct the settings or the request.
     #[error("{reason}")]
     Rejected { reason: String },
-    /// The service could not be asked, or answered with an error: try again, or look at what it says.
+    /// The service could not be reached, or answered with an error: try again, or read its message.
     #[error("Composio: {reason}")]
     Unavailable { reason: String },
-    /// What is kept of it could not be read or written.
+    /// The stored connection could not be read or written.
     #[error("{reason}")]
     Storage { reason: String },
 }
@@ -27,28 +27,28 @@ impl From<records::RecordError> for ConnectionError {
     }
 }
 
-/// An app that the settings choose.
+/// An app that the settings select.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AppListing {
     /// Its slug: `shopify`.
     pub name: String,
     pub display_name: String,
-    /// Empty where the service cannot be asked.
+    /// Empty if the service cannot be reached.
     pub description: String,
     pub category: String,
     pub total_actions: usize,
-    /// Without the app's name before them.
+    /// Without the app's name as prefix.
     pub available_actions: Vec<String>,
-    /// Somebody of the tenant has connected an account that performs actions.
+    /// The tenant has a connected account that performs actions.
     pub is_connected: bool,
     pub logo_url: Option<String>,
 }
 
-/// What an app can do.
+/// An action of an app.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AppAction {
     pub app_name: String,
-    /// Without the app's name before it; the tool is `APP.ACTION`.
+    /// Without the app's name as prefix; the tool is `APP.ACTION`.
     pub action_name: String,
     pub display_name: String,
     pub description: String,
@@ -58,12 +58,12 @@ pub struct AppAction {
     pub requires_auth: bool,
 }
 
-/// Where a person goes to connect an account.
+/// The link at which a person connects an account.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AuthorizationLink {
     pub authorization_url: String,
     pub connection_id: String,
-    /// As the service writes it.
+    /// In the service's own format.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
@@ -72,24 +72,26 @@ pub struct AuthorizationLink {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionRequest<'w> {
     pub app: &'w str,
-    /// Whose account it is: `company`, `user:ID`, `conversation:ID`, `agent:NAME` or `name:NAME`; anything else is a user's id.
+    /// The owner of the account: `company`, `user:ID`, `conversation:ID`, `agent:NAME` or `name:NAME`; anything else is
+    /// a user's id.
     pub entity: &'w str,
-    /// Where the person's browser goes then; nothing: to our own door, where browsers reach it.
+    /// Where the browser is redirected afterwards; `None` means Baton's own callback endpoint, if browsers can reach
+    /// it.
     pub callback: Option<&'w str>,
-    /// What nobody can guess, for our own door.
+    /// An unguessable value for Baton's own callback endpoint.
     pub state: &'w str,
 }
 
-/// Everything is one tenant's.
+/// Every method works on one tenant.
 #[async_trait]
 pub trait AppConnections: Send + Sync {
-    /// The apps that are chosen, by name; none where the service is not used.
+    /// The selected apps, by name; none if the service is not used.
     async fn apps(&self, tenant: &TenantId) -> Result<Vec<AppListing>, ConnectionError>;
 
-    /// The actions of all apps or of one that is chosen, by app and name.
+    /// The actions of all selected apps or of one, by app and name.
     async fn actions(&self, tenant: &TenantId, app: Option<&str>) -> Result<Vec<AppAction>, ConnectionError>;
 
-    /// Actions that these words fit, the best first, at most so many; and why that is less than it could be.
+    /// Actions that match these words, best first, at most `limit`; and why the result is incomplete.
     async fn search(
         &self,
         tenant: &TenantId,
@@ -103,12 +105,12 @@ pub trait AppConnections: Send + Sync {
         wish: ConnectionRequest<'_>,
     ) -> Result<AuthorizationLink, ConnectionError>;
 
-    /// The tenant's accounts and how they stand: as it is kept, or, where `asks`, as the service says now.
+    /// The tenant's accounts and their status: as stored or, with `asks`, as the service reports it now.
     async fn accounts(&self, tenant: &TenantId, asks: bool) -> Result<Vec<Value>, ConnectionError>;
 
-    /// Revokes an account and forgets it; what it was, where there was one.
+    /// Revokes an account and deletes it. Returns the account, if there was one.
     async fn disconnect(&self, tenant: &TenantId, app: &str, entity: &str) -> Result<Option<Value>, ConnectionError>;
 
-    /// Looks up the actions of every app now, or of the newest versions; what was found of each.
+    /// Refreshes the actions of every app, or those of the newest versions. Returns what was found for each.
     async fn refresh(&self, tenant: &TenantId, newest: bool) -> Result<Vec<Value>, ConnectionError>;
 }

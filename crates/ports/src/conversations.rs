@@ -1,4 +1,4 @@
-//! Conversations as lists show them.
+//! Conversations as shown in lists.
 
 use baton_core::conversation::{ConversationOwner, ConversationState, ConversationStatus};
 use baton_core::id::{RunId, TenantId};
@@ -6,7 +6,7 @@ use baton_core::money::Usd;
 use baton_core::time::Time;
 use serde_json::{Value, json};
 
-/// A conversation as lists show it; written with the append that changed it.
+/// A conversation as shown in lists; written with the append that changed it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConversationHead {
     pub conversation: RunId,
@@ -14,9 +14,9 @@ pub struct ConversationHead {
     pub workflow: String,
     pub state: ConversationState,
     pub owner: ConversationOwner,
-    /// Who owns it, where a person does.
+    /// The owner, if it is a person.
     pub person: Option<String>,
-    /// The number its owner owns it under.
+    /// The ownership number of its owner.
     pub number: u64,
     pub user: Option<String>,
     pub channel: String,
@@ -25,27 +25,27 @@ pub struct ConversationHead {
     pub created_at: Time,
     pub updated_at: Time,
     pub ended_at: Option<Time>,
-    /// The customer's.
+    /// Number of the customer's messages.
     pub messages: u64,
     pub runs: u64,
     pub cost: Usd,
     pub rating: Option<u8>,
-    /// What was said last, or the beginning of it.
+    /// The last message, possibly truncated.
     pub last: Option<String>,
-    /// How often it was handed over, and why the last time.
+    /// Number of handovers, and the reason of the last one.
     pub handovers: u64,
     pub handed_over_for: Option<String>,
-    /// How often it was opened again.
+    /// Number of times it was reopened.
     pub reopened: u64,
-    /// Since when it last waited for a person, and when one first answered since.
+    /// When it last started to wait for a person, and when a person first answered after that.
     pub waiting_since: Option<Time>,
     pub first_response_at: Option<Time>,
-    /// Since when nothing is left of it but this row.
+    /// When it was erased: nothing is left of it but this row.
     pub erased_at: Option<Time>,
 }
 
 impl ConversationHead {
-    /// For programs, by the names the seeds have for it.
+    /// The head as JSON, with the field names of the seeds.
     pub fn as_json(&self) -> Value {
         let owner = match &self.owner {
             ConversationOwner::Ai => "ai",
@@ -78,14 +78,14 @@ impl ConversationHead {
     }
 }
 
-/// Which conversations.
+/// Selects conversations.
 #[derive(Clone, Debug, Default)]
 pub struct ConversationFilter {
     pub status: Option<ConversationStatus>,
     pub state: Option<ConversationState>,
     /// The person who owns it.
     pub person: Option<String>,
-    /// Conversations begun before this one, newest first; the cursor of the next page.
+    /// Conversations started before this one, newest first; the cursor of the next page.
     pub before: Option<RunId>,
     pub limit: usize,
 }

@@ -1,5 +1,5 @@
-//! Which model was asked, why, and what came of it: `llm_routing_decisions`. For looking back, not for
-//! money: records are handed over in batches and may be lost at a crash, spend may not.
+//! Model routing decisions (`llm_routing_decisions`): which model was asked, why, and with what result. They are for
+//! analysis, not for accounting: records are written in batches and may be lost in a crash, which spending may not.
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
@@ -10,16 +10,16 @@ use serde::Serialize;
 
 use crate::journal::JournalError;
 
-/// Records of one batch.
+/// Maximum number of records in one batch.
 pub const BATCH_MAX: usize = 4_096;
-/// Records one query answers with.
+/// Maximum number of records returned by one query.
 pub const LIST_MAX: usize = 10_000;
 
-/// One attempt at one model, or a call that no model was asked for.
+/// One attempt at one model, or a call for which no model was asked.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelDecision {
     pub tenant: TenantId,
-    /// The call's key: its effect's, or the gateway's own id. The attempts of one call share it.
+    /// The call's key: that of its effect, or the gateway's own id. The attempts of one call share it.
     pub key: String,
     /// Counted from 0 within the call.
     pub attempt: u32,
@@ -29,19 +29,19 @@ pub struct ModelDecision {
     #[serde(rename = "node_id")]
     pub node: Option<String>,
     pub agent: String,
-    /// The API key it came under, by its id.
+    /// The id of the API key that made the call.
     pub key_id: Option<String>,
     #[serde(rename = "requested_profile")]
     pub profile: ModelProfile,
-    /// Empty where no model could be asked.
+    /// Empty if no model could be asked.
     #[serde(rename = "selected_model")]
     pub model: String,
     #[serde(rename = "selected_provider")]
     pub provider: String,
-    /// Of the input.
+    /// Input tokens.
     pub estimated_tokens: u64,
     pub estimated_cost: Usd,
-    /// What the provider counted; nothing where there was no reply.
+    /// Usage reported by the provider; `None` without a reply.
     pub usage: Option<TokenUsage>,
     pub actual_cost: Usd,
     pub latency_ms: u64,
@@ -50,13 +50,13 @@ pub struct ModelDecision {
     pub cached: bool,
     pub error_code: Option<String>,
     pub error_message: Option<String>,
-    /// The choice, as the text of a JSON object: candidates, what was dropped and why, scores. With the first attempt of
-    /// a call only.
+    /// The choice, as a JSON object in text form: candidates, dropped models and reasons, scores. Only with the first
+    /// attempt of a call.
     pub explanation: Option<String>,
     pub created_at: Time,
 }
 
-/// Which records.
+/// Selects records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DecisionFilter {
     pub run: Option<RunId>,
@@ -65,17 +65,17 @@ pub struct DecisionFilter {
     pub limit: usize,
 }
 
-/// What was spent on one model for one profile.
+/// Spending on one model for one profile.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DecisionSum {
     #[serde(rename = "requested_profile")]
     pub profile: ModelProfile,
     #[serde(rename = "selected_model")]
     pub model: String,
-    /// Attempts, those that failed included.
+    /// Attempts, including failed ones.
     pub calls: u64,
     pub succeeded: u64,
-    /// Of those, the ones that the response cache answered.
+    /// The part of them that the response cache answered.
     #[serde(skip)]
     pub cached: u64,
     pub usage: TokenUsage,
@@ -84,13 +84,13 @@ pub struct DecisionSum {
 
 #[async_trait]
 pub trait DecisionLog: Send + Sync {
-    /// Takes a batch over, to be written soon. Never waits. At most [`BATCH_MAX`] records.
+    /// Accepts a batch of at most [`BATCH_MAX`] records, to be written soon. Never waits.
     ///
     /// # Errors
-    /// [`JournalError::Busy`] where too much waits already: the batch is lost.
+    /// [`JournalError::Busy`] if too much is queued already: the batch is lost.
     fn record(&self, batch: Vec<ModelDecision>) -> Result<(), JournalError>;
 
-    /// Newest first; all that was recorded here before is among them.
+    /// Newest first; includes everything recorded in this process before.
     async fn decisions(&self, tenant: &TenantId, filter: DecisionFilter) -> Result<Vec<ModelDecision>, JournalError>;
 
     /// By profile and model, since an instant.

@@ -1,4 +1,4 @@
-//! Turning texts into vectors that lie near each other where the texts mean much the same.
+//! Embeddings: converts texts to vectors that are close to each other if the texts have similar meanings.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use baton_core::id::TenantId;
 use serde::{Deserialize, Serialize};
 
-/// Texts of one request.
+/// Maximum number of texts in one request.
 pub const TEXTS_MAX: usize = 256;
-/// Numbers of one vector.
+/// Maximum number of dimensions of a vector.
 pub const DIMENSIONS_MAX: usize = 4_096;
 
-/// What vectors must share to be compared: who made them, and how many numbers they have.
+/// What vectors must share to be comparable: the embedder and the number of dimensions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VectorSpace {
     /// The embedder's name and version; another version is another space.
@@ -25,28 +25,28 @@ impl std::fmt::Display for VectorSpace {
     }
 }
 
-/// What a text is for; some embedders treat questions and passages differently.
+/// The role of a text; some embedders treat queries and passages differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmbeddingRole {
     Query,
     Passage,
 }
 
-/// Sorted by the caller's next move.
+/// Errors by what the caller should do next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EmbeddingError {
-    /// Nothing came of it now; it may another time.
+    /// It failed now, and may succeed later.
     #[error("the embedder `{space}` cannot be asked: {reason}")]
     Unavailable { space: String, reason: String, retry_after: Option<Duration> },
     /// The same request will be refused again.
     #[error("the embedder `{space}` refused: {reason}")]
     Rejected { space: String, reason: String },
-    /// It was not asked: there is no money for it, or nobody knows its price. `code` is that of a model call.
+    /// No request was sent: the budget does not allow it, or the price is unknown. `code` is that of a model call.
     #[error("the embedder `{space}` is not asked: {reason}")]
     OverBudget { space: String, code: String, reason: String, retry_after: Option<Duration> },
 }
 
-/// Whose money vectors cost: a tenant's, and where they are made for one of its API keys, out of that key's own budget too.
+/// The tenant that pays for vectors, and the API key whose own budget also pays, if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbeddingPayer {
     pub tenant: TenantId,
@@ -71,10 +71,10 @@ impl From<&str> for EmbeddingPayer {
     }
 }
 
-/// Who pays for vectors that cost something.
+/// Reserves and charges the cost of embeddings.
 #[async_trait]
 pub trait EmbeddingBilling: Send + Sync {
-    /// Reserves what a request of at most so many tokens may cost somebody with this model, before it goes out.
+    /// Reserves the possible cost of a request of at most `tokens` tokens with this model, before it is sent.
     ///
     /// # Errors
     /// [`EmbeddingError::OverBudget`].
@@ -87,22 +87,22 @@ pub trait EmbeddingBilling: Send + Sync {
     ) -> Result<Box<dyn EmbeddingCharge>, EmbeddingError>;
 }
 
-/// Money for one request. Dropped without a word, it is settled at what was reserved.
+/// The money reserved for one request. If it is dropped unsettled, the reserved amount is charged.
 pub trait EmbeddingCharge: Send {
-    /// The request was answered, with so many tokens counted; nothing where nobody counted them.
+    /// The request was answered, with this many tokens counted; `None` if they were not counted.
     fn settle(self: Box<Self>, tokens: Option<u64>, latency: Duration);
 
-    /// It cost nothing: it never reached its server, or was refused there.
+    /// It cost nothing: the request never reached the server, or was refused there.
     fn release(self: Box<Self>);
 }
 
-/// One embedder, of one space.
+/// An embedder of one vector space.
 #[async_trait]
 pub trait Embedder: Send + Sync {
     fn space(&self) -> &VectorSpace;
 
-    /// One vector per text, in their order: finite, of length 1, or all zeroes for a text that says nothing. At most
-    /// [`TEXTS_MAX`] texts. What it costs is the payer's.
+    /// Returns one vector per text, in the same order: finite, of length 1, or all zeroes for an empty text. At most
+    /// [`TEXTS_MAX`] texts. The payer is charged.
     async fn embed(
         &self,
         payer: &EmbeddingPayer,

@@ -1,8 +1,9 @@
-//! Taking contents out of the store for good: everything about one person, or what is older than it is kept.
+//! Permanent deletion of contents: everything about one person, or what is older than its retention.
 //!
-//! An aggregate is erased in two steps. [`ErasureStore::mark`] ends it in one small write: from then on nobody owns it, nothing
-//! is appended to it, no message reaches it and its journal is not read any more. [`ErasureStore::clear`] then deletes its rows,
-//! a bounded piece at a time. A process that dies in between leaves the mark, and [`ErasureStore::marked`] finds what is left.
+//! An aggregate is erased in two steps. [`ErasureStore::mark`] ends it in one small write: from then on it has no
+//! owner, nothing is appended to it, no message reaches it and its journal is no longer read. [`ErasureStore::clear`]
+//! then deletes its rows, a bounded part at a time. If a process dies in between, the mark remains, and
+//! [`ErasureStore::marked`] finds what is left.
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
@@ -15,71 +16,71 @@ use crate::audit::ErasureSubject;
 use crate::journal::{AggregateId, AggregateKind, JournalError};
 use crate::records::StoredRecord;
 
-/// A run or a conversation of a person's.
+/// A run or a conversation of a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SubjectAggregate {
     pub id: AggregateId,
     pub kind: AggregateKind,
-    /// The run's or conversation's state, as lists show it.
+    /// The run's or conversation's state, as shown in lists.
     pub state: String,
-    /// It has not ended, or its inbox holds something that is not handled yet.
+    /// It has not ended, or its inbox has unprocessed items.
     pub live: bool,
-    /// Whose conversation it is, as it was begun.
+    /// The user of the conversation, as recorded at its start.
     #[serde(skip)]
     pub user: Option<String>,
 }
 
-/// What became of a mark.
+/// The result of a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkResult {
     Done,
-    /// It has not ended, or something waits in its inbox; nothing was changed.
+    /// It has not ended, or its inbox is not empty; nothing was changed.
     Live,
-    /// It is erased already, or there is no such run or conversation of this tenant's.
+    /// It is erased already, or the tenant has no such run or conversation.
     Absent,
 }
 
-/// What stays of an aggregate once it is cleared.
+/// What remains of an aggregate once it is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErasureRemainder {
     /// Its row in lists: ids, version, times, cost and state.
     Tombstone,
-    /// Nothing.
+    /// No row remains.
     Nothing,
 }
 
-/// Rows that one piece deleted.
+/// The rows deleted by one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClearedRows {
     pub entries: u64,
-    /// Items of inboxes, and the ids of commands that were taken in.
+    /// Inbox items, and the ids of accepted commands.
     pub inbox: u64,
     pub snapshots: u64,
     pub desk_items: u64,
-    /// Of which model was asked, and why.
+    /// Model routing decisions.
     pub decisions: u64,
     /// There is more to delete.
     pub has_more: bool,
 }
 
-/// What became of the file.
+/// The result of scrubbing the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ScrubResult {
-    /// The database was written anew, so that no page holds what was deleted.
+    /// The database was vacuumed, so that no page holds deleted data.
     pub vacuumed: bool,
-    /// The write-ahead log was moved into the database and cut to nothing.
+    /// The write-ahead log was checkpointed and truncated.
     pub log_truncated: bool,
-    /// Bytes of the database afterwards.
+    /// Size of the database afterwards, in bytes.
     pub bytes: u64,
-    /// Why copies of what was deleted may still be in the log or in pages that hold nothing any more. Nothing: they are not.
+    /// Why copies of deleted data may remain in the log or in free pages; `None` if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unfinished: Option<String>,
 }
 
 #[async_trait]
 pub trait ErasureStore: Send + Sync {
-    /// Runs and conversations that were begun for a person ([`is_begun_for`]), of as many aggregates behind `after` as are
-    /// looked at at once; and behind which to go on, unless that was the end. Erased ones are left out.
+    /// Runs and conversations that were started for a person ([`is_begun_for`]), from one page of aggregates after
+    /// `after`, and the cursor of the next page, unless this was the last. Erased ones are left out.
     async fn begun_for(
         &self,
         tenant: &TenantId,
@@ -87,10 +88,10 @@ pub trait ErasureStore: Send + Sync {
         after: i64,
     ) -> Result<(Vec<SubjectAggregate>, Option<i64>), JournalError>;
 
-    /// A run or a conversation itself, and all that it began: runs whose ids begin with its own.
+    /// A run or a conversation and everything that it started: runs whose ids begin with its id.
     async fn descendants(&self, tenant: &TenantId, of: &AggregateId) -> Result<Vec<SubjectAggregate>, JournalError>;
 
-    /// Ends an aggregate that is over, so that its contents can be deleted.
+    /// Marks an aggregate that is over, so that its contents can be deleted.
     async fn mark(
         &self,
         tenant: &TenantId,
@@ -99,8 +100,8 @@ pub trait ErasureStore: Send + Sync {
         at: Time,
     ) -> Result<MarkResult, JournalError>;
 
-    /// A tenant's aggregates that are marked so and not cleared yet, those of before an instant where one is told; what others
-    /// began comes before what began it.
+    /// A tenant's aggregates that have this mark and are not cleared yet, optionally only those from before an instant.
+    /// Children come before what started them.
     async fn marked(
         &self,
         tenant: &TenantId,
@@ -108,9 +109,9 @@ pub trait ErasureStore: Send + Sync {
         before: Option<Time>,
     ) -> Result<Vec<AggregateId>, JournalError>;
 
-    /// Runs nobody else began, or conversations, that ended before an instant and can go, oldest first, with all that they
-    /// began: some of those behind `after`, and behind which to go on, unless that was the end. What waits for a person, what
-    /// has not ended in all its parts, and runs of a conversation that is open are left out.
+    /// Root runs, or conversations, that ended before an instant and can be deleted, oldest first, with everything that
+    /// they started: one page after `after`, and the cursor of the next page, unless this was the last. Those that wait
+    /// for a person, those with a part that has not ended, and runs of an open conversation are left out.
     async fn expired(
         &self,
         tenant: &TenantId,
@@ -119,42 +120,43 @@ pub trait ErasureStore: Send + Sync {
         after: Option<(Time, i64)>,
     ) -> Result<(Vec<Vec<AggregateId>>, Option<(Time, i64)>), JournalError>;
 
-    /// Deletes a piece of a marked aggregate. What is deleted is overwritten.
+    /// Deletes a part of a marked aggregate. Deleted data is overwritten.
     async fn clear(&self, tenant: &TenantId, id: &AggregateId) -> Result<ClearedRows, JournalError>;
 
-    /// Deletes a piece of the answers of tools that are kept for a tenant; says how many, 0 where none is left. They do not
-    /// all say whom they are about, and a tool whose answer has gone is asked again.
+    /// Deletes some of a tenant's cached tool answers. Returns how many; 0 if none is left. Not every answer shows whom
+    /// it is about, and a tool whose answer was deleted is called again.
     async fn clear_answers(&self, tenant: &TenantId) -> Result<u64, JournalError>;
 
-    /// Takes what these conversations asked for (skills, a language) out of the journal of the tenant's desk, which goes on
-    /// without it; says how many entries had some.
+    /// Removes the requirements of these conversations (skills, a language) from the journal of the tenant's routing
+    /// queue, which continues without them. Returns the number of entries that had some.
     async fn clear_routing(&self, tenant: &TenantId, conversations: &ErasedIds) -> Result<u64, JournalError>;
 
-    /// Forgets how services of a tenant stood whose hosts carry a name of a person's, as far as letters and digits go: what is
-    /// forgotten of anybody else's service is found out again. Says how many.
+    /// Deletes a tenant's service circuits whose host contains a name of the person, comparing letters and digits only.
+    /// A circuit of another service that is deleted too is rebuilt from new calls. Returns how many.
     async fn clear_services(&self, tenant: &TenantId, person: &ErasureSubject) -> Result<u64, JournalError>;
 
-    /// All small records of a tenant in the order of their spaces and keys, behind one of them: a bounded page.
+    /// All small records of a tenant, ordered by space and key, after one of them: a bounded page.
     async fn records_of_all(
         &self,
         tenant: &TenantId,
         after: Option<(String, String)>,
     ) -> Result<Vec<StoredRecord>, JournalError>;
 
-    /// Moves the log into the database and cuts it to nothing; and writes the database anew, where it has at most
-    /// `vacuum_bytes_max` bytes. While it is, nobody else writes: they give up after some seconds, and may lose leases. What
-    /// of it could not be done now keeps the rest from nothing, and is told ([`ScrubResult::unfinished`]).
+    /// Checkpoints and truncates the log, and vacuums the database if it has at most `vacuum_bytes_max` bytes. During a
+    /// vacuum no other process can write: writers give up after some seconds, and may lose leases. A step that fails
+    /// does not prevent the others, and is reported ([`ScrubResult::unfinished`]).
     async fn scrub(&self, vacuum_bytes_max: u64) -> Result<ScrubResult, JournalError>;
 
-    /// Gives pages that hold nothing any more back to the file system, at most so many; says how many. None of a database
-    /// that was made before it could be done a few pages at a time, until it is vacuumed.
+    /// Releases at most `pages_max` free pages to the file system. Returns how many. Releases none of a database that
+    /// was created before incremental vacuum was enabled, until it is vacuumed.
     async fn release_pages(&self, pages_max: u32) -> Result<u64, JournalError>;
 }
 
-/// Whether a run or a conversation was begun for a person, as its first entry or its first command says: by its caller, its
-/// context or its input. A field that names a customer ([`is_customer_field`], or `person`) has the person's id as its whole
-/// value, or any field has one of their other identifiers as its whole value, however that is written. Lists are not looked
-/// into: one of many is not whom it is for. But a run that is one call of a tool is for whom its arguments name.
+/// Whether a run or a conversation was started for a person, according to the caller, the context or the input in its
+/// first entry or command. It was, if a field that names a customer ([`is_customer_field`], or `person`) has the
+/// person's id as its whole value, or if any field has one of their other identifiers as its whole value, in any
+/// spelling. Lists are not searched: one person of many is not the one it is for. A run that is a single tool call is
+/// for the person whom its arguments name.
 pub fn is_begun_for(first: &Value, whom: &PersonMatcher) -> bool {
     let events = first.get("events").and_then(Value::as_array).map_or(std::slice::from_ref(first), Vec::as_slice);
     let beginnings = events.iter().filter_map(Value::as_object).flat_map(|event| {

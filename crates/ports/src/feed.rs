@@ -1,6 +1,7 @@
-//! What was recorded of all runs and conversations, in the order in which it was: for who tells others of it.
+//! The feed of everything recorded of all runs and conversations, in commit order, for consumers that report it to
+//! others.
 //!
-//! Reading it leaves nothing behind, so whoever reads keeps by itself how far it came.
+//! Reading leaves no trace, so each consumer keeps its own position.
 
 use std::sync::Arc;
 
@@ -9,53 +10,53 @@ use baton_core::id::{RunId, TenantId};
 
 use crate::journal::{AggregateKind, JournalError};
 
-/// An entry of a journal, as it was laid down.
+/// An entry of a journal, as it was recorded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeedEntry {
-    /// Rises in the order of commits, over all runs.
+    /// Increases in commit order, over all runs.
     pub id: i64,
     /// A run, or a conversation.
     pub kind: AggregateKind,
-    /// Its id, also where it is a conversation.
+    /// The id of the run or conversation.
     pub run: RunId,
     pub workflow: String,
-    /// The run is one that another run began.
+    /// Whether another run started this run.
     pub is_child: bool,
     pub entry: Arc<[u8]>,
 }
 
-/// That something of a conversation was recorded.
+/// New activity of a conversation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConversationActivity {
-    /// Of the entry; rises in the order of commits.
+    /// The id of the entry; increases in commit order.
     pub id: i64,
     pub tenant: TenantId,
     pub conversation: RunId,
 }
 
-/// Records that somebody looks for in all tenants.
+/// Record spaces that are searched over all tenants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedSpace {
     Schedules,
     Subscriptions,
-    /// Deliveries to be made.
+    /// Pending webhook deliveries.
     Deliveries,
-    /// Whatever may be sealed: secrets of tools, and what signs webhooks, theirs and ours.
+    /// Everything that may be encrypted: secrets of tools, and the signing secrets of incoming and outgoing webhooks.
     Secrets,
 }
 
 #[async_trait]
 pub trait JournalFeed: Send + Sync {
-    /// Tenants that have a record there, in order.
+    /// Tenants that have a record in the space, in order.
     async fn tenants(&self, space: FeedSpace) -> Result<Vec<TenantId>, JournalError>;
 
-    /// The id of the newest entry of all; 0 where there is none.
+    /// The id of the newest entry of all; 0 if there is none.
     async fn newest(&self) -> Result<i64, JournalError>;
 
-    /// Conversations of all tenants of which something was recorded behind `after`, in that order, as many as are read at
-    /// once; and up to which id all were looked at.
+    /// Conversations of all tenants with activity after `after`, in order, one page; and the id up to which all entries
+    /// were read.
     async fn conversation_activity(&self, after: i64) -> Result<(Vec<ConversationActivity>, i64), JournalError>;
 
-    /// A tenant's entries behind `after`, in order, as many as are read at once; and up to which id all were looked at.
+    /// A tenant's entries after `after`, in order, one page; and the id up to which all entries were read.
     async fn journal_entries(&self, tenant: &TenantId, after: i64) -> Result<(Vec<FeedEntry>, i64), JournalError>;
 }

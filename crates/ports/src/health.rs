@@ -1,12 +1,12 @@
-//! What a store does not get over by itself, so that whoever asks it can tell people what to do.
+//! Outages that a store cannot recover from by itself, so that callers can tell people what to do.
 
-/// A store that acknowledges nothing more, for as long as the process lives. What can still be read is read.
+/// A store that acknowledges nothing more, for the lifetime of the process. What is still readable can be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreOutage {
-    /// What is in the database's file is not what was written there.
+    /// The content of the database file is not what was written.
     #[error("the database is damaged: {reason}")]
     Damaged { reason: String },
-    /// The database's files are not where they were opened: what would be written now might never be found again.
+    /// The database files are no longer at the path where they were opened: new writes might never be found again.
     #[error("the database's files were taken away: {reason}")]
     Moved { reason: String },
 }

@@ -1,8 +1,9 @@
-//! Where documents are kept in pieces that can be found again, by vector and by word. It decides nothing about how text
-//! is cut, what vectors mean or how two lists become one.
+//! The document index: stores documents in chunks that can be searched by vector and by word. It does not decide how
+//! text is split, what vectors mean, or how two result lists are merged.
 //!
-//! Documents are kept apart by tenant and collection. Pieces belong to a *generation*: all of a collection, cut and
-//! embedded in one way. One generation is live and answers; another may be built beside it and then take its place.
+//! Documents are separated by tenant and collection. Chunks belong to a *generation*: all chunks of a collection, split
+//! and embedded in one way. One generation is live and answers searches; another may be built beside it and then
+//! replace it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,37 +17,37 @@ use serde_json::{Map, Value};
 
 use crate::embed::VectorSpace;
 
-/// Bytes of one document's text.
+/// Maximum size of one document's text, in bytes.
 pub const TEXT_BYTES_MAX: usize = 4 << 20;
-/// Bytes of the JSON that goes with a document.
+/// Maximum size of the JSON that accompanies a document, in bytes.
 pub const BODY_BYTES_MAX: usize = 256 << 10;
-/// Bytes of a document's name, title or subject.
+/// Maximum length of a document's name, title or subject, in bytes.
 pub const NAME_BYTES_MAX: usize = 512;
-/// Fields of a document's metadata, and values of all of them.
+/// Maximum number of metadata fields of a document, and of the values of all of them.
 pub const METADATA_FIELDS_MAX: usize = 32;
 pub const METADATA_VALUES_MAX: usize = 128;
-/// Bytes of one metadata key or value.
+/// Maximum length of one metadata key or value, in bytes.
 pub const METADATA_BYTES_MAX: usize = 512;
-/// Pieces of one document.
+/// Maximum number of chunks of one document.
 pub const CHUNKS_MAX: usize = 8_192;
-/// Pieces laid by one call, so that nobody waits long for a large document.
+/// Maximum number of chunks added by one call, so that a large document does not block others for long.
 pub const BATCH_CHUNKS_MAX: usize = 64;
-/// Pieces of one tenant's collection.
+/// Maximum number of chunks of one tenant's collection.
 pub const COLLECTION_CHUNKS_MAX: u64 = 2_000_000;
-/// Hits of one search.
+/// Maximum number of hits of one search.
 pub const HITS_MAX: usize = 200;
-/// Rows of one page of a list.
+/// Maximum number of rows per page of a list.
 pub const PAGE_MAX: usize = 1_000;
 
-/// What kind of thing a document is.
+/// The kind of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MemoryCollection {
-    /// What the tenant knows: pages, manuals, rules.
+    /// The tenant's knowledge: pages, manuals, rules.
     Knowledge,
     /// Conversations that are over.
     Conversations,
-    /// What agents were to do, and what came of it.
+    /// Tasks of agents, and their results.
     Executions,
 }
 
@@ -68,22 +69,22 @@ impl fmt::Display for MemoryCollection {
     }
 }
 
-/// What is known of a document without its text.
+/// A document without its text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DocumentHeader {
     /// Unique within its tenant and collection.
     pub name: String,
     pub title: String,
-    /// The person it is about, whose wish to be forgotten takes it away.
+    /// The person it is about; erasing the person deletes the document.
     pub subject: Option<String>,
-    /// Strings, numbers, truth values, and lists of these: what filters ask for.
+    /// Strings, numbers, booleans, and lists of these, for filters.
     pub metadata: Map<String, Value>,
-    /// Rises with each change of the document, from 1.
+    /// Increases with each change of the document, from 1.
     pub revision: u64,
     pub at: Time,
 }
 
-/// A document as it comes.
+/// A document to be stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceDocument {
     pub name: String,
@@ -91,127 +92,127 @@ pub struct SourceDocument {
     pub subject: Option<String>,
     pub metadata: Map<String, Value>,
     pub text: String,
-    /// Whatever goes with it; not searched.
+    /// Additional data; not searched.
     pub body: Value,
 }
 
-/// The first heading of a text of Markdown, which is its title where nobody says another.
+/// The first heading of a Markdown text, used as its title if none is given.
 pub fn heading(text: &str) -> Option<&str> {
     text.lines().find_map(|line| line.strip_prefix("# ")).map(str::trim)
 }
 
-/// A document as it is kept.
+/// A stored document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredDocument {
-    /// What it is laid under; no other document ever has this number, be it of the same name.
+    /// The number under which it is indexed; no other document ever has this number, not even one of the same name.
     pub number: u64,
     pub head: DocumentHeader,
     pub text: String,
     pub body: Value,
 }
 
-/// What a document was kept as.
+/// The stored revision of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DocumentRevision {
-    /// As of [`StoredDocument`].
+    /// As in [`StoredDocument`].
     pub number: u64,
     pub revision: u64,
 }
 
-/// When a work began that keeps something about a person: what was forgotten after that stays forgotten.
+/// When work that stores something about a person began: a person forgotten after that stays forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForgetWatermark {
-    /// How many had been forgotten by then, as [`DocumentIndex::forget_count`] says.
+    /// The number of forget operations by then, from [`DocumentIndex::forget_count`].
     pub forget_count: u64,
     pub at: Time,
 }
 
 impl ForgetWatermark {
-    /// Whether somebody was forgotten, as the how-manieth and when, after this.
+    /// Whether a forget operation with this number and time came after this watermark.
     pub fn is_superseded_by(self, forgetting: u64, at: Time) -> bool {
         forgetting > self.forget_count || at > self.at
     }
 }
 
-/// How pieces of a generation are made. Pieces of two recipes are never mixed.
+/// How the chunks of a generation are made. Chunks of two recipes are never mixed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexRecipe {
     pub space: VectorSpace,
-    /// How text is cut, version and settings: `2/240/40`.
+    /// How text is split, version and settings: `2/240/40`.
     pub chunking: String,
 }
 
-/// All pieces of a collection that were made by one recipe.
+/// All chunks of a collection that were made by one recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexGeneration {
-    /// Never used again, by any tenant.
+    /// Never reused, by any tenant.
     pub id: u64,
     pub recipe: IndexRecipe,
     /// Whether it answers searches, or is still being built.
     pub live: bool,
-    /// Documents and pieces that can be found in it.
+    /// Number of searchable documents and chunks in it.
     pub documents: u64,
     pub pieces: u64,
     pub begun_at: Time,
 }
 
-/// A piece of a document's text, to be laid.
+/// A chunk of a document's text, to be indexed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmbeddedChunk {
-    /// The headings it stands under, outermost first, as one line; the document's title is its first part.
+    /// The headings above it, outermost first, as one line; the document's title is the first part.
     pub heading: String,
-    /// Bytes `begins..ends` of the document's text are `text`.
+    /// `text` is bytes `begins..ends` of the document's text.
     pub begins: u32,
     pub ends: u32,
     pub text: String,
     pub vector: Vec<f32>,
 }
 
-/// Consecutive pieces of one revision of a document.
+/// Consecutive chunks of one revision of a document.
 #[derive(Clone, Debug)]
 pub struct ChunkBatch {
     /// The document's number.
     pub document: u64,
     pub revision: u64,
-    /// The number of the first of these pieces.
+    /// The number of the first of these chunks.
     pub first: usize,
-    /// At most [`BATCH_CHUNKS_MAX`]. None with `is_last`: a document without text.
+    /// At most [`BATCH_CHUNKS_MAX`]. Empty with `is_last` for a document without text.
     pub pieces: Vec<EmbeddedChunk>,
-    /// With this, the whole revision can be found, and no older one any more.
+    /// With this batch the whole revision becomes searchable, and older ones no longer are.
     pub is_last: bool,
 }
 
-/// What became of a laying.
+/// The result of adding chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndexProgress {
     Done,
-    /// Pieces up to this number are laid already: by a process that ended half-way, or by one that lays them now. Nothing
-    /// was written; go on from here.
+    /// Chunks up to this number are indexed already, by a process that stopped half-way or by one that is still at
+    /// work. Nothing was written; continue from here.
     ResumeFrom(usize),
-    /// The revision is laid already, or is the newest no more, or the generation is gone. Nothing was written; what is
-    /// still to be laid, [`DocumentIndex::unindexed`] tells.
+    /// The revision is indexed already, or is no longer the newest, or the generation is gone. Nothing was written;
+    /// [`DocumentIndex::unindexed`] returns what is left to index.
     Superseded,
 }
 
-/// What became of a switch.
+/// The result of making a generation live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SwitchResult {
-    /// From here on it answers; its predecessor is gone.
+    /// It answers searches from now on; its predecessor is deleted.
     Done,
-    /// So many documents are not laid in it in their newest revision; nothing was changed.
+    /// This many documents are not indexed in it in their newest revision; nothing was changed.
     Incomplete { documents: u64 },
-    /// It is no more: another build took its place.
+    /// It no longer exists: another build replaced it.
     Gone,
 }
 
-/// A piece that was found: its key, and how well it fits; more is better. Scores of two searches do not compare.
+/// A chunk that was found: its key and its score; higher is better. Scores of two searches are not comparable.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SearchHit {
     pub piece: u64,
     pub score: f64,
 }
 
-/// A piece as it is shown.
+/// A chunk as it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexedPassage {
     pub piece: u64,
@@ -224,33 +225,33 @@ pub struct IndexedPassage {
     pub text: String,
 }
 
-/// Whose documents a search is about.
+/// Selects documents by the person they are about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SubjectFilter {
     #[default]
     Anyone,
     /// About this person.
     Person(String),
-    /// About nobody, or about this person where one is named: what this person may see.
+    /// About no person, or about this person if one is named: what this person may see.
     SharedWith(Option<String>),
 }
 
-/// Which documents a search is about. Every condition must hold.
+/// Selects documents for a search. Every condition must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DocumentFilter {
     pub subject: SubjectFilter,
-    /// The field has this value, or one of these where it is a list, or has it in its own list.
+    /// The field has this value, or one of these if a list is given, or contains it if the field is a list.
     pub metadata: BTreeMap<String, Value>,
 }
 
-/// Sorted by the caller's next move.
+/// Errors by what the caller should do next.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum IndexError {
     #[error("{what} is {size}, over the limit of {limit}")]
     TooLarge { what: &'static str, size: usize, limit: usize },
     #[error("the collection `{collection}` is full: it holds {limit} pieces; remove documents, or cut larger pieces")]
     Full { collection: MemoryCollection, limit: u64 },
-    /// A value the index cannot keep; the same will be refused again.
+    /// A value that the index cannot store; the same will be refused again.
     #[error("{what}: {reason}")]
     Invalid { what: String, reason: String },
     /// Nothing was written; try again.
@@ -264,9 +265,10 @@ pub enum IndexError {
 
 #[async_trait]
 pub trait DocumentIndex: Send + Sync {
-    /// Keeps a document, in place of one of the same name, and says its revision: that of before if nothing changed.
-    /// What was laid of an older revision is found until this one is laid. Durable when it returns. Keeps nothing, and
-    /// says so, where the person it is about was forgotten after the work began; that is decided in the same write.
+    /// Stores a document, replacing one of the same name. Returns its revision, which is unchanged if nothing changed.
+    /// Chunks of an older revision are found until this one is indexed. Durable when it returns. If the person it is
+    /// about was forgotten after the work began, nothing is stored and the result says so; that is decided in the same
+    /// write.
     async fn put(
         &self,
         tenant: &TenantId,
@@ -283,7 +285,7 @@ pub trait DocumentIndex: Send + Sync {
         name: &str,
     ) -> Result<Option<StoredDocument>, IndexError>;
 
-    /// Documents by name, behind `after`; at most [`PAGE_MAX`].
+    /// Documents by name, after `after`; at most [`PAGE_MAX`].
     async fn documents(
         &self,
         tenant: &TenantId,
@@ -292,11 +294,11 @@ pub trait DocumentIndex: Send + Sync {
         limit: usize,
     ) -> Result<Vec<DocumentHeader>, IndexError>;
 
-    /// Takes a document away with everything that was laid of it, in every generation. Says whether it was there.
+    /// Deletes a document with all its chunks, in every generation. Returns whether it existed.
     async fn remove(&self, tenant: &TenantId, collection: MemoryCollection, name: &str) -> Result<bool, IndexError>;
 
-    /// Removes every document about a person, of this collection; says how many. Their words are gone from the
-    /// index's own structures when it returns, not only out of reach, and nothing that began before comes back.
+    /// Deletes every document of this collection about a person. Returns how many. Their words are gone from the
+    /// index's own structures when it returns, not only unreachable, and nothing that began before can restore them.
     async fn forget(
         &self,
         tenant: &TenantId,
@@ -305,8 +307,8 @@ pub trait DocumentIndex: Send + Sync {
         at: Time,
     ) -> Result<u64, IndexError>;
 
-    /// How often persons have been forgotten in this collection. Whoever is going to keep something about a person asks
-    /// before anything else.
+    /// Number of forget operations in this collection. Code that will store something about a person reads it before
+    /// anything else.
     async fn forget_count(&self, tenant: &TenantId, collection: MemoryCollection) -> Result<u64, IndexError>;
 
     /// The collection's generations, the live one first.
@@ -316,8 +318,8 @@ pub trait DocumentIndex: Send + Sync {
         collection: MemoryCollection,
     ) -> Result<Vec<IndexGeneration>, IndexError>;
 
-    /// A generation to lay pieces in: the live one if there is none yet, else one beside it. One that is being built
-    /// already is gone on with if it has this recipe, else it gives way.
+    /// Returns a generation to add chunks to: the live one if there is none yet, otherwise one beside it. A generation
+    /// that is being built already is continued if it has this recipe, and replaced otherwise.
     async fn begin(
         &self,
         tenant: &TenantId,
@@ -326,7 +328,7 @@ pub trait DocumentIndex: Send + Sync {
         at: Time,
     ) -> Result<IndexGeneration, IndexError>;
 
-    /// Documents whose newest revision is not laid in a generation, by name, behind `after`.
+    /// Documents whose newest revision is not indexed in a generation, by name, after `after`.
     async fn unindexed(
         &self,
         tenant: &TenantId,
@@ -335,7 +337,7 @@ pub trait DocumentIndex: Send + Sync {
         limit: usize,
     ) -> Result<Vec<DocumentHeader>, IndexError>;
 
-    /// Lays pieces, behind those that are laid already. A revision is found only once its last piece is laid.
+    /// Adds chunks after those that are indexed already. A revision is found only once its last chunk is added.
     async fn add_chunks(
         &self,
         tenant: &TenantId,
@@ -343,13 +345,13 @@ pub trait DocumentIndex: Send + Sync {
         laying: ChunkBatch,
     ) -> Result<IndexProgress, IndexError>;
 
-    /// Makes a generation the live one, if every document is laid in it.
+    /// Makes a generation live if every document is indexed in it.
     async fn make_live(&self, tenant: &TenantId, generation: u64) -> Result<SwitchResult, IndexError>;
 
-    /// Gives up a generation that is not live.
+    /// Deletes a generation that is not live.
     async fn discard(&self, tenant: &TenantId, generation: u64) -> Result<(), IndexError>;
 
-    /// Pieces whose vectors lie nearest, by cosine, best first.
+    /// The chunks with the nearest vectors by cosine similarity, best first.
     async fn search_vectors(
         &self,
         tenant: &TenantId,
@@ -359,8 +361,8 @@ pub trait DocumentIndex: Send + Sync {
         limit: usize,
     ) -> Result<Vec<SearchHit>, IndexError>;
 
-    /// Pieces that hold some of these words, best first (BM25 within this generation alone). Words so common that
-    /// looking at all their pieces would take long may be left out, while a rarer one is there.
+    /// Chunks that contain some of these words, best first (BM25 within this generation only). Words so common that
+    /// scoring all their chunks would take long may be skipped if there is a rarer one.
     async fn search_words(
         &self,
         tenant: &TenantId,
@@ -370,7 +372,7 @@ pub trait DocumentIndex: Send + Sync {
         limit: usize,
     ) -> Result<Vec<SearchHit>, IndexError>;
 
-    /// The pieces of these keys that are still there, in the order asked for.
+    /// The chunks of these keys that still exist, in the requested order.
     async fn passages(
         &self,
         tenant: &TenantId,
@@ -379,10 +381,10 @@ pub trait DocumentIndex: Send + Sync {
     ) -> Result<Vec<IndexedPassage>, IndexError>;
 }
 
-/// Whether a document can be kept: its sizes, and what its metadata holds. Every implementation asks this first.
+/// Checks the sizes and the metadata of a document. Every implementation calls this first.
 ///
 /// # Errors
-/// [`IndexError::TooLarge`] and [`IndexError::Invalid`], naming what breaks which limit.
+/// [`IndexError::TooLarge`] and [`IndexError::Invalid`], naming the value and the limit.
 pub fn check(document: &SourceDocument) -> Result<(), IndexError> {
     check_name("a document's name", &document.name)?;
     if document.name.is_empty() {
@@ -416,7 +418,7 @@ fn check_metadata(metadata: &Map<String, Value>) -> Result<(), IndexError> {
     check_size("a document's metadata values", values, METADATA_VALUES_MAX)
 }
 
-/// The values a field has: those of its list, else the one it is.
+/// The values of a field: the elements of a list, otherwise the value itself.
 pub fn scalars(value: &Value) -> &[Value] {
     match value {
         Value::Array(values) => values,

@@ -1,8 +1,8 @@
-//! The one way to write: an append to an aggregate, with everything that must be true together with it.
+//! The only way to write: an append to an aggregate, with everything that must become durable together with it.
 //!
-//! Whoever is not the owner never appends: it submits to the aggregate's inbox, and being in it *is* the
-//! acknowledgement. A process owns aggregates under one lease; each append names the owner and the fencing epoch and
-//! is refused if either is stale. Rules: `docs/concepts/durability.md`.
+//! A process that does not own an aggregate never appends to it: it submits to the aggregate's inbox, and being in the
+//! inbox *is* the acknowledgement. A process owns aggregates under one lease. Each append names the owner and the
+//! fencing epoch, and is refused if either is stale. Rules: `docs/concepts/durability.md`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,25 +21,25 @@ use crate::clock::MonotonicTime;
 use crate::conversations::ConversationHead;
 use crate::health::StoreOutage;
 
-/// Bytes of one append's entry, blobs included.
+/// Maximum size of one append's entry, in bytes, blobs included.
 pub const ENTRY_BYTES_MAX: usize = 16 << 20;
-/// Entries larger than this are kept by hash in `blobs`, written in the same transaction.
+/// Entries larger than this are stored by hash in `blobs`, in the same transaction.
 pub const BLOB_BYTES_MIN: usize = 64 << 10;
-/// Bytes of one inbox item's payload.
+/// Maximum size of one inbox item's payload, in bytes.
 pub const INBOX_BYTES_MAX: usize = 8 << 20;
-/// Unconsumed inbox items of one aggregate.
+/// Maximum number of unconsumed inbox items of one aggregate.
 pub const INBOX_ITEMS_MAX: usize = 10_000;
-/// How long a lease holds unless it is renewed.
+/// How long a lease lasts unless it is renewed.
 pub const LEASE: Duration = Duration::from_secs(45);
 
-/// One process incarnation, numbered by the store; never used again.
+/// One process incarnation, numbered by the store; numbers are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ProcessId(pub i64);
 
-/// Bytes of a desk item's title.
+/// Maximum length of a task inbox item's title, in bytes.
 pub const TITLE_BYTES_MAX: usize = 300;
 
-/// What kind of aggregate a stream of events belongs to.
+/// The kind of aggregate that a stream of events belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AggregateKind {
@@ -48,17 +48,17 @@ pub enum AggregateKind {
     Desk,
 }
 
-/// An aggregate's name, whatever its kind: a run's id today.
+/// The id of an aggregate of any kind: today a run id.
 pub type AggregateId = RunId;
 
-/// The store's own number for an aggregate, so that hot statements carry no text. Learned from a claim or a start.
+/// The store's own number for an aggregate, so that hot statements need no text. Returned by a claim or a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AggregateHandle(pub i64);
 
-/// Most timers that one look at what a wrong clock put to sleep goes through.
+/// Maximum number of timers that one scan for stranded aggregates reads.
 pub const TIMERS_MAX: usize = 4_096;
 
-/// The place of a timer among all: by its instant, then by whose it is.
+/// The position of a timer among all timers: by its instant, then by its aggregate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimerKey {
     pub at: Time,
@@ -70,11 +70,11 @@ impl TimerKey {
     pub const FIRST: Self = Self { at: Time::EPOCH, handle: AggregateHandle(i64::MIN) };
 }
 
-/// A page of what a wrong clock put to sleep.
+/// A page of aggregates that a wrong clock put to sleep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StrandedPage {
     pub found: Vec<AggregateId>,
-    /// Behind this timer there may be more.
+    /// There may be more after this timer.
     pub next: Option<TimerKey>,
 }
 
@@ -91,30 +91,30 @@ pub struct Ownership {
 pub struct InboxSubmission {
     pub aggregate: AggregateId,
     pub tenant: TenantId,
-    /// Unique within the aggregate: a second submission under the same id is acknowledged and dropped.
-    /// `start` is the aggregate's first.
+    /// Unique within the aggregate: a second submission under the same id is acknowledged and dropped. `start` is the
+    /// id of the aggregate's first item.
     pub command_id: String,
     pub payload: Arc<[u8]>,
     pub at: Time,
-    /// Only a first item may bring an aggregate into being.
+    /// Only a first item may create an aggregate.
     pub creates: Option<NewAggregate>,
 }
 
-/// What the head row of a new aggregate says.
+/// The head row of a new aggregate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewAggregate {
     pub kind: AggregateKind,
     /// The workflow's name, for lists.
     pub workflow: String,
     pub parent: Option<AggregateId>,
-    /// Who owns it from its first instant; nobody leaves it to whoever looks next.
+    /// The initial owner; `None` leaves the aggregate to the next process that polls.
     pub owner: Option<ProcessId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InboxReceipt {
-    /// Durable. Where the submission created an aggregate owned by the submitter, with its ownership; where the
-    /// aggregate is awake somewhere, with that process, so that it may be nudged.
+    /// Durable. Contains the ownership if the submission created an aggregate owned by the submitter, and the owning
+    /// process if the aggregate is awake somewhere, so that it can be woken.
     Accepted { item: i64, owned: Option<Ownership>, awake_at: Option<ProcessId> },
     /// This command id is in the inbox or was consumed before.
     Duplicate,
@@ -123,27 +123,26 @@ pub enum InboxReceipt {
 /// An item read back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InboxItem {
-    /// Rises within an aggregate: commit order.
+    /// Increases within an aggregate, in commit order.
     pub item: i64,
     pub command_id: String,
     pub payload: Arc<[u8]>,
     pub at: Time,
 }
 
-/// Everything that becomes true together, or not at all.
+/// Everything that becomes durable together, or not at all.
 #[derive(Clone, Debug)]
 pub struct JournalAppend {
     pub ownership: Ownership,
     pub aggregate: AggregateId,
     pub tenant: TenantId,
-    /// Entries recorded so far; the new one, if any, is `expected_seq + 1`.
+    /// Number of entries recorded so far; the new one, if any, is `expected_seq + 1`.
     pub expected_seq: u64,
     pub at: Time,
-    /// The encoded entry. `None` where nothing happened: items are consumed and whoever sent them is answered, and the
-    /// journal stays as it is. Such an append carries neither audit rows nor spends nor a snapshot, so that performing it
-    /// twice does no harm.
+    /// The encoded entry. `None` if nothing happened: items are consumed, their senders are answered, and the journal
+    /// stays as it is. Such an append has no audit rows, spends or snapshot, so that performing it twice is harmless.
     pub entry: Option<Arc<[u8]>>,
-    /// When the aggregate must be looked at again, if nothing happens before.
+    /// When the aggregate must be woken, if nothing happens before.
     pub wake_at: Option<Time>,
     /// Ownership ends with this append: the aggregate waits, or has ended.
     pub release: bool,
@@ -153,53 +152,53 @@ pub struct JournalAppend {
     pub outbox: Vec<InboxSubmission>,
     pub projections: Vec<ProjectionRow>,
     pub audit: Vec<AuditRow>,
-    /// What the calls cost whose outcomes the entry records.
+    /// The cost of the calls whose outcomes the entry records.
     pub spends: Vec<CallSpend>,
     pub snapshot: Option<StateSnapshot>,
 }
 
-/// What lists show of a run; written when it changes.
+/// A run as shown in lists; written when it changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunHeadUpdate {
     pub state: RunState,
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub cost_nanos: i64,
-    /// Short text for lists: the fault's code and message, or nothing.
+    /// Short text for lists: the error's code and message, if any.
     pub fault: Option<String>,
 }
 
 /// A row that is derived from events and must never disagree with them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ProjectionRow {
-    /// Something a person must see or decide.
+    /// Something that a person must see or decide.
     TaskOpened(TaskItem),
     TaskClosed {
         id: String,
         at: Time,
         outcome: String,
     },
-    /// What lists show of a conversation.
+    /// A conversation as shown in lists.
     Conversation(Box<ConversationHead>),
-    /// What a run is found by.
+    /// The values by which a run is found.
     RunBegun {
         run: RunId,
-        /// Of the customer it was begun for: [`customer_hash`](crate::read::customer_hash).
+        /// The hash of the customer it was started for: [`customer_hash`](crate::read::customer_hash).
         customer: Option<String>,
         bundle: ContentHash,
     },
 }
 
-/// What a person must see or decide.
+/// Something that a person must see or decide.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskItem {
-    /// `run/address` with what it is about, or what else it is about; unique.
+    /// `run/address` of what it is about, or another subject; unique.
     pub id: String,
     pub tenant: TenantId,
-    /// Nothing where it is no run's: a budget.
+    /// `None` if it belongs to no run, such as a budget.
     pub run: Option<RunId>,
     pub kind: TaskItemKind,
-    /// One line for lists, at most [`TITLE_BYTES_MAX`]; what is longer is whole in the details.
+    /// One line for lists, at most [`TITLE_BYTES_MAX`]; a longer text is in full in the details.
     pub title: String,
     pub details: Value,
     pub opened_at: Time,
@@ -211,36 +210,36 @@ pub struct TaskItem {
 pub enum TaskItemKind {
     Approval,
     Form,
-    /// A call whose outcome nobody knows.
+    /// A call with an unknown outcome.
     Doubt,
-    /// A tool call that needs leave.
+    /// A tool call that needs approval.
     ToolApproval,
     /// A compensation that finally failed.
     NotUndone,
     /// A question to the customer.
     Question,
-    /// A budget that is nearly or wholly used up.
+    /// A budget that is nearly or fully used up.
     Budget,
-    /// A model call that waits for money.
+    /// A model call that waits for budget.
     OverBudget,
     /// A model call that waits for the consumer's own key.
     NeedsKey,
     /// An account at another service that must be connected again.
     Connection,
-    /// A conversation that waits for a person for too long.
+    /// A conversation that has waited for a person for too long.
     Late,
 }
 
-/// A cache of the fold: on a version mismatch it is thrown away.
+/// A cached fold result: discarded if its version does not match.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StateSnapshot {
     pub fold_version: u32,
-    /// Entries folded into it.
+    /// Number of entries folded into it.
     pub seq: u64,
     pub state: Arc<[u8]>,
 }
 
-/// An aggregate as its new owner finds it.
+/// An aggregate as its new owner receives it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClaimedAggregate {
     pub ownership: Ownership,
@@ -248,53 +247,54 @@ pub struct ClaimedAggregate {
     pub kind: AggregateKind,
     pub workflow: String,
     pub seq: u64,
-    /// How its owner before came to let go of it.
+    /// How the previous owner gave it up.
     pub departure: OwnerDeparture,
-    /// When it was to be looked at again, as its last owner said.
+    /// The wake-up time that its last owner set.
     pub wake_at: Option<Time>,
     /// When its last entry was decided.
     pub last_at: Option<Time>,
-    /// The newest snapshot of the asked fold version.
+    /// The newest snapshot of the requested fold version.
     pub snapshot: Option<StateSnapshot>,
-    /// Entries behind the snapshot, in order.
+    /// Entries after the snapshot, in order.
     pub tail: Vec<Arc<[u8]>>,
     pub inbox: Vec<InboxItem>,
 }
 
-/// This process's lease. The local deadline was taken before the request, so it never ends later than the store's.
+/// This process's lease. The local deadline is computed from the time before the request, so it never ends later than
+/// the store's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessLease {
     pub process: ProcessId,
-    /// By this process's own steady clock, whatever clock the store judges leases by.
+    /// By this process's own monotonic clock, whatever clock the store judges leases by.
     pub until: MonotonicTime,
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum JournalError {
-    /// Another process owns the aggregate now: drop what you hold of it.
+    /// Another process owns the aggregate now: drop its in-memory state.
     #[error("the aggregate `{aggregate}` was taken over by another process")]
     LeaseLost { aggregate: AggregateId },
-    /// This process was taken for dead: its lease ended and what it owned went to others. Join again.
+    /// This process was taken for dead: its lease ended and its aggregates went to others. Join again.
     #[error("the lease of process {} has ended and what it owned was taken over", process.0)]
     LeaseEnded { process: ProcessId },
-    /// Somebody appended in between: reload.
+    /// Another append came in between: reload.
     #[error("`{aggregate}` is at entry {found}, not {expected}")]
     WrongSequence { aggregate: AggregateId, expected: u64, found: u64 },
     #[error("no aggregate `{aggregate}`")]
     NotFound { aggregate: AggregateId },
-    /// Its contents were deleted for good; only its row in lists is left.
+    /// Its contents were permanently deleted; only its row in lists is left.
     #[error("`{aggregate}` was erased: nothing it held can be read any more, and nothing can be done with it")]
     Erased { aggregate: AggregateId },
-    /// Another tenant's aggregate has this name: choose another.
+    /// Another tenant's aggregate has this id: choose another.
     #[error("the name `{aggregate}` is taken")]
     Taken { aggregate: AggregateId },
-    /// The caller's input breaks a named limit.
+    /// The caller's input exceeds a named limit.
     #[error("{what} is {size} bytes or items, over the limit of {limit}")]
     TooLarge { what: &'static str, size: usize, limit: usize },
     /// Nothing was acknowledged and nothing is lost; try again when there is room.
     #[error("the store is overloaded; try again in {} ms", retry_after.as_millis())]
     Busy { retry_after: Duration },
-    /// The disk is full or failing. Whether this write is durable is not known; nothing more is acknowledged until
+    /// The disk is full or failing. It is unknown whether this write is durable; nothing more is acknowledged until
     /// writing works again.
     #[error("the store cannot write: {reason}")]
     Unwritable { reason: String },
@@ -304,37 +304,37 @@ pub enum JournalError {
     Corrupt { aggregate: AggregateId, reason: String },
     #[error("the store cannot be opened: {reason}")]
     Unopenable { reason: String },
-    /// Nothing more is acknowledged until a person has seen to it.
+    /// Nothing more is acknowledged until an operator has intervened.
     #[error(transparent)]
     Outage(#[from] StoreOutage),
 }
 
-/// Journals, inboxes and ownership. One writer commits for all: many aggregates' batches share a commit, and each is
-/// refused alone.
+/// Journals, inboxes and ownership. One writer commits for all: batches of many aggregates share a commit, and each is
+/// refused separately.
 ///
-/// Leases are judged by one clock that no process can set: where all processes share a machine, that machine's
-/// [`MonotonicTime`], which the caller brings; a store that many machines share uses its own, and takes the caller's only for the
-/// local deadline that it answers.
+/// Leases are judged by one clock that no process can set. If all processes share a machine, that is the machine's
+/// [`MonotonicTime`], which the caller passes. A store shared by many machines uses its own clock, and uses the
+/// caller's only for the local deadline that it returns.
 #[async_trait]
 pub trait JournalStore: Send + Sync {
-    /// A new incarnation of this process, with its first lease.
+    /// Registers a new incarnation of this process, with its first lease.
     async fn join(&self, steady: MonotonicTime) -> Result<ProcessLease, JournalError>;
 
-    /// Extends the lease; refused if it has ended and somebody has taken something over since.
+    /// Extends the lease; refused if it has ended and another process has taken something over since.
     async fn renew(&self, process: ProcessId, steady: MonotonicTime) -> Result<ProcessLease, JournalError>;
 
-    /// Gives everything back: what this process owns is free, its lease is over. Harmless twice.
+    /// Releases everything: what this process owns is free, and its lease is over. Idempotent.
     async fn leave(&self, process: ProcessId) -> Result<(), JournalError>;
 
     /// Durable when it returns.
     async fn submit(&self, submit: InboxSubmission) -> Result<InboxReceipt, JournalError>;
 
-    /// Durable when it returns. On [`JournalError::Unwritable`] the caller drops the aggregate and claims it afresh.
+    /// Durable when it returns. On [`JournalError::Unwritable`] the caller drops the aggregate and claims it again.
     async fn append(&self, append: JournalAppend) -> Result<(), JournalError>;
 
-    /// Takes an aggregate nobody owns, or whose owner's lease has ended: bumps the epoch, *then* reads the tail.
-    /// `None` if another living process owns it. What this process owns itself it may claim afresh: whoever held it
-    /// before is stale from then on. An owner from whom anything was taken is dead, and stays so.
+    /// Claims an aggregate that has no owner, or whose owner's lease has ended: increments the epoch, *then* reads the
+    /// tail. Returns `None` if another live process owns it. A process may claim what it owns itself again: the
+    /// previous ownership is stale from then on. An owner that has lost anything this way is dead, and stays dead.
     async fn claim(
         &self,
         aggregate: &AggregateId,
@@ -343,14 +343,14 @@ pub trait JournalStore: Send + Sync {
         steady: MonotonicTime,
     ) -> Result<Option<ClaimedAggregate>, JournalError>;
 
-    /// Gives one aggregate back without an append; it is to be looked at again at `wake_at`.
+    /// Releases one aggregate without an append; it is to be woken at `wake_at`.
     async fn release(&self, ownership: Ownership, wake_at: Option<Time>) -> Result<(), JournalError>;
 
-    /// Open inbox items of an owned aggregate behind `after`, oldest first.
+    /// Open inbox items of an owned aggregate after `after`, oldest first.
     async fn inbox(&self, handle: AggregateHandle, after: i64) -> Result<Vec<InboxItem>, JournalError>;
 
-    /// Aggregates this process should claim: nobody owns them and a timer is due or the inbox has something, or their
-    /// owner is dead. In no particular order.
+    /// Aggregates that this process should claim: those without an owner that have a due timer or inbox items, and
+    /// those of a dead owner. In no particular order.
     async fn due(
         &self,
         process: ProcessId,
@@ -359,12 +359,12 @@ pub trait JournalStore: Send + Sync {
         limit: usize,
     ) -> Result<Vec<AggregateId>, JournalError>;
 
-    /// Aggregates that nobody owns and that were put to sleep by a clock that has been set back since: their last entry lies
-    /// in the future, and so does the timer they sleep for. Up to `limit` of them, by their timers, earliest first, behind
-    /// `after`; no more than [`TIMERS_MAX`] timers are looked at.
+    /// Aggregates without an owner that were put to sleep by a clock that has been set back since: both their last
+    /// entry and their timer lie in the future. Returns up to `limit` of them after `after`, ordered by timer, earliest
+    /// first; reads at most [`TIMERS_MAX`] timers.
     async fn stranded(&self, now: Time, after: TimerKey, limit: usize) -> Result<StrandedPage, JournalError>;
 
-    /// Aggregates that this process owns and whose inbox has items that arrived from other processes; named until
-    /// the items are consumed.
+    /// Aggregates that this process owns and whose inbox has items from other processes; they are returned until the
+    /// items are consumed.
     async fn with_new_items(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, JournalError>;
 }

@@ -1,4 +1,4 @@
-//! API keys: who may come in, and on whose behalf. Only a key's hash is ever stored.
+//! API keys: authentication and permissions. Only a key's hash is ever stored.
 
 use std::collections::BTreeSet;
 
@@ -11,47 +11,47 @@ use serde_json::{Value, json};
 
 use crate::journal::JournalError;
 
-/// Keys of one page of a list, at the most.
+/// Maximum number of keys per page of a list.
 pub const PAGE_MAX: usize = 500;
-/// Characters of a key's name.
+/// Maximum length of a key's name, in characters.
 pub const NAME_CHARS_MAX: usize = 100;
-/// Days a key is good for unless told, and at most.
+/// Default and maximum lifetime of a key, in days.
 pub const DAYS_DEFAULT: u32 = 90;
 pub const DAYS_MAX: u32 = 3_650;
-/// Hours a key that was rotated is still good for unless told, and at most.
+/// Default and maximum number of hours for which a rotated key stays valid.
 pub const OVERLAP_HOURS_DEFAULT: u32 = 24;
 pub const OVERLAP_HOURS_MAX: u32 = 720;
 
-/// SHA-256 of a key. Keys are 256 random bits, so a plain hash hides them and nothing slower is needed.
+/// SHA-256 of a key. Keys are 256 random bits, so a plain hash is sufficient and nothing slower is needed.
 pub type KeyHash = [u8; 32];
 
 /// An API key without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ApiKeyRecord {
-    /// What lists and audit rows call it.
+    /// The id used in lists and audit rows.
     pub id: String,
     pub tenant: TenantId,
-    /// For people.
+    /// Display name.
     pub name: String,
     pub role: AccessRole,
     pub created_at: Time,
     pub expires_at: Option<Time>,
     pub revoked_at: Option<Time>,
-    /// Requests in a minute; nothing: as the settings have it, 0: as many as one likes.
+    /// Requests per minute; `None` means the default of the settings, 0 means no limit.
     pub per_minute: Option<u32>,
-    /// What of all that its role may it may; nothing: all of it.
+    /// The subset of its role's permissions that it has; `None` means all.
     pub scopes: Option<BTreeSet<AccessScope>>,
 }
 
-/// Who a key's bearer is.
+/// The role of a key's bearer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AccessRole {
-    /// Everything, keys included.
+    /// Everything, including keys.
     Admin,
-    /// Makes workflows, and tries them.
+    /// Creates and tests workflows.
     Builder,
-    /// Decides what becomes of runs.
+    /// Decides about runs.
     Operator,
     /// Answers what waits for people.
     HumanAgent,
@@ -59,31 +59,31 @@ pub enum AccessRole {
     Service,
 }
 
-/// What somebody wants to do. Its word is a scope of a key's.
+/// The permission that an operation needs. Its word is a scope of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AccessScope {
-    /// Look, and change nothing.
+    /// Read only.
     #[serde(rename = "read")]
     Look,
-    /// Ask models, begin runs, and say what customers say.
+    /// Ask models, start runs, and submit customers' messages.
     Run,
     /// Answer what waits for people.
     Answer,
-    /// Make what others run and know: workflows, agents, knowledge.
+    /// Create what others run and use: workflows, agents, knowledge.
     Build,
-    /// Decide what becomes of runs and of models, and which version of a workflow runs.
+    /// Decide about runs and models, and which version of a workflow runs.
     Operate,
-    /// Say who comes in, and erase customers.
+    /// Manage access, and erase customers.
     Administer,
 }
 
 /// Why a key may not do something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessRefusal {
-    /// Its role may not.
+    /// Its role does not allow it.
     Role,
-    /// Its scopes do not name it.
+    /// Its scopes do not include it.
     Scope,
 }
 
@@ -123,7 +123,8 @@ impl AccessRole {
         Self::ALL.into_iter().find(|role| role.word() == word)
     }
 
-    /// Whether it undoes what this role set: its own, and what is below. Only an admin is above others.
+    /// Whether this role may undo what the other role set: its own settings, and those below. Only an admin is above
+    /// others.
     pub fn covers(self, other: Self) -> bool {
         self == Self::Admin || self == other
     }
@@ -141,12 +142,12 @@ impl AccessRole {
 }
 
 impl ApiKeyRecord {
-    /// Whether it opens a door at `now`.
+    /// Whether the key is valid at `now`.
     pub fn is_valid(&self, now: Time) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
     }
 
-    /// Whether its bearer may do this: the one place that says so.
+    /// Whether the bearer has this permission: the only place that decides it.
     pub fn authorize(&self, need: AccessScope) -> Result<(), AccessRefusal> {
         if !self.role.allows(need) {
             return Err(AccessRefusal::Role);
@@ -157,12 +158,12 @@ impl ApiKeyRecord {
         }
     }
 
-    /// Its scopes in words, where it is limited to some.
+    /// The names of its scopes, if it is limited to some.
     pub fn scope_words(&self) -> Option<Vec<&'static str>> {
         self.scopes.as_ref().map(|scopes| scopes.iter().map(|need| need.word()).collect())
     }
 
-    /// A scope that `wanted` lets somebody have and this key has not: whoever is limited gives nobody more.
+    /// A scope that `wanted` grants and this key lacks: a limited key cannot grant more than it has.
     pub fn missing_scope(&self, wanted: Option<&BTreeSet<AccessScope>>) -> Option<AccessScope> {
         let own = self.scopes.as_ref()?;
         AccessScope::ALL
@@ -170,7 +171,7 @@ impl ApiKeyRecord {
             .find(|need| !own.contains(need) && wanted.is_none_or(|wanted| wanted.contains(need)))
     }
 
-    /// How it stands at `now`: `good`, `expired` or `revoked`.
+    /// The status at `now`: `good`, `expired` or `revoked`.
     pub fn status(&self, now: Time) -> &'static str {
         match (self.revoked_at, self.is_valid(now)) {
             (Some(_), _) => "revoked",
@@ -179,7 +180,7 @@ impl ApiKeyRecord {
         }
     }
 
-    /// For programs.
+    /// The key as JSON.
     pub fn as_json(&self, now: Time) -> Value {
         json!({
             "id": self.id, "name": self.name, "role": self.role, "tenant": self.tenant, "state": self.status(now),
@@ -190,10 +191,10 @@ impl ApiKeyRecord {
         })
     }
 
-    /// Whether a key may be called so.
+    /// Checks the name of a key.
     ///
     /// # Errors
-    /// Why not, in words.
+    /// The reason why it is invalid.
     pub fn check_name(name: &str) -> Result<(), String> {
         actor::check_name(name, NAME_CHARS_MAX)
     }
@@ -201,16 +202,17 @@ impl ApiKeyRecord {
 
 #[async_trait]
 pub trait ApiKeyStore: Send + Sync {
-    /// Keeps a new key; durable when it returns.
+    /// Stores a new key; durable when it returns.
     async fn add(&self, key: &ApiKeyRecord, hash: &KeyHash) -> Result<(), JournalError>;
 
-    /// Keeps a key only where there is none at all, so that two processes that start at once make one.
+    /// Stores a key only if there is none at all, so that two processes that start at once create one.
     async fn add_first(&self, key: &ApiKeyRecord, hash: &KeyHash) -> Result<bool, JournalError>;
 
-    /// The key of this hash, whether it is valid or not.
+    /// The key with this hash, valid or not.
     async fn find(&self, hash: &KeyHash) -> Result<Option<ApiKeyRecord>, JournalError>;
 
-    /// A tenant's keys, valid or not, newest first: at most `limit` and [`PAGE_MAX`], those made before the key `before`.
+    /// A tenant's keys, valid or not, newest first: at most `limit` and [`PAGE_MAX`], those created before the key
+    /// `before`.
     async fn list(
         &self,
         tenant: &TenantId,
@@ -218,9 +220,9 @@ pub trait ApiKeyStore: Send + Sync {
         limit: usize,
     ) -> Result<Vec<ApiKeyRecord>, JournalError>;
 
-    /// Keeps `new` in place of its tenant's key `old`, which opens doors until `until` and no longer, or until its own end
-    /// where that comes first. Both or neither: nothing is kept, and `false` said, where `old` is not that tenant's or is
-    /// not valid when `new` begins.
+    /// Stores `new` as the replacement of the same tenant's key `old`, which stays valid until `until`, or until its
+    /// own end if that is earlier. Both changes or neither: returns `false` and stores nothing if `old` does not belong
+    /// to that tenant or is not valid when `new` starts.
     async fn rotate(&self, old: &str, until: Time, new: &ApiKeyRecord, hash: &KeyHash) -> Result<bool, JournalError>;
 
     /// All of a tenant's keys, valid or not, newest first.
@@ -237,6 +239,6 @@ pub trait ApiKeyStore: Send + Sync {
         }
     }
 
-    /// From here on the key opens no door. Whether the tenant has such a key that was not revoked yet.
+    /// Revokes the key from now on. Returns whether the tenant has such a key that was not revoked yet.
     async fn revoke(&self, tenant: &TenantId, id: &str, now: Time) -> Result<bool, JournalError>;
 }

@@ -1,7 +1,7 @@
-//! What any room may ask of another: traits and their plain types, no answers.
+//! The ports between crates: traits and their plain types, without implementations.
 //!
-//! The engine speaks to the world only through these. Each port has one conformance suite in `sim`, run on the fake
-//! and on every real implementation.
+//! The engine reaches the outside world only through these. Each port has one conformance suite in `sim`, which runs
+//! against the fake and against every real implementation.
 
 pub mod audit;
 pub mod backoff;

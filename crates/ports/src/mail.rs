@@ -1,37 +1,37 @@
-//! Letters that Baton writes itself, to people it knows: a decision link. They are no tool's calls, so no rule, override or
-//! default of a tenant reaches them, and nothing of what they say is kept.
+//! Mail that Baton itself sends to known people, such as a decision link. It is not sent by tool calls, so no rule,
+//! override or default of a tenant applies to it, and its content is not stored.
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
 
-/// A letter in plain text.
+/// A plain-text message.
 #[derive(Clone)]
 pub struct MailMessage {
-    /// No two letters have the same.
+    /// Unique for each message.
     pub id: String,
-    /// One e-mail address.
+    /// One email address.
     pub to: String,
     /// One line.
     pub subject: String,
     pub text: String,
 }
 
-/// Why a letter did not arrive, as far as is known.
+/// Why a message was not delivered, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MailError {
-    /// The tenant has nobody who delivers mail; the text says which setting is missing.
+    /// The tenant has no mail provider; the text names the missing setting.
     #[error("{0}")]
     NoProvider(String),
-    /// The provider does not take this letter, however often it is tried.
+    /// The provider refuses this message permanently.
     #[error("{0}")]
     Rejected(String),
-    /// The provider could not be reached, or it is not known whether it took the letter.
+    /// The provider could not be reached, or it is unknown whether it accepted the message.
     #[error("{0}")]
     Failed(String),
 }
 
 #[async_trait]
 pub trait MailSender: Send + Sync {
-    /// Sends it by the tenant's mail provider, once, within the time one attempt has.
+    /// Sends the message through the tenant's mail provider, once, within the time limit of one attempt.
     async fn send(&self, tenant: &TenantId, letter: &MailMessage) -> Result<(), MailError>;
 }

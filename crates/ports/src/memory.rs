@@ -1,4 +1,4 @@
-//! What agents remember: recent words (short-term), documents (long-term), and what was tried before (episodic).
+//! The memory of agents: recent messages (short-term), documents (long-term), and earlier executions (episodic).
 
 mod context;
 mod error;
@@ -28,47 +28,47 @@ pub use thread::{
     ConversationClosing, EndedConversation, MessageSpeaker, MessageThread, SummarySource, ThreadMessage, ThreadSummary,
 };
 
-/// Recent messages of a context unless told otherwise, and at most.
+/// Default and maximum number of recent messages in a context.
 pub const RECENT_DEFAULT: usize = 50;
 pub const RECENT_MAX: usize = 100;
-/// Passages of a context or a search unless told otherwise, and at most.
+/// Default and maximum number of passages in a context or a search.
 pub const TOP_DEFAULT: usize = 5;
 pub const TOP_MAX: usize = 50;
-/// Rounds of one inquiry, and passages of each.
+/// Maximum number of rounds of one inquiry, and of passages in each.
 pub const ROUNDS_MAX: usize = 3;
 pub const ROUND_TOP_MAX: usize = 20;
-/// Similar conversations or executions unless told otherwise, and at most.
+/// Default and maximum number of similar conversations or executions.
 pub const SIMILAR_DEFAULT: usize = 3;
 pub const SIMILAR_MAX: usize = 20;
-/// Tokens of a context unless the settings or the caller say otherwise, and at most.
+/// Default and maximum number of tokens in a context; the settings or the caller may set another.
 pub const CONTEXT_TOKENS_DEFAULT: usize = 4_000;
 pub const CONTEXT_TOKENS_MAX: usize = 200_000;
-/// Bytes of one query, goal or message that is searched by; what is longer is searched by its beginning.
+/// Maximum size of one query, goal or message used for a search, in bytes; of a longer one only the beginning is used.
 pub const QUERY_BYTES_MAX: usize = 8 << 10;
-/// Bytes of one message.
+/// Maximum size of one message, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 10;
-/// Messages of one conversation that are kept; the oldest give way.
+/// Maximum number of messages kept of one conversation; the oldest are removed first.
 pub const MESSAGES_MAX: u64 = 2_000;
-/// Bytes of a conversation's summary.
+/// Maximum size of a conversation's summary, in bytes.
 pub const SUMMARY_BYTES_MAX: usize = 16 << 10;
-/// Bytes of a conversation's session as JSON.
+/// Maximum size of a conversation's session as JSON, in bytes.
 pub const SESSION_BYTES_MAX: usize = 64 << 10;
-/// Bytes of a conversation's or a customer's id.
+/// Maximum size of a conversation's or a customer's id, in bytes.
 pub const ID_BYTES_MAX: usize = 256;
 
-/// What adding a document came to.
+/// The result of adding a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddResult {
     pub revision: u64,
     pub pieces: usize,
-    /// The very same document was there; nothing was done.
+    /// The same document was stored already; nothing was done.
     pub unchanged: bool,
 }
 
 /// What was removed about one person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ForgetResult {
-    /// Conversations of short-term memory, and their messages.
+    /// Conversations of short-term memory, with their messages.
     pub threads: u64,
     pub messages: u64,
     /// Documents of each collection of long-term memory.
@@ -77,26 +77,26 @@ pub struct ForgetResult {
     pub executions: u64,
 }
 
-/// What building a collection anew came to.
+/// The result of rebuilding a collection.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReindexResult {
     pub collection: MemoryCollection,
-    /// The embedder it is searched by now.
+    /// The embedder that it is searched with now.
     pub embedder: String,
     pub documents: u64,
     pub pieces: u64,
 }
 
-/// When to come back where somebody else keeps being first.
+/// When to retry if other writers were first each time.
 pub const RETRY_AFTER: Duration = Duration::from_millis(50);
 
-/// Everything is one tenant's, and stays apart from every other's.
+/// Everything belongs to one tenant, and is separated from all others.
 #[async_trait]
 pub trait MemoryStore: Send + Sync {
     // Long-term.
 
-    /// Keeps a document and makes it findable. A changed one of the same name takes its place. Refused where the person
-    /// it is about is forgotten meanwhile.
+    /// Stores and indexes a document; replaces a changed one of the same name. Refused if the person it is about is
+    /// forgotten meanwhile.
     async fn add(
         &self,
         tenant: &TenantId,
@@ -104,10 +104,10 @@ pub trait MemoryStore: Send + Sync {
         document: SourceDocument,
     ) -> Result<AddResult, MemoryError>;
 
-    /// Says whether it was there.
+    /// Returns whether it existed.
     async fn remove(&self, tenant: &TenantId, collection: MemoryCollection, name: &str) -> Result<bool, MemoryError>;
 
-    /// Documents by name, behind `after`.
+    /// Documents by name, after `after`.
     async fn documents(
         &self,
         tenant: &TenantId,
@@ -121,13 +121,13 @@ pub trait MemoryStore: Send + Sync {
     /// Searches the tenant's knowledge in rounds, on the asker's behalf.
     async fn inquire(&self, asker: &ModelCaller, inquiry: &InquiryRequest) -> Result<InquiryResult, MemoryError>;
 
-    /// Builds a collection anew by the settings of now, beside what answers meanwhile, then lets it answer.
+    /// Rebuilds a collection with the current settings, while the old one answers, then makes it live.
     async fn reindex(&self, tenant: &TenantId, collection: MemoryCollection) -> Result<ReindexResult, MemoryError>;
 
-    // Short-term. Where a person is forgotten while these go on, it is as if they had been done just before: nothing of
-    // it stays.
+    // Short-term. If a person is forgotten during one of these operations, the result is as if it had finished just
+    // before: nothing of it remains.
 
-    /// Keeps a message. `customer` is whose conversation it is, where that is known.
+    /// Stores a message. `customer` is the customer of the conversation, if known.
     async fn add_message(
         &self,
         tenant: &TenantId,
@@ -146,7 +146,7 @@ pub trait MemoryStore: Send + Sync {
         limit: usize,
     ) -> Result<Vec<ThreadMessage>, MemoryError>;
 
-    /// Lays fields over the session; a null takes one away.
+    /// Merges fields into the session; a null removes a field.
     async fn set_session(
         &self,
         tenant: &TenantId,
@@ -154,9 +154,9 @@ pub trait MemoryStore: Send + Sync {
         fields: &Map<String, Value>,
     ) -> Result<(), MemoryError>;
 
-    /// Brings the running summary of a conversation that goes on up to its newest messages but `but`, on the asker's
-    /// behalf; says which is there then. Of several who ask at once, one does; where no model can be asked, it stays as it
-    /// was. No message leaves for it.
+    /// Extends the running summary of an open conversation up to its newest messages but `but`, on the asker's behalf.
+    /// Returns the current summary. Of several concurrent calls one does the work; if no model can be asked, the
+    /// summary stays as it was. No message is removed.
     async fn summarise(
         &self,
         asker: &ModelCaller,
@@ -164,9 +164,9 @@ pub trait MemoryStore: Send + Sync {
         but: usize,
     ) -> Result<Option<ThreadSummary>, MemoryError>;
 
-    /// A conversation is over: its summary and its words become findable, and its messages leave short-term memory. One
-    /// that is closed already answers as it did. A summary that has to be made is asked for on the asker's behalf; where
-    /// it cannot be had, an excerpt takes its place and says why.
+    /// Closes a conversation: its summary and its messages become searchable, and its messages leave short-term memory.
+    /// A conversation that is closed already returns the same result. A missing summary is requested on the asker's
+    /// behalf; if that fails, an excerpt with the reason is used.
     async fn close(
         &self,
         asker: &ModelCaller,
@@ -176,8 +176,8 @@ pub trait MemoryStore: Send + Sync {
 
     // Episodic.
 
-    /// Makes a conversation findable that is over by its own journal; in place of what was kept of it by this before. Says
-    /// whether it is kept: not where it was closed here ([`MemoryStore::close`]), nor where nothing was said, nor where the
+    /// Indexes a conversation that is over by its own journal; replaces what this method stored of it before. Returns
+    /// whether it is stored: not if it was closed here ([`MemoryStore::close`]), if it has no messages, or if the
     /// customer was forgotten after it ended.
     async fn keep_conversation(&self, tenant: &TenantId, over: EndedConversation) -> Result<bool, MemoryError>;
 
@@ -193,10 +193,10 @@ pub trait MemoryStore: Send + Sync {
 
     // All of it.
 
-    /// What an agent should know before it thinks.
+    /// The context that an agent receives before its step.
     async fn context(&self, tenant: &TenantId, wanted: &ContextRequest) -> Result<MemoryContext, MemoryError>;
 
-    /// Removes everything about one person. Once it returns, nothing that began before comes back: no message, summary,
-    /// closed conversation, document or execution that was on its way.
+    /// Removes everything about one person. Once it returns, nothing that began before can come back: no message,
+    /// summary, closed conversation, document or execution in progress.
     async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<ForgetResult, MemoryError>;
 }

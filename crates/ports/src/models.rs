@@ -1,4 +1,4 @@
-//! Asking a model.
+//! The port for model calls.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,43 +14,43 @@ use tokio::sync::mpsc;
 
 use crate::budget::ChargeCollector;
 
-/// Pieces of one reply that wait for whoever listens.
+/// Maximum number of buffered deltas of one reply.
 pub const DELTAS_WAITING_MAX: usize = 64;
 
-/// On whose behalf a model is asked.
+/// The caller on whose behalf a model is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelCaller {
     pub tenant: TenantId,
-    /// None for a call that is no run's: one that came by the gateway.
+    /// `None` for a call outside a run, through the gateway.
     pub run: Option<RunId>,
-    /// The effect's key, or the gateway's own id for the call: for holds and records.
+    /// The effect's key, or the gateway's own id for the call: for reservations and records.
     pub key: String,
     /// For sums by workflow.
     pub workflow: Option<String>,
-    /// Of what type the agent is that asks; nothing where no run's agent does.
+    /// The type of the agent that asks; `None` if no run's agent does.
     pub agent_type: Option<baton_core::agent::AgentKind>,
-    /// The API key it came under, by its id: for budgets by key.
+    /// The id of the API key that made the call: for budgets by key.
     pub key_id: Option<String>,
     /// The consumer's own key for the provider. Never stored, never logged.
     pub api_key: Option<ConsumerKey>,
-    /// Whether its listener only reads along: it can take back what it was told ([`ReplyDelta::Reset`]), and hears the whole
-    /// from a model that cannot tell it part by part. Where not, only models that can are asked, and a reply that breaks
-    /// off after its first piece is an error.
+    /// Whether the subscriber accepts [`ReplyDelta::Reset`], so that it can discard what it received. It then also
+    /// accepts a model that cannot stream, whose reply arrives as a whole. Otherwise only models that can stream are
+    /// asked, and a reply that breaks off after its first delta is an error.
     pub accepts_reset: bool,
-    /// The consumer brought its own key, and it is not here any more: another must not pay in its stead.
+    /// The consumer brought its own key, which is no longer here: no other key may pay instead.
     pub key_is_missing: bool,
-    /// The most that all attempts of the call may cost together; nothing where only budgets bound it.
+    /// The cost limit for all attempts of the call together; `None` if only budgets limit it.
     pub cost_limit: Option<Usd>,
-    /// IETF language tag of the customer it is for, where that is known.
+    /// IETF language tag of the customer, if known.
     pub language: Option<String>,
-    /// Where what it costs is charged; nothing leaves that to whoever serves the call.
+    /// Where its cost is charged; `None` leaves that to the service.
     pub charges: Option<ChargeCollector>,
-    /// The span that the call is, for whoever is asked ([`baton_core::trace::SpanContext`]).
+    /// The span of the call, for the called service ([`baton_core::trace::SpanContext`]).
     pub traceparent: Option<String>,
 }
 
 impl ModelCaller {
-    /// A tenant's call under a key, of no run, with no key of its own, charged by whoever serves it.
+    /// A tenant's call under a key, outside a run, without a consumer's key, charged by the service.
     pub fn of(tenant: TenantId, key: impl Into<String>) -> Self {
         Self {
             tenant,
@@ -70,7 +70,7 @@ impl ModelCaller {
     }
 }
 
-/// A provider's key that a consumer brought. Shown to nobody: it has no `Serialize`, and `Debug` hides it.
+/// A provider's key that a consumer brought. It is never shown: it has no `Serialize`, and `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConsumerKey(String);
 
@@ -79,7 +79,7 @@ impl ConsumerKey {
         Self(secret.into())
     }
 
-    /// The key itself, for the header it goes into and for nothing else.
+    /// The key itself, only for the header that carries it.
     pub fn secret(&self) -> &str {
         &self.0
     }
@@ -91,37 +91,37 @@ impl fmt::Debug for ConsumerKey {
     }
 }
 
-/// A part of a reply, as it comes. Provisional: the reply that [`ModelService::ask`] returns is the one that counts.
+/// A part of a reply as it arrives. Provisional: only the reply that [`ModelService::ask`] returns counts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReplyDelta {
     Text(String),
-    /// A part of the tool call at this place of the reply; `id` and `name` come with its first part, `arguments` is
-    /// JSON text to be joined.
+    /// A part of the tool call at this position of the reply. `id` and `name` come with its first part; `arguments` is
+    /// JSON text to be concatenated.
     ToolCall {
         index: usize,
         id: Option<String>,
         name: Option<String>,
         arguments: String,
     },
-    /// Another attempt begins: what came so far is void.
+    /// Another attempt begins: discard what was received so far.
     Reset,
 }
 
-/// Where pieces go; at most [`DELTAS_WAITING_MAX`] wait there. Whoever does not listen any more drops its end.
+/// Receives deltas; at most [`DELTAS_WAITING_MAX`] are buffered. A subscriber that stops listening drops the receiver.
 pub type DeltaSender = mpsc::Sender<ReplyDelta>;
 
-/// A model that may be named.
+/// A model that can be named.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelListing {
     pub name: String,
     pub provider: String,
-    /// Prices, context, quality, capabilities, by name; nothing where no catalogue knows it.
+    /// Prices, context, quality, capabilities, by name; `None` if the model is in no catalogue.
     pub facts: Option<Value>,
     /// Why it cannot be asked now.
     pub unusable: Option<String>,
 }
 
-/// The model that a person means, under its own name: one that is named with its provider is meant by that.
+/// Resolves a name to the model's own name: a model may be named with its provider as prefix.
 pub fn resolve_name<'m>(models: &'m [ModelListing], named: &'m str) -> &'m str {
     if models.iter().any(|model| model.name == named) {
         return named;
@@ -134,8 +134,8 @@ pub fn resolve_name<'m>(models: &'m [ModelListing], named: &'m str) -> &'m str {
 
 #[async_trait]
 pub trait ModelService: Send + Sync {
-    /// One call, given up after `limit`; dropping the future ends the call at the provider. With `pieces`, the reply is
-    /// also told part by part, where its provider can.
+    /// Makes one call, which is abandoned after `limit`; dropping the future ends the call at the provider. With
+    /// `pieces` the reply is also streamed, if its provider supports that.
     async fn ask(
         &self,
         asker: &ModelCaller,
@@ -144,37 +144,37 @@ pub trait ModelService: Send + Sync {
         pieces: Option<&DeltaSender>,
     ) -> Result<ModelReply, ModelCallError>;
 
-    /// What can be asked by name: models, profiles. For lists that doors show.
+    /// Names that can be used in a request: models and profiles. For the lists of HTTP endpoints.
     fn names(&self) -> Vec<String>;
 
-    /// Every model a tenant may name, with its facts and with what stands against it now.
+    /// Every model that a tenant may name, with its facts and with why it cannot be used now.
     fn models(&self, _tenant: &TenantId) -> Vec<ModelListing> {
         Vec::new()
     }
 
-    /// What each profile means for a tenant, and whom it would ask now for a text of so many tokens. For people.
+    /// What each profile means for a tenant, and which model it would select now for a text of this many tokens. For
+    /// people.
     fn profiles(&self, _tenant: &TenantId, _tokens: u64) -> Vec<Value> {
         Vec::new()
     }
 
-    /// Whether every model that may answer holds its reply to the request's schema, and its calls to the parameters of
-    /// strict tools, by itself: then pieces may be passed on unread. Asks nobody and waits for nothing.
+    /// Whether every model that may answer enforces the request's schema on its reply, and the parameters of strict
+    /// tools on its calls: then deltas may be passed on unchecked. Does not block and makes no request.
     fn enforces_schema(&self, _asker: &ModelCaller, _request: &ModelRequest) -> bool {
         false
     }
 
-    /// What a call may cost, before it is known which model answers; nothing where that cannot be said. Asks nobody and
-    /// waits for nothing.
+    /// What a call may cost, before the model is known; empty if that is unknown. Does not block and makes no request.
     fn quote(&self, _tenant: &TenantId, _request: &ModelRequest) -> PriceQuote {
         PriceQuote::default()
     }
 
-    /// How much of its budgets the asker has used, in words, once that is worth telling; nothing before. Asks nobody and
-    /// waits for nothing.
+    /// How much of its budgets the asker has used, in words, once that is worth a notice; `None` before. Does not block
+    /// and makes no request.
     fn budget_notice(&self, _asker: &ModelCaller) -> Option<String> {
         None
     }
 
-    /// Why the model that answered the call of this key was chosen, where that is still known.
+    /// Why the model that answered the call of this key was chosen, if that is still known.
     async fn explain(&self, tenant: &TenantId, key: &str) -> Option<Value>;
 }

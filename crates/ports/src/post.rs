@@ -1,32 +1,33 @@
-//! Posting to addresses that tenants name, and never by accident to one inside.
+//! Posts to addresses that tenants name, and never by accident to an internal one.
 
 use async_trait::async_trait;
 
-/// What an address answered.
+/// The response of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PostResponse {
     pub status: u16,
-    /// How many milliseconds it asks to wait before the next.
+    /// The requested delay before the next request, in milliseconds.
     pub retry_after_ms: Option<u64>,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PostError {
-    /// The address may not be asked, however often it is tried.
+    /// Requests to the address are not allowed; retrying does not help.
     #[error("{0}")]
     Rejected(String),
-    /// It could not be reached, or did not answer in time; whether it was heard is not known.
+    /// It could not be reached, or did not answer in time; whether it received the request is unknown.
     #[error("{0}")]
     Failed(String),
 }
 
 #[async_trait]
 pub trait WebhookClient: Send + Sync {
-    /// Whether the address may be asked, as far as can be said before it is looked up; the error is the reason.
+    /// Whether requests to the address are allowed, as far as can be decided before DNS resolution; the error is the
+    /// reason.
     fn check(&self, url: &str) -> Result<(), String>;
 
-    /// Posts a body of JSON with these headers, within the time one attempt has.
+    /// Posts a JSON body with these headers, within the time limit of one attempt.
     async fn post(
         &self,
         url: &str,

@@ -1,4 +1,4 @@
-//! Queries: what people and doors look at. Reading never waits for writing, and is never how a run decides.
+//! Queries for people and HTTP endpoints. Reads never wait for writes, and runs never decide by them.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 use crate::conversations::{ConversationFilter, ConversationHead};
 use crate::journal::{AggregateId, JournalError, StateSnapshot, TaskItem};
 
-/// Rows of one page unless told.
+/// Default number of rows per page.
 pub const PAGE_DEFAULT: usize = 50;
-/// Rows of one page at the most.
+/// Maximum number of rows per page.
 pub const PAGE_MAX: usize = 500;
 
-/// A run as lists show it.
+/// A run as shown in lists.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunHead {
     pub run: RunId,
@@ -34,16 +34,16 @@ pub struct RunHead {
     pub cost: Usd,
     pub fault: Option<String>,
     pub wake_at: Option<Time>,
-    /// Entries in its journal.
+    /// Number of entries in its journal.
     pub seq: u64,
-    /// Since when its contents are gone: its inputs, its outputs and its journal.
+    /// When its contents were erased: its inputs, its outputs and its journal.
     pub erased_at: Option<Time>,
-    /// The version it was on, where it was erased.
+    /// The version it was on, if it was erased.
     pub erased_version: Option<String>,
 }
 
 impl RunHead {
-    /// A run in lists for programs, by the names the seeds have for it.
+    /// A run in lists as JSON, with the field names of the seeds.
     pub fn as_json(&self) -> Value {
         let (status, compensated) = api_status(self.state);
         let took = self.started_at.zip(self.ended_at).map(|(began, ended)| ended.since(began).as_millis());
@@ -66,7 +66,7 @@ impl RunHead {
         })
     }
 
-    /// What is known of the run by other names, with what its head says beside.
+    /// Merges the fields of the head into other data about the run.
     pub fn merge_into(&self, mut shown: Value) -> Value {
         if let (Value::Object(fields), Value::Object(own)) = (&mut shown, self.as_json()) {
             for (name, value) in own {
@@ -77,15 +77,15 @@ impl RunHead {
     }
 }
 
-/// Which runs; what is not said lets every run through.
+/// Selects runs; an unset field matches every run.
 #[derive(Clone, Debug, Default)]
 pub struct RunFilter {
-    /// In one of these states; none: in any.
+    /// In one of these states; empty means any.
     pub states: Vec<RunState>,
     pub workflow: Option<String>,
     /// On one of these versions.
     pub bundles: Option<Vec<ContentHash>>,
-    /// The customer that the run was begun for, by their id.
+    /// The id of the customer that the run was started for.
     pub customer: Option<String>,
     /// Failed with this code.
     pub error_code: Option<String>,
@@ -93,7 +93,7 @@ pub struct RunFilter {
     pub from: Option<Time>,
     /// Created before this time.
     pub until: Option<Time>,
-    /// Somewhere in the id, the workflow's name or the error, whatever the case of its ASCII letters.
+    /// A text in the id, the workflow's name or the error; the case of ASCII letters is ignored.
     pub text: Option<String>,
     /// Runs older than this one, newest first; the cursor of the next page.
     pub before: Option<RunId>,
@@ -104,12 +104,12 @@ pub struct RunFilter {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunPage {
     pub heads: Vec<RunHead>,
-    /// The run that the next page begins behind; nothing at the end. A page may have fewer runs than were asked for, or none,
-    /// and still have a next one: no page looks at more than some thousand runs.
+    /// The run after which the next page starts; `None` at the end. A page may have fewer runs than requested, or none,
+    /// and still have a next one: no page reads more than some thousand runs.
     pub next: Option<RunId>,
 }
 
-/// How the store knows a customer's runs: by a hash, so that erasing a person leaves nothing of their id with them.
+/// The hash by which the store finds a customer's runs, so that erasing a person leaves nothing of their id with them.
 pub fn customer_hash(tenant: &TenantId, customer: &str) -> String {
     ContentHash::of(format!("{tenant}\n{customer}").as_bytes()).as_str().to_owned()
 }
@@ -118,10 +118,10 @@ pub fn customer_hash(tenant: &TenantId, customer: &str) -> String {
 pub trait ReadModel: Send + Sync {
     async fn run(&self, tenant: &TenantId, run: &RunId) -> Result<Option<RunHead>, JournalError>;
 
-    /// Newest first: all that the filter lets through, up to its limit.
+    /// Newest first: all runs that match the filter, up to its limit.
     async fn runs(&self, tenant: &TenantId, filter: RunFilter) -> Result<Vec<RunHead>, JournalError>;
 
-    /// The same at a bounded cost, for doors that anybody may ask.
+    /// The same at a bounded cost, for endpoints that any caller can reach.
     async fn run_page(&self, tenant: &TenantId, filter: RunFilter) -> Result<RunPage, JournalError> {
         let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit.min(PAGE_MAX) };
         let heads = self.runs(tenant, filter).await?;
@@ -129,7 +129,7 @@ pub trait ReadModel: Send + Sync {
         Ok(RunPage { heads, next })
     }
 
-    /// Runs that no other run began and whose ids begin so, in the order of their ids.
+    /// Root runs whose ids have this prefix, ordered by id.
     async fn roots_with_prefix(
         &self,
         tenant: &TenantId,
@@ -137,7 +137,7 @@ pub trait ReadModel: Send + Sync {
         limit: usize,
     ) -> Result<Vec<RunHead>, JournalError>;
 
-    /// Encoded entries behind `after`, in order, at most `limit`.
+    /// Encoded entries after `after`, in order, at most `limit`.
     async fn entries(
         &self,
         tenant: &TenantId,
@@ -146,7 +146,7 @@ pub trait ReadModel: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Arc<[u8]>>, JournalError>;
 
-    /// The snapshot of this fold version, where there is one that holds more than `after` entries.
+    /// The snapshot of this fold version, if there is one that contains more than `after` entries.
     async fn snapshot(
         &self,
         tenant: &TenantId,
@@ -155,7 +155,7 @@ pub trait ReadModel: Send + Sync {
         after: u64,
     ) -> Result<Option<StateSnapshot>, JournalError>;
 
-    /// Open desk items, oldest first.
+    /// Open task inbox items, oldest first.
     async fn open_tasks(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<Vec<TaskItem>, JournalError>;
 
     async fn conversation(&self, tenant: &TenantId, id: &RunId) -> Result<Option<ConversationHead>, JournalError>;
@@ -167,9 +167,9 @@ pub trait ReadModel: Send + Sync {
         filter: ConversationFilter,
     ) -> Result<Vec<ConversationHead>, JournalError>;
 
-    /// What there is to count of conversations that are over and ended since then.
+    /// Counts of conversations that have ended since then.
     async fn conversations_ended(&self, tenant: &TenantId, since: Time) -> Result<ConversationCounts, JournalError>;
 
-    /// Runs by state, all tenants; for metrics and `doctor`.
+    /// Number of runs by state, over all tenants; for metrics and `doctor`.
     async fn counts(&self) -> Result<Vec<(RunState, u64)>, JournalError>;
 }

@@ -1,5 +1,5 @@
-//! Small records of internal tools: bookings, tickets, the payment ledger, the outbox. One batch commits whole or not
-//! at all, so an effect's key row lands with its act and a calendar cannot double-book.
+//! Small records of internal tools: bookings, tickets, the payment ledger, the outbox. A batch commits completely or
+//! not at all, so an effect's key row is written together with its act, and a calendar cannot double-book.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::health::StoreOutage;
 
-/// Operations of one batch.
+/// Maximum number of operations in one batch.
 pub const OPS_MAX: usize = 100;
-/// Bytes of one record's value.
+/// Maximum size of one record's value, in bytes.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
 /// A record as it is stored.
@@ -21,14 +21,14 @@ pub struct StoredRecord {
     pub space: String,
     pub key: String,
     pub value: Value,
-    /// Rises with each write of this record, from 1.
+    /// Increases with each write of this record, from 1.
     pub version: u64,
     pub at: Time,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecordOp {
-    /// Refused if the key is there.
+    /// Refused if the key exists.
     Insert {
         space: String,
         key: String,
@@ -47,18 +47,18 @@ pub enum RecordOp {
         key: String,
         value: Value,
     },
-    /// What is deleted is overwritten where it lay: it may have been somebody's.
+    /// Deleted data is overwritten in place, since it may be personal.
     Delete {
         space: String,
         key: String,
     },
-    /// Writes nothing. Refused unless the record is at this version; none: unless it is not there.
+    /// Writes nothing. Refused unless the record is at this version; `None`: unless it does not exist.
     Expect {
         space: String,
         key: String,
         version: Option<u64>,
     },
-    /// Holds `from..to` (any unit, end excluded) of a resource; refused if it overlaps what another key holds there.
+    /// Holds `from..to` (any unit, end excluded) of a resource; refused if it overlaps a range held by another key.
     HoldRange {
         space: String,
         resource: String,
@@ -74,11 +74,11 @@ pub enum RecordOp {
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RecordError {
-    /// The batch's operation at `index` did not hold; nothing was written.
-    /// `found` is the record in the way; for a range it is the holding: its key, and `{resource, from, to}` as value.
+    /// The precondition of the batch's operation at `index` failed; nothing was written. `found` is the conflicting
+    /// record; for a range it is the held range: its key, and `{resource, from, to}` as value.
     #[error("operation {index} of the batch conflicts with what is stored")]
     Conflict { index: usize, found: Option<StoredRecord> },
-    /// The batch's operation at `index` holds nothing; nothing was written.
+    /// The batch's operation at `index` holds an empty range; nothing was written.
     #[error("operation {index} holds an empty range: it must end after it begins")]
     EmptyRange { index: usize },
     #[error("{what} is {size}, over the limit of {limit}")]
@@ -90,7 +90,7 @@ pub enum RecordError {
     Unwritable { reason: String },
     #[error("records cannot be read: {reason}")]
     Unreadable { reason: String },
-    /// Nothing more is acknowledged until a person has seen to it.
+    /// Nothing more is acknowledged until an operator has intervened.
     #[error(transparent)]
     Outage(#[from] StoreOutage),
 }
@@ -102,7 +102,7 @@ pub trait RecordStore: Send + Sync {
 
     async fn get(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Option<StoredRecord>, RecordError>;
 
-    /// Records of a space whose key starts with `prefix`, in key order, behind `after`.
+    /// Records of a space whose key starts with `prefix`, in key order, after `after`.
     async fn list(
         &self,
         tenant: &TenantId,

@@ -1,4 +1,5 @@
-//! Workflow versions and what they pin: which is active, how runs are split among several, and what is put away.
+//! The workflow registry: versions and what they pin, which one is active, how runs are split among several, and which
+//! workflows are archived.
 
 use std::sync::Arc;
 
@@ -10,29 +11,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::JournalError;
 
-/// Versions that share a workflow's runs, at the most.
+/// Maximum number of versions that share a workflow's runs.
 pub const SHARES_MAX: usize = 10;
-/// What all shares of a workflow's runs add up to.
+/// The sum of all shares of a workflow's runs.
 pub const PERCENT: u32 = 100;
 
 /// One immutable version of a workflow.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WorkflowVersion {
     pub workflow: String,
-    /// 1 for the first; rises by one with each save of a changed bundle.
+    /// 1 for the first; increases by one with each save of a changed bundle.
     pub revision: u32,
-    /// The text version, kept as a label.
+    /// The version text of the definition, kept as a label.
     pub label: String,
     pub bundle: ContentHash,
     pub active: bool,
     pub created_at: Time,
-    /// Who made it; nothing where it came from the project's files.
+    /// Who created it; `None` if it came from the project's files.
     pub made_by: Option<String>,
-    /// When it last became the active one; nothing where it never was.
+    /// When it last became the active one; `None` if it never did.
     pub activated_at: Option<Time>,
 }
 
-/// A version's part of a workflow's runs.
+/// A version's share of a workflow's runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VersionShare {
@@ -41,20 +42,20 @@ pub struct VersionShare {
     pub percent: u32,
 }
 
-/// How a workflow stands.
+/// The state of a workflow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkflowStatus {
-    /// Rises with each change of the workflow, from 1.
+    /// Increases with each change of the workflow, from 1.
     pub changes: u64,
-    /// Nothing where it is not put away.
+    /// `None` if it is not archived.
     pub archived_at: Option<Time>,
     pub active: Option<WorkflowVersion>,
-    /// Who shares its runs; empty: all are the active version's.
+    /// The versions that share its runs; if empty, the active version gets all.
     pub split: Vec<(WorkflowVersion, u32)>,
 }
 
 impl WorkflowStatus {
-    /// The version that runs for somebody. Whoever comes again comes to the same one while the split stays as it is.
+    /// The version that runs for a caller. The same caller always gets the same one, as long as the split is unchanged.
     pub fn version_for(&self, whom: &str) -> Option<&WorkflowVersion> {
         let mut below = split_bucket(whom);
         for (version, percent) in &self.split {
@@ -74,55 +75,56 @@ impl WorkflowStatus {
     }
 }
 
-/// Somebody's place among 100, the same each time.
+/// The caller's bucket among 100, always the same.
 fn split_bucket(whom: &str) -> u32 {
     let hash = ContentHash::of(whom.as_bytes());
     let digits = hash.as_str().get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok());
     digits.unwrap_or_default() % PERCENT
 }
 
-/// A version to be kept.
+/// A version to be stored.
 #[derive(Clone, Debug)]
 pub struct NewVersion {
     pub label: String,
     pub bundle: Arc<[u8]>,
-    /// Of the bundle.
+    /// The hash of the bundle.
     pub hash: ContentHash,
-    /// Nothing where it comes from the project's files.
+    /// `None` if it comes from the project's files.
     pub made_by: Option<String>,
-    /// Whether it becomes the active one, and takes all runs.
+    /// Whether it becomes the active one, and gets all runs.
     pub activate: bool,
 }
 
-/// What becomes of a workflow.
+/// A change of a workflow.
 #[derive(Clone, Debug)]
 pub enum WorkflowChange {
-    /// Keeps a version. One that is active already, or was the last that came the same way (by somebody, or from files),
-    /// stays as it is, so that what was rolled back or put away is not brought back by a start with the same files.
+    /// Stores a version. One that is active already, or that was the last one from the same kind of source (a person,
+    /// or files), stays as it is, so that a restart with the same files does not reactivate what was rolled back or
+    /// archived.
     Add(NewVersion),
-    /// Makes a version the active one, which takes all runs; brings back what was put away.
+    /// Makes a version the active one, which gets all runs; unarchives the workflow.
     Activate { revision: u32 },
-    /// Splits its runs; nothing: all are the active version's again.
+    /// Splits its runs; if empty, the active version gets all again.
     Split(Vec<VersionShare>),
-    /// Puts it away: no version is active, and its runs under way go on.
+    /// Archives it: no version is active, and its active runs continue.
     Archive,
 }
 
-/// What came of a change.
+/// The result of a change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChangeResult {
-    /// The version it was about (the newest, for one that is about none), and how often the workflow has changed now.
+    /// The version it was about (the newest, if it was about none), and how often the workflow has changed now.
     Done { version: WorkflowVersion, changes: u64 },
     /// It was changed meanwhile; nothing was done.
     Stale { changes: u64 },
-    /// There is no workflow or no revision like that; nothing was done.
+    /// There is no such workflow or revision; nothing was done.
     Missing,
 }
 
 #[async_trait]
 pub trait WorkflowRegistry: Send + Sync {
-    /// Changes a workflow, where it has changed so often as `expected` says, if it says so; 0 stands for one that is not
-    /// there. Durable when it returns.
+    /// Changes a workflow only if it has changed `expected` times, if given; 0 means that it must not exist. Durable
+    /// when it returns.
     async fn change(
         &self,
         tenant: &TenantId,
@@ -132,11 +134,11 @@ pub trait WorkflowRegistry: Send + Sync {
         now: Time,
     ) -> Result<ChangeResult, JournalError>;
 
-    /// How a workflow stands; nothing where there is none.
+    /// The state of a workflow; `None` if it does not exist.
     async fn workflow_status(&self, tenant: &TenantId, workflow: &str) -> Result<Option<WorkflowStatus>, JournalError>;
 
-    /// The active version of each workflow, the newest where none was ever active, in the order of their names. Those that
-    /// were put away are left out.
+    /// The active version of each workflow, or the newest if none was ever active, ordered by name. Archived workflows
+    /// are left out.
     async fn workflows(&self, tenant: &TenantId) -> Result<Vec<WorkflowVersion>, JournalError>;
 
     /// Newest first.
@@ -148,8 +150,8 @@ pub trait WorkflowRegistry: Send + Sync {
         Ok(self.workflow_status(tenant, workflow).await?.and_then(|standing| standing.active))
     }
 
-    /// Keeps a bundle of the project's files and makes it the active version of its workflow; one that is active, or the
-    /// last that came from files, stays as it is.
+    /// Stores a bundle of the project's files and makes it the active version of its workflow; one that is active
+    /// already, or was the last one from files, stays as it is.
     async fn save(
         &self,
         tenant: &TenantId,

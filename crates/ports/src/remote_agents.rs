@@ -1,4 +1,4 @@
-//! Agents of type `custom` that somebody else thinks for, over HTTP.
+//! Agents of type `custom`, whose steps are computed by an external service over HTTP.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use baton_core::agent::{AgentObservation, AgentStep, AgentTask};
 use baton_core::id::TenantId;
 use baton_core::run::ModelCallError;
 
-/// One question to whoever thinks for an agent.
+/// A request for one step of such an agent.
 #[derive(Clone, Copy, Debug)]
 pub struct StepRequest<'a> {
     pub tenant: &'a TenantId,
-    /// The call's idempotency key: asked again under it, the question is the same byte for byte.
+    /// The call's idempotency key: a request repeated under it is the same byte for byte.
     pub key: &'a str,
     pub endpoint: &'a str,
     pub task: &'a AgentTask,
     pub seen: &'a [AgentObservation],
 }
 
-/// Asks for the next step of an agent.
+/// Requests the next step of an agent.
 #[async_trait]
 pub trait RemoteAgents: Send + Sync {
     /// The step, within `limit`.
     ///
     /// # Errors
-    /// Nobody answered, or what was answered is no step.
+    /// The service did not answer, or its answer is not a valid step.
     async fn think(&self, thought: StepRequest<'_>, limit: Duration) -> Result<AgentStep, ModelCallError>;
 }

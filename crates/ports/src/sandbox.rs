@@ -1,4 +1,4 @@
-//! Running code that an agent wrote, where it can reach nothing.
+//! Runs code written by an agent in isolation.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use async_trait::async_trait;
 use baton_core::agent::{ProgramOutcome, SandboxProgram};
 use baton_core::fault::Fault;
 
-/// What one program may use.
+/// The limits of one program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SandboxLimits {
     pub memory_bytes: usize,
-    /// Time of its own, waiting for calls not counted.
+    /// Its own running time, excluding waits for calls.
     pub time: Duration,
     pub recursion: usize,
-    /// Bytes it may print, and bytes of its result.
+    /// Maximum size of its output, and of its result, in bytes.
     pub output_bytes: usize,
-    /// Calls it may make in all.
+    /// Maximum number of calls.
     pub calls: usize,
 }
 
@@ -25,6 +25,6 @@ pub trait Sandbox: Send + Sync {
     /// The program's own errors are [`ProgramOutcome::Failed`].
     ///
     /// # Errors
-    /// The sandbox itself could not run it: full, or it cannot start its processes. May be tried again.
+    /// The sandbox itself could not run it: it is full, or cannot start its processes. May be retried.
     async fn run(&self, program: &SandboxProgram, limits: &SandboxLimits) -> Result<ProgramOutcome, Fault>;
 }

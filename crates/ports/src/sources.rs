@@ -1,4 +1,4 @@
-//! Where tools come from that Baton neither ships nor has from one file each: OpenAPI documents and MCP servers.
+//! Sources of tools that are neither built in nor defined by one file each: OpenAPI documents and MCP servers.
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 
 use crate::records;
 
-/// Sources of one tenant that were added while the system ran.
+/// Maximum number of sources that a tenant may add at run time.
 pub const SOURCES_MAX: usize = 50;
 
-/// Tools that these may have in all.
+/// Maximum number of tools of these in total.
 pub const TOOLS_MAX: usize = 5_000;
 
-/// What a source is.
+/// The kind of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceKind {
@@ -31,54 +31,54 @@ impl SourceKind {
     }
 }
 
-/// A part of it that no tool can use, or not fully.
+/// A part of the source that no tool can use, or not fully.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceDiagnostic {
-    /// Where in its document, or in its list: `paths./pets.post.requestBody`.
+    /// The position in its document or list: `paths./pets.post.requestBody`.
     pub place: String,
     pub reason: String,
 }
 
-/// A source as it stands.
+/// The state of a source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceListing {
     pub name: String,
     pub kind: SourceKind,
-    /// The project's file that defines it, whose tools are everybody's; nothing: the tenant added it for itself.
+    /// The project's file that defines it, whose tools are shared; `None` if the tenant added it.
     pub file: Option<String>,
-    /// Where it is asked, without what may be secret; nothing: nobody is asked, or a program.
+    /// The address, without secret parts; `None` for a program, or if there is nothing to call.
     pub address: Option<String>,
-    /// Whether it answered when it was asked last; nothing where nobody is asked.
+    /// Whether it answered the last request; `None` if there is nothing to call.
     pub is_reachable: Option<bool>,
     pub asked_at: Option<Time>,
-    /// Why it did not answer, or its tools cannot be used.
+    /// Why it did not answer, or why its tools cannot be used.
     pub last_error: Option<String>,
-    /// Names, in their order.
+    /// Tool names, in their order.
     pub tools: Vec<String>,
     pub unsupported: Vec<SourceDiagnostic>,
-    /// As it was added, a document that was sent aside.
+    /// The definition as it was added, without an attached document.
     pub definition: Option<Value>,
-    /// Rises with each change of one that was added.
+    /// Increases with each change of an added source.
     pub changes: Option<u64>,
 }
 
-/// A source to add, or to put in another's place.
+/// A source to add, or to replace another.
 #[derive(Clone, Debug)]
 pub struct SourceDefinition {
     pub name: String,
-    /// As a file says it, without its name.
+    /// The fields as in a file, without its name.
     pub fields: Map<String, Value>,
 }
 
-/// Why it was not done, by what the caller does next.
+/// Errors by what the caller should do next.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SourceError {
     #[error("there is no source `{name}`")]
     Unknown { name: String, nearest: Option<String> },
-    /// Correct what is asked.
+    /// Correct the request.
     #[error("{reason}")]
     Rejected { reason: String, hint: Option<String> },
-    /// Another has the name.
+    /// The name is taken.
     #[error("there is a source `{name}` already")]
     Taken { name: String },
     /// The project's files define it.
@@ -93,7 +93,7 @@ pub enum SourceError {
          {TOOLS_MAX} in all"
     )]
     TooManyTools { name: String, tools: usize, others: usize },
-    /// It does not answer: try again, or look at what it says.
+    /// It does not answer: try again, or read its message.
     #[error("`{name}` cannot be asked: {reason}")]
     Unavailable { name: String, reason: String },
     #[error("what is kept of sources cannot be used: {reason}")]
@@ -111,14 +111,14 @@ pub trait SourceStore: Send + Sync {
     /// Those of the project's files and the tenant's own, by name.
     async fn list(&self, tenant: &TenantId) -> Result<Vec<SourceListing>, SourceError>;
 
-    /// One of them.
+    /// One source, by name.
     async fn find(&self, tenant: &TenantId, name: &str) -> Result<SourceListing, SourceError>;
 
-    /// Adds one for the tenant: it is asked for its tools, and kept if it answers.
+    /// Adds a source for the tenant: its tools are requested, and it is stored if it answers.
     async fn add(&self, tenant: &TenantId, new: SourceDefinition) -> Result<SourceListing, SourceError>;
 
-    /// Puts one in place of one that was added, which is as it was where that fails; where `expected` is told, only of what
-    /// has changed so often.
+    /// Replaces an added source, which stays as it was if that fails; with `expected`, only if it has changed that many
+    /// times.
     async fn replace(
         &self,
         tenant: &TenantId,
@@ -126,9 +126,9 @@ pub trait SourceStore: Send + Sync {
         expected: Option<u64>,
     ) -> Result<SourceListing, SourceError>;
 
-    /// Asks it now. One that does not answer keeps the tools it had, and says why.
+    /// Requests its tools now. A source that does not answer keeps the tools it had, and reports why.
     async fn refresh(&self, tenant: &TenantId, name: &str) -> Result<SourceListing, SourceError>;
 
-    /// Takes out one that was added, with its tools; where `expected` is told, only one that has changed so often.
+    /// Removes an added source, with its tools; with `expected`, only if it has changed that many times.
     async fn remove(&self, tenant: &TenantId, name: &str, expected: Option<u64>) -> Result<(), SourceError>;
 }

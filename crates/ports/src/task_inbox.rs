@@ -1,5 +1,5 @@
-//! The desk, for what is no run's to say: a connection that a person must make again. What a run has to say goes with
-//! its append ([`crate::journal::ProjectionRow`]).
+//! The task inbox, for items that belong to no run, such as a connection that a person must renew. Items of a run are
+//! part of its append ([`crate::journal::ProjectionRow`]).
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
@@ -12,25 +12,25 @@ use crate::journal::{JournalError, TaskItem, TaskItemKind};
 
 #[async_trait]
 pub trait TaskInbox: Send + Sync {
-    /// Opens an item; durable when it returns. One of the same id that is open stays as it is, so that telling the same
-    /// again tells nobody twice. Answers whether it was not open.
+    /// Opens an item; durable when it returns. An open item of the same id stays as it is, so that repeating it
+    /// notifies nobody twice. Returns whether it was newly opened.
     async fn open_task(&self, item: TaskItem) -> Result<bool, JournalError>;
 
-    /// Closes a tenant's item. One that is closed, or was never opened, stays so.
+    /// Closes a tenant's item. One that is closed already, or was never opened, stays so.
     async fn close_task(&self, tenant: &TenantId, id: &str, outcome: &str, at: Time) -> Result<(), JournalError>;
 }
 
-/// What a request for a yes or a no is about.
+/// The subject of an approval request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ApprovalSubject {
-    /// A tool's call.
+    /// A tool call.
     Call(EffectId),
     /// A `human` node.
     Node(NodeAddress),
 }
 
 impl TaskItem {
-    /// For programs.
+    /// The subject as JSON.
     pub fn as_json(&self) -> Value {
         json!({
             "id": self.id, "kind": self.kind, "run": self.run, "title": self.title, "details": self.details,
@@ -38,7 +38,7 @@ impl TaskItem {
         })
     }
 
-    /// What it is about, where it waits for a yes or a no.
+    /// The subject, if the item waits for an approval.
     pub fn request(&self) -> Option<ApprovalSubject> {
         match self.kind {
             TaskItemKind::ToolApproval => self.detail("effect").map(ApprovalSubject::Call),
@@ -55,14 +55,14 @@ impl TaskItem {
         }
     }
 
-    /// A part of its details, where it is there.
+    /// A field of its details, if present.
     pub fn detail<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         serde_json::from_value(self.details.get(name)?.clone()).ok()
     }
 }
 
 impl ApprovalSubject {
-    /// Who has said yes so far, in the run that waits for it.
+    /// The people who have approved so far, in the run that waits for it.
     pub fn approved_by(&self, run: &Run) -> Vec<String> {
         match self {
             Self::Call(effect) => run.approval_for(effect).map(|(_, given)| given.to_vec()).unwrap_or_default(),
@@ -70,7 +70,7 @@ impl ApprovalSubject {
         }
     }
 
-    /// The request for programs, with what the run that waits for it knows.
+    /// The request as JSON, with data of the run that waits for it.
     pub fn as_json(&self, item: &TaskItem, run: &Run) -> Value {
         let mut shown = item.as_json();
         shown["tool"] = match self {
@@ -82,7 +82,7 @@ impl ApprovalSubject {
         shown
     }
 
-    /// Whether this person's yes, or no, to it would count in the run as it is now.
+    /// Whether this person's approval or rejection would count in the run as it is now.
     ///
     /// # Errors
     /// Why it would not.
@@ -93,7 +93,7 @@ impl ApprovalSubject {
         }
     }
 
-    /// A yes or a no to it.
+    /// The command that approves or rejects it.
     pub fn decision(self, by: DecisionMaker, approved: bool, note: String) -> IncomingCommand {
         match self {
             Self::Call(effect) => IncomingCommand::Approve { effect, by, approved, note },

@@ -1,5 +1,6 @@
-//! The access log: one line for each request, where the log is asked for it (`BATON_LOG=baton_server::access=info`). It has
-//! the route and never the path, for paths have names of people in them and secrets; no query, no header, no body.
+//! The access log: one line per request, if it is enabled (`BATON_LOG=baton_server::access=info`). A line carries
+//! the route and never the path, because paths contain names of people and secrets. It carries no query, header or
+//! body.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,19 +12,19 @@ use tracing::Level;
 
 use crate::request_metrics::NO_ROUTE;
 
-/// What the lines are asked for by.
+/// The log target under which the lines are enabled.
 const TARGET: &str = "baton_server::access";
-/// What a caller calls its request, and is answered with.
+/// The caller's id for its request. The response carries it too.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Characters of one.
+/// Maximum length of a request id, in characters.
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
 tokio::task_local! {
-    /// Who asks, once that is known.
+    /// The slot for the caller of the current request, filled after authentication.
     static CALLER: CallerSlot;
 }
 
-/// Who turns out to ask.
+/// The caller of a request, once it is known.
 type CallerSlot = Arc<OnceLock<CallerIdentity>>;
 
 struct CallerIdentity {
@@ -31,7 +32,7 @@ struct CallerIdentity {
     key_id: String,
 }
 
-/// A request that is told of once it is answered.
+/// A request that is logged once it is answered.
 pub(crate) struct AccessLogEntry {
     method: Method,
     id: HeaderValue,
@@ -39,18 +40,18 @@ pub(crate) struct AccessLogEntry {
 }
 
 impl AccessLogEntry {
-    /// Nothing where nobody reads of it.
+    /// Returns `None` if the access log is disabled.
     pub fn of(method: &Method, headers: &HeaderMap) -> Option<Self> {
         let is_told = tracing::enabled!(target: TARGET, Level::INFO);
         is_told.then(|| Self { method: method.clone(), id: id(headers), caller: CallerSlot::default() })
     }
 
-    /// Answers it, where whoever finds out who asks can say so.
+    /// Runs the request, with the slot in which authentication records the caller.
     pub async fn scope<T>(&self, answer: impl Future<Output = T>) -> T {
         CALLER.scope(self.caller.clone(), answer).await
     }
 
-    /// Tells of it, and gives the answer its id.
+    /// Logs the request and sets the request id on the response.
     pub fn log_request(
         &self,
         headers: &mut HeaderMap,
@@ -74,14 +75,14 @@ impl AccessLogEntry {
     }
 }
 
-/// Says who asks, where that is told.
+/// Records the caller of the current request, if the request is logged.
 pub(crate) fn record_caller(key: &ApiKeyRecord) {
-    // What follows a run asks again outside of its request, which is told already.
+    // A stream authenticates again outside the scope of its request, which is already logged.
     let _ =
         CALLER.try_with(|asker| asker.set(CallerIdentity { tenant: key.tenant.to_string(), key_id: key.id.clone() }));
 }
 
-/// The caller's own name for the request, where it can be one; else a new one.
+/// The caller's request id if it is valid, otherwise a new one.
 fn id(headers: &HeaderMap) -> HeaderValue {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let is_one = |value: &&HeaderValue| {
@@ -94,7 +95,7 @@ fn id(headers: &HeaderMap) -> HeaderValue {
     }
 }
 
-/// Callers make no words of their own.
+/// Maps unknown methods to `OTHER`, so that callers cannot add values of their own.
 fn method_name(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("OTHER")

@@ -1,7 +1,8 @@
-//! `/api/v1`: workflows are made and executed, and runs looked at and acted on.
+//! The API below `/api/v1`: creates and executes workflows, reads runs and acts on them.
 //!
-//! Every path here is let in by [`principal::authenticate`]: a key, its turn, and a role that may do it. What a path
-//! takes and answers stands beside it and becomes the document at `/api/v1/openapi.json`.
+//! Every path here is guarded by [`principal::authenticate`], which checks the key and its rate limit, and by the
+//! scope that the path requires. The parameters and responses of a path are declared next to its handler and form
+//! the document at `/api/v1/openapi.json`.
 
 mod agents;
 mod audit;
@@ -74,26 +75,27 @@ pub(crate) use start_run::version_for;
 )]
 struct ApiDocument;
 
-/// The paths, and the document that describes them.
-pub(crate) fn build_router(door: &AppState) -> Router<AppState> {
+/// The routes, including the one that serves the API document.
+pub(crate) fn build_router(state: &AppState) -> Router<AppState> {
     let (paths, document) = routes_and_document();
     let document: &'static str = document.leak();
     paths
         .merge(models::short_paths())
         .merge(composio::short_paths())
         .merge(short_paths())
-        .layer(from_fn_with_state(door.clone(), principal::authenticate))
+        .layer(from_fn_with_state(state.clone(), principal::authenticate))
         .route("/api/v1/openapi.json", get(async move || serve_document(document)))
 }
 
-/// What the seeds ask without the prefix, let in by the same keys and roles.
+/// Compatibility paths without the prefix, from the design documents (`docs/reference/seed-names.md`), with the
+/// same authentication and scopes.
 fn short_paths() -> Router<AppState> {
     let looks = Router::new().route("/conversations/{conversation_id}", get(conversations::show));
     let runs = Router::new().route("/workflows/execute", post(execute::execute));
     require_unlisted(AccessScope::Look, looks).merge(require_unlisted(AccessScope::Run, runs))
 }
 
-/// The document at `/api/v1/openapi.json`, as text of JSON.
+/// The document at `/api/v1/openapi.json`, as JSON text.
 pub fn document() -> String {
     routes_and_document().1
 }
@@ -224,30 +226,31 @@ fn routes_and_document() -> (Router<AppState>, String) {
     (paths, document.to_pretty_json().unwrap_or_default())
 }
 
-/// Lets in who may do this.
+/// Requires this scope for the paths.
 fn require(need: AccessScope, paths: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
-    paths.layer(from_fn(move |guest, request, next| principal::authorize(need, guest, request, next)))
+    paths.layer(from_fn(move |caller, request, next| principal::authorize(need, caller, request, next)))
 }
 
-/// The same, for paths that the document names by another.
+/// Like [`require`], for paths that the document lists under another address.
 fn require_unlisted(need: AccessScope, paths: Router<AppState>) -> Router<AppState> {
-    paths.layer(from_fn(move |guest, request, next| principal::authorize(need, guest, request, next)))
+    paths.layer(from_fn(move |caller, request, next| principal::authorize(need, caller, request, next)))
 }
 
-/// The same, where what acts begins no run: it is told in the audit trail, and done once under one `Idempotency-Key`.
+/// Like [`require`], for actions that start no run: they are written to the audit trail, and performed once per
+/// `Idempotency-Key`.
 fn audited(need: AccessScope, paths: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
     let told =
         paths.layer(from_fn(audit_middleware::audit_middleware)).layer(from_fn(idempotency::idempotency_middleware));
     require(need, told.layer(from_fn(idempotency::run_to_completion)))
 }
 
-/// The same, for paths that the document names by another.
+/// Like [`audited`], for paths that the document lists under another address.
 fn audited_unlisted(need: AccessScope, paths: Router<AppState>) -> Router<AppState> {
     let told = paths
         .layer(from_fn(audit_middleware::audit_middleware))
         .layer(from_fn(idempotency::idempotency_middleware))
         .layer(from_fn(idempotency::run_to_completion));
-    told.layer(from_fn(move |guest, request, next| principal::authorize(need, guest, request, next)))
+    told.layer(from_fn(move |caller, request, next| principal::authorize(need, caller, request, next)))
 }
 
 fn serve_document(document: &'static str) -> Response {

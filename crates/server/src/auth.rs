@@ -1,4 +1,4 @@
-//! Who comes in: API keys, and tokens of an identity provider's, as bearer tokens.
+//! Authentication with bearer tokens: API keys, and JWTs from an identity provider.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -21,11 +21,11 @@ use crate::config::ServeConfig;
 use crate::jwt::{self, JwtVerifier};
 use crate::rate_limit::{RequestRateError, TokenBucket, TokenBuckets};
 
-/// What every key begins with, so that scanners for leaked secrets can tell one.
+/// The prefix of every key, so that scanners for leaked secrets can recognise one.
 const PREFIX: &str = "baton_";
-/// How long a key that was looked up is believed; a revoked one may come in for so long.
+/// How long a lookup is cached. A revoked key may be accepted for this time.
 const CACHE_TTL: Duration = Duration::from_secs(5);
-/// Keys remembered at once, and as many that are not known.
+/// Maximum number of cached keys, and of cached unknown hashes.
 const CACHE_ENTRIES_MAX: usize = 10_000;
 
 /// A new key, before it is shown for the only time.
@@ -35,7 +35,7 @@ pub struct GeneratedKey {
     pub hash: KeyHash,
 }
 
-/// Makes a key of 32 random bytes that the caller brings.
+/// Creates a key from 32 random bytes that the caller provides.
 pub fn mint(random: &[u8; 32]) -> GeneratedKey {
     let secret = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(random));
     let hash = hash(&secret);
@@ -46,7 +46,7 @@ fn hash(secret: &str) -> KeyHash {
     Sha256::digest(secret.as_bytes()).into()
 }
 
-/// Why somebody does not come in.
+/// Why authentication failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuthError {
     #[error("no API key: send it as `Authorization: Bearer KEY`")]
@@ -63,16 +63,16 @@ pub(crate) enum AuthError {
     Records(#[from] records::RecordError),
 }
 
-/// Somebody who brings a good key, and how often it may ask.
+/// A valid key, with its rate limit.
 #[derive(Debug)]
 pub struct AuthenticatedKey {
     key: ApiKeyRecord,
-    /// Nothing: as often as one likes.
+    /// `None` if the key has no rate limit.
     bucket: Option<Arc<TokenBucket>>,
 }
 
 impl AuthenticatedKey {
-    /// A turn for one request; how the key's own limit stands then, where it has one.
+    /// Takes one request from the key's rate limit. Returns its quota, if the key has a limit.
     pub(crate) fn check_rate(&self, now: Time) -> Result<Option<QuotaStatus>, RequestRateError> {
         self.bucket.as_ref().map(|bucket| bucket.take(now)).transpose().map_err(RequestRateError::Key)
     }
@@ -86,8 +86,8 @@ impl std::ops::Deref for AuthenticatedKey {
     }
 }
 
-/// What hashes were found to be, and until when that is believed. Those that are unknown are kept apart: whoever makes them
-/// up pushes no good key out.
+/// Cached lookups, with their expiry. Unknown hashes are kept separately, so that made-up keys cannot evict valid
+/// ones.
 #[derive(Default)]
 struct KeyLookupCache {
     good: BTreeMap<KeyHash, (Time, Arc<AuthenticatedKey>)>,
@@ -95,7 +95,7 @@ struct KeyLookupCache {
 }
 
 impl KeyLookupCache {
-    /// What is believed of it now; the inner nothing: that it is unknown.
+    /// The cached result. The inner `None` means that the hash is known to be unknown.
     fn find(&self, hash: &KeyHash, now: Time) -> Option<Option<Arc<AuthenticatedKey>>> {
         if let Some((_, bearer)) = self.good.get(hash).filter(|(until, _)| now < *until) {
             return Some(Some(bearer.clone()));
@@ -124,15 +124,15 @@ impl KeyLookupCache {
     }
 }
 
-/// Keys that were looked up a moment ago.
+/// Authenticates keys, with a short-lived cache.
 pub struct KeyAuthenticator {
     keys: Arc<dyn ApiKeyStore>,
     clock: Arc<dyn Clock>,
-    /// Of keys that say nothing else.
+    /// The rate limit of keys without one of their own.
     per_minute: Option<NonZeroU32>,
-    /// By the keys' tenants and ids.
+    /// By tenant and key id.
     buckets: TokenBuckets<String>,
-    /// Nothing where no tokens are taken.
+    /// Unset if JWTs are not accepted.
     pub(crate) tokens: OnceLock<JwtVerifier>,
     cache: Mutex<KeyLookupCache>,
 }
@@ -150,7 +150,7 @@ impl KeyAuthenticator {
         }
     }
 
-    /// The key a request brings, if it opens this door.
+    /// Authenticates the key in the request's headers.
     pub(crate) async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<AuthenticatedKey>, AuthError> {
         let header = headers.get(AUTHORIZATION).ok_or(AuthError::Missing)?;
         let text = header.to_str().map_err(|_| AuthError::Invalid)?;
@@ -170,8 +170,8 @@ impl KeyAuthenticator {
             return Ok(known);
         }
         let key = match self.tokens.get().filter(|_| JwtVerifier::is_token(secret)) {
-            // One that is refused is judged anew each time: it may be good in a moment.
-            Some(judge) => Some(judge.authenticate(secret).await.map_err(AuthError::Token)?),
+            // A rejected token is not cached: it may be valid a moment later.
+            Some(verifier) => Some(verifier.authenticate(secret).await.map_err(AuthError::Token)?),
             None => self.keys.find(&hash).await?,
         };
         let found = key.map(|key| Arc::new(self.build_key(key, now)));
@@ -181,7 +181,7 @@ impl KeyAuthenticator {
 
     fn build_key(&self, key: ApiKeyRecord, now: Time) -> AuthenticatedKey {
         let per_minute = key.per_minute.map_or(self.per_minute, NonZeroU32::new);
-        // Subjects of two tenants may have one name.
+        // Subjects of two tenants may have the same name.
         let of = || format!("{}/{}", key.tenant, key.id);
         let bucket = per_minute.map(|per_minute| self.buckets.of(of(), per_minute, now));
         AuthenticatedKey { key, bucket }

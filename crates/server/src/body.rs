@@ -1,4 +1,4 @@
-//! A request's body, read once somebody may be answered.
+//! Reads request bodies, after the request is authenticated and routed.
 
 pub(crate) mod body_budget;
 
@@ -14,20 +14,20 @@ use serde_json::Value;
 use crate::problem::HttpProblem;
 use crate::state::ServerLimits;
 
-/// Why a body was not read.
+/// Why a body could not be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum BodyReadError {
-    /// Over [`ServerLimits::body_bytes`], or said to be.
+    /// The body is larger than [`ServerLimits::body_bytes`], or its header announces more.
     TooLarge,
-    /// Not there within [`ServerLimits::body_timeout`].
+    /// The body did not arrive within [`ServerLimits::body_timeout`].
     TooSlow,
-    /// The connection ended first, or what came is no body.
+    /// The connection ended early, or the body is malformed.
     CutOff,
-    /// More than [`ServerLimits::bodies_bytes`], together with the bodies of other requests.
+    /// The bodies of all requests together exceed [`ServerLimits::bodies_bytes`].
     Exceeded,
 }
 
-/// Reads an object of JSON within its limits; nothing at all counts as an empty one. A list is none.
+/// Reads a JSON object within its limits. An empty body counts as an empty object. A list is refused.
 pub(crate) async fn json<T: DeserializeOwned>(body: Body, limits: ServerLimits) -> Result<T, HttpProblem> {
     let bytes = read(body, limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, limits))?;
     let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
@@ -38,7 +38,7 @@ pub(crate) async fn json<T: DeserializeOwned>(body: Body, limits: ServerLimits) 
         .or_else(|error| retry_integers(serde_json::from_slice(text).unwrap_or_default(), &error))
 }
 
-/// As [`json`], with what was said word for word beside.
+/// Like [`json`], and also returns the raw JSON value.
 pub(crate) async fn json_with_raw<T: DeserializeOwned>(
     body: Body,
     limits: ServerLimits,
@@ -48,7 +48,7 @@ pub(crate) async fn json_with_raw<T: DeserializeOwned>(
     Ok((said, typed))
 }
 
-/// A whole number of a body within its limits, which are said where it is not: a reader alone speaks of `u8`.
+/// Deserialises a whole number within the given limits. The error names the limits; serde's own would mention `u8`.
 pub(crate) fn integer_in_range<'de, D, T>(from: D, name: &str, limits: RangeInclusive<i64>) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -62,8 +62,8 @@ where
     })
 }
 
-/// What is read of a body that was refused, with each `2.0` written `2`: to JSON Schema both are one whole number, to serde
-/// they are not.
+/// Reads a refused body again, with each `2.0` written as `2`. To JSON Schema both are the same whole number; to
+/// serde they are not.
 fn retry_integers<T: DeserializeOwned>(mut said: Value, refused: &serde_json::Error) -> Result<T, HttpProblem> {
     if !refused.is_data() || !normalize_integers(&mut said) {
         return Err(HttpProblem::invalid_json(refused));
@@ -71,9 +71,9 @@ fn retry_integers<T: DeserializeOwned>(mut said: Value, refused: &serde_json::Er
     serde_json::from_value(said).map_err(|error| HttpProblem::invalid_json(&error))
 }
 
-/// Whether a number was written otherwise.
+/// Whether any number was changed.
 fn normalize_integers(value: &mut Value) -> bool {
-    /// Up to here each whole number has a float of its own.
+    /// The largest magnitude up to which every whole number has an exact float.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
         Value::Number(number) if number.is_f64() => {
@@ -87,13 +87,13 @@ fn normalize_integers(value: &mut Value) -> bool {
     }
 }
 
-/// Whether this is a list in JSON, which would be read as the fields of an object in their order.
+/// Whether the text is a JSON list, which serde would read as the fields of a struct, in order.
 pub(crate) fn is_list(text: &[u8]) -> bool {
     text.trim_ascii_start().first() == Some(&b'[')
 }
 
-/// Reads a body within its limits. Call it where the key and the place are settled: until then nothing is read, so a
-/// connection that nobody answers for costs no memory.
+/// Reads a body within its limits. Call it after authentication and routing: nothing is read before, so
+/// unauthenticated connections cost no memory.
 pub(crate) async fn read(body: Body, limits: ServerLimits) -> Result<Bytes, BodyReadError> {
     let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if said > limits.body_bytes {
@@ -103,8 +103,8 @@ pub(crate) async fn read(body: Body, limits: ServerLimits) -> Result<Bytes, Body
     tokio::time::timeout(limits.body_timeout, whole).await.unwrap_or(Err(BodyReadError::TooSlow))
 }
 
-/// Mostly a body comes in one piece, which is then given as it is. Of a larger one as much room is asked for as it says that
-/// it takes, so that it is never moved.
+/// Reads the whole body. A body that arrives in one piece, as most do, is returned without a copy. For a larger
+/// one, its announced size is allocated at once, so that it is never moved.
 async fn read_all(mut body: Body, said: usize, bytes_max: usize) -> Result<Bytes, BodyReadError> {
     let Some(first) = next_chunk(&mut body, bytes_max).await? else { return Ok(Bytes::new()) };
     let Some(second) = next_chunk(&mut body, bytes_max - first.len()).await? else { return Ok(first) };
@@ -117,13 +117,13 @@ async fn read_all(mut body: Body, said: usize, bytes_max: usize) -> Result<Bytes
     Ok(whole.into())
 }
 
-/// The next piece of a body that may have so many bytes more; nothing at its end.
+/// The next piece of a body that may have at most this many more bytes, or `None` at its end.
 async fn next_chunk(body: &mut Body, bytes_max: usize) -> Result<Option<Bytes>, BodyReadError> {
     loop {
-        // Nothing is asked of a body that is at its end already.
+        // A body that has already ended is not polled.
         let next = if body.is_end_stream() { None } else { poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await };
         let Some(frame) = next else { return Ok(None) };
-        // What is no data are trailers, which say nothing here.
+        // Frames without data are trailers, which are ignored.
         let Ok(data) = frame.map_err(read_error)?.into_data() else { continue };
         return if data.len() > bytes_max { Err(BodyReadError::TooLarge) } else { Ok(Some(data)) };
     }
@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    /// What is read of a body that comes in these pieces and may have four bytes; `!` breaks it off.
+    /// Reads a body made of these pieces, with a limit of four bytes; `!` breaks it off.
     async fn of(pieces: &'static [&'static str]) -> Result<String, BodyReadError> {
         let piece = |piece: &&'static str| if *piece == "!" { Err("broken off") } else { Ok(*piece) };
         let body = Body::from_stream(stream::iter(pieces.iter().map(piece)));

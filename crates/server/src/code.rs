@@ -1,4 +1,4 @@
-//! Stable codes of what this room itself says no with, documented one page each.
+//! The stable error codes of this crate. Each is documented on its own page.
 
 pub const UNAUTHORIZED: &str = "UNAUTHORIZED";
 pub const FORBIDDEN: &str = "FORBIDDEN";
@@ -58,7 +58,7 @@ pub const JOURNAL_UNREADABLE: &str = "JOURNAL_UNREADABLE";
 pub const STOPPING: &str = "STOPPING";
 pub const INTERNAL_ERROR: &str = "INTERNAL_ERROR";
 
-/// Every code in a few words.
+/// All codes, each with a short description.
 pub const ALL: [(&str, &str); 58] = [
     (UNAUTHORIZED, "the request brings no key that opens this door"),
     (FORBIDDEN, "the key's role may not do this"),

@@ -1,4 +1,4 @@
-//! What `[serve]` of `baton.toml` may say.
+//! The settings under `[serve]` in `baton.toml`.
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -12,28 +12,28 @@ use crate::state::{BODY_BYTES_MAX, ServerLimits};
 use crate::tls;
 
 const MB: usize = 1 << 20;
-/// Of one body.
+/// Maximum size of one body, in megabytes.
 const BODY_MB_MAX: u32 = (BODY_BYTES_MAX / MB) as u32;
 
-/// Everything has a default.
+/// The server's settings. All have defaults.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServeConfig {
-    /// Requests of one key in a minute, where the key itself has no other limit; 0: as many as one likes.
+    /// Requests per minute of one key, if the key has no limit of its own; 0 means no limit.
     pub requests_per_minute: u32,
-    /// Requests in a minute from one address with keys that are not known here; 0: as many as one likes.
+    /// Requests per minute from one address with unknown keys; 0 means no limit.
     pub unknown_keys_per_minute: u32,
-    /// Megabytes of all request bodies together, of requests that are read or not answered yet; one that comes beyond them
-    /// is answered 503. At least 16, which one body may have.
+    /// Budget for all request bodies that are being read or not answered yet, in megabytes. A body beyond it is
+    /// answered with 503. At least 16, the maximum for one body.
     pub request_bodies_mb: u32,
-    /// Tokens of an identity provider's.
+    /// JWTs from an identity provider.
     pub jwt: jwt::JwtConfig,
-    /// Pages of other origins that may ask.
+    /// Origins whose pages may send requests.
     pub cors: CorsConfig,
-    /// Without it no TLS is spoken.
+    /// Enables TLS.
     pub tls: Option<tls::TlsFiles>,
-    /// Where people reach this server, for links in letters: `https://baton.example`. The address that is listened at,
-    /// where that is this machine's own and nothing is told.
+    /// The address at which people reach this server, for links in mails: `https://baton.example`. If it is not set
+    /// and the server listens on a loopback address, that address is used.
     pub public_url: Option<String>,
 }
 
@@ -52,8 +52,10 @@ impl Default for ServeConfig {
 }
 
 impl ServeConfig {
+    /// Checks the settings.
+    ///
     /// # Errors
-    /// What of it cannot be served, by its name.
+    /// The first invalid setting, by its name.
     pub fn check(&self) -> Result<(), String> {
         self.cors.check()?;
         if let Some(url) = &self.public_url {
@@ -71,12 +73,12 @@ impl ServeConfig {
         self.tls.as_ref().map_or(Ok(()), tls::TlsFiles::check)
     }
 
-    /// What one process takes in, as the settings have it.
+    /// The limits of one process that follow from the settings.
     pub fn limits(&self) -> ServerLimits {
         ServerLimits { bodies_bytes: self.request_bodies_mb as usize * MB, ..ServerLimits::default() }
     }
 
-    /// With files found where the project lies.
+    /// Resolves relative file paths against the project's folder.
     #[must_use]
     pub fn resolve_paths(mut self, folder: &Path) -> Self {
         self.tls = self.tls.map(|files| files.resolve_paths(folder));

@@ -1,7 +1,7 @@
-//! Pages of other origins (the Fetch standard's CORS): none, unless the settings name theirs.
+//! Cross-origin requests (CORS in the Fetch standard). None are allowed unless the settings list the page's origin.
 //!
-//! Keys come in a header that a page must put there itself. So no answer ever says that cookies or other credentials of the
-//! browser's may come along, whatever the origin.
+//! API keys are sent in a header that the page itself must set. So no response allows credentials of the browser,
+//! such as cookies, for any origin.
 
 use axum::extract::Request;
 use axum::http::header::{
@@ -19,15 +19,16 @@ const EXPOSED_HEADERS: &str = "etag, idempotency-replayed, location, ratelimit-l
                      retry-after, www-authenticate, x-baton-budget, x-baton-call, x-baton-cost-usd, x-baton-model, \
                      x-baton-provider, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, \
                      x-ratelimit-reset-requests";
-/// Seconds that a browser may remember what a preflight said.
+/// How long a browser may cache a preflight response, in seconds.
 const MAX_AGE: &str = "600";
 const ANY_ORIGIN: &str = "*";
 
-/// `[serve.cors]`.
+/// The settings under `[serve.cors]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CorsConfig {
-    /// Origins whose pages may ask, such as `https://shop.example`; `*`: every page, where it has a key.
+    /// Origins whose pages may send requests, such as `https://shop.example`. `*` allows every page; requests still
+    /// need a key.
     pub origins: Vec<String>,
 }
 
@@ -41,7 +42,7 @@ impl CorsConfig {
         }
     }
 
-    /// What the answer names as the origin that may read it.
+    /// The origin that the response allows to read it.
     pub(crate) fn origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         if self.origins.is_empty() {
             return None;
@@ -57,7 +58,7 @@ impl CorsConfig {
         if self.origins.is_empty() {
             return;
         }
-        // Or a cache would hand one page what was answered to another.
+        // Without `Vary`, a cache could serve one page's response to another.
         headers.append(VARY, HeaderValue::from_static("origin"));
         if let Some(from) = from {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, from);
@@ -75,7 +76,7 @@ fn is_origin(text: &str) -> bool {
     })
 }
 
-/// A browser asks whether it may ask.
+/// Whether the request is a CORS preflight.
 pub(crate) fn is_preflight(request: &Request) -> bool {
     request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }

@@ -1,12 +1,12 @@
-//! Erasing a customer: everything about one person, from every store. The API and the command line share it.
+//! Erases all data about one customer, from every store. The API and the command line share it.
 //!
-//! The order makes it repeatable. What runs is ended first; then runs and conversations are marked, which nobody can undo;
-//! then everything beside them goes, and their own contents last. The contact, which says what else the person is called,
-//! goes at the very end. Then the file is scrubbed, of which a note is kept until it was. Whatever was interrupted, the same
-//! request finds what is left and finishes it, and so does [`CustomerService::finish_erasures`]: what is marked stays so until all
-//! that is tied to it alone is gone.
+//! The order makes an erasure repeatable. First the active runs are ended; then runs and conversations are marked,
+//! which cannot be undone; then all data beside them is deleted, and their own contents last. The contact is
+//! deleted at the very end, because it holds the person's other names. Then the file is scrubbed; a note is kept
+//! until that is done. After any interruption, the same request finds what is left and completes it, and so does
+//! [`CustomerService::finish_erasures`]: a mark stays until all data that only it leads to is gone.
 //!
-//! What names somebody is one question with one answer: [`PersonMatcher`].
+//! Whether a value names the person is decided in one place: [`PersonMatcher`].
 
 mod export;
 mod pending_erasures;
@@ -36,32 +36,34 @@ use baton_ports::records::{self, OPS_MAX, RecordOp, RecordStore, StoredRecord};
 use pending_erasures::PendingScrub;
 use serde_json::{Map, Value, json};
 
-/// A database of at most so many bytes is written anew after an erasure; in a larger one, deleted rows are overwritten in
-/// place, and `baton customers erase ID --vacuum` does the rest.
+/// Maximum size of a database, in bytes, that is rewritten after an erasure. In a larger one, deleted rows are
+/// overwritten in place, and `baton customers erase ID --vacuum` does the rest.
 pub const VACUUM_BYTES_MAX: u64 = 256 << 20;
-/// How long what runs may take to end.
+/// How long active runs may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// Erasures that are kept in mind: what was erased, by kind, never of whom.
+/// The record space of completed erasures: what was erased, by kind. The person is stored only as a digest.
 const SPACE: &str = "erased_customer";
-/// Rows that one batch deletes: each takes up to four operations.
+/// Number of rows deleted in one batch; each takes up to four operations.
 const DELETE_BATCH: usize = OPS_MAX / 4;
-/// Rows read at once.
+/// Number of rows read at once.
 const PAGE: usize = 500;
 const SCHEDULES: &str = "schedule";
-/// Where each of them stands, by its name.
+/// The state of each schedule, by name.
 const SCHEDULE_STATE: &str = "schedule_state";
-/// How often a page of records is read anew because somebody changed one of it.
+/// How many times a page of records is read again because one of them changed concurrently.
 const TRIES_MAX: usize = 10;
-/// Items of a list in a record, each of whom it may be about; somebody in a longer one is one of many.
+/// Maximum length of a list in a record that is taken to be about each of its items. In a longer list, a person is
+/// one of many.
 const FEW: usize = 10;
-/// Records of each space that are named in an answer, of those that were left.
+/// Maximum number of remaining records per space that a response names.
 const REMAINING_LISTED_MAX: usize = 20;
-/// The contact itself, which goes last.
+/// The space of the contact itself, which is deleted last.
 const CONTACTS: &str = "contacts";
-/// What tells whether a call was made: rows of other people's runs stay, or a call of theirs could be made twice.
+/// The records by which a repeated call is detected. Those of other people's runs are kept, because otherwise their
+/// calls could be made twice.
 const CALL_SPACES: [&str; 3] = ["effects", "sent_to", "contacts_before"];
-/// What is kept by these names is nobody's in particular: settings, secrets, cursors. Memory has a way of its own.
+/// Spaces without personal data, such as settings, secrets and cursors. Memory is erased separately.
 const NOT_PERSONAL: [&str; 21] = [
     "secrets",
     "hook_secret",
@@ -85,10 +87,10 @@ const NOT_PERSONAL: [&str; 21] = [
     pending_erasures::SPACE,
     "memory.forgotten",
 ];
-/// Where a result names the record it made.
+/// Spaces whose records are named in the results of the calls that created them.
 const CREATED_SPACES: [&str; 6] = ["calendar", "calendar_placed", "calendar_lease", "tickets", "payments", "refunds"];
 
-/// What the customer's data lie behind.
+/// The services and stores that hold customer data.
 pub struct CustomerService<'a> {
     pub engine: &'a Engine,
     pub read: &'a dyn ReadModel,
@@ -100,15 +102,15 @@ pub struct CustomerService<'a> {
     pub clock: &'a dyn Clock,
 }
 
-/// Who is to be erased, and by whom.
+/// A request to erase a person.
 #[derive(Clone, Debug)]
 pub struct ErasureRequest {
     pub id: String,
-    /// Mail addresses, phone numbers and names they are called by, beside those of their contact.
+    /// E-mail addresses, phone numbers and names of the person, in addition to those of the contact.
     pub aliases: Vec<String>,
-    /// What runs is cancelled and what is open is resolved first.
+    /// Cancels active runs and resolves open conversations first.
     pub end_runs: bool,
-    /// A database of at most so many bytes is written anew; [`VACUUM_BYTES_MAX`] unless told.
+    /// Maximum size of a database, in bytes, that is rewritten. The default is [`VACUUM_BYTES_MAX`].
     pub vacuum_bytes_max: u64,
     pub by: String,
     pub key_id: Option<String>,
@@ -119,10 +121,11 @@ pub enum CustomerError {
     /// Nothing was erased.
     #[error("{}; nothing was erased", still_live_message(.0))]
     StillLive(Vec<SubjectAggregate>),
-    /// What had ended is erased, or marked so that nobody reads it; the same request goes on from there.
+    /// Ended runs and conversations are erased, or marked so that they cannot be read. The same request continues
+    /// from there.
     #[error("{}; of the rest some is erased already: ask again once these have ended", still_live_message(.0))]
     PartlyErased(Vec<SubjectAggregate>),
-    /// No customer can be called so.
+    /// The id is not valid for a customer.
     #[error("a customer's id has 1 to {} bytes, and not only spaces", ID_BYTES_MAX)]
     InvalidId,
     #[error(transparent)]
@@ -145,22 +148,22 @@ fn still_live_message(all: &[SubjectAggregate]) -> String {
     format!("{} of this customer's have not ended: {}{more}", all.len(), shown.join(", "))
 }
 
-/// What was deleted, by kind.
+/// The number of deleted rows, by kind.
 #[derive(Clone, Debug, Default)]
 struct ErasureCounts {
     executions: u64,
     conversations: u64,
     cleared: ClearedRows,
     audit_rows: u64,
-    /// Of tools, kept for a while for whoever asks the same.
+    /// Cached tool results.
     answers: u64,
-    /// Of a desk's journal, that said what a conversation asks for.
+    /// Entries of a routing queue's journal that describe a conversation's requirements.
     desk_entries: u64,
-    /// Services whose hosts carried a name.
+    /// Services whose hosts contained a name.
     services: u64,
     records: BTreeMap<String, u64>,
     forgotten: ForgetResult,
-    /// Keys of records by their space, some of those that name this person among others and were left.
+    /// Some of the keys, by space, of records that name this person among others and were kept.
     left: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -197,8 +200,8 @@ impl ErasureCounts {
 }
 
 impl CustomerService<'_> {
-    /// Erases a person. The answer has what was erased by kind and count, and never who it was but for the id that was asked
-    /// for and the keys of what was left.
+    /// Erases a person. The response lists what was erased by kind and count. It names the person only by the
+    /// requested id and the keys of remaining records.
     pub async fn erase(&self, tenant: &TenantId, wish: ErasureRequest) -> Result<Value, CustomerError> {
         check_id(&wish.id)?;
         let begun = self.find_pending(tenant, &wish.id).await?;
@@ -219,7 +222,8 @@ impl CustomerService<'_> {
         let made = self.created_keys(tenant, &names).await?;
         let whose = ErasureScope { person: &person, whom: person.matcher(), names: &names, created_keys: &made };
         let mut of_trail = ErasureSubject { runs: names.clone(), ..person.clone() };
-        // What is named after them goes below, and its name stands in rows about whoever made it.
+        // Objects named after the person are deleted below; their names also occur in the audit rows about their
+        // creation.
         let named = self.owned_names(tenant, &whose).await?;
         of_trail.targets = self.only_targets(tenant, &of_trail, named).await?;
         counts.audit_rows = self.audit.erase(tenant, &of_trail, &wish.by, now).await?;
@@ -254,7 +258,8 @@ impl CustomerService<'_> {
         }
         let erased_at =
             if found { Some(json!(now.to_string())) } else { before.map(|noted| noted["erased_at"].clone()) };
-        // The job says who it was, so it goes before the file is scrubbed; that the file is to be is kept until it was.
+        // The pending erasure contains the person's names, so it is replaced before the file is scrubbed by a note
+        // that the scrub is due.
         let left = self.schedule_scrub(tenant, &wish.id, job).await?;
         let file = self.scrub(tenant, wish.vacuum_bytes_max, left).await?;
         let mut erased = counts.as_json();
@@ -266,8 +271,8 @@ impl CustomerService<'_> {
         }))
     }
 
-    /// Scrubs the file, and takes away the note that it is to be if it was. What cannot be done now is told and done later: all
-    /// that was to be deleted is.
+    /// Scrubs the file, and removes the note about the pending scrub on success. If it fails, this is reported and
+    /// the scrub is repeated later. All data is already deleted at this point.
     async fn scrub(
         &self,
         tenant: &TenantId,
@@ -294,7 +299,7 @@ impl CustomerService<'_> {
         Ok(file)
     }
 
-    /// What was erased of whoever was called so, and when; nothing where nobody was.
+    /// What was erased of the person with this id, and when. `None` if nothing was.
     pub async fn erased(&self, tenant: &TenantId, id: &str) -> Result<Option<Value>, CustomerError> {
         let Some(mut noted) = self.find_record(tenant, id).await? else { return Ok(None) };
         noted["scrubbed"] = json!(!self.is_scrub_pending(tenant, id).await?);
@@ -308,12 +313,13 @@ impl CustomerService<'_> {
     async fn person(&self, tenant: &TenantId, id: &str, also: &[String]) -> Result<ErasureSubject, CustomerError> {
         let known = self.knowledge.identifiers(tenant, id).await?;
         let also: BTreeSet<String> = also.iter().cloned().chain(known).filter(|known| known != id).collect();
-        // A number or a short word is others' too, whoever wrote it down as a phone number.
+        // A plain number or a short word could belong to others too, even if it was entered as a phone number.
         let also = also.into_iter().filter(|known| Identifier::of(known).is_some()).collect();
         Ok(ErasureSubject { id: id.to_owned(), other_names: also, ..ErasureSubject::default() })
     }
 
-    /// Takes in how they are written where names are looked up as they are written: by conversations and by documents.
+    /// Adds other spellings of the names, for stores that are looked up by exact spelling: conversations and
+    /// documents.
     async fn add_spellings(
         &self,
         tenant: &TenantId,
@@ -339,7 +345,7 @@ impl CustomerService<'_> {
         Ok(())
     }
 
-    /// Their runs and conversations, with all that these began.
+    /// The person's runs and conversations, with all their descendants.
     async fn belongings(
         &self,
         tenant: &TenantId,
@@ -354,14 +360,14 @@ impl CustomerService<'_> {
                 }
             }
             after = next;
-            // Whoever works has the processor in between.
+            // Yields, so that other tasks run in between.
             tokio::task::yield_now().await;
         }
         Ok(all)
     }
 
-    /// Ends what has not ended, where that is wished; and says what that was. While it ends, only that is looked at; what else
-    /// has come to life meanwhile is looked for once it has.
+    /// Ends what is still active, if the request asks for it, and returns the ids. While waiting, only these and
+    /// their descendants are checked; anything that started in the meantime is looked up afterwards.
     async fn stop_live(
         &self,
         tenant: &TenantId,
@@ -394,7 +400,7 @@ impl CustomerService<'_> {
         }
     }
 
-    /// Which of these have not ended, with what they began.
+    /// Those among these, and among their descendants, that have not ended.
     async fn still_live(
         &self,
         tenant: &TenantId,
@@ -408,8 +414,8 @@ impl CustomerService<'_> {
         Ok(all.into_values().collect())
     }
 
-    /// Marks what was found, and answers what has come to life since. Those that others began come before those that began
-    /// them, and whatever began something that goes on is left with it: what is left is found from above.
+    /// Marks what was found, and returns what became active since. Descendants are marked before their ancestors.
+    /// The ancestors of an active run are left unmarked, because what remains is found through them.
     async fn mark(
         &self,
         tenant: &TenantId,
@@ -437,7 +443,7 @@ impl CustomerService<'_> {
         Ok(live)
     }
 
-    /// Each state is told once what ends it.
+    /// Each state of an aggregate gets its ending command once.
     async fn end(
         &self,
         tenant: &TenantId,
@@ -453,7 +459,7 @@ impl CustomerService<'_> {
             let cancel = IncomingCommand::Cancel { by: by.to_owned(), compensate: false, asked_by: Vec::new() };
             return Ok(self.engine.submit(tenant, &one.id, &command_id, &cancel).await.map(drop)?);
         }
-        // One that is closed has only something left to handle.
+        // A closed conversation is only live because it has something left to process.
         let open = self
             .read
             .conversation(tenant, &one.id)
@@ -479,7 +485,7 @@ impl CustomerService<'_> {
         Ok(())
     }
 
-    /// Memory: threads, what is known of them, what agents did for them.
+    /// Deletes memory: threads, facts about the person, and records of what agents did for them.
     async fn forget(
         &self,
         tenant: &TenantId,
@@ -508,7 +514,8 @@ impl CustomerService<'_> {
         Ok(())
     }
 
-    /// Keys of bookings, tickets and payments that their runs made, as the results of their calls say.
+    /// Keys of bookings, tickets and payments that the person's runs created, taken from the results of their
+    /// calls.
     async fn created_keys(&self, tenant: &TenantId, names: &ErasedIds) -> Result<BTreeSet<String>, CustomerError> {
         let mut made = BTreeSet::new();
         for name in names {
@@ -525,7 +532,7 @@ impl CustomerService<'_> {
         Ok(made)
     }
 
-    /// Names of documents about them, and of schedules that are theirs.
+    /// Names of documents about the person, and of schedules that belong to them.
     async fn owned_names(&self, tenant: &TenantId, whose: &ErasureScope<'_>) -> Result<Vec<String>, CustomerError> {
         let mut named = Vec::new();
         let mut after: Option<String> = None;
@@ -547,8 +554,8 @@ impl CustomerService<'_> {
         Ok(named)
     }
 
-    /// Those of these names that the trail has as targets of administration and nowhere else: a name that is a word in somebody
-    /// else's row too, which may be about something else that is called so, is left in all of them.
+    /// Those names that occur in the audit trail only as targets of administrative actions. A name that is also a
+    /// word in somebody else's row may refer to something else, so it is kept in all rows.
     async fn only_targets(
         &self,
         tenant: &TenantId,
@@ -571,7 +578,8 @@ impl CustomerService<'_> {
         Ok(named.into_iter().collect())
     }
 
-    /// Deletes small records that are theirs. Rows of calls go last: they say what was made.
+    /// Deletes individual records that belong to the person. The rows of calls go last, because they name the
+    /// records that the calls created.
     async fn delete_records(
         &self,
         tenant: &TenantId,
@@ -599,7 +607,7 @@ impl CustomerService<'_> {
                 }
                 match self.delete(tenant, &theirs, counts).await {
                     Ok(()) => (after, tries) = (next, 0),
-                    // Somebody changed one of them: the page is read anew.
+                    // One of them changed concurrently: the page is read again.
                     Err(CustomerError::Records(records::RecordError::Conflict { .. })) if tries < TRIES_MAX => {
                         tries += 1
                     }
@@ -637,7 +645,7 @@ impl CustomerService<'_> {
         Ok(())
     }
 
-    /// The contact itself, under each of their names, however they are written.
+    /// Deletes the contact itself, under each of the person's names in any spelling.
     async fn delete_contact(
         &self,
         tenant: &TenantId,
@@ -654,7 +662,7 @@ impl CustomerService<'_> {
         }
     }
 
-    /// Writes down that somebody was erased, by whom and how much, and never who.
+    /// Records that an erasure took place, who requested it and how much was erased, without naming the person.
     async fn record_erasure(
         &self,
         tenant: &TenantId,
@@ -672,7 +680,7 @@ impl CustomerService<'_> {
     }
 }
 
-/// What a record is held against.
+/// What decides whether a record belongs to the person.
 struct ErasureScope<'a> {
     person: &'a ErasureSubject,
     whom: PersonMatcher,
@@ -680,11 +688,11 @@ struct ErasureScope<'a> {
     created_keys: &'a BTreeSet<String>,
 }
 
-/// What a record has to do with somebody.
+/// How a record relates to the person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RecordRelation {
     Owned,
-    /// It names them, and is about others too.
+    /// It names the person, and is about others too.
     Shared,
     Unrelated,
 }
@@ -707,7 +715,7 @@ impl ErasureScope<'_> {
         if CALL_SPACES.contains(&&**space) {
             return RecordRelation::Unrelated;
         }
-        // A schedule is theirs where what it begins is.
+        // A schedule belongs to the person for whom it starts runs.
         let is_for_them = match &**space {
             SCHEDULES => is_begun_for(&json!({ "start": value }), &self.whom),
             _ => self.whom.is_named_in_json(&without_long_lists(value)),
@@ -723,24 +731,24 @@ impl ErasureScope<'_> {
     }
 }
 
-/// Whether a row of the trail is emptied with a person anyhow.
+/// Whether an audit row is erased together with the person anyway.
 fn is_about(entry: &AuditEntry, person: &ErasureSubject, whom: &PersonMatcher) -> bool {
     let is_of_run = entry.row.run.as_ref().is_some_and(|run| person.runs.contains(run));
     is_of_run || person.is_mentioned_in(whom, &AuditMention::from(entry))
 }
 
-/// Whether a row of the trail says a name otherwise than as what something was done to.
+/// Whether an audit row contains a name in any other role than as the target of the action.
 fn mentions_elsewhere(entry: &AuditEntry, name: &str) -> bool {
     let is_target = || target_of(&entry.row.action_type, &entry.details).is_some_and(|target| target == name);
     entry.row.user_id.as_deref() == Some(name) || contains_words(&entry.details, name) && !is_target()
 }
 
-/// Whether one of these began the other, as their ids say.
+/// Whether `other` is a descendant of `id`, by their ids.
 fn is_related_run(id: &RunId, other: &RunId) -> bool {
     other.as_str().strip_prefix(id.as_str()).is_some_and(|rest| rest.starts_with(['.', '/']))
 }
 
-/// Somebody in a list of many is not whom it is about.
+/// Removes long lists: a person in a list of many is not the subject.
 fn without_long_lists(value: &Value) -> Value {
     match value {
         Value::Array(items) if items.len() > FEW => Value::Null,
@@ -764,7 +772,7 @@ fn contains_text(value: &Value, is_so: &impl Fn(&str) -> bool) -> bool {
     }
 }
 
-/// Ids in a call's result: `id`, and whatever ends so.
+/// Collects the ids in a call's result: `id`, and every field that ends in `_id`.
 fn collect_ids(output: &Value, into: &mut BTreeSet<String>) {
     let fields: Option<&Map<String, Value>> = output.as_object();
     for (name, value) in fields.into_iter().flatten() {
@@ -776,7 +784,7 @@ fn collect_ids(output: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
-/// Whom an erasure was of, so that it is known again and says nobody's name.
+/// A digest of the person's id, which recognises a repeated request without storing the id.
 fn digest(id: &str) -> String {
     ContentHash::of(id.as_bytes()).as_str().to_owned()
 }

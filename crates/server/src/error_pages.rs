@@ -1,4 +1,5 @@
-//! The pages of the stable codes, as they lie in `docs/errors`: what a problem's `type` leads to. They need no key.
+//! The pages of the stable error codes, from `docs/errors`. The `type` of a problem links to them. They need no
+//! key.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -12,7 +13,7 @@ use crate::api::PathParams;
 use crate::code;
 use crate::problem::HttpProblem;
 
-/// Where they are served, each below it by its code.
+/// The prefix under which they are served, followed by the code.
 pub(crate) const URL_PREFIX: &str = "/docs/errors";
 const INDEX: &str = "README.md";
 
@@ -20,17 +21,17 @@ const INDEX: &str = "README.md";
 #[folder = "../../docs/errors"]
 struct ErrorPageAssets;
 
-/// The address of a code's page; nothing where it has none, as a project's own codes.
+/// The address of a code's page. `None` if it has none, as for a project's own codes.
 pub(crate) fn page_url(code: &str) -> Option<String> {
     pages().contains_key(code).then(|| format!("{URL_PREFIX}/{code}"))
 }
 
-/// All of them.
+/// The index of all pages.
 pub(crate) async fn index(headers: HeaderMap) -> Response {
     text(ErrorPageAssets::get(INDEX).map(|file| String::from_utf8_lossy(&file.data).into_owned()), &headers)
 }
 
-/// One code's.
+/// The page of one code.
 pub(crate) async fn page(PathParams(code): PathParams<String>, headers: HeaderMap) -> Response {
     let files = pages().get(code.trim_end_matches(".md"));
     let all = files.map(|files| {
@@ -41,7 +42,7 @@ pub(crate) async fn page(PathParams(code): PathParams<String>, headers: HeaderMa
     text(all, &headers)
 }
 
-/// The files of each code: some are said by more than one room.
+/// The files of each code. Some codes are used by several crates.
 fn pages() -> &'static BTreeMap<String, Vec<String>> {
     static PAGES: OnceLock<BTreeMap<String, Vec<String>>> = OnceLock::new();
     PAGES.get_or_init(|| {
@@ -50,7 +51,7 @@ fn pages() -> &'static BTreeMap<String, Vec<String>> {
             let code = file.rsplit('/').next().and_then(|name| name.strip_suffix(".md"));
             pages.entry(code.unwrap_or_default().to_owned()).or_default().push(file.into_owned());
         }
-        // What the doors themselves mean by it comes first.
+        // The meaning in the API comes first.
         pages.values_mut().for_each(|files| files.sort_by_key(|file| (!file.starts_with("api/"), file.clone())));
         pages
     })
@@ -62,7 +63,7 @@ fn text(page: Option<String>, headers: &HeaderMap) -> Response {
         return problem.with_hint(format!("GET {URL_PREFIX} lists those there are")).into_response();
     };
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    // A browser shows plain text, and would save Markdown as a file.
+    // A browser displays plain text, but would download Markdown as a file.
     let kind = if accepts.contains("text/html") { "text/plain; charset=utf-8" } else { "text/markdown; charset=utf-8" };
     ([(CONTENT_TYPE, kind)], page).into_response()
 }

@@ -1,8 +1,8 @@
-//! Who comes in with a token of an identity provider's: JWT (RFC 7519), signed by HS256 with a shared secret or by RS256
-//! with a key of the provider's JWKS (RFC 7517).
+//! Authentication with JWTs from an identity provider (RFC 7519), signed with HS256 and a shared secret, or with
+//! RS256 and a key of the provider's JWKS (RFC 7517).
 //!
-//! Which algorithms are taken is what the settings set up and nothing that a token says: a token of RS256 is only ever held
-//! against RSA keys of the JWKS, one of HS256 only against the secret, any other is refused.
+//! The settings alone decide which algorithms are accepted. An RS256 token is verified only against RSA keys of the
+//! JWKS, an HS256 token only against the secret; any other algorithm is refused.
 
 mod config;
 mod jwks;
@@ -26,18 +26,18 @@ pub use config::JwtConfig;
 
 use jwks::JwksClient;
 
-/// Bytes of a token.
+/// Maximum size of a token, in bytes.
 const TOKEN_BYTES_MAX: usize = 8_192;
-/// Characters of who a token says it is.
+/// Maximum length of a token's subject and name, in characters.
 const NAME_CHARS_MAX: usize = 200;
 
-/// Where a token says its scopes: RFC 9068, and what some providers say instead. The first that is there counts.
+/// The claims that may carry the scopes: RFC 9068, and a common alternative. The first one present counts.
 const SCOPE_CLAIMS: [&str; 2] = ["scope", "scp"];
-/// Before a scope of ours, where a provider wants them told apart.
+/// An optional prefix of Baton's scopes, for providers that separate scopes by application.
 const SCOPE_PREFIX: &str = "baton:";
 const NO_SCOPES: JwtError = "its scopes cannot be read";
 
-/// What a token's header may say; anything critical is nothing we know.
+/// A token's header. A token with critical extensions is refused, because none are supported.
 #[derive(Deserialize)]
 struct JwtHeader {
     alg: String,
@@ -45,10 +45,10 @@ struct JwtHeader {
     crit: Option<Value>,
 }
 
-/// Why a token opens no door, in words that give away nothing the token does not say itself.
+/// Why a token is refused. The text reveals nothing that the token does not contain itself.
 pub(crate) type JwtError = &'static str;
 
-/// Holds tokens against what the settings set up.
+/// Verifies tokens according to the settings.
 pub struct JwtVerifier {
     config: JwtConfig,
     secret: Option<hmac::Key>,
@@ -57,10 +57,10 @@ pub struct JwtVerifier {
 }
 
 impl JwtVerifier {
-    /// Nothing where the settings set up no provider.
+    /// Returns `None` if no provider is configured.
     ///
     /// # Errors
-    /// Settings that let nobody in, or anybody.
+    /// The settings would reject every token, or accept any.
     pub fn new(config: JwtConfig, clock: Arc<dyn Clock>) -> Result<Option<Self>, String> {
         if !config.check()? {
             return Ok(None);
@@ -70,12 +70,12 @@ impl JwtVerifier {
         Ok(Some(Self { config, secret, jwks, clock }))
     }
 
-    /// Whether this is written as a token is: three parts, the first an object in base64url.
+    /// Whether the text has the form of a token: three parts, the first of which is an object in base64url.
     pub(crate) fn is_token(text: &str) -> bool {
         text.starts_with("eyJ") && text.split('.').count() == 3
     }
 
-    /// The token as a key: of its tenant, in its role, good until it ends.
+    /// Verifies the token and returns it as a key, with its tenant, role and expiry.
     pub(crate) async fn authenticate(&self, token: &str) -> Result<ApiKeyRecord, JwtError> {
         let [head, body, signature] = parts(token)?;
         let header: JwtHeader = serde_json::from_slice(&decode(head)?).map_err(|_| "its header cannot be read")?;
@@ -85,7 +85,7 @@ impl JwtVerifier {
         let signed = &token.as_bytes()[..head.len() + 1 + body.len()];
         let signature = decode(signature)?;
         self.verify(&header, signed, &signature).await?;
-        // Only what is signed is looked at.
+        // The claims are read only after the signature is verified.
         let claims: Map<String, Value> =
             serde_json::from_slice(&decode(body)?).map_err(|_| "its claims cannot be read")?;
         self.check_claims(&claims)
@@ -122,7 +122,7 @@ impl JwtVerifier {
         }
         let name = text(&self.config.name_claim).filter(|name| is_name(name)).ok_or("it does not say whose it is")?;
         let subject = text("sub").filter(|name| is_name(name)).ok_or("it does not say whose it is (`sub`)")?;
-        // `ana` and `ana ` would be two people whom nobody tells apart.
+        // `ana` and `ana ` would be two people that no one could tell apart.
         if actor::check_visible(name).is_err() || actor::check_visible(subject).is_err() {
             return Err("whose it is begins or ends with white space, or has a character that cannot be seen");
         }
@@ -161,7 +161,7 @@ fn decode(part: &str) -> Result<Vec<u8>, JwtError> {
     BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| "a part of it is not base64url")
 }
 
-/// Seconds since 1970, whole or not.
+/// Seconds since 1970, possibly fractional.
 #[expect(clippy::cast_possible_truncation, reason = "bounded before")]
 fn parse_time(value: &Value) -> Option<Time> {
     let seconds = value.as_f64().filter(|seconds| (0.0..1e11).contains(seconds))?;
@@ -180,7 +180,7 @@ fn is_name(name: &str) -> bool {
     !name.trim().is_empty() && name.chars().count() <= NAME_CHARS_MAX
 }
 
-/// The first role of ours that is said; providers often say several of their own too.
+/// The first known role in the claim. Providers often list roles of their own too.
 fn role(said: Option<&Value>) -> Option<AccessRole> {
     match said? {
         Value::String(one) => one.split_whitespace().find_map(AccessRole::parse),
@@ -189,8 +189,9 @@ fn role(said: Option<&Value>) -> Option<AccessRole> {
     }
 }
 
-/// What of all that its role may a token may: the words that are scopes of keys, alone or as `baton:WORD`; providers say
-/// others of their own too. Nothing: all of it, where it says none of ours and need not.
+/// The scopes of a token: the known scope words, alone or as `baton:WORD`. Scopes of other applications are
+/// ignored. `None` means all scopes of the role; it applies if the token names no known scope and `must_say` is
+/// false.
 fn scopes(claims: &Map<String, Value>, must_say: bool) -> Result<Option<BTreeSet<AccessScope>>, JwtError> {
     let said: Vec<&str> = match SCOPE_CLAIMS.into_iter().find_map(|name| claims.get(name)) {
         None => Vec::new(),

@@ -1,11 +1,13 @@
-//! Speaks HTTP: what comes in is checked, given to the ports, and answered.
+//! The HTTP server: validates requests, passes them to the ports, and answers them.
 //!
-//! The way in is [`AppState`]: everything the doors lean on, behind ports. [`serve`] listens until it is told to stop, then
-//! lets what is under way finish. There are `/api/v1` for programs and people who work with runs,
-//! `/v1/chat/completions`, `/v1/responses`, `/v1/embeddings` and `/v1/models` for any client of OpenAI's, `/health`, `/metrics`, and
-//! `/api/v1/composio/callback` for browsers that come back from connecting an account; anywhere else stands the web page.
+//! Start with [`AppState`], which holds everything the handlers depend on, behind ports. [`serve`] listens until it
+//! is told to stop, then lets requests in flight finish. It serves `/api/v1` for programs and people who work with
+//! runs, `/v1/chat/completions`, `/v1/responses`, `/v1/embeddings` and `/v1/models` for OpenAI clients, `/health`,
+//! `/metrics`, and `/api/v1/composio/callback` for browsers that return from connecting an account. All other paths
+//! serve the web page.
 //!
-//! Deliberately absent: databases, providers, decisions. This room knows ports and never what is behind them.
+//! Deliberately absent: databases, providers, decisions. This crate knows ports and never the implementations
+//! behind them.
 
 mod access;
 mod api;

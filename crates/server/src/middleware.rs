@@ -1,6 +1,5 @@
-//! What holds for every request before anybody looks at it, and for every answer: how long its address and its headers may
-//! be, who may ask from another page, the headers that keep browsers from doing more than they should, and that it is
-//! counted.
+//! Middleware for every request and response: limits on the length of the address and headers, CORS, security
+//! headers for browsers, and metrics.
 
 use std::time::Instant;
 
@@ -24,12 +23,13 @@ use crate::routes::is_openai_path;
 use crate::state::AppState;
 use crate::unknown_key_limiter;
 
-/// Bytes of path and query together.
+/// Maximum length of path and query together, in bytes.
 const ADDRESS_BYTES_MAX: usize = 8 << 10;
-/// Bytes of all headers together, names and values.
+/// Maximum size of all headers together, names and values, in bytes.
 const HEADER_BYTES_MAX: usize = 32 << 10;
 
-/// Of answers that say nothing else: of no use as a page, in a frame, or to whoever has the machine next.
+/// Defaults for responses that do not set these headers: no sniffing, no framing, no referrer, no active content,
+/// no caching.
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
@@ -37,28 +37,28 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
-/// Half a year.
+/// Half a year, in seconds.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=15768000");
 
 pub(crate) async fn request_middleware(
-    State((door, counts)): State<(AppState, RequestCounters)>,
+    State((state, counts)): State<(AppState, RequestCounters)>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let began = Instant::now();
-    // At least until its answer begins. Where what was read of it stays in memory longer, as while an answer is streamed,
-    // its share goes along, out of the request's extensions.
-    let _share = body_budget::count_body(&door, &mut request);
+    // Held at least until the response starts. If the body's data stays in memory longer, as during a streamed
+    // response, the handler keeps the share from the request's extensions.
+    let _share = body_budget::count_body(&state, &mut request);
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let is_openais = is_openai_path(request.uri());
-    let from = door.config.cors.origin(request.headers());
+    let from = state.config.cors.origin(request.headers());
     let access = AccessLogEntry::of(request.method(), request.headers());
     let answer = async {
         match oversized(&request) {
             Some(problem) if is_openais => openai::OpenAiError::from(problem).into_response(),
             Some(problem) => problem.into_response(),
             None if from.is_some() && cors::is_preflight(&request) => cors::preflight(),
-            None => unknown_key_limiter::limit(&door, is_openais, request, next).await,
+            None => unknown_key_limiter::limit(&state, is_openais, request, next).await,
         }
     };
     let mut response = match &access {
@@ -67,9 +67,9 @@ pub(crate) async fn request_middleware(
     };
     let (status, took) = (response.status(), began.elapsed());
     let headers = response.headers_mut();
-    door.config.cors.set_headers(headers, from);
+    state.config.cors.set_headers(headers, from);
     set_security_headers(headers);
-    if door.config.tls.is_some() {
+    if state.config.tls.is_some() {
         headers.insert(STRICT_TRANSPORT_SECURITY, HSTS);
     }
     if let Some(access) = access {

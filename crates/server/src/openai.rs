@@ -1,4 +1,4 @@
-//! The doors that any client of OpenAI's can use: `/v1/chat/completions`, `/v1/responses`, `/v1/embeddings` and `/v1/models`.
+//! The OpenAI-compatible endpoints: `/v1/chat/completions`, `/v1/responses`, `/v1/embeddings` and `/v1/models`.
 
 mod admission;
 mod answered_turn;

@@ -1,4 +1,4 @@
-//! Errors as HTTP says them (RFC 9457).
+//! HTTP error bodies (RFC 9457).
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -28,41 +28,41 @@ use crate::rate_limit::{self, RequestRateError};
 use crate::state::ServerLimits;
 use crate::unknown_key_limiter::UnknownKeyMarker;
 
-/// Lists and objects in one another that a body may have: what `serde_json` reads.
+/// Maximum nesting depth of a JSON body, which is the limit of `serde_json`.
 const JSON_DEPTH_MAX: usize = 127;
 
-/// Who decides, where somebody may not.
+/// The hint for a caller that may not decide a request.
 const WHO_DECIDES: &str = "somebody else decides, with a key of their own: whom it asks by name, or to whom an admin gave the \
                            role and the skills that it asks for (PUT /api/v1/human-agents/NAME, where NAME is their key's \
                            name); GET /api/v1/desk shows in `details` whom it asks";
 
-/// A request that was said no to.
+/// The body of a failed or refused request.
 #[derive(Debug)]
 pub(crate) struct HttpProblem {
     pub status: StatusCode,
-    /// Stable and documented.
+    /// A stable, documented code.
     pub code: String,
     pub detail: String,
-    /// What to do about it.
+    /// What the caller can do about it.
     pub hint: Option<String>,
-    /// The run that it is about.
+    /// The run it concerns.
     pub run: Option<RunId>,
     pub retry_after: Option<Duration>,
-    /// What few have, apart, so that every answer stays small.
+    /// Fields that few problems have, boxed so that every result stays small.
     pub more: Option<Box<ProblemExtension>>,
 }
 
 #[derive(Debug)]
 pub(crate) enum ProblemExtension {
-    /// How often one may ask, where that is why.
+    /// The quota, if the rate limit is the cause.
     Rate(QuotaStatus),
-    /// All that is wrong with a document, each with its place in it.
+    /// All diagnostics of a document, each with its position.
     Findings(Vec<Diagnostic>),
-    /// What has not ended of somebody who is to be erased.
+    /// The active runs and conversations of a person who is to be erased.
     LiveRuns(Vec<SubjectAggregate>),
 }
 
-/// What it is for HTTP that a model could not be asked.
+/// The HTTP status for a failed model call.
 pub(crate) fn status_of(failed: &ModelCallError) -> StatusCode {
     match &*failed.fault.code {
         "RATE_LIMIT_EXCEEDED" | "BUDGET_EXCEEDED" => StatusCode::TOO_MANY_REQUESTS,
@@ -78,7 +78,7 @@ pub(crate) fn status_of(failed: &ModelCallError) -> StatusCode {
 impl From<ModelCallError> for HttpProblem {
     fn from(failed: ModelCallError) -> Self {
         let status = match status_of(&failed) {
-            // It is the provider that knows no key; whoever asks here is known.
+            // The provider refused the provider key; the caller's own key is valid.
             StatusCode::UNAUTHORIZED => StatusCode::BAD_GATEWAY,
             status => status,
         };
@@ -98,7 +98,7 @@ impl HttpProblem {
         Self { status, code, detail, hint: None, run: None, retry_after: None, more: None }
     }
 
-    /// A document that is no workflow, or none that may run.
+    /// A document that is not a valid workflow, or cannot run.
     pub fn findings(detail: impl Into<String>, findings: Vec<Diagnostic>) -> Self {
         let more = Some(Box::new(ProblemExtension::Findings(findings)));
         Self { more, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::WORKFLOW_INVALID, detail) }
@@ -114,7 +114,7 @@ impl HttpProblem {
         Self { run: Some(run.clone()), ..self }
     }
 
-    /// How often one may ask, where that is why.
+    /// The quota, if the rate limit is the cause.
     pub fn rate(&self) -> Option<QuotaStatus> {
         match self.more.as_deref() {
             Some(ProblemExtension::Rate(standing)) => Some(*standing),
@@ -122,19 +122,19 @@ impl HttpProblem {
         }
     }
 
-    /// Because one has asked too often.
+    /// Adds the quota of an exceeded rate limit.
     #[must_use]
     pub fn with_rate(self, standing: QuotaStatus) -> Self {
         Self { more: Some(Box::new(ProblemExtension::Rate(standing))), retry_after: Some(standing.resets_in), ..self }
     }
 
-    /// Something here failed, which is told to the log and not to the caller.
+    /// An internal error. The details are logged and not shown to the caller.
     pub fn internal(what: &str, error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "{what}");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, said::INTERNAL_ERROR, "something here failed; the log says what")
     }
 
-    /// What the journal holds is damaged, or a newer program's. It is kept as it is.
+    /// The journal's data is damaged or of a newer version. It is kept unchanged.
     fn unreadable(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a journal cannot be read back");
         let detail = "what the journal holds of this cannot be read back; it is kept as it is";
@@ -143,13 +143,13 @@ impl HttpProblem {
         )
     }
 
-    /// The store cannot be asked now.
+    /// The store is temporarily unavailable.
     fn unavailable(retry_after: Option<Duration>) -> Self {
         let detail = "the store does not answer at the moment; nothing was acknowledged, so try again";
         Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, said::STORE_UNAVAILABLE, detail) }
     }
 
-    /// The store acknowledges nothing more until somebody has seen to it.
+    /// The store acknowledges no more writes until an operator acts.
     pub fn outage(outage: &StoreOutage) -> Self {
         let detail = match outage {
             StoreOutage::Damaged { .. } => "the database is damaged; nothing was acknowledged, and nothing will be",
@@ -160,7 +160,7 @@ impl HttpProblem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, outage.code(), detail).with_hint(outage.hint())
     }
 
-    /// A key that may not do this.
+    /// The key lacks a permission.
     pub fn forbidden(key: &ApiKeyRecord, need: AccessScope, barred: AccessRefusal) -> Self {
         let (code, detail, hint) = match barred {
             AccessRefusal::Role => {
@@ -194,7 +194,7 @@ impl HttpProblem {
         Self::new(StatusCode::NOT_FOUND, said::EXECUTION_NOT_FOUND, format!("no execution `{run}`"))
     }
 
-    /// A run said no to a command.
+    /// A run refused a command.
     pub fn from_refusal(run: &RunId, refusal: &RunRefusal) -> Self {
         let status = match refusal {
             RunRefusal::NotAllowed { .. } => StatusCode::FORBIDDEN,
@@ -224,11 +224,11 @@ impl HttpProblem {
         Self::new(status, code, detail)
     }
 
-    /// A body that is no JSON, or not of the shape that is asked for.
+    /// A body that is not valid JSON, or does not match the expected structure.
     pub fn invalid_json(error: &serde_json::Error) -> Self {
         let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
         let detail = match error.to_string() {
-            // Its reader says no more of it, and has no kind of error for it.
+            // `serde_json` has no error category for this case, so its message is compared.
             why if why.starts_with("recursion limit exceeded") => {
                 format!("the body is nested deeper than {JSON_DEPTH_MAX} lists and objects")
             }
@@ -237,23 +237,23 @@ impl HttpProblem {
         Self::new(status, said::BODY_INVALID, detail)
     }
 
-    /// A body that is a list where an object is asked for.
+    /// A body that is a list where an object is expected.
     pub fn not_an_object() -> Self {
         let detail = "the body is not what is asked for: it is a list, and an object is expected";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::BODY_INVALID, detail)
     }
 
-    /// A field of a body that is not what it may be.
+    /// An invalid field of the body.
     pub fn invalid_field(name: &str, why: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::BODY_INVALID, format!("`{name}`: {why}"))
     }
 
-    /// A parameter of the path, the query or a header that is not what is asked for.
+    /// An invalid parameter of the path, the query or a header.
     pub fn invalid_parameter(name: &str, why: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, said::PARAMETER_INVALID, format!("`{name}`: {why}"))
     }
 
-    /// Adds what headers say of it: whole seconds, rounded up.
+    /// Adds `Retry-After`, in whole seconds, rounded up.
     pub fn with_headers(retry_after: Option<Duration>, mut response: Response) -> Response {
         if let Some(after) = retry_after {
             let seconds = after.as_millis().div_ceil(1_000).max(1);
@@ -266,7 +266,7 @@ impl HttpProblem {
 }
 
 impl HttpProblem {
-    /// The body that says it.
+    /// The JSON body.
     pub fn into_json(self) -> Value {
         let mut body = json!({
             "type": error_pages::page_url(&self.code).unwrap_or_else(|| "about:blank".to_owned()),

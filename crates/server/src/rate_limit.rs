@@ -1,8 +1,8 @@
-//! How often a key may ask, and an address with keys that nobody knows: token buckets, each of them one number.
+//! Request rate limits of keys, and of addresses that use unknown keys: token buckets, each stored as one number.
 //!
-//! A bucket holds as many tokens as its limit has in a minute and is filled evenly. What is kept is the moment at which it
-//! would be full again (the generic cell rate algorithm), so taking a token is one exchange of an integer: nobody waits for
-//! anybody. Each process counts for itself; what a *tenant* may ask is counted over all of them, by its tier.
+//! A bucket holds one minute's worth of tokens and refills evenly. It stores the instant at which it would be full
+//! again (the generic cell rate algorithm), so taking a token is a single atomic exchange without a lock. Each
+//! process counts on its own. The limit of a *tenant* is counted across all processes, by its tier.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -20,10 +20,10 @@ const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 const MINUTE_NANOS: i64 = 60_000_000_000;
 const MILLI_NANOS: i64 = 1_000_000;
-/// Buckets kept at once, of one kind.
+/// Maximum number of buckets of one kind.
 const BUCKETS_MAX: usize = 10_000;
 
-/// Why there is no turn.
+/// Which rate limit was exceeded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestRateError {
     #[error(
@@ -35,11 +35,11 @@ pub(crate) enum RequestRateError {
     Tenant(#[from] agent_registry::QuotaError),
 }
 
-/// One limit of requests in a minute.
+/// One limit of requests per minute.
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
     per_minute: NonZeroU32,
-    /// Nanoseconds of the clock.
+    /// The instant at which it is full, in nanoseconds of the clock.
     full_at: AtomicI64,
 }
 
@@ -48,13 +48,13 @@ impl TokenBucket {
         Self { per_minute, full_at: AtomicI64::new(i64::MIN) }
     }
 
-    /// Takes a token: how the bucket stands then, or when there is one again.
+    /// Takes a token and returns the quota. If there is none, the error says when there will be one.
     pub fn take(&self, now: Time) -> Result<QuotaStatus, QuotaStatus> {
         let now = nanos(now);
         let each = MINUTE_NANOS / i64::from(self.per_minute.get());
         let mut before = self.full_at.load(Ordering::Relaxed);
         loop {
-            // A clock that was set back empties no bucket for longer than a minute.
+            // A clock that is set back blocks a bucket for at most a minute.
             let after = before.clamp(now, now + MINUTE_NANOS) + each;
             let over = after - (now + MINUTE_NANOS);
             if over > 0 {
@@ -76,7 +76,7 @@ impl TokenBucket {
         }
     }
 
-    /// Whether nothing is lost where it is forgotten.
+    /// Whether the bucket can be dropped without loss.
     fn is_full(&self, now: Time) -> bool {
         self.full_at.load(Ordering::Relaxed) <= nanos(now)
     }
@@ -86,7 +86,7 @@ fn nanos(now: Time) -> i64 {
     now.as_ms().saturating_mul(MILLI_NANOS).clamp(i64::MIN / 2, i64::MAX / 2)
 }
 
-/// Buckets by what they are of. Full ones are forgotten first, which loses nothing.
+/// Buckets by key. Full ones are dropped first, which loses nothing.
 #[derive(Debug)]
 pub(crate) struct TokenBuckets<K>(Mutex<BTreeMap<K, Arc<TokenBucket>>>);
 
@@ -99,7 +99,7 @@ impl<K> Default for TokenBuckets<K> {
 impl<K: Ord> TokenBuckets<K> {
     /// The bucket of `of`, with this limit.
     pub fn of(&self, of: K, per_minute: NonZeroU32, now: Time) -> Arc<TokenBucket> {
-        // What it guards is whole at every moment.
+        // A poisoned lock is safe to use, because each operation leaves the map consistent.
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.get(&of).filter(|known| known.per_minute == per_minute) {
             return known.clone();
@@ -116,7 +116,7 @@ impl<K: Ord> TokenBuckets<K> {
     }
 }
 
-/// The one of two limits that is nearer.
+/// The quota that is closer to its limit.
 pub(crate) fn tighter(a: Option<QuotaStatus>, b: Option<QuotaStatus>) -> Option<QuotaStatus> {
     match (a, b) {
         (Some(a), Some(b)) => Some(if a.remaining <= b.remaining { a } else { b }),
@@ -124,7 +124,8 @@ pub(crate) fn tighter(a: Option<QuotaStatus>, b: Option<QuotaStatus>) -> Option<
     }
 }
 
-/// Of the limit that is nearest, as draft-ietf-httpapi-ratelimit-headers has it up to its sixth version.
+/// Sets the headers of draft-ietf-httpapi-ratelimit-headers, versions up to 06, for the limit that is closest to
+/// being reached.
 pub(crate) fn set_headers(headers: &mut HeaderMap, standing: &QuotaStatus) {
     let resets_in = u64::try_from(standing.resets_in.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX);
     for (name, value) in

@@ -1,4 +1,4 @@
-//! What Baton leans on, asked whether it is there.
+//! Readiness checks of the services that Baton depends on.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use tokio::sync::Mutex;
 
 use crate::problem::HttpProblem;
 
-/// What a check may take.
+/// Timeout of a check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long an answer stands: whoever asks is not let in by a key, and must not keep the database busy.
+/// How long a report is cached. The endpoint needs no key, so its callers must not be able to load the database.
 const CACHE_TTL: Duration = Duration::from_secs(1);
 
-/// Why something is not there.
+/// Why a dependency is not available.
 #[derive(Clone, Debug)]
 pub struct ReadinessError {
-    /// Shown to everybody.
+    /// Publicly visible.
     pub reason: String,
-    /// Where it takes a person to see to it.
+    /// Set if a person must act.
     pub outage: Option<StoreOutage>,
 }
 
@@ -30,14 +30,14 @@ impl From<String> for ReadinessError {
     }
 }
 
-/// One dependency, by the name that the answer has for it; the error is shown to everybody.
+/// A dependency, under its name in the report. Its error is publicly visible.
 #[derive(Clone)]
 pub struct ReadinessCheck {
     pub name: &'static str,
     pub ask: Arc<dyn Fn() -> BoxFuture<'static, Result<(), ReadinessError>> + Send + Sync>,
 }
 
-/// All of them, and what they last said.
+/// The checks, with the last report.
 pub(crate) struct ReadinessChecks {
     all: Vec<ReadinessCheck>,
     last: Mutex<Option<(Instant, ReadinessReport)>>,
@@ -54,7 +54,7 @@ impl ReadinessChecks {
         Self { all, last: Mutex::new(None) }
     }
 
-    /// How they are: asked now, or a moment ago. Whoever asks meanwhile waits for the same answer.
+    /// The current report, or the cached one. Concurrent callers wait for the same report.
     pub async fn report(&self) -> ReadinessReport {
         let mut last = self.last.lock().await;
         if let Some((_, answer)) = last.as_ref().filter(|(asked, _)| asked.elapsed() < CACHE_TTL) {

@@ -1,4 +1,5 @@
-//! One week of tool use, for people: the command line prints it, the API answers it, and `baton serve` sends it by e-mail.
+//! The weekly report on tool usage, for people. The command line prints it, the API returns it, and `baton serve`
+//! sends it by e-mail.
 
 mod html;
 mod markdown;
@@ -16,14 +17,14 @@ use serde_json::{Map, Value, json};
 
 use crate::tool_usage::{DAY, error_summary, part_label, query_usage, tally_json};
 
-/// Under-used tools that a page names; more are counted.
+/// Maximum number of under-used tools that a page lists; the rest are counted.
 const NAMED_MAX: usize = 30;
 
-/// What a week came to.
+/// The usage of one week.
 pub struct UsageReport {
     tenant: TenantId,
     week: IsoWeek,
-    /// In which its days are.
+    /// The time zone of its days.
     zone: TimeZone,
     whole: UsageTally,
     tools: Vec<UsageSum>,
@@ -33,7 +34,7 @@ pub struct UsageReport {
     under_used: Vec<(String, u64)>,
 }
 
-/// Rows under a heading; `none` is said where there are none.
+/// A table with a heading; `none` is the text for an empty table.
 struct ReportTable {
     heading: String,
     columns: Vec<&'static str>,
@@ -42,7 +43,7 @@ struct ReportTable {
 }
 
 impl UsageReport {
-    /// Of a tenant's uses that are kept in a store, where there is one, and the tools there are.
+    /// Reads a tenant's usage from the audit trail, if there is one, and the catalogue's tools.
     pub async fn read(
         audit: Option<&dyn AuditTrail>,
         catalogue: &dyn ToolCatalogue,
@@ -60,7 +61,7 @@ impl UsageReport {
         let mut whole = UsageTally::default();
         tools.iter().for_each(|usage| whole.merge(&usage.tally));
         let mut apps = by(&[UsageDimension::App]).await?;
-        // Tools that are of no app have their rows above.
+        // Tools that belong to no app are listed above.
         apps.retain(|usage| usage.parts.iter().any(|app| !app.is_empty()));
         let (agents, days) = (by(&[UsageDimension::Agent]).await?, by(&[UsageDimension::Day]).await?);
         let under_used = under_used(audit, catalogue, &tenant, week.end(&zone)).await?;
@@ -79,7 +80,7 @@ impl UsageReport {
         format!("Tool usage report, {}", self.week)
     }
 
-    /// What is said before the tables: name and value.
+    /// The lines before the tables: name and value.
     fn intro(&self) -> Vec<(&'static str, String)> {
         let [first, last] = self.week.days();
         let zone = self.zone.iana_name().filter(|_| self.zone != TimeZone::UTC);
@@ -127,7 +128,7 @@ impl UsageReport {
         ]
     }
 
-    /// For programs.
+    /// The JSON form.
     pub fn as_json(&self) -> Value {
         let named = |usage: &[UsageSum]| {
             let rows = usage.iter().map(|usage| (usage.parts.concat(), tally_json(&usage.tally)));
@@ -152,7 +153,7 @@ impl UsageReport {
     }
 }
 
-/// Tools of the catalogue with few uses in the days before the week's end, the least used first.
+/// Tools of the catalogue with few calls in the days before the week's end, the least used first.
 async fn under_used(
     audit: Option<&dyn AuditTrail>,
     catalogue: &dyn ToolCatalogue,
@@ -169,7 +170,7 @@ async fn under_used(
     let counted = usage(audit, catalogue, filter).await?;
     let used: BTreeMap<&str, u64> =
         counted.iter().filter_map(|usage| Some((usage.parts.first()?.as_str(), usage.tally.executions))).collect();
-    // Of a tool of the tenant's own nothing else is a preset.
+    // No other tool is a preset of a tenant's own tool.
     let is_base = |tool: &Arc<str>| catalogue.base_tool(tool).is_none_or(|base| base == *tool);
     let tools = catalogue.all(tenant).into_iter().filter(|listed| is_base(&listed.tool.name));
     let tools = tools
@@ -179,7 +180,7 @@ async fn under_used(
     Ok(few.into_iter().map(|(count, tool)| (tool, count)).collect())
 }
 
-/// Nothing where nothing has run yet.
+/// Empty if nothing has run yet.
 async fn usage(
     audit: Option<&dyn AuditTrail>,
     catalogue: &dyn ToolCatalogue,

@@ -1,4 +1,4 @@
-//! Counts requests: how many, how they ended, how long until the answer began.
+//! Request metrics: number, status, and time until the response starts.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -7,11 +7,11 @@ use axum::extract::MatchedPath;
 use axum::http::StatusCode;
 use metrics::{Counter, Histogram};
 
-/// What a path is called that leads nowhere: callers must not make names of their own.
+/// The route label of paths without a route, so that callers cannot create labels.
 pub(crate) const NO_ROUTE: &str = "none";
 
-/// The counters that were needed so far: looked up once for each route and status, not for each request. There are as
-/// many as the routes of this server have endings.
+/// The counters in use, looked up once per route and status instead of per request. Their number is bounded by the
+/// routes and statuses of this server.
 #[derive(Clone, Default)]
 pub(crate) struct RequestCounters(Arc<RwLock<Vec<RouteCounters>>>);
 
@@ -23,11 +23,11 @@ struct RouteCounters {
 }
 
 impl RequestCounters {
-    /// An answer that began after so long, at a path that leads somewhere or not.
+    /// Counts a response that started after this time. `matched` is `None` if no route matched.
     pub fn count(&self, matched: Option<&MatchedPath>, status: StatusCode, took: Duration) {
         let route = matched.map_or(NO_ROUTE, MatchedPath::as_str);
         let is_it = |ending: &&RouteCounters| ending.status == status && ending.route == route;
-        // What it guards is whole at every moment.
+        // A poisoned lock is safe to use, because each operation leaves the list consistent.
         if let Some(ending) = self.0.read().unwrap_or_else(PoisonError::into_inner).iter().find(is_it) {
             return ending.count(took);
         }

@@ -1,4 +1,4 @@
-//! Which path leads where.
+//! The routes.
 
 mod connect_callback;
 mod decide;
@@ -24,8 +24,8 @@ use crate::request_metrics::RequestCounters;
 use crate::state::AppState;
 use crate::web_assets;
 
-pub(crate) fn build_router(door: AppState) -> Router {
-    api::build_router(&door)
+pub(crate) fn build_router(state: AppState) -> Router {
+    api::build_router(&state)
         .route("/health", get(health::health))
         .route("/ready", get(ready::ready))
         .route("/metrics", get(metrics::metrics))
@@ -44,11 +44,11 @@ pub(crate) fn build_router(door: AppState) -> Router {
         .route("/v1/embeddings", post(openai::embeddings::embed))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state((door.clone(), RequestCounters::default()), middleware::request_middleware))
-        .with_state(door)
+        .layer(from_fn_with_state((state.clone(), RequestCounters::default()), middleware::request_middleware))
+        .with_state(state)
 }
 
-/// Below `/v1` stand clients of OpenAI's, who read errors in its form.
+/// Whether the path is below `/v1`, whose clients expect errors in OpenAI's format.
 pub(crate) fn is_openai_path(path: &Uri) -> bool {
     path.path() == "/v1" || path.path().starts_with("/v1/")
 }

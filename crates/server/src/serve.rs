@@ -1,4 +1,4 @@
-//! Listening, until told to stop.
+//! Accepts connections until the server is told to stop.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -22,33 +22,34 @@ use crate::routes;
 use crate::state::AppState;
 use crate::tls::{self, ReloadingTls};
 
-/// Requests of one connection of HTTP/2 at once.
+/// Maximum number of concurrent requests on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
-/// Bytes of the headers of one of its requests, as it counts them.
+/// Maximum size of the headers of an HTTP/2 request, in bytes as HTTP/2 counts them.
 const HEADER_LIST_BYTES_MAX: u32 = 64 << 10;
 
-/// Answers requests until `stop` is ready; then takes no more, and lets those under way finish within
+/// Serves requests until `stop` is ready, then accepts no more and lets requests in flight finish within
 /// [`ServerLimits::drain_timeout`](crate::ServerLimits::drain_timeout).
 ///
-/// A connection that does not say whole headers within [`ServerLimits::header_timeout`](crate::ServerLimits::header_timeout) is closed, so one
-/// that dribbles, or says nothing, holds its place no longer than that.
+/// A connection that does not send complete headers within
+/// [`ServerLimits::header_timeout`](crate::ServerLimits::header_timeout) is closed, so slow and silent clients hold
+/// a connection no longer than that.
 ///
 /// # Errors
-/// A certificate that cannot be shown. A connection that cannot be taken is tried again.
+/// The certificate cannot be used. A failure to accept a connection is retried.
 pub async fn serve(
     mut listener: TcpListener,
-    door: AppState,
+    state: AppState,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let drain = door.limits.drain_timeout;
-    let tls = door.config.tls.as_ref().map(ReloadingTls::open).transpose().map_err(std::io::Error::other)?;
+    let drain = state.limits.drain_timeout;
+    let tls = state.config.tls.as_ref().map(ReloadingTls::open).transpose().map_err(std::io::Error::other)?;
     let watching = tls.clone().map(|tls| tokio::spawn(tls.watch()));
-    let protocols = ConnectionProtocols::new(tls, door.limits.header_timeout);
-    let app = routes::build_router(door.clone());
+    let protocols = ConnectionProtocols::new(tls, state.limits.header_timeout);
+    let app = routes::build_router(state.clone());
     let open = GracefulShutdown::new();
     let mut stop = pin!(stop.fuse());
     loop {
-        // What the listener itself runs into (too many open files) it waits out.
+        // `Listener::accept` waits out its own errors, such as too many open files.
         let (connection, peer) = tokio::select! {
             () = &mut stop => break,
             accepted = Listener::accept(&mut listener) => accepted,
@@ -59,39 +60,39 @@ pub async fn serve(
     if let Some(watching) = watching {
         watching.abort();
     }
-    door.stopping.send_replace(true);
+    state.stopping.send_replace(true);
     if tokio::time::timeout(drain, open.shutdown()).await.is_err() {
         tracing::warn!(drain_ms = drain.as_millis(), "requests under way were cut off: they took longer than allowed");
     }
     Ok(())
 }
 
-/// What a connection may speak.
+/// The protocols that a connection may use.
 #[derive(Clone)]
 struct ConnectionProtocols {
     one: http1::Builder,
     two: http2::Builder<TokioExecutor>,
     tls: Option<ReloadingTls>,
-    /// How long it may take until both know how they speak.
+    /// Timeout of the handshake and of the headers.
     header_timeout: Duration,
 }
 
 impl ConnectionProtocols {
-    fn new(tls: Option<ReloadingTls>, patience: Duration) -> Self {
+    fn new(tls: Option<ReloadingTls>, wait: Duration) -> Self {
         let mut one = http1::Builder::new();
-        one.timer(TokioTimer::new()).header_read_timeout(patience);
+        one.timer(TokioTimer::new()).header_read_timeout(wait);
         let mut two = http2::Builder::new(TokioExecutor::new());
         two.timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
             .max_header_list_size(HEADER_LIST_BYTES_MAX)
-            .keep_alive_interval(patience)
-            .keep_alive_timeout(patience);
-        Self { one, two, tls, header_timeout: patience }
+            .keep_alive_interval(wait)
+            .keep_alive_timeout(wait);
+        Self { one, two, tls, header_timeout: wait }
     }
 
-    /// Answers one connection's requests.
+    /// Serves the requests of one connection.
     async fn serve_connection(self, app: Router, connection: TcpStream, peer: SocketAddr, open: Watcher) {
-        // Answers are small and whole: they are not to wait for more to send.
+        // Responses are small and complete, so they should not be delayed to be combined with others.
         let _ = connection.set_nodelay(true);
         let app = TowerToHyperService::new(app);
         let answering = hyper::service::service_fn(move |request: Request<Incoming>| {

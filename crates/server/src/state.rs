@@ -1,4 +1,4 @@
-//! What the doors lean on.
+//! The shared state of the handlers.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -45,30 +45,31 @@ use crate::readiness::{ReadinessCheck, ReadinessChecks};
 use crate::stream_limits::StreamLimiter;
 use crate::unknown_key_limiter::UnknownKeyLimiter;
 
-/// Bytes of one request's body, unless a process says otherwise.
+/// Default maximum size of one request body, in bytes.
 pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
 
-/// What one process takes in.
+/// The limits of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// Requests under way; one more is answered 503.
+    /// Maximum number of requests in flight; another one is answered with 503.
     pub requests: usize,
-    /// Runs that are followed live; one more is answered 503.
+    /// Maximum number of open event streams; another one is answered with 503.
     pub streams: usize,
-    /// Of them, those of one tenant; one more is answered 503, and leaves room for others.
+    /// Maximum number of open event streams of one tenant; another one is answered with 503, so that other tenants
+    /// have room.
     pub streams_per_tenant: usize,
-    /// Bytes of one request's body; a larger one is answered 413.
+    /// Maximum size of one request body, in bytes; a larger one is answered with 413.
     pub body_bytes: usize,
-    /// Bytes of all bodies together, of requests that are read or not answered yet; one that comes beyond them is answered
-    /// 503.
+    /// Maximum size of all request bodies together that are being read or not answered yet, in bytes; another one
+    /// is answered with 503.
     pub bodies_bytes: usize,
-    /// How long a connection may take to say a request's headers, and may be idle between requests.
+    /// How long a connection may take to send a request's headers, and may be idle between requests.
     pub header_timeout: Duration,
-    /// How long it may take to bring a request's body; one that takes longer is answered 408.
+    /// How long a request's body may take to arrive; a slower one is answered with 408.
     pub body_timeout: Duration,
-    /// The longest a model may take to answer a request.
+    /// Maximum time for a model to answer a request.
     pub answer_timeout: Duration,
-    /// How long requests under way may take once the server stops.
+    /// How long requests in flight may take after the server is told to stop.
     pub drain_timeout: Duration,
 }
 
@@ -88,25 +89,25 @@ impl Default for ServerLimits {
     }
 }
 
-/// Writes the process's metrics, as they are when it is asked, in Prometheus's text form.
+/// Renders the current metrics of the process in Prometheus's text format.
 pub type MetricsRenderer = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
 
-/// Takes in somebody who comes back from connecting an account, with the state that their request was given.
+/// Completes the connection of an account, given the state of the connection request.
 pub type ConnectCallback = Arc<dyn Fn(String) -> BoxFuture<'static, ConnectOutcome> + Send + Sync>;
 
-/// What coming back came to.
+/// The outcome of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectOutcome {
     Connected,
-    /// The service says that it is not connected yet.
+    /// The service reports that the account is not connected yet.
     Unfinished,
-    /// The state is not known, was used, or is too old.
+    /// The state is unknown, used or expired.
     Unknown,
-    /// How it stands cannot be said now.
+    /// The outcome cannot be determined at present.
     Unconfirmed,
 }
 
-/// Where runs are begun, looked at and acted on.
+/// The services to start, read and control runs.
 pub struct RunServices {
     pub engine: Engine,
     pub read: Arc<dyn ReadModel>,
@@ -115,85 +116,86 @@ pub struct RunServices {
     pub decisions: Arc<dyn DecisionLog>,
     /// The tenants' agents.
     pub agent_registry: Arc<AgentRegistry>,
-    /// What the project's files hold now.
+    /// The current contents of the project's files.
     pub files: watch::Receiver<Arc<ServedFiles>>,
-    /// Who tells subscribers.
+    /// Delivers events to subscribers.
     pub webhook_delivery: WebhookSender,
-    /// Whose work this server is for, where an address does not say.
+    /// The server's own tenant, used if an address names none.
     pub tenant: TenantId,
-    /// The IANA time zone of runs whose context says none.
+    /// The IANA time zone of runs whose context has none.
     pub zone: Option<String>,
-    /// Replies of models come from files.
+    /// Model replies come from files.
     pub scripted: bool,
 }
 
-/// What of a project's files the doors have a use for, as they were last read.
+/// The parts of a project's files that the server uses, as last read.
 #[derive(Debug, Default)]
 pub struct ServedFiles {
-    /// Whose they are.
+    /// The tenant of the files.
     pub tenant: Option<TenantId>,
-    /// Its agents, and the tools of all; no workflows.
+    /// The tenant's agents, and the shared tools; no workflows.
     pub catalog: DefinitionCatalog,
-    /// Agents that its own files define: nobody registers another under such a name.
+    /// Agents defined by the project's files. Their names cannot be registered.
     pub own_agents: BTreeSet<String>,
-    /// Workflows to begin from.
+    /// Workflow templates.
     pub templates: Vec<WorkflowTemplate>,
-    /// Whoever made a version is not who activates it.
+    /// The author of a version may not activate it.
     pub four_eyes: bool,
 }
 
-/// A workflow to begin from.
+/// A workflow template.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkflowTemplate {
     pub name: &'static str,
-    /// In YAML.
+    /// The YAML text.
     pub text: &'static str,
 }
 
-/// Says in which time zone a tenant's days and weeks are.
+/// The time zone of a tenant's days and weeks.
 pub type TenantZones = Arc<dyn Fn(&TenantId) -> TimeZone + Send + Sync>;
 
-/// Says in which language a tenant's customers are spoken to where their own is not known, by its IETF tag.
+/// The default language of a tenant's customers, as an IETF tag, for customers whose own language is unknown.
 pub type TenantLanguages = Arc<dyn Fn(&TenantId) -> &'static str + Send + Sync>;
 
-/// What people look at and set who run the house: tools, money, models that fail, the audit trail.
+/// The services for administration: tools, budgets, circuits, API keys, settings, the audit trail.
 pub struct AdminServices {
     pub tools: Arc<dyn ToolGateway>,
-    /// The same tools, as they are shown.
+    /// The same tools, for display.
     pub catalogue: Arc<dyn ToolCatalogue>,
     pub connections: Arc<dyn AppConnections>,
-    /// Where tools come from.
+    /// The tool sources.
     pub sources: Arc<dyn SourceStore>,
     pub zone_of: TenantZones,
     pub language_of: TenantLanguages,
     pub budget: Arc<dyn BudgetStore>,
-    /// What the settings allow to be spent.
+    /// The budgets that the settings allow.
     pub allowed: Arc<dyn BudgetPolicy>,
     pub circuits: Arc<dyn ModelCircuitStore>,
     pub audit: Arc<dyn AuditTrail>,
     pub erasure: Arc<dyn ErasureStore>,
     pub memory: Arc<dyn MemoryStore>,
     pub knowledge: Arc<dyn KnowledgeStore>,
-    /// What makes the vectors of memory.
+    /// The embedder of memory.
     pub embedder: Arc<dyn Embedder>,
     pub keys: Arc<dyn ApiKeyStore>,
     pub mint: KeyMinter,
-    /// What tenants set for themselves.
+    /// The tenants' own settings.
     pub settings: Arc<SettingStore>,
-    /// Who sends letters of Baton's own.
+    /// Sends Baton's own mails.
     pub mail: Arc<dyn MailSender>,
 }
 
-/// A key that is not kept yet: its row, its hash, and the secret that is shown once.
+/// A new key that is not stored yet: its row, its hash, and the secret that is shown once.
 pub struct NewKey {
     pub key: ApiKeyRecord,
     pub hash: KeyHash,
     pub secret: String,
 }
 
-/// Makes a key of a tenant's with a name and a role, for so many days; in place of another, it is like that one in all else.
+/// Creates a key of a tenant with a name, a role and a lifetime in days. If it replaces another key, it takes over
+/// that key's other properties.
 ///
-/// It fails where no random bytes can be had.
+/// It fails if no random bytes are available.
 pub type KeyMinter = Arc<
     dyn Fn(
             &TenantId,
@@ -207,7 +209,7 @@ pub type KeyMinter = Arc<
 >;
 
 impl RunServices {
-    /// What keeps triggers, and begins their runs.
+    /// The service that stores triggers and starts their runs.
     pub(crate) fn triggers(&self) -> TriggerService {
         TriggerService {
             engine: self.engine.clone(),
@@ -219,7 +221,7 @@ impl RunServices {
     }
 }
 
-/// Everything the doors lean on. Cheap to clone.
+/// Shared state of all handlers. Cheap to clone.
 #[derive(Clone)]
 pub struct AppState(Arc<AppStateInner>);
 
@@ -228,31 +230,31 @@ pub struct AppStateInner {
     pub clock: Arc<dyn Clock>,
     pub keys: KeyAuthenticator,
     pub metrics: MetricsRenderer,
-    /// Nothing where no runs are begun here.
+    /// Unset if this process starts no runs.
     pub run_services: OnceLock<RunServices>,
-    /// Nothing where nobody runs the house from here.
+    /// Unset if this process has no admin services.
     pub admin_services: OnceLock<AdminServices>,
-    /// Nothing where no accounts are connected.
+    /// Unset if no accounts can be connected.
     pub connect_callback: OnceLock<ConnectCallback>,
     pub limits: ServerLimits,
     pub config: ServeConfig,
     pub(crate) unknown_keys: UnknownKeyLimiter,
-    /// When this door was made.
+    /// When this state was created.
     pub started_at: Time,
     checks: OnceLock<ReadinessChecks>,
-    /// One permit a request under way.
+    /// One permit for each request in flight.
     pub request_permits: Arc<Semaphore>,
-    /// Bytes of bodies that are held.
+    /// The budget for request bodies.
     pub(crate) body_budget: BodyBudget,
-    /// Who follows a run live.
+    /// Limits the number of event streams.
     pub stream_limiter: StreamLimiter,
-    /// Told where schedules or subscriptions were changed here.
+    /// Notified when schedules or subscriptions change in this process.
     pub triggers_changed: watch::Sender<()>,
-    /// Whether the server is stopping: what waits need not be waited for.
+    /// Whether the server is stopping, so that waiting requests can end early.
     pub stopping: watch::Sender<bool>,
-    /// How often tenants may ask; nothing: as often as they like.
+    /// The tenants' rate limits. If unset, tenants have none.
     pub agent_registry: OnceLock<Arc<AgentRegistry>>,
-    /// Tenants' desks, as they were last looked at.
+    /// The tenants' routing queues, as last read.
     pub routing_queues: RoutingQueues,
 }
 
@@ -291,34 +293,34 @@ impl AppState {
         }))
     }
 
-    /// The same, where tenants may ask as often as their tiers let them.
+    /// Adds the tenants' rate limits, by their tiers.
     #[must_use]
-    pub fn with_tenant_tiers(self, roster: Arc<AgentRegistry>) -> Self {
-        // The first that was named stays.
-        let _ = self.0.agent_registry.set(roster);
+    pub fn with_tenant_tiers(self, agent_registry: Arc<AgentRegistry>) -> Self {
+        // The first value stays.
+        let _ = self.0.agent_registry.set(agent_registry);
         self
     }
 
-    /// The same, with runs behind it.
+    /// Adds the services for runs.
     #[must_use]
-    pub fn with_run_services(self, work: RunServices) -> Self {
-        // The first that was named stays.
-        let _ = self.0.run_services.set(work);
+    pub fn with_run_services(self, services: RunServices) -> Self {
+        // The first value stays.
+        let _ = self.0.run_services.set(services);
         self
     }
 
-    /// The same, where tokens of an identity provider's are taken beside keys.
+    /// Accepts JWTs of an identity provider besides API keys.
     #[must_use]
-    pub fn with_jwt_verifier(self, judge: JwtVerifier) -> Self {
-        // The first that was named stays.
-        let _ = self.keys.tokens.set(judge);
+    pub fn with_jwt_verifier(self, verifier: JwtVerifier) -> Self {
+        // The first value stays.
+        let _ = self.keys.tokens.set(verifier);
         self
     }
 
-    /// The same, with what it leans on, for whoever asks whether it is ready.
+    /// Adds the dependencies for the readiness report.
     #[must_use]
     pub fn with_checks(self, checks: Vec<ReadinessCheck>) -> Self {
-        // The first that were named stay.
+        // The first value stays.
         let _ = self.checks.set(ReadinessChecks::new(checks));
         self
     }
@@ -331,11 +333,11 @@ impl AppState {
         self.0.run_services.get().ok_or_else(HttpProblem::not_found)
     }
 
-    /// The same, with a house that is run from here.
+    /// Adds the services for administration.
     #[must_use]
-    pub fn with_admin_services(self, house: AdminServices) -> Self {
-        // The first that was named stays.
-        let _ = self.0.admin_services.set(house);
+    pub fn with_admin_services(self, admin: AdminServices) -> Self {
+        // The first value stays.
+        let _ = self.0.admin_services.set(admin);
         self
     }
 
@@ -343,38 +345,39 @@ impl AppState {
         self.0.admin_services.get().ok_or_else(HttpProblem::not_found)
     }
 
-    /// Ready once the server is told to stop.
+    /// Completes once the server is told to stop.
     pub(crate) async fn shutdown_requested(&self) {
-        // Its sender lives as long as the door does.
+        // The sender lives as long as this state.
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
-    /// The key a request brings, if it opens this door and its tenant is not shut.
+    /// Authenticates the request's key, and checks that its tenant is enabled.
     pub(crate) async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<AuthenticatedKey>, AuthError> {
         let bearer = self.keys.authenticate(headers).await?;
         access::record_caller(&bearer);
         match self.agent_registry.get() {
-            Some(roster) if !roster.tenants().is_enabled(&bearer.tenant, self.clock.now()).await? => {
+            Some(agent_registry) if !agent_registry.tenants().is_enabled(&bearer.tenant, self.clock.now()).await? => {
                 Err(AuthError::Disabled(bearer.tenant.clone()))
             }
             _ => Ok(bearer),
         }
     }
 
-    /// A turn for a request: how the limit stands that is nearest, its key's or its tenant's.
+    /// Takes one request from the rate limits of the key and of its tenant. Returns the quota that is closer to its
+    /// limit.
     pub(crate) async fn check_rate(&self, bearer: &AuthenticatedKey) -> Result<Option<QuotaStatus>, RequestRateError> {
         let own = bearer.check_rate(self.clock.now())?;
         let tenants = match self.agent_registry.get() {
-            Some(roster) => roster.take_quota(&bearer.tenant, self.clock.now()).await?,
+            Some(agent_registry) => agent_registry.take_quota(&bearer.tenant, self.clock.now()).await?,
             None => None,
         };
         Ok(rate_limit::tighter(own, tenants))
     }
 
-    /// The same, with somebody who takes in those who connected an account.
+    /// Adds the callback for connected accounts.
     #[must_use]
     pub fn with_connect_callback(self, returning: ConnectCallback) -> Self {
-        // The first who was named stays.
+        // The first value stays.
         let _ = self.connect_callback.set(returning);
         self
     }

@@ -1,24 +1,24 @@
-//! Who follows something live, counted: so many at once, and of one tenant only so many that others find room.
+//! Limits the number of event streams: in total, and per tenant so that others have room.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use baton_core::id::TenantId;
 
-/// How many follow, by tenant.
+/// Number of open streams, by tenant.
 type StreamCounts = Arc<Mutex<BTreeMap<TenantId, usize>>>;
 
-/// The places of all who follow.
+/// The limiter of event streams.
 #[derive(Debug)]
 pub struct StreamLimiter {
     counts: StreamCounts,
-    /// Of all tenants.
+    /// Maximum for all tenants together.
     all: usize,
-    /// Of one.
+    /// Maximum for one tenant.
     per_tenant: usize,
 }
 
-/// Somebody's place; given back when it is dropped.
+/// The permit of one stream. Released on drop.
 #[derive(Debug)]
 pub(crate) struct StreamPermit {
     counts: StreamCounts,
@@ -30,7 +30,7 @@ impl StreamLimiter {
         Self { counts: StreamCounts::default(), all, per_tenant: of_one }
     }
 
-    /// A place; nothing where all are taken, or all of this tenant's.
+    /// Acquires a permit; `None` if the limit of the process or of this tenant is reached.
     pub(crate) fn acquire(&self, tenant: &TenantId) -> Option<StreamPermit> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let of_one = counts.get(tenant).copied().unwrap_or(0);

@@ -1,5 +1,5 @@
-//! TLS with a certificate of one's own: `[serve.tls]`. Its files are looked at while the server runs, so a certificate that
-//! is renewed needs no restart, and one that cannot be read takes nobody's place.
+//! TLS with a configured certificate: `[serve.tls]`. The files are checked for changes while the server runs, so a
+//! renewed certificate needs no restart. A certificate that cannot be read does not replace the current one.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,22 +14,22 @@ use rustls::sign::CertifiedKey;
 use serde::Deserialize;
 use tokio_rustls::TlsAcceptor;
 
-/// How often it is looked whether the files are others.
+/// How often the files are checked for changes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// HTTP/2 (RFC 9113), as a client and a server agree on it.
+/// The ALPN name of HTTP/2 (RFC 9113).
 pub(crate) const H2: &[u8] = b"h2";
 
-/// `[serve.tls]`: files in PEM, relative to the project's folder.
+/// The settings under `[serve.tls]`: PEM files, relative to the project's folder.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsFiles {
-    /// The certificate, and those that vouch for it after it.
+    /// The certificate, followed by its chain.
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
 }
 
-/// A certificate that is shown, and changed where its files do.
+/// A certificate that is reloaded when its files change.
 #[derive(Clone)]
 pub(crate) struct ReloadingTls {
     pub acceptor: TlsAcceptor,
@@ -44,16 +44,16 @@ struct CertificateResolver {
 }
 
 impl TlsFiles {
-    /// Against the project's folder.
+    /// Resolves the paths against the project's folder.
     #[must_use]
     pub fn resolve_paths(&self, folder: &Path) -> Self {
         Self { cert: folder.join(&self.cert), key: folder.join(&self.key) }
     }
 
-    /// Whether a server could show it.
+    /// Checks that the files contain a usable certificate and key.
     ///
     /// # Errors
-    /// Which file is not what it should be, and why.
+    /// Which file is not usable, and why.
     pub fn check(&self) -> Result<(), String> {
         self.read(&ring::default_provider()).map(drop)
     }
@@ -88,7 +88,7 @@ impl ReloadingTls {
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), resolver: shown })
     }
 
-    /// Looks after the files, for as long as it is asked to.
+    /// Watches the files until the task is aborted.
     pub async fn watch(self) {
         let shown = self.resolver;
         let mut seen = shown.files.changed_at();
@@ -105,7 +105,8 @@ impl ReloadingTls {
                     tracing::info!("another certificate is shown from here on");
                     seen = now;
                 }
-                // Perhaps only one of the two files has come yet: it is looked again, and the old one is shown until then.
+                // Possibly only one of the two files was replaced so far. They are read again, and the old
+                // certificate is used until then.
                 Err(error) if warned != Some(now) => {
                     tracing::warn!(error, "the certificate has changed and cannot be used");
                     warned = Some(now);

@@ -1,4 +1,4 @@
-//! How tools are used, summed up from the audit trail: what the command line and the API both show.
+//! Tool usage statistics from the audit trail, shared by the command line and the API.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use serde_json::{Map, Value, json};
 
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Uses by whatever the filter asks, of one tool or of all. Presets and other names of a tool count as the tool.
+/// The usage by the filter's dimensions, of one tool or of all. Presets and aliases of a tool count as the tool.
 ///
 /// # Errors
-/// The trail cannot be read.
+/// The audit trail cannot be read.
 pub async fn query_usage(
     audit: &dyn AuditTrail,
     catalogue: &dyn ToolCatalogue,
@@ -22,7 +22,7 @@ pub async fn query_usage(
     tool: Option<&str>,
 ) -> Result<Vec<UsageSum>, journal::JournalError> {
     let by = filter.by.len();
-    // By tool whatever was asked, so that it is known which names are of the tool that is meant.
+    // Always grouped by tool too, so that the names of the requested tool can be selected.
     let parted = [filter.by.clone(), tool.iter().map(|_| UsageDimension::Tool).collect()].concat();
     let usage = audit.usage(UsageFilter { by: parted.clone(), ..filter }).await?;
     let mut usage = merge_aliases(catalogue, &parted, usage);
@@ -34,7 +34,7 @@ pub async fn query_usage(
     Ok(usage)
 }
 
-/// Uses under the tool that each name is a preset or another name of, added up where they come together.
+/// Adds up the usage of presets and aliases under their tool.
 pub(crate) fn merge_aliases(
     catalogue: &dyn ToolCatalogue,
     by: &[UsageDimension],
@@ -52,7 +52,7 @@ pub(crate) fn merge_aliases(
     sums.into_iter().map(|(parts, tally)| UsageSum { parts, tally }).collect()
 }
 
-/// For programs.
+/// The JSON form.
 pub fn usage_json(by: &[UsageDimension], usage: &UsageSum) -> Value {
     let parts = by.iter().zip(&usage.parts).map(|(part, said)| (part.word().to_owned(), json!(said)));
     let mut fields: Map<String, Value> = parts.collect();
@@ -62,7 +62,7 @@ pub fn usage_json(by: &[UsageDimension], usage: &UsageSum) -> Value {
     Value::Object(fields)
 }
 
-/// Counts and figures of uses, for programs.
+/// The JSON form of the counts and figures.
 pub fn tally_json(tally: &UsageTally) -> Value {
     json!({
         "count": tally.executions, "success_rate": tally.success_rate(), "cached": tally.cached,
@@ -71,12 +71,12 @@ pub fn tally_json(tally: &UsageTally) -> Value {
     })
 }
 
-/// A part in words, where it has none.
+/// The label of a part, also for an empty one.
 pub fn part_label(said: &str) -> &str {
     if said.is_empty() { "(none)" } else { said }
 }
 
-/// Codes with how often, the most frequent first.
+/// The error codes with their counts, the most frequent first.
 pub fn error_summary(tally: &UsageTally) -> String {
     let mut codes: Vec<(&String, &u64)> = tally.errors.iter().collect();
     codes.sort_by_key(|(code, count)| (std::cmp::Reverse(**count), (*code).clone()));

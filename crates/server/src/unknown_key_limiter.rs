@@ -1,7 +1,7 @@
-//! Who brings keys that nobody knows, too often: told to wait, whatever the key.
+//! Limits requests with unknown keys, per client address.
 //!
-//! A good key is never refused for what a neighbour behind the same address does: it is only once a key was found unknown
-//! that its address is looked at.
+//! A valid key is never refused because of another client behind the same address: the address is checked only
+//! after a key was found to be unknown.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -16,21 +16,22 @@ use crate::problem::HttpProblem;
 use crate::rate_limit::TokenBuckets;
 use crate::state::AppState;
 
-/// Marks an answer to a key that is not known here.
+/// Marks a response to a request with an unknown key.
 #[derive(Clone, Copy)]
 pub(crate) struct UnknownKeyMarker;
 
-/// One bucket an address; where an address is of IPv6, one for its network, of which one host has all addresses.
+/// One bucket per address. An IPv6 address is reduced to its /64 network, because one host may have all addresses
+/// of it.
 #[derive(Debug, Default)]
 pub(crate) struct UnknownKeyLimiter(TokenBuckets<IpAddr>);
 
-pub(crate) async fn limit(door: &AppState, is_openais: bool, request: Request, next: Next) -> Response {
-    let Some(per_minute) = door.config.unknown_key_rate() else { return next.run(request).await };
+pub(crate) async fn limit(state: &AppState, is_openais: bool, request: Request, next: Next) -> Response {
+    let Some(per_minute) = state.config.unknown_key_rate() else { return next.run(request).await };
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let response = next.run(request).await;
     match (response.extensions().get::<UnknownKeyMarker>(), peer) {
         (Some(UnknownKeyMarker), Some(peer)) => {
-            door.unknown_keys.check_limit(door, peer, per_minute, is_openais, response)
+            state.unknown_keys.check_limit(state, peer, per_minute, is_openais, response)
         }
         (Some(_) | None, _) => response,
     }
@@ -39,13 +40,13 @@ pub(crate) async fn limit(door: &AppState, is_openais: bool, request: Request, n
 impl UnknownKeyLimiter {
     fn check_limit(
         &self,
-        door: &AppState,
+        state: &AppState,
         peer: IpAddr,
         per_minute: NonZeroU32,
         is_openais: bool,
         response: Response,
     ) -> Response {
-        let now = door.clock.now();
+        let now = state.clock.now();
         let Err(standing) = self.0.of(network(peer), per_minute, now).take(now) else { return response };
         let detail = format!(
             "{per_minute} requests came from your address within a minute with keys that are not known here; the next \

@@ -1,4 +1,4 @@
-//! The web page, as it was built into the binary.
+//! The web page, embedded in the binary.
 
 use std::borrow::Cow;
 
@@ -15,22 +15,21 @@ use rust_embed::{Embed, EmbeddedFile};
 struct WebAssets;
 
 const INDEX_PAGE: &str = "index.html";
-/// Files below it carry a hash of what is in them in their names.
+/// The names of files below this path contain a hash of their contents.
 const HASHED: &str = "assets/";
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// How texts lie packed beside the plain ones, the smaller first, and what each is called in a request.
+/// The compressed variants of text files, the smaller first: file extension, and name in `Accept-Encoding`.
 const ENCODINGS: [(&str, &str); 2] = [("br", "br"), ("gz", "gzip")];
 
-/// A file of the page, or the page itself where somebody wants to see one: which screen an address names is the page's to
-/// say.
+/// Serves a file of the page, or the page itself for a browser navigation. The page maps the address to a screen.
 pub(crate) fn serve_path(method: &Method, path: &str, headers: &HeaderMap) -> Option<Response> {
     if method != Method::GET && method != Method::HEAD {
         return None;
     }
     let name = path.trim_start_matches('/');
-    // What is packed is sent in place of its text, and never by its own name.
+    // Compressed files are sent in place of their text, and never under their own name.
     if let Some(file) = WebAssets::get(name).filter(|_| !is_compressed(name)) {
         return Some(answer(name, file, headers));
     }
@@ -73,7 +72,7 @@ fn answer(name: &str, plain: EmbeddedFile, asked: &HeaderMap) -> Response {
     if etag_matches(asked, &tag) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    // What is embedded is sent from where it lies.
+    // Embedded bytes are sent without a copy.
     let body = match file.data {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => Bytes::from(bytes),
@@ -85,7 +84,7 @@ fn is_compressed(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, kind)| ENCODINGS.iter().any(|(packed, _)| kind == *packed))
 }
 
-/// Whether whoever asks takes this encoding (RFC 9110 §12.5.3): it is named, or `*` is, and not with a weight of 0.
+/// Whether the client accepts this encoding (RFC 9110 §12.5.3): it or `*` is listed, and not with a weight of 0.
 fn accepts_encoding(asked: &HeaderMap, encoding: &str) -> bool {
     let mut any = false;
     for part in header_items(asked, ACCEPT_ENCODING) {
@@ -101,18 +100,18 @@ fn accepts_encoding(asked: &HeaderMap, encoding: &str) -> bool {
     any
 }
 
-/// Whether whoever asks has it already.
+/// Whether the client has the current version.
 fn etag_matches(asked: &HeaderMap, tag: &str) -> bool {
     header_items(asked, IF_NONE_MATCH).any(|kept| kept == "*" || kept.strip_prefix("W/").unwrap_or(kept) == tag)
 }
 
-/// The parts of a header that lists things, over all its lines.
+/// The elements of a list header, over all its lines.
 fn header_items(asked: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let lines = asked.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(str::trim).filter(|part| !part.is_empty())
 }
 
-/// Of the bytes as they are sent: each way a text is packed has its own.
+/// The `ETag` of the bytes as they are sent: each compressed variant has its own.
 fn tag(hash: &[u8; 32]) -> String {
     let digits: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("\"{digits}\"")

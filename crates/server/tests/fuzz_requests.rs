@@ -1,5 +1,5 @@
-//! What comes in over HTTP: whatever bytes a connection says, the server answers something that is HTTP or hangs up, lets
-//! nobody in without a key, and takes the next request as ever.
+//! Fuzz tests of the HTTP server: whatever bytes a connection sends, the server responds with valid HTTP or closes
+//! the connection, authenticates no one without a key, and serves the next request as usual.
 
 #[path = "../../core/tests/fuzz/drive.rs"]
 mod drive;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use fixture::{ModelScript, ServerFixture, reply};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// Requests kind and unkind; `KEY` stands for a good key's header.
+/// Valid and malformed requests; `KEY` stands for the header of a valid key.
 const CORPUS: &[&str] = &[
     "GET /health HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /api/v1/me HTTP/1.1\r\nHost: a\r\nAuthorization: KEY\r\n\r\n",
@@ -27,7 +27,7 @@ const CORPUS: &[&str] = &[
     "GET /api/v1/executions/%ff%fe/events HTTP/1.1\r\nHost: a\r\nLast-Event-ID: -1\r\nAuthorization: KEY\r\n\r\n",
     "POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
 ];
-/// What nobody answers within this time, the server waits for more of.
+/// If the server sends nothing within this time, it is waiting for more bytes.
 const PATIENCE: Duration = Duration::from_millis(30);
 
 #[test]
@@ -39,10 +39,10 @@ fn whatever_comes_in_the_server_stays() {
     drive::fuzz("requests", &corpus, |bytes| {
         runtime.block_on(async {
             let mut connection = world.connect("").await;
-            // It may hang up in the middle.
+            // The server may close the connection in the middle.
             let _ = connection.write_all(bytes).await;
             let mut answer = vec![0; 12];
-            // Nothing at all where it waits for the rest, or hung up.
+            // Nothing arrives if the server waits for the rest or closed the connection.
             let came = tokio::time::timeout(PATIENCE, connection.read_exact(&mut answer)).await;
             if let Ok(Ok(_)) = came {
                 assert!(answer.starts_with(b"HTTP/1.1 ") || answer.starts_with(b"HTTP/1.0 "), "{answer:?}");

@@ -1,4 +1,5 @@
-//! An awake conversation or desk of a simulated process: what the engine's shell holds of one, without its thread.
+//! An awake conversation or routing queue of a simulated process: the state that the engine's shell holds of one,
+//! without its thread.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use baton_ports::journal::{AggregateKind, ClaimedAggregate, InboxItem, Ownership
 
 use crate::process::PendingEntry;
 
-/// What moves it.
+/// The aggregate and its owner.
 pub enum SimAggregate {
     Conversation(Box<AggregateOwner<Conversation>>),
     Desk(Box<AggregateOwner<RoutingQueue>>),
@@ -23,17 +24,17 @@ pub enum SimAggregate {
 pub struct SimAggregateTask {
     pub number: u64,
     pub aggregate: SimAggregate,
-    /// Found in the inbox, and not decided yet.
+    /// Read from the inbox, and not decided yet.
     pub items: Vec<InboxItem>,
-    /// Somebody nudged it while its append was under way.
+    /// It was woken while its append was in flight.
     pub was_woken: bool,
     pub wake_at: Option<Time>,
     pub pending_append: Option<PendingEntry>,
-    /// It has decided, and was not told yet what became of the append, sent or not.
+    /// It has decided, and has not learned the result of the append yet, sent or not.
     pub is_writing: bool,
     /// It was told that an entry is durable.
     pub has_recorded: bool,
-    /// What the append under way refuses, who is told of it, and whether it lets go.
+    /// The items that the append in flight refuses, the runs to announce, and whether it releases the aggregate.
     follow_up: AppendFollowUp,
 }
 
@@ -71,7 +72,7 @@ impl SimAggregateTask {
         }))
     }
 
-    /// Decides what was found, as the engine's shell does it.
+    /// Decides the items that were read, as the engine's shell does.
     pub fn decide_next(
         &mut self,
         now: ClockReading,
@@ -93,7 +94,7 @@ impl SimAggregateTask {
         Ok(vec![OwnerOutput::Append(Box::new(append))])
     }
 
-    /// Items that the append under way refuses.
+    /// Items that the append in flight refuses.
     pub fn refused_items(&self) -> &[i64] {
         &self.follow_up.refused
     }
@@ -116,7 +117,7 @@ impl SimAggregateTask {
 }
 
 impl SimAggregate {
-    /// As the table calls it.
+    /// Its name in the coverage table.
     pub fn row(&self) -> &'static str {
         match self {
             Self::Conversation(_) => "conversation",
@@ -126,52 +127,52 @@ impl SimAggregate {
 
     pub fn ownership(&self) -> Ownership {
         match self {
-            Self::Conversation(keeper) => keeper.ownership(),
-            Self::Desk(keeper) => keeper.ownership(),
+            Self::Conversation(owner) => owner.ownership(),
+            Self::Desk(owner) => owner.ownership(),
         }
     }
 
     pub fn last_seen_item(&self) -> i64 {
         match self {
-            Self::Conversation(keeper) => keeper.inbox_seen(),
-            Self::Desk(keeper) => keeper.inbox_seen(),
+            Self::Conversation(owner) => owner.inbox_seen(),
+            Self::Desk(owner) => owner.inbox_seen(),
         }
     }
 
-    /// Number of the last entry that was handed out, and what all of them made of it.
+    /// Number of the last entry that was handed out, and the state after it.
     pub fn state(&self) -> (u64, Result<String, serde_json::Error>) {
         match self {
-            Self::Conversation(keeper) => (keeper.seq(), serde_json::to_string(keeper.state())),
-            Self::Desk(keeper) => (keeper.seq(), serde_json::to_string(keeper.state())),
+            Self::Conversation(owner) => (owner.seq(), serde_json::to_string(owner.state())),
+            Self::Desk(owner) => (owner.seq(), serde_json::to_string(owner.state())),
         }
     }
 
     fn wake_at(&self) -> Option<Time> {
         match self {
-            Self::Conversation(keeper) => Aggregate::wake_at(keeper.state()),
-            Self::Desk(keeper) => Aggregate::wake_at(keeper.state()),
+            Self::Conversation(owner) => Aggregate::wake_at(owner.state()),
+            Self::Desk(owner) => Aggregate::wake_at(owner.state()),
         }
     }
 
     fn release_wake_at(&self) -> Option<Time> {
         match self {
-            Self::Conversation(keeper) => keeper.wakes_at(),
-            Self::Desk(keeper) => keeper.wakes_at(),
+            Self::Conversation(owner) => owner.wakes_at(),
+            Self::Desk(owner) => owner.wakes_at(),
         }
     }
 
-    /// How long it is until its next timer.
+    /// The time until its next timer.
     pub fn time_left(&self, now: ClockReading) -> Option<Duration> {
         match self {
-            Self::Conversation(keeper) => keeper.time_until_wake(now),
-            Self::Desk(keeper) => keeper.time_until_wake(now),
+            Self::Conversation(owner) => owner.time_until_wake(now),
+            Self::Desk(owner) => owner.time_until_wake(now),
         }
     }
 
     fn will_sleep(&self, now: ClockReading, options: &EngineOptions) -> bool {
         match self {
-            Self::Conversation(keeper) => keeper.will_sleep(now, options),
-            Self::Desk(keeper) => keeper.will_sleep(now, options),
+            Self::Conversation(owner) => owner.will_sleep(now, options),
+            Self::Desk(owner) => owner.will_sleep(now, options),
         }
     }
 
@@ -182,13 +183,13 @@ impl SimAggregate {
         options: &EngineOptions,
     ) -> Result<Option<AggregateAppend>, baton_engine::EngineError> {
         match self {
-            Self::Conversation(keeper) => keeper.decide(items, now, options),
-            Self::Desk(keeper) => keeper.decide(items, now, options),
+            Self::Conversation(owner) => owner.decide(items, now, options),
+            Self::Desk(owner) => owner.decide(items, now, options),
         }
     }
 }
 
-/// What these entries fold to, as text.
+/// The state that these entries fold to, as text.
 pub fn folded<P: Aggregate>(entries: &[(Time, Vec<P::Event>)]) -> Result<String, serde_json::Error> {
     let mut it = P::default();
     for (at, events) in entries {

@@ -1,4 +1,4 @@
-//! What a seed draws before anything moves: the workflow, the input, the processes, and what goes wrong when.
+//! What a seed decides before the simulation begins: the workflow, the input, the processes, and what goes wrong when.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use crate::draw::{self, DrawConstraints, SimCatalog};
 use crate::rng::SeededRng;
 use crate::services::RequestFate;
 
-/// Where on its way an effect, or whatever else a node does, stands.
+/// The stage of an effect, or of any other act of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FaultPoint {
-    /// It is decided, and its append is on the way.
+    /// It is decided, and its append is in flight.
     BeforeAppend,
     /// It is durable, and its owner does not know yet.
     AfterAppend,
-    /// The world was asked.
+    /// The request was sent.
     Sent,
-    /// The world has acted or answered, and nobody here knows yet.
+    /// The service has acted or answered, and no process knows yet.
     Acted,
     /// The outcome is durable, and its owner knows.
     Recorded,
@@ -42,18 +42,18 @@ impl FaultPoint {
     }
 }
 
-/// Something that goes wrong, or that somebody does at a bad time.
+/// A fault, or an action by a person at an inconvenient time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SimFault {
-    /// A process is killed; `noticed` says whether everybody can tell before its lease ends.
+    /// A process is killed; `noticed` means that others can detect it before its lease ends.
     Kill {
         noticed: bool,
     },
-    /// It is killed in the middle of carrying out what a run asked for.
+    /// It is killed while it carries out the outputs of a run.
     KillMidway {
         after: u32,
     },
-    /// A process stands still for so many seconds, and goes on as if nothing had happened.
+    /// A process freezes for this number of seconds, and then continues as if nothing had happened.
     Freeze {
         seconds: u64,
         holds: bool,
@@ -61,34 +61,35 @@ pub enum SimFault {
     FreezeMidway {
         after: u32,
     },
-    /// A process stops in order.
+    /// A process shuts down in order.
     Leave,
-    /// The store says that it could not write, and perhaps it did.
+    /// The store reports that a write failed; it may have succeeded.
     FailWrite {
         committed: bool,
     },
-    /// A write takes so many seconds.
+    /// A write takes this number of seconds.
     SlowWrite {
         seconds: u64,
     },
-    /// So many of the next things that the store is asked, appends apart, get no answer; `done` says whether it did them.
+    /// This number of the next store requests, except appends, get no answer; `done` says whether the store performed
+    /// them.
     FailStore {
         calls: u32,
         done: bool,
     },
-    /// Somebody sets a machine's clock, by so many seconds forward or back.
+    /// The clock of a machine is set forward or back by this number of seconds.
     SetClock {
         by: i64,
     },
-    /// Hints to look into inboxes get lost for a while.
+    /// Inbox hints get lost for a time.
     LoseHints,
-    /// What was submitted lately is submitted again.
+    /// Recent submissions are submitted again.
     Duplicate,
-    /// The answer to the next call comes twice.
+    /// The answer to the next call arrives twice.
     AnswerTwice,
-    /// The next call meets this.
+    /// The next call meets this fate.
     Call(RequestFate),
-    /// The next call is not let out at once.
+    /// The next call is not sent immediately.
     Block(SimCallBlock),
     Pause,
     Cancel {
@@ -101,7 +102,7 @@ pub enum SimCallBlock {
     RateLimit,
     Circuit,
     Approval,
-    /// It is not let out any more, and will not be.
+    /// It is never sent.
     Stopped,
 }
 
@@ -109,7 +110,7 @@ impl SimCallBlock {
     pub const ALL: [Self; 4] = [Self::RateLimit, Self::Circuit, Self::Approval, Self::Stopped];
 }
 
-/// A fault and the moment it waits for: the `nth` time that anything stands there.
+/// A fault and its trigger: the `nth` time that any effect reaches this point.
 #[derive(Clone, Copy, Debug)]
 pub struct PlannedFault {
     pub point: FaultPoint,
@@ -117,36 +118,36 @@ pub struct PlannedFault {
     pub fault: SimFault,
 }
 
-/// Everything a seed decides beforehand.
+/// Everything that a seed decides beforehand.
 #[derive(Debug)]
 pub struct SimCase {
     pub seed: u64,
     pub workflows: Arc<WorkflowSet>,
     pub input: Value,
-    /// Nothing but kills goes wrong.
+    /// Only kills occur.
     pub kills_only: bool,
     pub processes: usize,
     pub runs: u32,
     pub plan: Vec<PlannedFault>,
-    /// Of a hundred calls, how many meet a fate while the storm lasts.
+    /// The percentage of calls that meet a fate during the storm.
     pub fate_percent: u64,
-    /// Of a hundred answers of people, how many are late, double or wrong.
+    /// The percentage of people's answers that are late, duplicate or wrong.
     pub mistake_percent: u64,
     pub snapshot_entries: u64,
-    /// Whether what ended may be reopened: rolled back, retried.
+    /// Whether ended runs may be reopened: rolled back or retried.
     pub reopens: bool,
-    /// Conversations beside the runs, in some seeds.
+    /// Conversations in addition to the runs, in some seeds.
     pub conversations: Option<ConversationPlan>,
 }
 
-/// The least faults a seed plans.
+/// Minimum number of faults in a seed.
 const FAULTS_MIN: u64 = 3;
 const FAULTS_MAX: u64 = 7;
 
-/// Seeds that share a workflow: each disturbs it in its own way. Compiling one costs as much as running it.
+/// Number of seeds that share a workflow, each with its own faults. Compiling a workflow costs as much as running it.
 const SEEDS_PER_WORKFLOW: u64 = 4;
 
-/// A workflow and all it runs.
+/// A workflow and all workflows that it runs.
 #[derive(Debug)]
 pub struct WorkflowSet {
     group: u64,
@@ -155,11 +156,11 @@ pub struct WorkflowSet {
     pub definitions: Vec<Value>,
     pub root: ContentHash,
     pub constraints: DrawConstraints,
-    /// What its conversations run on; none where there are no conversations.
+    /// The workflow versions of its conversations; empty if there are none.
     pub conversation_versions: Vec<PinnedVersion>,
 }
 
-/// Whether a seed has conversations beside its runs.
+/// Whether a seed has conversations in addition to its runs.
 pub fn has_conversations(seed: u64) -> bool {
     let of = seed / SEEDS_PER_WORKFLOW;
     !draw_constraints(&mut SeededRng::new(of ^ WORKFLOW_SALT)).confluent
@@ -170,7 +171,7 @@ fn draw_constraints(rng: &mut SeededRng) -> DrawConstraints {
     DrawConstraints { confluent: rng.chance(20) }
 }
 
-/// Draws cases one after another; what two share is drawn once.
+/// Draws cases one after another; shared parts are drawn once.
 #[derive(Debug)]
 pub struct CaseGenerator {
     pub catalog: SimCatalog,
@@ -207,7 +208,8 @@ impl WorkflowSet {
         Ok(drawing)
     }
 
-    /// Some have conversations too: by numbers of their own, so that everything else is drawn as it was.
+    /// Some cases have conversations too. They use their own random numbers, so that everything else is drawn as
+    /// before.
     fn draw_conversations(&mut self, catalog: &SimCatalog) -> Result<(), String> {
         let mut rng = SeededRng::new(self.group ^ CONVERSATIONS_SALT);
         if self.constraints.confluent || !rng.chance(CONVERSATIONS_PERCENT) {
@@ -230,7 +232,7 @@ impl WorkflowSet {
 }
 
 impl WorkflowSet {
-    /// Workflows that somebody wrote, to be run by a script.
+    /// Existing workflows, to be run by a script.
     pub fn from_definitions(versions: BTreeMap<ContentHash, Arc<Workflow>>, root: ContentHash) -> Self {
         Self {
             group: 0,
@@ -243,26 +245,26 @@ impl WorkflowSet {
     }
 }
 
-/// Keeps a workflow's numbers apart from those of the seed with the same number.
+/// Separates a workflow's random numbers from those of the seed with the same number.
 const WORKFLOW_SALT: u64 = 0x6b8f_1c3a_92d4_e705;
-/// Keeps what is drawn of conversations apart from everything else.
+/// Separates the random numbers of conversations from all others.
 const CONVERSATIONS_SALT: u64 = 0x2d51_e08b_77c6_4a39;
-/// Of a hundred workflows whose runs may end in several ways, how many have conversations beside their runs.
+/// The percentage of workflows without the `confluent` constraint that have conversations in addition to their runs.
 const CONVERSATIONS_PERCENT: u64 = 12;
-/// Keeps what is drawn of clocks and the store apart from everything else.
+/// Separates the random numbers of clock and store faults from all others.
 const CLOCKS_SALT: u64 = 0x71c3_9e0d_5b28_f4a6;
-/// Of a hundred seeds in which anything goes wrong, in how many clocks are set and the store fails.
+/// The percentage of seeds with faults in which clocks are set and the store fails.
 const CLOCKS_PERCENT: u64 = 40;
-/// Such faults that a seed plans.
+/// Maximum number of such faults in a seed.
 const CLOCKS_FAULTS_MAX: u64 = 5;
 const DAY: i64 = 24 * 3_600;
-/// Faults that a seed with conversations plans beyond the others.
+/// Maximum number of additional faults in a seed with conversations.
 const CONVERSATION_FAULTS_MAX: u64 = 8;
 
 impl SimCase {
     fn of(seed: u64, drawing: Arc<WorkflowSet>) -> Self {
         let mut rng = SeededRng::new(seed);
-        // A confluent workflow is drawn to be compared with its undisturbed self, which only kills allow.
+        // A confluent workflow is compared with its undisturbed self, which only kills allow.
         let kills_only = drawing.constraints.confluent;
         let case = Self {
             seed,
@@ -281,7 +283,8 @@ impl SimCase {
         case.with_conversations().with_clocks()
     }
 
-    /// Some have clocks that are set, and a store that fails in what is no append: by numbers of their own.
+    /// In some seeds clocks are set, and the store fails in requests other than appends. They use their own random
+    /// numbers.
     fn with_clocks(mut self) -> Self {
         let mut rng = SeededRng::new(self.seed ^ CLOCKS_SALT);
         if self.kills_only || !rng.chance(CLOCKS_PERCENT) {
@@ -314,7 +317,7 @@ impl SimCase {
 }
 
 impl SimCase {
-    /// One run of a written workflow, in which nothing goes wrong by chance; a seed chooses only how long things take.
+    /// One run of a written workflow without random faults; the seed only chooses how long things take.
     pub fn for_scenario(seed: u64, drawing: Arc<WorkflowSet>, input: Value) -> Self {
         Self {
             seed,

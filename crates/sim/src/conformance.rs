@@ -1,7 +1,7 @@
-//! One suite per port: what every implementation must do, whatever keeps the data.
+//! One conformance suite per port: what every implementation must do, whatever stores the data.
 //!
-//! Each check is a sentence and gets a fresh, empty store from `make`. A failed check panics where its claim does not
-//! hold, so call the suites from tests.
+//! The name of each check is a sentence, and each gets a new, empty store from `make`. A check panics if its claim does
+//! not hold, so call the suites from tests.
 
 mod appends;
 mod audit;
@@ -50,7 +50,7 @@ macro_rules! check {
     };
 }
 
-/// The journal, with what its appends make readable.
+/// The journal, with the read models of its appends.
 pub async fn journal<S: JournalStore + ReadModel + AuditTrail>(make: impl AsyncFn() -> S) {
     check!(make;
         inbox::what_is_acknowledged_is_there,
@@ -141,7 +141,7 @@ pub async fn audit<S: JournalStore + AuditTrail>(make: impl AsyncFn() -> S) {
     );
 }
 
-/// What was recorded, in its order, with what is looked for in all tenants.
+/// The feed of recorded entries, in their order, and the searches across all tenants.
 pub async fn feed<S: JournalFeed + JournalStore + RecordStore>(make: impl AsyncFn() -> S) {
     check!(make;
         feed::entries_are_told_in_the_order_in_which_they_were_laid,
@@ -155,7 +155,7 @@ pub async fn feed<S: JournalFeed + JournalStore + RecordStore>(make: impl AsyncF
     );
 }
 
-/// Allowances and costs, with what appends settle and the desk shows of them.
+/// Allowances and costs, with the settlements of appends and the related task inbox items.
 pub async fn budget<S: BudgetStore + JournalStore + ReadModel + RecordStore>(make: impl AsyncFn() -> S) {
     check!(make;
         budget::no_more_is_granted_than_remains,
@@ -241,7 +241,7 @@ pub async fn keys<S: ApiKeyStore>(make: impl AsyncFn() -> S) {
     );
 }
 
-/// What is known of model calls.
+/// Records of model calls.
 pub async fn decisions<S: DecisionLog>(make: impl AsyncFn() -> S) {
     check!(make;
         decisions::decisions_are_read_back_as_they_were,
@@ -252,7 +252,7 @@ pub async fn decisions<S: DecisionLog>(make: impl AsyncFn() -> S) {
     );
 }
 
-/// What processes tell each other of models that fail.
+/// Circuits of models that processes share.
 pub async fn circuits<S: ModelCircuitStore>(make: impl AsyncFn() -> S) {
     check!(make;
         circuits::the_last_word_on_a_circuit_counts,
@@ -260,7 +260,7 @@ pub async fn circuits<S: ModelCircuitStore>(make: impl AsyncFn() -> S) {
     );
 }
 
-/// What processes tell each other of services that fail.
+/// Circuits of services that processes share.
 pub async fn service_circuits<S: ServiceCircuitStore>(make: impl AsyncFn() -> S) {
     check!(make;
         circuits::failures_of_a_service_are_counted_over_all_who_tell,
@@ -268,7 +268,7 @@ pub async fn service_circuits<S: ServiceCircuitStore>(make: impl AsyncFn() -> S)
     );
 }
 
-/// How often something may be done.
+/// Rate limits.
 pub async fn rate_limits<S: RateLimitStore>(make: impl AsyncFn() -> S) {
     check!(make;
         rate_limits::a_limit_lets_its_number_through_and_then_says_when,
@@ -284,7 +284,7 @@ pub async fn rate_limits<S: RateLimitStore>(make: impl AsyncFn() -> S) {
     );
 }
 
-/// Answers of tools that are kept for a while.
+/// Cached tool results.
 pub async fn tool_cache<S: ToolCache>(make: impl AsyncFn() -> S) {
     check!(make;
         tool_cache::an_answer_is_found_until_it_is_over,
@@ -292,7 +292,7 @@ pub async fn tool_cache<S: ToolCache>(make: impl AsyncFn() -> S) {
     );
 }
 
-/// Documents in pieces.
+/// Documents in chunks.
 pub async fn index<S: DocumentIndex>(make: impl AsyncFn() -> S) {
     check!(make;
         index::documents::a_document_is_read_back_with_its_revision,
@@ -336,7 +336,7 @@ pub async fn index<S: DocumentIndex>(make: impl AsyncFn() -> S) {
     );
 }
 
-/// Texts as vectors.
+/// Embeddings of texts.
 pub async fn embedder<E: Embedder>(make: impl AsyncFn() -> E) {
     check!(make;
         embedder::each_text_has_a_vector_of_length_one,
@@ -347,7 +347,7 @@ pub async fn embedder<E: Embedder>(make: impl AsyncFn() -> E) {
     );
 }
 
-/// The desk, for items of no run.
+/// The task inbox, for items that belong to no run.
 pub async fn desk<S: TaskInbox + ReadModel>(make: impl AsyncFn() -> S) {
     check!(make;
         task_inbox::an_item_that_is_open_is_not_opened_again,
@@ -355,7 +355,7 @@ pub async fn desk<S: TaskInbox + ReadModel>(make: impl AsyncFn() -> S) {
     );
 }
 
-/// The tools there are, some at least.
+/// The catalogue of tools, which must contain some.
 pub async fn catalogue<C: ToolCatalogue>(make: impl AsyncFn() -> C) {
     check!(make;
         catalogue::every_tool_is_listed_once_in_the_order_of_its_name,
@@ -369,7 +369,7 @@ pub async fn catalogue<C: ToolCatalogue>(make: impl AsyncFn() -> C) {
     );
 }
 
-/// Apps of a service outside, of which one at least is chosen and was looked up for [`fixtures::tenant`].
+/// Apps of an external service. At least one must be selected and looked up for [`fixtures::tenant`].
 pub async fn connections<C: AppConnections>(make: impl AsyncFn() -> C) {
     check!(make;
         connections::apps_are_told_by_name_with_what_they_can_do,
@@ -382,7 +382,7 @@ pub async fn connections<C: AppConnections>(make: impl AsyncFn() -> C) {
     );
 }
 
-/// The same port where nobody has chosen the service.
+/// The same port without a configured service.
 pub async fn connections_of_nothing<C: AppConnections>(make: impl AsyncFn() -> C) {
     check!(make; connections::without_a_service_there_is_nothing_to_connect);
 }

@@ -1,5 +1,5 @@
-//! What a seed draws of conversations: their customers, what those write and how it arrives, the people of the desk, and
-//! when each of them comes and goes.
+//! What a seed draws for conversations: their customers, what those write and how it arrives, the human agents, and
+//! when each of them goes online and offline.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use crate::draw::SKILL;
 use crate::rng::SeededRng;
 use crate::simulation::tenant;
 
-/// Who writes in a conversation.
+/// Maximum number of senders in a conversation.
 const SENDERS_MAX: u64 = 2;
-/// Messages of one sender.
+/// Maximum number of messages of one sender.
 const MESSAGES_MAX: u64 = 4;
-/// Within so long everything that is drawn beforehand is written, in milliseconds.
+/// The time in which all planned messages are written, in milliseconds.
 const MESSAGES_MS: u64 = 40_000;
-/// Within so long people come and go as drawn.
+/// The time in which all planned shifts occur, in milliseconds.
 const SHIFTS_MS: u64 = 400_000;
-/// What a customer says who wants a person.
+/// The text with which a customer requests a person.
 const HUMAN_REQUEST_TEXT: &str = "speak to human";
-/// Numbers of a sender who writes on later begin behind all that are drawn, gaps included.
+/// The numbers of a sender's later messages begin after all planned ones, including gaps.
 pub const LATER_NUMBERS: u64 = 2 * MESSAGES_MAX;
 
-/// All conversations of one seed, and their desk.
+/// All conversations of one seed, and their routing queue.
 #[derive(Debug)]
 pub struct ConversationPlan {
     pub conversations: Vec<NewConversation>,
@@ -37,7 +37,7 @@ pub struct ConversationPlan {
     pub shifts: Vec<PlannedShift>,
 }
 
-/// A message of a customer's on its way.
+/// A customer's message in transit.
 #[derive(Clone, Debug)]
 pub struct PlannedMessage {
     pub after: Duration,
@@ -46,7 +46,7 @@ pub struct PlannedMessage {
     pub message: InboundMessage,
 }
 
-/// Somebody comes or goes, or is no longer of the desk, or may have more or less.
+/// A human agent goes online or offline, is removed, or gets another capacity.
 #[derive(Clone, Debug)]
 pub struct PlannedShift {
     pub after: Duration,
@@ -91,7 +91,7 @@ fn draw_conversation(rng: &mut SeededRng, number: u64, versions: &[PinnedVersion
     }
 }
 
-/// What one sender writes: in order or not, some of it twice, some of it never.
+/// The messages of one sender: in order or not, some of them twice, some never.
 fn draw_messages(
     rng: &mut SeededRng,
     begun: &NewConversation,
@@ -109,7 +109,7 @@ fn draw_messages(
             inbound_message(&source, is_numbered.then_some(number), number, rng.chance(15), rng.choose(versions));
         let mut copies = vec![format!("{source}/{number}")];
         if rng.chance(25) {
-            // Sent again: under the same id, or, where numbers tell, under another.
+            // Sent again: under the same id or, if numbers identify it, under another.
             copies.push(if is_numbered && rng.chance(50) {
                 format!("{source}/{number}/again")
             } else {
@@ -182,7 +182,7 @@ fn draw_shifts(rng: &mut SeededRng, person: &PersonProfile) -> Vec<PlannedShift>
     shifts
 }
 
-/// Short, so that all of it comes about.
+/// Short times, so that all of them elapse.
 fn settings(rng: &mut SeededRng) -> RoutingSettings {
     let seconds = |rng: &mut SeededRng, first, last| Duration::from_secs(rng.between(first, last));
     let step = |seconds, act| EscalationStep { after: Duration::from_secs(seconds), act };
@@ -201,7 +201,7 @@ fn settings(rng: &mut SeededRng) -> RoutingSettings {
     }
 }
 
-/// What hands a conversation over: everything, sooner than usual, or nothing.
+/// What hands a conversation over: everything, earlier than usual, or nothing.
 pub fn draw_handover_policy(rng: &mut SeededRng) -> HandoverPolicy {
     match rng.below(5) {
         0 => HandoverPolicy::never(),

@@ -1,5 +1,5 @@
-//! Which fault met which kind of node at which instant, counted over all seeds; a cell that stays empty is a hole in
-//! the simulation, unless it cannot occur, and then [`CoverageCell::impossible`] says why.
+//! Counts which fault met which kind of node at which instant, over all seeds. A cell that stays empty is a gap in the
+//! simulation, unless it cannot occur; [`CoverageCell::impossible`] then gives the reason.
 
 mod table;
 
@@ -8,8 +8,8 @@ use crate::services::RequestFate;
 
 pub use table::markdown;
 
-/// The kinds of nodes, as definitions call them; agents that think with a shipped step function, apart. Behind them, what
-/// is no node: conversations, and the desk.
+/// The kinds of nodes, as definitions name them; agents with a shipped step function are listed separately. The last
+/// ones are not nodes: conversations, and the routing queue.
 pub const KINDS: [&str; 19] = [
     "trigger",
     "agent",
@@ -32,7 +32,7 @@ pub const KINDS: [&str; 19] = [
     "desk",
 ];
 
-/// What goes wrong, as it is counted.
+/// The kind of fault, as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CoverageColumn {
     Kill,
@@ -137,7 +137,7 @@ impl CoverageColumn {
         }
     }
 
-    /// The one instant at which it strikes, where there is only one.
+    /// The one instant at which it strikes, if there is only one.
     fn own_instant(self) -> Option<FaultPoint> {
         match self {
             Self::Kill
@@ -161,7 +161,7 @@ impl CoverageColumn {
         }
     }
 
-    /// The kinds it can strike, where it is not all.
+    /// The kinds that it can strike, if not all.
     fn own_kinds(self) -> &'static [&'static str] {
         match self {
             Self::Slow
@@ -171,7 +171,7 @@ impl CoverageColumn {
             | Self::RequestLost
             | Self::LateAnswer
             | Self::AnswerTwice => &["agent", "simple agent", "reasoning agent", "code agent", "tool"],
-            // A simple agent asks for no tools and no people.
+            // A simple agent requests no tools and no people.
             Self::Blocked | Self::Asked => &["agent", "reasoning agent", "code agent", "tool"],
             Self::Garbled => &["agent", "simple agent", "reasoning agent", "code agent"],
             Self::WrongAnswer => &["human", "conversation"],

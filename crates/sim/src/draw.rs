@@ -1,6 +1,6 @@
-//! A random workflow, written as a definition, so that a seed's graph can be read, kept and run from a file.
+//! Draws a random workflow, written as a definition, so that a seed's graph can be read, stored and run from a file.
 //!
-//! Graphs are drawn as nested blocks, which keeps every branch of a merge pure and every graph without cycles.
+//! Graphs are drawn as nested blocks, which keeps every branch of a merge pure and every graph free of cycles.
 
 mod agent_turns;
 mod block;
@@ -17,22 +17,22 @@ pub use conversation::SKILL;
 
 use crate::rng::SeededRng;
 
-/// The most nodes of a drawn workflow, bodies included.
+/// Maximum number of nodes of a drawn workflow, including bodies.
 pub const NODES_MAX: usize = 18;
-/// The least, as the workflow's own.
+/// Minimum number of nodes of the workflow itself.
 pub const NODES_MIN: usize = 5;
-/// Workflows within workflows.
+/// Maximum depth of nested workflows.
 const CHILDREN_DEEP_MAX: u32 = 2;
 
-/// What a drawn workflow must be fit for.
+/// The constraints on a drawn workflow.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DrawConstraints {
-    /// The same outcome in whatever order its parts finish, so that a disturbed run can be compared with an
+    /// The outcome is the same in whatever order its parts finish, so that a disturbed run can be compared with an
     /// undisturbed one.
     pub confluent: bool,
 }
 
-/// A workflow with all it needs.
+/// A workflow with everything it needs.
 #[derive(Debug)]
 pub struct DrawnWorkflow {
     pub hash: ContentHash,
@@ -40,7 +40,7 @@ pub struct DrawnWorkflow {
     pub workflow: Workflow,
 }
 
-/// Draws a workflow and the workflows it runs, the outermost last.
+/// Draws a workflow and the workflows that it runs, the outermost last.
 pub fn draw(rng: &mut SeededRng, catalog: &SimCatalog, wishes: DrawConstraints) -> Result<Vec<DrawnWorkflow>, String> {
     let mut all = Vec::new();
     let budget = rng.between(NODES_MIN as u64, NODES_MAX as u64);
@@ -71,7 +71,7 @@ fn draw_one(
     Ok(hash)
 }
 
-/// Draws a workflow that thinks about a conversation.
+/// Draws a workflow that answers a conversation.
 pub fn draw_conversation(rng: &mut SeededRng, catalog: &SimCatalog, name: &str) -> Result<DrawnWorkflow, String> {
     let definition = conversation::draw(rng, name);
     let workflow = compile(name, &definition, catalog, std::collections::BTreeMap::new())?;
@@ -96,10 +96,10 @@ pub fn compile(
     definition::compile(&bundle).map_err(|error| format!("{error}\n{definition:#}"))
 }
 
-/// Where the next node is hung on: the nodes before it, each with the branch that leads on.
+/// Where the next node is attached: the nodes before it, each with the branch that continues.
 type OpenBranches = Vec<(String, Option<&'static str>)>;
 
-/// One graph being written.
+/// A graph that is being written.
 #[derive(Debug, Default)]
 struct GraphDraft {
     nodes: Vec<Value>,
@@ -110,16 +110,16 @@ struct GraphDraft {
 struct WorkflowWriter<'r> {
     rng: &'r mut SeededRng,
     constraints: DrawConstraints,
-    /// Nodes that may still be written.
+    /// The number of nodes that may still be written.
     nodes_left: u64,
     count: u32,
     may_nest: bool,
-    /// Bodies around the one being written.
+    /// The number of bodies around the current one.
     body_depth: u32,
     graph: GraphDraft,
-    /// Subworkflows named so far, with how large each may be.
+    /// Subworkflows named so far, with the maximum size of each.
     children: Vec<(String, u64)>,
-    /// Nodes that come before on every way, so that what is written next may name their outputs.
+    /// Nodes that precede on every path, so that the next node may refer to their outputs.
     used_names: Vec<String>,
 }
 
@@ -171,7 +171,7 @@ impl<'r> WorkflowWriter<'r> {
         written
     }
 
-    /// An `end`, or nothing: then the last nodes give the output.
+    /// Writes an `end`, or nothing: the last nodes then give the output.
     fn finish(&mut self, ends: OpenBranches) {
         if !self.rng.chance(70) {
             return;
@@ -191,7 +191,7 @@ impl<'r> WorkflowWriter<'r> {
         format!("{kind}{}", self.count)
     }
 
-    /// Writes a node behind `from`, with what any node may have.
+    /// Writes a node after `from`, with the options that any node may have.
     fn node(&mut self, kind: &'static str, own: Value, from: &OpenBranches) -> String {
         let id = self.id(kind);
         let mut written = Map::from_iter([("id".to_owned(), json!(id)), ("type".to_owned(), json!(kind))]);
@@ -214,7 +214,7 @@ impl<'r> WorkflowWriter<'r> {
         self.graph.edges.push(edge);
     }
 
-    /// Writes a body on a sheet of its own.
+    /// Writes a body as a graph of its own.
     fn body(&mut self, write: impl FnOnce(&mut Self)) -> Value {
         let outer = std::mem::take(&mut self.graph);
         let named = self.used_names.clone();

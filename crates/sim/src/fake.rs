@@ -1,7 +1,7 @@
-//! A store in memory that keeps every promise of the ports and nothing on a disk.
+//! An in-memory store that keeps every promise of the ports and writes nothing to disk.
 //!
-//! [`FakeJournal`] is the store itself, synchronous, for the simulation; [`FakeStore`] wraps it in the ports for everybody
-//! else's tests. It passes the same conformance suites as the real ones.
+//! [`FakeJournal`] is the synchronous store for the simulation; [`FakeStore`] wraps it in the ports for all other
+//! tests. It passes the same conformance suites as the real stores.
 
 mod audit_trail;
 mod budget;
@@ -46,7 +46,7 @@ pub use journal::FakeJournal;
 pub use records::FakeRecords;
 pub use registry::FakeRegistry;
 
-/// The ports over one memory. Clones share it.
+/// The ports over one in-memory store. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct FakeStore {
     inner: Arc<Mutex<FakeStoreState>>,
@@ -65,7 +65,7 @@ impl FakeStore {
         Self::default()
     }
 
-    /// Entries handed out to readers so far.
+    /// The number of entries handed out to readers so far.
     pub fn entries_read(&self) -> u64 {
         self.with(|inner| inner.entries_read)
     }
@@ -74,7 +74,7 @@ impl FakeStore {
         let inner = &mut *self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let done = act(inner);
         for (tenant, notice, at) in std::mem::take(&mut inner.journal.told) {
-            // One that is put is in nobody's way.
+            // A `Put` cannot conflict.
             let _ = inner.records.commit(&tenant, vec![notice], at);
         }
         done

@@ -1,18 +1,18 @@
-//! A seeded world with faults, fakes and the conformance suites for ports.
+//! Deterministic simulation with fault injection, in-memory fakes, and the conformance suites for ports.
 //!
-//! - [`fake`]: a store in memory behind the ports, for everybody's tests.
-//! - [`null_ports`]: ports that nobody answers.
+//! - [`fake`]: an in-memory store behind the ports, for all tests.
+//! - [`null_ports`]: ports without an implementation.
 //! - [`conformance`]: what every implementation of a port must do.
-//! - [`simulation`]: one seed's world. It drives the same [`Owner`](baton_engine::owner::RunOwner) and
-//!   [`Dispatcher`](baton_engine::dispatcher::Dispatcher) as the product does, in virtual time, single-threaded, and
-//!   lets go wrong what no real machine could be made to have.
-//! - [`scenario`]: courses of events that are written down to be read, and played in the same world.
-//! - [`model`]: what a shipped agent's model says, turn by turn.
-//! - [`conversation_plan`]: customers, what they write, and the people of a desk.
-//! - [`oracle`]: what must hold whatever goes wrong, judged from the journal and from what the world was asked.
+//! - [`simulation`]: one seed's world. It drives the same [`RunOwner`](baton_engine::owner::RunOwner) and
+//!   [`Dispatcher`](baton_engine::dispatcher::Dispatcher) as the product, in virtual time, single-threaded, and injects
+//!   faults that no real machine could be made to have.
+//! - [`scenario`]: written, readable sequences of events, played in the same world.
+//! - [`model`]: the replies of a shipped agent's model, turn by turn.
+//! - [`conversation_plan`]: customers, their messages, and the human agents of a routing queue.
+//! - [`oracle`]: what must hold whatever goes wrong, judged from the journal and from the requests to the services.
 //!
-//! Deliberately absent: the asynchronous shell of the engine and the real stores. They have their own tests; here is
-//! everything that decides.
+//! Deliberately absent: the asynchronous shell of the engine and the real stores. They have their own tests; this crate
+//! covers everything that makes decisions.
 
 pub mod aggregate_task;
 pub mod case;

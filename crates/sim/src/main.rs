@@ -1,4 +1,5 @@
-//! `baton-sim`: searches seeds for a run that breaks, tells one seed's story, or proves that planted faults are found.
+//! `baton-sim`: searches seeds for a run that breaks a promise, prints the transcript of one seed, or proves that
+//! planted faults are found.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,13 +14,13 @@ use baton_sim::scenario::{self, ScenarioPage};
 use baton_sim::seed_search::{self, MUTANT_SEEDS_MAX, SeedSearch, SeedSearchResult};
 use clap::Parser;
 
-/// Seeds that are searched unless told.
+/// Default number of seeds to search.
 const SEEDS_DEFAULT: u64 = 20_000;
-/// With fewer seeds than this an empty cell says nothing.
+/// With fewer seeds than this, an empty cell is not significant.
 const COVERAGE_SEEDS_MIN: u64 = 20_000;
-/// Lines of a story that are shown of a violation.
+/// Number of transcript lines shown with a violation.
 const LAST_LINES: usize = 40;
-/// Where the table is kept.
+/// The file of the table.
 const COVERAGE_PAGE: &str = "docs/reference/sim-coverage.md";
 
 #[derive(Parser)]
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            // Nobody is left to tell if this fails too.
+            // If this fails too, there is no way to report it.
             let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::FAILURE
         }
@@ -139,7 +140,7 @@ fn search(out: &mut impl Write, options: &SimCliOptions) -> SimCliResult {
     print_coverage(out, options, &found)
 }
 
-/// Prints the table; an empty cell fails, once enough seeds were searched for it to say something.
+/// Prints the table. An empty cell is an error, once enough seeds were searched for it to be significant.
 fn print_coverage(out: &mut impl Write, options: &SimCliOptions, found: &SeedSearchResult) -> SimCliResult {
     let table = coverage::markdown(&found.coverage, found.seeds);
     writeln!(out, "\n{table}")?;

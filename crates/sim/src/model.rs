@@ -1,14 +1,14 @@
-//! The simulated model. To the simulated agent it says its question again. To an agent that thinks with a shipped step
-//! function it says the moves of the agent's task, one reply after another, in whatever words that agent wants to hear:
+//! The simulated model. To the simulated agent it repeats the question. To an agent with a shipped step function it
+//! returns the moves of the agent's task, one reply after another, in the format that this agent expects:
 //!
-//! | move | means |
+//! | move | meaning |
 //! | --- | --- |
-//! | `call TOOL NodeBuilder` | a call; several in one reply with `;+`. `NodeBuilder` is 7 for a call without an id, 8 for an id used twice, 9 for arguments as a text |
+//! | `call TOOL N` | a call; several in one reply with `;+`. `N` is 7: no id; 8: duplicate id; 9: arguments as text |
 //! | `run PROGRAM` | a step of a plan that the sandbox runs |
 //! | `ask`, `hand over` | the customer is asked; a person takes over |
 //! | `again` | the plan was in vain |
 //! | `nonsense`, `silence`, `cut off` | a reply that cannot be used |
-//! | `answer`, and whatever comes after the last move | the answer |
+//! | `answer`, and everything after the last move | the answer |
 
 use baton_core::model::{FinishReason, ModelMessage, ModelRequest, ModelToolCall};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::draw::{CODE, SIMPLE, TEXT, is_shipped};
 use crate::sim_thinker::move_groups;
 
-/// What a model says.
+/// A reply of the model.
 #[derive(Debug, PartialEq)]
 pub struct SimReply {
     pub content: String,
@@ -30,7 +30,7 @@ impl SimReply {
     }
 }
 
-/// The same for the same request, whoever asks and however often.
+/// The same reply for the same request, whatever the caller and the number of requests.
 pub fn reply_to(request: &ModelRequest) -> SimReply {
     let asked = |message: &ModelMessage| match message {
         ModelMessage::User { content, .. } => Some(content.clone()),
@@ -55,7 +55,7 @@ pub fn reply_to(request: &ModelRequest) -> SimReply {
     }
 }
 
-/// The tool and the number of `call TOOL NodeBuilder`; the two outcomes that look like tools, with what they take.
+/// The tool and the number of `call TOOL N`; also the two outcomes that look like tools, with their arguments.
 fn call(said: &str) -> Option<(&str, Value)> {
     let mut words = said.split(' ');
     match (words.next()?, words.next(), words.next()) {
@@ -83,7 +83,7 @@ fn native(moves: &[&str], turn: usize) -> SimReply {
     }
 }
 
-/// One call, for more are not made by text.
+/// One call, since the text protocol allows no more.
 fn in_text(said: &str) -> String {
     match call(said) {
         Some((tool, input)) => format!("Thought: so I think\nAction: {tool}\nAction Input: {input}"),
@@ -91,7 +91,7 @@ fn in_text(said: &str) -> String {
     }
 }
 
-/// A plan, or what is thought of one.
+/// A plan, or a judgement of one.
 fn plan_value(moves: &[&str]) -> Value {
     match moves[0] {
         "answer" => json!({ "goal_achieved": true, "final_output": { "n": 1 } }),
@@ -100,7 +100,7 @@ fn plan_value(moves: &[&str]) -> Value {
     }
 }
 
-/// Calls go together; what else there is waits for them.
+/// Calls are made together; every other step waits for them.
 fn step(place: usize, said: &str) -> Value {
     let id = format!("s{place}");
     match (said.strip_prefix("run "), call(said)) {

@@ -1,4 +1,4 @@
-//! Ports that nobody answers, for worlds that need none of them.
+//! Ports without an implementation, for worlds that need none of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Sandbox for NullSandbox {
 /// There are no tools.
 pub struct NullTools;
 
-/// Nobody thinks elsewhere.
+/// There are no remote agents.
 pub struct NullThinkers;
 
 #[async_trait]

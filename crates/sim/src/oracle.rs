@@ -1,5 +1,5 @@
-//! What must hold whatever goes wrong, judged from outside: from what was made durable, from what the world was asked,
-//! and from when. Nothing here asks the run what it thinks of itself, but to compare it with its own journal.
+//! What must hold whatever goes wrong, judged from outside: from the durable entries, from the requests to the
+//! services, and from their times. Nothing here uses a run's own state, except to compare it with its journal.
 
 mod agent_trace;
 mod approvals;
@@ -41,7 +41,7 @@ pub use run_history::RunHistory;
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PromiseViolation {
-    /// Which, in a word.
+    /// The name of the rule.
     pub rule: &'static str,
     pub what: String,
 }
@@ -50,10 +50,10 @@ pub(crate) fn violation<T>(rule: &'static str, what: impl Into<String>) -> Resul
     Err(PromiseViolation { rule, what: what.into() })
 }
 
-/// Submissions of one run that are kept, to be made again.
+/// Maximum number of submissions of one run that are remembered, to be repeated.
 const RESUBMISSIONS_MAX: usize = 4;
 
-/// Watches everything that becomes durable and everything that leaves.
+/// Observes everything that becomes durable and everything that is sent.
 #[derive(Debug, Default)]
 pub struct SimOracle {
     pub histories: BTreeMap<RunId, RunHistory>,
@@ -71,7 +71,7 @@ impl SimOracle {
         Self { versions: versions.clone(), conversations: ConversationOracle::new(talks), ..Self::default() }
     }
 
-    /// All versions there are.
+    /// All versions.
     pub fn versions(&self) -> impl Iterator<Item = (&ContentHash, &Arc<Workflow>)> {
         self.versions.iter()
     }
@@ -89,21 +89,19 @@ impl SimOracle {
     }
 
     pub fn is_owner(&self, run: &RunId, ownership: &Ownership) -> bool {
-        let is_its = |chronicle: &RunHistory| chronicle.owner == Some(*ownership);
+        let is_its = |history: &RunHistory| history.owner == Some(*ownership);
         self.histories.get(run).is_some_and(is_its) || self.conversations.is_owner(run, ownership)
     }
 
-    /// What a new owner folded is what all entries fold to.
+    /// Checks that the state of a new owner is the fold of all entries.
     pub fn check_fold(&self, id: &RunId, run: &Run, entries: u64) -> Result<(), PromiseViolation> {
         match self.histories.get(id) {
-            Some(chronicle) if chronicle.entries.len() as u64 == entries => {
-                chronicle.compare_state(run, &self.versions)
-            }
+            Some(history) if history.entries.len() as u64 == entries => history.compare_state(run, &self.versions),
             _ => Ok(()),
         }
     }
 
-    /// Its owner let go of it without an append.
+    /// Its owner released it without an append.
     pub fn released(&mut self, run: &RunId, ownership: Ownership) {
         match self.conversations.contains(run) {
             true => self.conversations.released(run, ownership),
@@ -111,11 +109,11 @@ impl SimOracle {
         }
     }
 
-    /// The entries behind what a claim's snapshot holds.
+    /// The entries after a claim's snapshot.
     pub fn tail(&self, run: &RunId, claimed: &ClaimedAggregate) -> &[RunEntry] {
-        let Some(chronicle) = self.histories.get(run) else { return &[] };
+        let Some(history) = self.histories.get(run) else { return &[] };
         let last = usize::try_from(claimed.seq).unwrap_or(usize::MAX);
-        chronicle.entries.get(last.saturating_sub(claimed.tail.len())..last).unwrap_or_default()
+        history.entries.get(last.saturating_sub(claimed.tail.len())..last).unwrap_or_default()
     }
 
     pub fn accepted(&mut self, submit: &InboxSubmission, submitted: &InboxReceipt) {
@@ -146,20 +144,20 @@ impl SimOracle {
         *count - 1
     }
 
-    /// An append is on its way.
+    /// An append is in flight.
     pub fn append_started(&mut self, append: &JournalAppend) {
         if self.conversations.contains(&append.aggregate) {
             return;
         }
-        let chronicle = self.history_of(&append.aggregate);
-        if chronicle.owner == Some(append.ownership) {
-            chronicle.proposed_audits = std::mem::take(&mut chronicle.pending_audits);
-            chronicle.proposed_late_answers = std::mem::take(&mut chronicle.late_answers);
-            chronicle.proposed_dropped_calls = std::mem::take(&mut chronicle.dropped_calls);
+        let history = self.history_of(&append.aggregate);
+        if history.owner == Some(append.ownership) {
+            history.proposed_audits = std::mem::take(&mut history.pending_audits);
+            history.proposed_late_answers = std::mem::take(&mut history.late_answers);
+            history.proposed_dropped_calls = std::mem::take(&mut history.dropped_calls);
         }
     }
 
-    /// An append was taken; `taken` are the inbox items it consumed.
+    /// An append was accepted; `taken` are the inbox items that it consumed.
     pub fn append_committed(
         &mut self,
         append: &JournalAppend,
@@ -187,9 +185,9 @@ impl SimOracle {
             RunEvent::Started(started) => self.versions.get(&started.bundle).cloned(),
             _ => None,
         });
-        let chronicle = self.history_of(&append.aggregate);
-        chronicle.workflow = started.or(chronicle.workflow.take());
-        chronicle.committed(append, entry, taken, services, catalog)
+        let history = self.history_of(&append.aggregate);
+        history.workflow = started.or(history.workflow.take());
+        history.committed(append, entry, taken, services, catalog)
     }
 
     /// Its owner was told that the last append is durable.
@@ -201,38 +199,38 @@ impl SimOracle {
         self.history_of(run).inbox.refused(ownership.epoch, item);
     }
 
-    /// All that an owner refuses of its last append has been said.
+    /// Its owner has reported all refusals of its last append.
     pub fn settle_refusals(&mut self, run: &RunId, ownership: Ownership) -> Result<(), PromiseViolation> {
         self.history_of(run).inbox.settle(run, ownership.epoch)
     }
 
-    /// An owner was told what a performed attempt came to.
+    /// An owner was told the outcome of a performed attempt.
     pub fn outcome_received(&mut self, run: &RunId, ownership: Ownership, row: &AuditRow) {
         let key = row.details["key"].as_str().unwrap_or_default().to_owned();
-        let chronicle = self.history_of(run);
-        if chronicle.owner == Some(ownership) {
-            chronicle.pending_audits.insert(key);
+        let history = self.history_of(run);
+        if history.owner == Some(ownership) {
+            history.pending_audits.insert(key);
         }
     }
 
-    /// An owner lets an effect out.
+    /// An owner dispatches an effect.
     pub fn check_dispatch(&self, run: &RunId, effect: &EffectId, ownership: Ownership) -> Result<(), PromiseViolation> {
-        self.histories.get(run).map_or(Ok(()), |chronicle| chronicle.check_dispatch(effect, ownership))
+        self.histories.get(run).map_or(Ok(()), |history| history.check_dispatch(effect, ownership))
     }
 
-    /// An owner was given an answer that came after its call was given up.
+    /// An owner received an answer after its call was given up.
     pub fn late_answer_received(&mut self, run: &RunId, ownership: Ownership, effect: &EffectId) {
-        let chronicle = self.history_of(run);
-        if chronicle.owner == Some(ownership) && chronicle.calls.expects_late_answer(effect) {
-            chronicle.late_answers.insert(effect.clone());
+        let history = self.history_of(run);
+        if history.owner == Some(ownership) && history.calls.expects_late_answer(effect) {
+            history.late_answers.insert(effect.clone());
         }
     }
 
     /// An owner dropped a model call that had been answered.
     pub fn paid_call_dropped(&mut self, run: &RunId, ownership: Ownership, effect: &EffectId) {
-        let chronicle = self.history_of(run);
-        if chronicle.owner == Some(ownership) {
-            chronicle.dropped_calls.insert(effect.clone());
+        let history = self.history_of(run);
+        if history.owner == Some(ownership) {
+            history.dropped_calls.insert(effect.clone());
         }
     }
 
@@ -253,16 +251,16 @@ impl SimOracle {
             return violation("key", format!("{} went out under `{key}`", send.effect));
         }
         match self.histories.get(run) {
-            Some(chronicle) => chronicle.check_send(send, ownership, now, services),
+            Some(history) => history.check_send(send, ownership, now, services),
             None => violation("append before effects", format!("{} left a run that has no journal", send.effect)),
         }
     }
 
     pub fn check_look_up(&self, run: &RunId, effect: &EffectId, now: Time) -> Result<(), PromiseViolation> {
-        self.histories.get(run).map_or(Ok(()), |chronicle| chronicle.calls.check_look_up(effect, now))
+        self.histories.get(run).map_or(Ok(()), |history| history.calls.check_look_up(effect, now))
     }
 
-    /// Desk items are open exactly while their question is.
+    /// Checks that task inbox items are open exactly as long as their question.
     pub fn check_tasks(&self, run: &RunId, asks: &[HumanTask], books: &FakeJournal) -> Result<(), PromiseViolation> {
         let open = books.open_desk(&tenant(), Some(run));
         let shown: BTreeSet<String> =
@@ -274,7 +272,7 @@ impl SimOracle {
         violation("desk", format!("`{run}` asks {asked:?}, and the desk shows {shown:?}"))
     }
 
-    /// Runs that have not ended, or that have something in their inbox.
+    /// Runs that have not ended, or whose inbox is not empty.
     pub fn unfinished(&self, books: &FakeJournal) -> Vec<RunId> {
         let is_open = |run: &&RunId| {
             let is_open = match self.conversations.contains(run) {
@@ -286,22 +284,22 @@ impl SimOracle {
         books.names().filter(is_open).cloned().collect()
     }
 
-    /// The rows of the table whose nodes this run has settled.
+    /// The table rows of the nodes that this run has settled.
     pub fn settled_node_kinds(&self, run: &RunId) -> BTreeSet<&'static str> {
-        let Some(chronicle) = self.histories.get(run) else { return BTreeSet::new() };
-        let Some(workflow) = &chronicle.workflow else { return BTreeSet::new() };
-        chronicle.ended().filter_map(|(at, _)| row_of(workflow, at)).collect()
+        let Some(history) = self.histories.get(run) else { return BTreeSet::new() };
+        let Some(workflow) = &history.workflow else { return BTreeSet::new() };
+        history.ended().filter_map(|(at, _)| row_of(workflow, at)).collect()
     }
 
-    /// The row of a node of this run's.
+    /// The table row of a node of this run.
     pub fn node_kind(&self, run: &RunId, at: &NodeAddress) -> Option<&'static str> {
         row_of(self.histories.get(run)?.workflow.as_ref()?, at)
     }
 
-    /// Of the last entry: the signals that nodes began to wait for, and how the run ended.
+    /// From the last entry: the signals that nodes began to wait for, and how the run ended.
     pub fn last_entry(&self, run: &RunId) -> (Vec<(NodeAddress, String)>, Option<RunState>) {
         let (mut waits, mut end) = (Vec::new(), None);
-        let last = self.histories.get(run).and_then(|chronicle| chronicle.entries.last());
+        let last = self.histories.get(run).and_then(|history| history.entries.last());
         for event in last.into_iter().flat_map(|entry| &entry.events) {
             match event {
                 RunEvent::Began { node, wait } => {
@@ -316,7 +314,7 @@ impl SimOracle {
         (waits, end)
     }
 
-    /// Names of signals this run waits for.
+    /// Names of signals that this run waits for.
     pub fn awaited_signals(&self, run: &RunId) -> Vec<String> {
         self.histories.get(run).map(RunHistory::awaited_signals).unwrap_or_default()
     }

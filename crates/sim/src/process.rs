@@ -1,4 +1,4 @@
-//! A simulated process: what the asynchronous shell of the engine holds, without its threads.
+//! A simulated process: the state of the engine's asynchronous shell, without its threads.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use baton_ports::journal::{Ownership, ProcessId, ProcessLease};
 use crate::aggregate_task::SimAggregateTask;
 use crate::simulation::SimEvent;
 
-/// Runs one process owns at once: few, so that some wait for room.
+/// Maximum number of runs that one process owns at once: few, so that some wait for a slot.
 const AWAKE_MAX: usize = 3;
 
-/// Which task of which incarnation of which process.
+/// The address of a task: process, incarnation and run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskAddress {
     pub process: usize,
@@ -30,7 +30,7 @@ pub struct TaskAddress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SimProcessState {
     Up,
-    /// It stands still until then; `holds` says whether what it was just about to send stands still with it.
+    /// It is frozen until then; `holds` says whether the request that it was about to send is held back too.
     Frozen {
         holds: bool,
     },
@@ -43,24 +43,24 @@ pub struct SimProcess {
     pub lease: ProcessLease,
     pub dispatcher: Dispatcher,
     pub tasks: BTreeMap<RunId, SimRunTask>,
-    /// Awake conversations and desks.
+    /// Awake conversations and routing queues.
     pub aggregate_tasks: BTreeMap<RunId, SimAggregateTask>,
-    pub lookout: WorkPoller,
-    /// How far its machine's clock was set, in milliseconds.
+    pub poller: WorkPoller,
+    /// The offset of its machine's clock, in milliseconds.
     pub clock: i64,
-    /// Its lease is over, and it has not joined anew yet.
+    /// Its lease is over, and it has not joined again yet.
     pub has_lost_lease: bool,
-    /// What would have happened to it while it was frozen.
+    /// Events that would have occurred in it while it was frozen.
     pub deferred_events: VecDeque<SimEvent>,
-    /// Outputs it had not carried out when it was frozen.
+    /// Outputs that it had not carried out when it was frozen.
     pub deferred_outputs: VecDeque<(TaskAddress, OwnerOutput)>,
-    /// Outputs it still carries out before it stops in their middle.
+    /// Outputs that it still carries out before it stops in the middle of them.
     pub stops_after: Option<(u32, StopMode)>,
-    /// It stops in order, once no append is under way.
+    /// It shuts down in order, once no append is in flight.
     pub is_draining: bool,
     pub poll_scheduled: bool,
     pub renewal_scheduled: bool,
-    /// It reads snapshots of another fold version than the others, as during an upgrade.
+    /// It reads snapshots of another fold version than the other processes, as during an upgrade.
     pub fold_version: u32,
 }
 
@@ -77,25 +77,25 @@ pub type PendingEntry = (Arc<[u8]>, bool);
 pub struct SimRunTask {
     pub number: u64,
     pub owner: RunOwner,
-    /// What the wall's clock showed when the owner last looked at it.
+    /// The wall clock when the owner last read it.
     pub looked_at: Time,
     /// Marked calls whose marker is being written.
     pub permits: BTreeMap<EffectId, Box<Attempt>>,
-    /// The attempt of each call that is out.
+    /// The attempt of each call in flight.
     pub attempts: BTreeMap<EffectId, SimAttempt>,
     pub wake_at: Option<Time>,
     pub pending_append: Option<PendingEntry>,
-    /// The last entry it was told is durable.
+    /// The last entry that it knows to be durable.
     pub last_recorded: Option<Arc<[u8]>>,
 }
 
-/// One attempt that is out.
+/// One attempt in flight.
 #[derive(Clone, Copy, Debug)]
 pub struct SimAttempt {
     pub ticket: u64,
-    /// The service has acted, or has read what it was asked for.
+    /// The service has acted, or has read the request.
     pub acted: bool,
-    /// It is a model that is asked.
+    /// It is a model call.
     pub asks_model: bool,
 }
 
@@ -108,7 +108,7 @@ impl SimProcess {
             dispatcher: Dispatcher::new(AWAKE_MAX),
             tasks: BTreeMap::new(),
             aggregate_tasks: BTreeMap::new(),
-            lookout: WorkPoller::default(),
+            poller: WorkPoller::default(),
             clock: 0,
             has_lost_lease: false,
             deferred_events: VecDeque::new(),
@@ -133,10 +133,10 @@ impl SimProcess {
 
     pub fn aggregate_task_mut(&mut self, place: &TaskAddress) -> Option<&mut SimAggregateTask> {
         let is_same = self.incarnation == place.incarnation;
-        self.aggregate_tasks.get_mut(&place.run).filter(|keeping| is_same && keeping.number == place.task)
+        self.aggregate_tasks.get_mut(&place.run).filter(|aggregate_task| is_same && aggregate_task.number == place.task)
     }
 
-    /// Whether this task is at work still, whatever it moves.
+    /// Whether this task is still running, whatever its aggregate.
     pub fn has_task(&mut self, place: &TaskAddress) -> bool {
         self.task_mut(place).is_some() || self.aggregate_task_mut(place).is_some()
     }
@@ -147,21 +147,21 @@ impl SimProcess {
 
     pub fn is_appending(&self) -> bool {
         self.tasks.values().any(|task| task.pending_append.is_some())
-            || self.aggregate_tasks.values().any(|keeping| keeping.pending_append.is_some())
+            || self.aggregate_tasks.values().any(|aggregate_task| aggregate_task.pending_append.is_some())
     }
 
-    /// What it has under way.
+    /// Its append in flight.
     pub fn pending_append(&mut self, place: &TaskAddress) -> Option<&mut Option<PendingEntry>> {
         if self.task_mut(place).is_some() {
             return self.task_mut(place).map(|task| &mut task.pending_append);
         }
-        self.aggregate_task_mut(place).map(|keeping| &mut keeping.pending_append)
+        self.aggregate_task_mut(place).map(|aggregate_task| &mut aggregate_task.pending_append)
     }
 
     pub fn ownership(&mut self, place: &TaskAddress) -> Option<Ownership> {
         match self.task_mut(place) {
             Some(task) => Some(task.owner.ownership()),
-            None => self.aggregate_task_mut(place).map(|keeping| keeping.aggregate.ownership()),
+            None => self.aggregate_task_mut(place).map(|aggregate_task| aggregate_task.aggregate.ownership()),
         }
     }
 

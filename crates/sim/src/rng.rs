@@ -1,6 +1,6 @@
-//! The one source of chance: a seed gives the same numbers on every machine and in every process.
+//! The only source of randomness: a seed gives the same numbers on every machine and in every process.
 
-/// xoshiro256++ (Blackman and Vigna 2019), filled from a seed by splitmix64.
+/// xoshiro256++ (Blackman and Vigna 2019), seeded by splitmix64.
 #[derive(Clone, Debug)]
 pub struct SeededRng([u64; 4]);
 
@@ -28,14 +28,14 @@ impl SeededRng {
         out
     }
 
-    /// From 0 to `end`, which is left out; 0 where there is nothing below it.
+    /// From 0 to `end`, exclusive; 0 if `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
-        // The high half of the product: no bias worth the name for the small numbers used here.
+        // The high half of the product: the bias is negligible for the small numbers used here.
         let product = u128::from(self.number()) * u128::from(end);
         u64::try_from(product >> 64).unwrap_or(0)
     }
 
-    /// Both ends included.
+    /// Both bounds are inclusive.
     pub fn between(&mut self, first: u64, last: u64) -> u64 {
         first + self.below(last.saturating_sub(first) + 1)
     }
@@ -48,13 +48,13 @@ impl SeededRng {
         self.below(100) < percent
     }
 
-    /// One of a list that is not empty.
+    /// One item of a non-empty list.
     pub fn choose<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         let index = self.index(from.len());
         &from[index]
     }
 
-    /// One of a list of weighted choices that is not empty.
+    /// One item of a non-empty list of weighted choices.
     pub fn choose_weighted<T: Copy>(&mut self, from: &[(u64, T)]) -> T {
         let mut at = self.below(from.iter().map(|(weight, _)| weight).sum());
         for (weight, what) in from {

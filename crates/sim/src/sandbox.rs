@@ -1,5 +1,5 @@
-//! The simulated sandbox. A program's source is its calls, `,` behind each other and `+` together: `book 3,read 1+mail 2`
-//! books, and then reads and writes at once. What it comes to is what its calls came to.
+//! The simulated sandbox. A program's source is its calls, separated by `,` (in sequence) and `+` (together): `book
+//! 3,read 1+mail 2` books, and then reads and writes at once. Its result is the results of its calls.
 
 use baton_core::agent::{ProgramOutcome, ProgramSnapshot, SandboxProgram, ToolRequest};
 use baton_core::fault::Fault;
@@ -7,7 +7,7 @@ use baton_core::tool::ToolEnvelope;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// A program that stands still: it waits for the results of its calls at `at`.
+/// A paused program: it waits for the results of its calls at `at`.
 #[derive(Serialize, Deserialize)]
 struct SimProgram {
     source: String,
@@ -15,7 +15,7 @@ struct SimProgram {
     heard: Vec<Value>,
 }
 
-/// Runs it in a process whose interpreter is of this version; one does not read what another wrote.
+/// Runs it in a process with this interpreter version; another version cannot read its snapshots.
 pub fn run(program: &SandboxProgram, version: u32) -> ProgramOutcome {
     match program {
         SandboxProgram::Start { source, .. } => {
@@ -55,7 +55,7 @@ fn failed(code: &'static str, message: String) -> ProgramOutcome {
 }
 
 impl SimProgram {
-    /// The calls it makes next, together; none at its end.
+    /// The calls that it makes next, together; empty at its end.
     fn calls(&self) -> Vec<ToolRequest> {
         let group = self.source.split(',').nth(self.at).unwrap_or_default();
         let one = |(place, call): (usize, &str)| {

@@ -1,8 +1,8 @@
-//! Courses of events that are written down to be read: a workflow, a script of what happens, what must come of it.
-//! `scenarios/README.md` tells the format; `scenarios/*.md` are played by a test.
+//! Written scenarios: a workflow, a script of events, and the expected outcome. `scenarios/README.md` describes the
+//! format; a test plays `scenarios/*.md`.
 //!
-//! Each is played in the simulated world, under many seeds: a seed chooses how long everything takes and who is first
-//! where the script does not say, and the same must come of it. All that the simulation holds of any run holds here too.
+//! Each is played in the simulated world, under many seeds. A seed chooses how long everything takes and what comes
+//! first if the script does not say; the outcome must be the same. All promises of the simulation are checked here too.
 
 mod play;
 mod script_line;
@@ -22,16 +22,16 @@ use crate::simulation::script::{ScriptLine, root};
 
 pub use play::{ScenarioResult, play};
 
-/// A page of courses.
+/// A page of scenarios.
 #[derive(Debug)]
 pub struct ScenarioPage {
     pub cases: Vec<ScenarioCase>,
 }
 
-/// One course of events.
+/// One scenario.
 #[derive(Debug)]
 pub struct ScenarioCase {
-    /// The heading it stands under.
+    /// The heading above it.
     pub name: String,
     workflows: Arc<WorkflowSet>,
     input: Value,
@@ -43,7 +43,7 @@ pub struct ScenarioCase {
 struct ScenarioExpectation {
     kind: ExpectationKind,
     text: String,
-    /// Where the text stands in the page.
+    /// The range of the text in the page.
     span: Range<usize>,
 }
 
@@ -51,14 +51,14 @@ struct ScenarioExpectation {
 enum ExpectationKind {
     /// All events of a run, in order.
     Events(RunId),
-    /// A line each of what came of it.
+    /// One line for each part of the outcome.
     Outcome,
 }
 
 /// A fenced block of a page.
 struct FencedBlock<'p> {
     heading: &'p str,
-    /// What stands behind the fence.
+    /// The text after the fence.
     kind: &'p str,
     line: usize,
     text: &'p str,
@@ -66,10 +66,10 @@ struct FencedBlock<'p> {
 }
 
 impl ScenarioPage {
-    /// Reads a page.
+    /// Parses a page.
     ///
     /// # Errors
-    /// What is wrong with it, and in which line.
+    /// The problem, and its line.
     pub fn read(page: &str, catalog: &SimCatalog) -> Result<Self, String> {
         let mut workflows: Vec<FencedBlock<'_>> = Vec::new();
         let mut drawing: Option<Arc<WorkflowSet>> = None;
@@ -95,7 +95,7 @@ impl ScenarioPage {
                     course.expected.push(ScenarioExpectation::of(ExpectationKind::Events(run), block));
                 }
                 ("outcome" | "events", None) => return Err(told("what must come of it comes after its script")),
-                // Anything else is there to be read.
+                // All other text is for people.
                 _ => {}
             }
         }
@@ -140,7 +140,7 @@ fn blocks(page: &str) -> Result<Vec<FencedBlock<'_>>, String> {
     }
 }
 
-/// Checks and compiles workflows as a project's are; the first is the one that is started.
+/// Checks and compiles workflows like those of a project; the first one is started.
 fn draw(blocks: &[FencedBlock<'_>], catalog: &SimCatalog) -> Result<WorkflowSet, String> {
     let tools = catalog.tools.iter().map(|(name, facts)| (name.clone(), Arc::new(facts.clone()))).collect();
     let agents = catalog.agents.clone();

@@ -1,4 +1,4 @@
-//! Searching many seeds on all cores, for a promise that is broken, or for a planted fault that is not noticed.
+//! Searches many seeds on all cores, for a broken promise or for a planted fault that is not detected.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,12 +11,12 @@ use crate::coverage::FaultCoverage;
 use crate::oracle::PromiseViolation;
 use crate::simulation::{FaultInjector, SimReport, Simulation};
 
-/// Seeds one thread takes at a time.
+/// Number of seeds that one thread takes at a time.
 const CHUNK: u64 = 64;
-/// Seeds among which each planted fault must be found.
+/// Number of seeds among which each planted fault must be found.
 pub const MUTANT_SEEDS_MAX: u64 = 5_000;
 
-/// Which seeds, and how long.
+/// The range of seeds, and the time limit.
 #[derive(Clone, Copy, Debug)]
 pub struct SeedSearch {
     pub from: u64,
@@ -25,7 +25,7 @@ pub struct SeedSearch {
     pub threads: usize,
 }
 
-/// What came of a search.
+/// The result of a search.
 #[derive(Debug, Default)]
 pub struct SeedSearchResult {
     pub seeds: u64,
@@ -101,7 +101,7 @@ pub fn run_seed(
 /// The seed that broke a promise, and how.
 pub type SeedViolation = Option<(u64, PromiseViolation)>;
 
-/// The first seed that finds each of these planted faults, and by which promise; `None` where none does.
+/// The first seed that finds each of these planted faults, and the promise that it broke; `None` if no seed does.
 pub fn find_mutants(mutants: &[Mutant], from: u64, threads: usize) -> Result<Vec<(Mutant, SeedViolation)>, String> {
     let next = AtomicU64::new(0);
     let found = Mutex::new(Vec::new());

@@ -1,4 +1,4 @@
-//! The world outside: services that act, and the ledger of all they were ever asked.
+//! The outside world: services that act, and the ledger of all requests to them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,27 +18,27 @@ use serde_json::{Value, json};
 use crate::model::{self, SimReply};
 use crate::{sandbox, sim_thinker};
 
-/// What a service makes of one request.
+/// How a service handles one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RequestFate {
     Done,
-    /// Done, and the answer takes nearly as long as is waited for it.
+    /// Done, and the answer takes nearly as long as the time-out.
     Slow,
-    /// It does not act and says so; it may be asked again.
+    /// It does not act and reports it; the request may be repeated.
     Refused,
-    /// It does not act, and asking again is no use.
+    /// It does not act, and repeating the request is useless.
     Declined,
     /// It acts and its answer is lost.
     AnswerLost,
     /// The request is lost before it acts.
     RequestLost,
-    /// It acts, and its answer comes after it was given up.
+    /// It acts, and its answer arrives after the call was given up.
     Late,
-    /// A model answers nonsense.
+    /// A model returns nonsense.
     Garbled,
 }
 
-/// One request as the other side saw it.
+/// One request as the service saw it.
 #[derive(Clone, Debug)]
 pub struct ServiceRequest {
     pub at: Time,
@@ -52,15 +52,15 @@ pub struct ServiceRequest {
     pub is_look_up: bool,
     /// The epoch of the owner that sent it.
     pub epoch: u64,
-    /// Whether that owner still owned the run when the request left.
+    /// Whether that owner still owned the run when the request was sent.
     pub was_owner: bool,
     /// It changed the world.
     pub acted: bool,
-    /// What the sender was told, once it was told.
+    /// The outcome that the sender received, once it did.
     pub reported: Option<ReportedOutcome>,
 }
 
-/// What a sender heard.
+/// The outcome that a sender received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportedOutcome {
     Done,
@@ -71,29 +71,29 @@ pub enum ReportedOutcome {
     NotFound,
 }
 
-/// An answer on its way.
+/// An answer in transit.
 #[derive(Debug)]
 pub struct ServiceAnswer {
     pub outcome: CallOutcome,
     pub after: Duration,
-    /// What still comes after the sender has given up.
+    /// The answer that arrives after the sender has given up.
     pub late: Option<(CallOutcome, Duration)>,
 }
 
 #[derive(Debug, Default)]
 pub struct SimServices {
     pub ledger: Vec<ServiceRequest>,
-    /// What each key was answered with, where it acted.
+    /// The answer to each key under which it acted.
     acted: BTreeMap<String, Value>,
 }
 
-/// What every answer of a model costs.
+/// The cost of every model reply.
 pub const MODEL_COST: Usd = Usd::from_nanos(1_000);
-/// How long after its sender has given up a late answer comes.
+/// The delay of a late answer after its sender has given up.
 const LATE_ANSWER_DELAY: Duration = Duration::from_secs(6);
 
 impl SimServices {
-    /// A request reaches its service; a program, the sandbox of a process whose interpreter is of this version.
+    /// A request reaches its service. A program reaches the sandbox of a process with this interpreter version.
     pub fn receive(
         &mut self,
         mut asked: ServiceRequest,
@@ -130,7 +130,7 @@ impl SimServices {
         }
     }
 
-    /// A request reaches its service, which asks a person something before it acts.
+    /// A request reaches its service, which asks a person a question before it acts.
     pub fn ask_person(
         &mut self,
         asked: ServiceRequest,
@@ -143,7 +143,7 @@ impl SimServices {
         ServiceAnswer { outcome: CallOutcome::Tool(outcome), after: quick, late: None }
     }
 
-    /// What became of a call, as the service knows it.
+    /// The outcome of a call, as the service knows it.
     pub fn look_up(&mut self, asked: ServiceRequest, is_reachable: bool, quick: Duration) -> ServiceAnswer {
         let outcome = match (is_reachable, self.acted.get(&asked.key)) {
             (false, _) => unknown("the service cannot be reached"),
@@ -154,7 +154,7 @@ impl SimServices {
         ServiceAnswer { outcome, after: quick, late: None }
     }
 
-    /// What this key did, for a person who went and looked.
+    /// The result under this key, for a person who checks.
     pub fn result_of(&self, key: &str) -> Option<&Value> {
         self.acted.get(key)
     }
@@ -169,7 +169,7 @@ fn service_acts(call: &ToolInvocation, fate: RequestFate) -> bool {
         )
 }
 
-/// The same whenever and however often it is asked, so that outcomes can be compared.
+/// A deterministic result, so that outcomes can be compared.
 pub fn output(effect: &EffectId, call: &ToolInvocation) -> Value {
     let undone = effect.call.role == CallRole::Undo;
     json!({ "ref": format!("{}#{}", effect.call.node, effect.call.call), "n": call.arguments["n"], "undone": undone })
@@ -183,7 +183,7 @@ fn answer_of_tool(
     quick: Duration,
     limit: Duration,
 ) -> ServiceAnswer {
-    // What is lost on its way, or meets a busy service, comes to nobody who would look for the key.
+    // If the request or the answer is lost, or the service is busy, the key is not looked up.
     let is_looked_for = !matches!(fate, RequestFate::AnswerLost | RequestFate::RequestLost | RequestFate::Refused);
     if let Some(known) = known.filter(|_| is_looked_for) {
         return ServiceAnswer { outcome: done(known), after: quick, late: None };
@@ -244,7 +244,7 @@ fn answer_of_code(ran: ProgramOutcome, fate: RequestFate, quick: Duration, limit
     ServiceAnswer { outcome: CallOutcome::Code(outcome), after, late: None }
 }
 
-/// Whoever thinks for an agent; what makes no sense there is a step that nobody can take.
+/// The answer of a remote agent; a garbled one is a step that cannot be taken.
 fn answer_of_thinker(step: AgentStep, fate: RequestFate, quick: Duration, limit: Duration) -> ServiceAnswer {
     let failed = |code: &'static str, retryable| {
         Err(ModelCallError { retryable, ..ModelCallError::permanent(Fault::new(code, "nobody thinks")) })
@@ -260,7 +260,7 @@ fn answer_of_thinker(step: AgentStep, fate: RequestFate, quick: Duration, limit:
     ServiceAnswer { outcome: CallOutcome::Step(outcome), after, late: None }
 }
 
-/// What a call asks for, whole: sent again under the same key, it asks for the same.
+/// The complete request of a call: sent again under the same key, it must be the same.
 pub fn requested_value(what: &CallRequest) -> Value {
     let whole = match what {
         CallRequest::Tool(call) => return (*call.arguments).clone(),
@@ -305,7 +305,7 @@ pub fn reported_outcome(outcome: &CallOutcome) -> Option<ReportedOutcome> {
     }
 }
 
-/// What a model's answer cost, as the process that asked charges it.
+/// The cost of a model reply, as the calling process charges it.
 pub fn spend(tenant: &TenantId, outcome: &CallOutcome, at: Time) -> Vec<CallSpend> {
     let CallOutcome::Model(Ok(reply)) = outcome else { return Vec::new() };
     vec![CallSpend {
@@ -324,7 +324,7 @@ pub fn spend(tenant: &TenantId, outcome: &CallOutcome, at: Time) -> Vec<CallSpen
     }]
 }
 
-/// What a model's answer cost that nobody took.
+/// The cost of a model reply that was not consumed.
 pub fn spend_unanswered(tenant: &TenantId, cost: Usd, at: Time) -> Vec<CallSpend> {
     if cost == Usd::ZERO {
         return Vec::new();
@@ -345,7 +345,7 @@ pub fn spend_unanswered(tenant: &TenantId, cost: Usd, at: Time) -> Vec<CallSpend
     }]
 }
 
-/// The row the audit keeps of one attempt.
+/// The audit row of one attempt.
 pub fn audit_row(call: &ToolInvocation, outcome: &CallOutcome, at: Time) -> AuditRow {
     let status = match reported_outcome(outcome) {
         Some(ReportedOutcome::Done) => AuditStatus::Success,

@@ -1,4 +1,4 @@
-//! What is still to happen, in order of time; what happens at one instant happens in an order of the seed's choosing.
+//! Future events, ordered by time; the seed chooses the order of events at the same instant.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -40,7 +40,7 @@ impl<T> PartialOrd for QueuedSimEvent<T> {
 }
 
 impl<T> Ord for QueuedSimEvent<T> {
-    /// The heap gives its greatest first, so the earliest is the greatest.
+    /// The heap returns its greatest item first, so the earliest event is the greatest.
     fn cmp(&self, other: &Self) -> Ordering {
         other.key().cmp(&self.key())
     }

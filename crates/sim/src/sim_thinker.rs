@@ -1,8 +1,8 @@
-//! Who thinks in the simulation: the shipped step functions for the agents that are theirs, and for the others a simulated
-//! agent. Its task lists its moves, the model says them one after another, and it makes them.
+//! The step functions of the simulation: the shipped ones for their agents, and a simulated agent for the others. Its
+//! task lists its moves, the model returns them one after another, and it makes them.
 //!
-//! A task is moves behind each other, `;` between them: `call TOOL NodeBuilder`, `+call TOOL NodeBuilder` (asked for together with the
-//! move before it), `run PROGRAM`, `ask`, `answer`, `give up`, and for an agent that only chooses `choose TOOL…`.
+//! A task is a sequence of moves, separated by `;`: `call TOOL N`, `+call TOOL N` (requested together with the move
+//! before it), `run PROGRAM`, `ask`, `answer`, `give up`, and for an agent that only chooses `choose TOOL…`.
 
 use std::collections::BTreeMap;
 
@@ -18,12 +18,12 @@ use serde_json::{Value, json};
 
 use crate::draw::is_shipped;
 
-/// What a model call may cost: more than the simulated models ask for one.
+/// The reserved cost of a model call: more than the simulated models charge.
 const RESERVED_COST: Usd = Usd::from_nanos(1_500);
-/// Replies that make no sense after which the agent gives up.
+/// Number of garbled replies after which the agent gives up.
 const GARBLED_MAX: usize = 2;
 
-/// Thinks as the shipped agents do, or answers with whatever the last understood reply tells it to do.
+/// Runs the shipped agents, or takes the step that the last understood reply requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SimThinker;
 
@@ -43,7 +43,7 @@ impl StepFunction for SimThinker {
     }
 }
 
-/// What the moves say is next: here, or at the endpoint of an agent that is thought for.
+/// The next step of the moves: here, or at the endpoint of a remote agent.
 pub fn next_step(task: &AgentTask, seen: &[AgentObservation]) -> AgentStep {
     let moves = move_groups(&task.prompt);
     let understood = seen.iter().filter(|seen| is_understood(seen, &moves)).count();
@@ -142,7 +142,7 @@ fn calls(said: &str, turn: usize) -> Vec<ToolRequest> {
     said.split(';').enumerate().map(one).collect()
 }
 
-/// The program last begun, over every call it made.
+/// The program that began last, with the results of every call it made.
 fn replay(seen: &[AgentObservation]) -> AgentStep {
     let began = seen.iter().rposition(|seen| matches!(seen, AgentObservation::Replied(_))).unwrap_or(0);
     let source = match seen.get(began) {
@@ -163,7 +163,7 @@ fn replay(seen: &[AgentObservation]) -> AgentStep {
     AgentStep::RunCode(SandboxProgram::Replay { source, inputs: BTreeMap::new(), tools: Vec::new(), calls: made })
 }
 
-/// What tools and customers said, so that an answer depends on it.
+/// The results of tools and customers, so that an answer depends on them.
 fn tool_outputs(seen: &[AgentObservation]) -> Vec<Value> {
     let of = |seen: &AgentObservation| match seen {
         AgentObservation::Tools(results) => Some(results.iter().map(|(_, result)| json!(result.success)).collect()),

@@ -1,4 +1,4 @@
-//! One seed's world in motion: processes, store, services and people, one happening after another.
+//! One seed's world in motion: processes, store, services and people, one event after another.
 
 mod aggregate_tasks;
 mod calls;
@@ -36,23 +36,23 @@ pub use faults::FaultInjector;
 use script::SimScript;
 pub use sim_event::SimEvent;
 
-/// The instant every simulation begins at.
+/// The instant at which every simulation begins.
 const START_TIME: Time = Time::from_ms(1_700_000_000_000);
 /// How long before that the machines were booted.
 const BOOTED_MS: i64 = 3_600_000;
-/// How long after the storm, and after people last saw to what is open, everything must be at rest, in time of the world: some
-/// ten times what people and deadlines take, behind a conversation that is closed since nobody says anything.
+/// The world time within which everything must be at rest after the storm, and after people last resolved open tasks:
+/// some ten times what people and deadlines take, in addition to the idle time-out of a conversation.
 const CALM_MAX: std::time::Duration = IDLE_TIMEOUT.saturating_add(std::time::Duration::from_secs(5 * 24 * 3_600));
-/// Happenings after which a simulation is said never to end.
+/// Number of events after which a simulation is considered endless.
 const STEPS_MAX: u64 = 60_000;
-/// Happenings after which the storm is over whatever is still planned.
+/// Number of events after which the storm ends, whatever is still planned.
 const STORM_STEPS_MAX: u64 = 1_500;
-/// Times that people look at everything that is open, once nothing moves by itself.
+/// Maximum number of times that people resolve everything that is open, once nothing else is moving.
 const ROUNDS_MAX: u32 = 60;
-/// Lines of a story that are kept.
+/// Maximum number of transcript lines.
 const STORY_LINES_MAX: usize = 4_000;
 
-/// What came of a seed.
+/// The result of a seed.
 #[derive(Debug)]
 pub struct SimReport {
     pub violation: Option<PromiseViolation>,
@@ -80,20 +80,20 @@ pub struct Simulation<'a> {
     options: EngineOptions,
     numbers: u64,
     steps: u64,
-    /// Something in the store changed that others may have to look at.
+    /// Something in the store changed that processes may have to look at.
     store_changed: bool,
     alarm: Option<Time>,
     story: Option<Vec<String>>,
     violation: Option<PromiseViolation>,
-    /// All processes are of one machine, and their clocks one.
+    /// All processes run on one machine, and share its clock.
     one_clock: bool,
-    /// When the storm was over, people last saw to what was open, or all was last found to have ended.
+    /// When the storm ended, when people last resolved open tasks, or when all was last found to have ended.
     calm_since: Option<Time>,
-    /// The number of the newest message that each customer wrote beyond what was drawn.
+    /// The number of the newest message that each customer wrote in addition to the planned ones.
     last_messages: BTreeMap<RunId, u64>,
 }
 
-/// Tells the story, if anybody wants to hear it.
+/// Adds a line to the transcript, if it is enabled.
 macro_rules! log_story {
     ($sim:expr, $($word:tt)*) => {
         if $sim.story.is_some() {
@@ -112,7 +112,7 @@ impl<'a> Simulation<'a> {
         storm: FaultInjector,
         story: bool,
     ) -> Self {
-        // Other fold versions are drawn at the end of the case's own numbers, so that they move nothing else.
+        // Other fold versions are drawn after the case's own numbers, so that they change nothing else.
         let mut rng = SeededRng::new(case.seed ^ 0x5151_5151);
         let upgrades = rng.chance(15);
         let fold = |place: usize| if upgrades && place == 1 { FOLD_VERSION + 1 } else { FOLD_VERSION };
@@ -144,12 +144,12 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Goes by a script instead of by chance.
+    /// Follows a script instead of random faults.
     pub fn with_script(self, script: SimScript) -> Self {
         Self { script: Some(script), ..self }
     }
 
-    /// Runs to the end: the storm, the calm behind it, and the verdict.
+    /// Runs to the end: the storm, the calm after it, and the verdict.
     pub fn run(mut self) -> SimReport {
         for process in 0..self.processes.len() {
             self.start_process(process);
@@ -172,7 +172,7 @@ impl<'a> Simulation<'a> {
             }
             rounds += 1;
         }
-        // A script may leave a run in the middle of its way.
+        // A script may leave a run unfinished.
         if self.violation.is_none() && (self.script.is_none() || self.oracle.unfinished(&self.journal).is_empty()) {
             self.violation = self.oracle.verdict(&self.services, &self.journal, &tenant()).err();
         }
@@ -202,7 +202,7 @@ impl<'a> Simulation<'a> {
                     format!("{open:?} have not come to rest in {calm:?} without a fault"),
                 );
             }
-            // What has ended may have timers of weeks. What comes of one has as long.
+            // Ended runs may have timers of weeks. What such a timer starts has the same time limit again.
             self.calm_since = Some(self.now);
         }
         if self.steps > STEPS_MAX {
@@ -214,7 +214,7 @@ impl<'a> Simulation<'a> {
         self.check_owned_runs();
     }
 
-    /// What a process sees when it looks at its machine's clocks.
+    /// The clocks of a process's machine, as it reads them.
     fn clocks(&self, process: usize) -> ClockReading {
         let (now, set) = (self.now.as_ms(), self.processes[process].clock);
         ClockReading {
@@ -271,7 +271,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Whether this happens to a process that is frozen, and so has to wait.
+    /// The frozen process in which this event occurs; the event has to wait then.
     fn frozen_process(&self, what: &SimEvent) -> Option<usize> {
         let (process, incarnation, is_inside) = match what {
             SimEvent::AppendAnswered { place, .. }
@@ -281,8 +281,8 @@ impl<'a> Simulation<'a> {
             SimEvent::AppendArrives { place, .. }
             | SimEvent::CallReachesService { place, is_marked: false, .. }
             | SimEvent::CallLookedUp { place, .. } => (place.process, place.incarnation, false),
-            // A marked call that left is on the wire. A process that stands still between its last look at the clock and
-            // the socket can act past its deadline; that window is named in the guide, and is not simulated.
+            // A marked call that was sent is on the wire. A process that freezes between its last clock read and the
+            // socket can act past its deadline; the guide documents that window, and it is not simulated.
             SimEvent::CallReachesService { is_marked: true, .. } => return None,
             SimEvent::InboxHint { process, incarnation, .. }
             | SimEvent::ClaimRun { process, incarnation, .. }
@@ -315,7 +315,7 @@ impl<'a> Simulation<'a> {
         self.queue.schedule(at, shuffle, what);
     }
 
-    /// Puts something on the agenda `first` to `last` milliseconds from now.
+    /// Schedules an event `first` to `last` milliseconds from now.
     fn schedule_within(&mut self, first: u64, last: u64, what: SimEvent) {
         let at = self.now + std::time::Duration::from_millis(self.rng.between(first, last));
         self.schedule(at, what);

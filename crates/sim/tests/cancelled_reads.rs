@@ -1,4 +1,4 @@
-//! Looks that are given up half-way: whoever waited is gone, and it is as if nobody had looked.
+//! Reads that are cancelled half-way: the reader is gone, and it is as if the read had not begun.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -28,9 +28,9 @@ use baton_sim::null_ports::{NullModels, NullSandbox, NullThinkers, NullTools};
 use baton_sim::sim_thinker::SimThinker;
 use serde_json::json;
 
-/// Signals that the run takes, one after the other.
+/// Number of signals that the run consumes, one after the other.
 const STEPS: u64 = 6;
-/// Looks are given up after up to so many steps of theirs.
+/// Reads are cancelled after at most this number of polls.
 const POLLS_MAX: usize = 3;
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
@@ -42,7 +42,7 @@ fn run() -> RunId {
     "r".into()
 }
 
-/// The store, whose answers take a while: each is a place to give up at.
+/// The store, whose answers take some time: each is a point at which a read can be cancelled.
 #[derive(Clone)]
 struct SlowStore(FakeStore);
 
@@ -76,7 +76,7 @@ impl ReadModel for SlowStore {
         limit: usize,
     ) -> Result<Vec<Arc<[u8]>>, JournalError> {
         tokio::task::yield_now().await;
-        // Two at a time, so that a look has more than one place to stop at.
+        // Two at a time, so that a read has more than one point at which to stop.
         let entries = self.0.entries(tenant, run, after, limit.min(2)).await;
         tokio::task::yield_now().await;
         entries
@@ -118,7 +118,7 @@ impl ReadModel for SlowStore {
     }
 }
 
-/// What comes of it within so many steps; nothing where it is given up before.
+/// The result within this number of polls; `None` if the future was cancelled before.
 async fn at_most<T>(polls: usize, look: impl Future<Output = T>) -> Option<T> {
     let (mut look, mut left) = (pin!(look), polls);
     std::future::poll_fn(move |context| match look.as_mut().poll(context) {

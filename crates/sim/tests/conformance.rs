@@ -1,4 +1,4 @@
-//! The fake does what every store must.
+//! The fake does what every store must do.
 
 use baton_sim::conformance;
 use baton_sim::fake::{FakeIndex, FakeStore};

@@ -1,5 +1,5 @@
-//! Conversations and their desk on several machines that die, over a store whose acknowledgements get lost: real engines,
-//! real runs, and senders who repeat themselves until they are heard.
+//! Conversations and their routing queue on several machines that die, over a store whose acknowledgements get lost:
+//! real engines, real runs, and senders who repeat messages until they are acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,12 +41,12 @@ const SEEDS: u64 = 12;
 const MACHINES: usize = 3;
 const CONVERSATIONS: usize = 8;
 const SENDERS: usize = 3;
-/// Messages of each sender in each conversation.
+/// Number of messages of each sender in each conversation.
 const EACH: u64 = 4;
 const PEOPLE: usize = 3;
 const CAPACITY: u32 = 2;
 const CRASHES: usize = 4;
-/// After how long a client that heard nothing asks again.
+/// The delay after which a client without an answer asks again.
 const RETRY: Duration = Duration::from_millis(100);
 const WAIT_LIMIT: Duration = Duration::from_secs(120);
 
@@ -54,7 +54,8 @@ fn tenant() -> TenantId {
     "acme".into()
 }
 
-/// The store as one machine reaches it: slow now and then, its answers lost now and then, and nothing at all once it is dead.
+/// The store as one machine reaches it: sometimes slow, sometimes losing its answers, and unreachable once the machine
+/// is dead.
 struct LossyStore {
     store: FakeStore,
     rng: Mutex<SeededRng>,
@@ -79,7 +80,7 @@ impl LossyStore {
         }
     }
 
-    /// What is done stays done, and now and then nobody is told.
+    /// The operation stays done, but sometimes its answer is lost.
     async fn lose_answer<T>(&self, done: Result<T, JournalError>) -> Result<T, JournalError> {
         self.simulate_latency().await;
         if done.is_ok() && self.rng.lock().expect("a source").chance(4) {
@@ -184,7 +185,7 @@ impl ClusterMachine {
             clock: Arc::new(SystemClock),
             workflows: WorkflowCache::new(Arc::new(store.clone())),
         };
-        // It lets go of everything at once, and writes snapshots all the time.
+        // It releases everything immediately, and writes snapshots all the time.
         let options = EngineOptions {
             poll: Duration::from_millis(5),
             keep_awake: Duration::ZERO,
@@ -195,7 +196,7 @@ impl ClusterMachine {
         Self { engine, line }
     }
 
-    /// Nothing of it reaches the store any more, and others may have what it had.
+    /// It no longer reaches the store, and others may take over what it had.
     async fn kill_machine(&self) {
         self.line.is_dead.store(true, Ordering::Release);
         let process = self.line.process.lock().expect("whole").expect("joined");
@@ -242,7 +243,7 @@ impl MachineCluster {
         self.versions[conversation % self.versions.len()].clone()
     }
 
-    /// Told to one machine after the other until one has heard it; it may have been heard before.
+    /// Submits to one machine after the other until one accepts; an earlier attempt may have been accepted too.
     async fn submit(&self, to: &AggregateId, id: &str, said: &impl Serialize, creates: Option<(AggregateKind, &str)>) {
         let payload: Arc<[u8]> = serde_json::to_vec(said).expect("JSON").into();
         loop {
@@ -268,7 +269,7 @@ impl MachineCluster {
         self.submit(&routing_queue_id(&tenant()), id, said, Some((AggregateKind::Desk, ""))).await;
     }
 
-    /// One dies, and another takes its place.
+    /// One dies, and another replaces it.
     async fn crash(&self, seed: u64) {
         let fresh = ClusterMachine::start(&self.store, seed).await;
         let dead = {
@@ -333,14 +334,14 @@ async fn begin(park: &MachineCluster, conversation: usize) {
     .await;
 }
 
-/// Somebody who writes to a conversation: out of order, and some of it twice.
+/// A sender who writes to a conversation: out of order, and some messages twice.
 async fn write(park: MachineCluster, conversation: usize, sender: usize) {
     let mut order: Vec<u64> = (1..=EACH).chain([1, EACH]).collect();
     for place in (1..order.len()).rev() {
         order.swap(place, park.draw(|rng| rng.index(place + 1)));
     }
     for sequence in order {
-        // Each asks for a person once.
+        // Each sender requests a person once.
         let asks = if sequence == 1 + sender as u64 { ": speak to human" } else { "" };
         let (source, message_id) = (format!("s{sender}"), format!("m{sequence}"));
         let id = format!("{source}/{message_id}");
@@ -362,7 +363,8 @@ fn person(place: usize) -> String {
     format!("p{place}")
 }
 
-/// People answer what is theirs, and give it back, as long as there is something to do; now and then one goes home.
+/// People answer their conversations and hand them back, as long as there is something to do; sometimes one goes
+/// offline.
 async fn people(park: MachineCluster) {
     let mut round = 0;
     loop {
@@ -378,7 +380,7 @@ async fn people(park: MachineCluster) {
             ConversationFilter { state: Some(ConversationState::HumanActive), limit: PAGE_MAX, ..Default::default() };
         for head in park.store.conversations(&tenant(), theirs).await.expect("reads") {
             let (Some(by), number) = (head.person, head.number) else { continue };
-            // Somebody else tries to speak as well.
+            // Another person also tries to post.
             for by in [by.clone(), "mallory".to_owned()] {
                 let post = ConversationCommand::Post { by: by.clone(), number, text: format!("{by} under {number}") };
                 park.submit(&head.conversation, &format!("post/{by}/{number}"), &post, None).await;
@@ -390,7 +392,7 @@ async fn people(park: MachineCluster) {
     }
 }
 
-/// Whether everything was said, and nothing waits for anybody but a customer.
+/// Whether every message is in the transcript, and nothing waits for anyone but a customer.
 async fn is_done(park: &MachineCluster) -> bool {
     let all = ConversationFilter { limit: PAGE_MAX, ..Default::default() };
     let heads = park.store.conversations(&tenant(), all).await.expect("reads");
@@ -457,7 +459,7 @@ async fn each_message_is_handled_once_in_order_one_owner_speaks_and_nobody_starv
     }
 }
 
-/// What must hold of a conversation's journal.
+/// Checks what must hold for a conversation's journal.
 fn judge(entries: &[ConversationEntry], which: &str) {
     let mut it = Conversation::new();
     let mut said: BTreeMap<String, Vec<(u64, bool)>> = BTreeMap::new();
@@ -487,7 +489,7 @@ fn judge(entries: &[ConversationEntry], which: &str) {
     for (source, numbers) in said {
         let once: BTreeSet<u64> = numbers.iter().map(|(number, _)| *number).collect();
         assert_eq!((once.len() as u64, numbers.len() as u64), (EACH, EACH), "{which}: {source}: {numbers:?}");
-        // On a machine that is held up for 5 s a gap may be given up: what comes then is marked.
+        // On a machine that is delayed for 5 s a gap may be given up: later messages are marked.
         let in_order = numbers.windows(2).all(|two| two[0].0 < two[1].0 || two[1].1);
         assert!(in_order, "{which}: {source}: {numbers:?}");
     }
@@ -497,7 +499,8 @@ fn judge(entries: &[ConversationEntry], which: &str) {
     assert_eq!(all, lines, "{which}: each once");
 }
 
-/// Which of the customer's lines were handled by whom, in their order; what came back counts when it goes out again.
+/// Which of the customer's lines were handled by runs and by people, in order; a returned line counts when it is handed
+/// out again.
 #[derive(Debug, Default)]
 struct HandledLines {
     by_runs: Vec<u64>,
@@ -528,7 +531,7 @@ impl HandledLines {
     }
 }
 
-/// Nobody ever had more than they may, and nothing was given to who was not there.
+/// No person ever exceeded their capacity, and nothing was assigned to a person who was offline.
 async fn judge_desk(park: &MachineCluster, seed: u64) {
     let (mut desk, mut given) = (RoutingQueue::new(), 0);
     for routing::RoutingEntry { at, events } in park.entries(&routing_queue_id(&tenant())).await {

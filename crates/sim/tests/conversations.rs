@@ -1,4 +1,4 @@
-//! The simulation reaches what it should of conversations and their desk.
+//! The simulation reaches the expected states of conversations and their routing queue.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use baton_sim::coverage::FaultCoverage;
 use baton_sim::seed_search::run_seed;
 use baton_sim::simulation::SimReport;
 
-/// Seeds with conversations among which everything must be met.
+/// Number of seeds with conversations among which everything must be met.
 const SEEDS_MAX: usize = 800;
 
 const MET: [&str; 27] = [

@@ -1,4 +1,5 @@
-//! Real engines over a store that fails and a clock that is set: nothing that is owned waits for ever, and stopping ends.
+//! Real engines over a store that fails and a clock that is set: no owned aggregate waits for ever, and shutdown
+//! completes.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -54,13 +55,13 @@ enum StoreOperation {
 enum StoreFailureMode {
     /// It does nothing.
     ReturnsError,
-    /// It does what it is asked, and does not say so.
+    /// It performs the request, and does not report it.
     LosesAnswer,
     /// It never answers.
     Hangs,
 }
 
-/// A store that fails in what it is told to, and counts what it was asked meanwhile.
+/// A store that fails in selected operations, and counts the requests in the meantime.
 #[derive(Default)]
 struct FailingStore {
     store: FakeStore,
@@ -78,7 +79,7 @@ impl FailingStore {
         }
     }
 
-    /// Waits until it has failed so often in this.
+    /// Waits until this operation has failed this many times.
     async fn has_failed(&self, asked: StoreOperation, times: u32) {
         loop {
             let changed = self.changed.notified();
@@ -167,11 +168,11 @@ impl JournalStore for FailingStore {
     }
 }
 
-/// The machine's clock, which somebody sets.
+/// The machine's clock, which can be set.
 #[derive(Default)]
 struct SteppedClock {
     by: AtomicI64,
-    /// For how long the process stood still.
+    /// For how long the process was frozen.
     steady_offset: AtomicI64,
 }
 
@@ -185,7 +186,7 @@ impl Clock for SteppedClock {
     }
 }
 
-/// One tool, which is checked for as long as somebody likes, and what became of its permits.
+/// One tool whose check can be held open, and the outcomes of its permits.
 #[derive(Default)]
 struct GatedTool {
     checks: Notify,
@@ -199,7 +200,7 @@ struct GatedPermit {
     outcomes: Option<PermitOutcomes>,
 }
 
-/// What became of a gate's permits, in order, and whoever waits for the next.
+/// The outcomes of a gate's permits, in order, and a notification for the next one.
 type PermitOutcomes = (Arc<Mutex<Vec<&'static str>>>, Arc<Notify>);
 
 impl GatedPermit {
@@ -258,7 +259,7 @@ struct LivenessFixture {
 }
 
 impl LivenessFixture {
-    /// A workflow that sets something and is done, after a while where it is told so.
+    /// A workflow that sets a value and completes, after a wait if one is given.
     async fn new(wait: Option<&str>) -> Self {
         let set = json!({ "id": "say", "type": "transform", "set": { "text": "done" } });
         let (mut nodes, mut edges) = (vec![set], Vec::new());
@@ -379,7 +380,7 @@ async fn what_a_store_could_not_answer_for_a_while_is_found_later() {
     stage.ailing.has_failed(StoreOperation::Due, 5).await;
     let told = engine.watch_end(&RunId::from("r"));
     stage.ailing.set(StoreOperation::Due, None);
-    // Work that only a look finds.
+    // Work that only a poll finds.
     let submit = {
         let other = stage.engine(EngineOptions { awake_max: 0, ..options() }).await;
         let started = other.start(stage.start("r")).await;
@@ -530,7 +531,7 @@ async fn a_process_that_joins_anew_takes_what_its_former_number_owned() {
     stage.ailing.set(StoreOperation::Append, Some(StoreFailureMode::ReturnsError));
     engine.start(stage.start("r")).await.expect("starts");
     stage.ailing.has_failed(StoreOperation::Append, 1).await;
-    // Somebody takes it for dead: its number is gone from the store, and its next claim is refused.
+    // It is declared dead: its number is removed from the store, and its next claim is refused.
     stage.ailing.store.leave(ProcessId(1)).await.expect("leaves");
     stage.ailing.set(StoreOperation::Append, None);
     ends(told, "what a lost lease left").await;

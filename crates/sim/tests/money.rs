@@ -1,5 +1,5 @@
-//! A real engine over the simulation's store: what a run's model calls cost is settled with their answers, and a key
-//! that a consumer brings is nowhere but in memory.
+//! A real engine over the simulation's store: the cost of a run's model calls is settled with their replies, and a
+//! consumer's API key is stored only in memory.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -33,26 +33,26 @@ use serde_json::{Value, json};
 
 const SECRET: &str = "sk-consumer-7f3a";
 
-/// What a model does when it is asked; once nothing is left, it answers.
+/// What a model does when it is called; once the list is empty, it answers.
 enum ModelBehavior {
     Answers,
     Fails(ModelCallError),
     NeverAnswers,
-    /// A defect of ours, once it has asked.
+    /// A bug of this program, after the call.
     Panics,
 }
 
-/// A model that charges a tenth of a dollar for whatever it is asked, answered or not.
+/// A model that charges a tenth of a dollar for every call, answered or not.
 #[derive(Default)]
 struct ChargingModel {
     behaviors: Mutex<VecDeque<ModelBehavior>>,
     asked: Mutex<Vec<ModelCaller>>,
-    /// A call without a consumer's key is held up.
+    /// A call without a consumer's key is blocked.
     needs_key: bool,
     unsettled: Arc<UnsettledSpends>,
 }
 
-/// What came back because no append settled it.
+/// Spends that were returned because no append settled them.
 #[derive(Default)]
 struct UnsettledSpends(Mutex<Vec<CallSpend>>);
 
@@ -99,7 +99,7 @@ impl ModelService for ChargingModel {
         _limit: Duration,
         _pieces: Option<&DeltaSender>,
     ) -> Result<ModelReply, ModelCallError> {
-        // The tab stays the call's alone: whoever keeps it keeps what is on it from being settled.
+        // The collector stays with the call alone: another holder would keep its charges from being settled.
         self.asked.lock().expect("asked").push(ModelCaller { charges: None, ..asker.clone() });
         if self.needs_key && asker.api_key.is_none() {
             return Err(blocked_by(BlockReason::Key));
@@ -121,7 +121,7 @@ impl ModelService for ChargingModel {
             }
             ModelBehavior::Answers => self.charge(asker, request),
         }
-        // What its price says; what all attempts cost is on the tab.
+        // Its price; the cost of all attempts is in the collector.
         Ok(reply())
     }
 
@@ -198,7 +198,7 @@ impl MoneyFixture {
         self.engine.start(start).await.expect("starts");
     }
 
-    /// Until the store says so of the run.
+    /// Waits until the store reports this state of the run.
     async fn until(&self, run: &str, state: RunState) {
         wait_for(async {
             loop {
@@ -212,7 +212,7 @@ impl MoneyFixture {
         .await;
     }
 
-    /// Until a call is out.
+    /// Waits until a call is in flight.
     async fn until_asked(&self) {
         wait_for(async {
             while self.model.asked.lock().expect("asked").is_empty() {
@@ -235,7 +235,7 @@ impl MoneyFixture {
         desk.into_iter().map(|item| item.kind).collect()
     }
 
-    /// All that was written of a run.
+    /// Everything that was written of a run.
     async fn written(&self, run: &str) -> String {
         let entries = self.store.entries(&tenant(), &run.into(), 0, 500).await.expect("reads");
         entries.iter().map(|entry| String::from_utf8_lossy(entry).into_owned()).collect()
@@ -250,7 +250,7 @@ impl MoneyFixture {
     }
 }
 
-/// It comes to that, and soon.
+/// The condition must become true soon.
 async fn wait_for(seen: impl Future<Output = ()>) {
     tokio::time::timeout(Duration::from_secs(20), seen).await.expect("it comes to that");
 }
@@ -341,7 +341,7 @@ async fn a_run_that_goes_on_without_its_key_waits_until_it_is_given_again() {
     stage.start("one", json!({ "api_key": SECRET })).await;
     stage.until_asked().await;
     stage.engine.stop().await.expect("stops");
-    // Another process: it has no key, until somebody brings it.
+    // Another process: it has no key until a caller provides one.
     let next = begin(&stage.store, &stage.model).await;
     stage.until("one", RunState::Waiting).await;
     assert_eq!(stage.desk().await, [TaskItemKind::NeedsKey]);

@@ -1,5 +1,5 @@
-//! The simulation reaches what it should of agents: their programs, who thinks for them or stands in, and every way of the
-//! shipped ones.
+//! The simulation reaches the expected states of agents: their programs, remote agents and their fallbacks, and every
+//! path of the shipped ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use baton_sim::seed_search::run_seed;
 use baton_sim::services::SimServices;
 use baton_sim::simulation::SimReport;
 
-/// Seeds among which every way of a program must be met.
+/// Number of seeds among which every path of a program must be met.
 const SEEDS_MAX: u64 = 2_000;
 
 #[test]
@@ -48,7 +48,7 @@ fn shipped_agents_go_every_way_they_have_and_are_killed_on_it_somewhere() {
         (CODE, "taken over with its program paused"),
     ];
     meets(&ways.map(|(agent, way)| format!("{agent}: {way}")), |report| {
-        report.oracle.histories.values().flat_map(|chronicle| ways_of(chronicle, &report.services)).collect()
+        report.oracle.histories.values().flat_map(|history| ways_of(history, &report.services)).collect()
     });
 }
 
@@ -69,11 +69,11 @@ fn meets(words: &[String], met: impl Fn(&SimReport) -> Vec<String>) {
     assert_eq!(missing, BTreeSet::new(), "never met");
 }
 
-/// What shipped agents did in a run, each behind its name.
-fn ways_of(chronicle: &RunHistory, services: &SimServices) -> Vec<String> {
+/// What shipped agents did in a run, each prefixed with the agent's name.
+fn ways_of(history: &RunHistory, services: &SimServices) -> Vec<String> {
     let mut agents: BTreeMap<&NodeAddress, (&AgentDefinition, bool)> = BTreeMap::new();
     let mut ways = Vec::new();
-    for event in chronicle.events() {
+    for event in history.events() {
         match event {
             RunEvent::Began { node, wait } => {
                 if let NodeWait::Agent { task, .. } = &**wait {
@@ -93,7 +93,7 @@ fn ways_of(chronicle: &RunHistory, services: &SimServices) -> Vec<String> {
                 }
             }
             RunEvent::Scheduled(scheduled) => {
-                let key = scheduled.effect.key(&chronicle.run);
+                let key = scheduled.effect.key(&history.run);
                 let asked = services.ledger.iter().filter(|asked| asked.key == key).count();
                 if let EffectRequest::Model(request) = &scheduled.request
                     && asked > 1

@@ -1,15 +1,15 @@
 //! Plays every page of `scenarios/`, under many seeds.
 //!
-//! `BATON_BLESS=1` writes what came of each into its page: read the difference before you believe it.
+//! `BATON_BLESS=1` writes the outcomes into the pages: review the difference before you accept it.
 
 use std::path::PathBuf;
 
 use baton_sim::draw::SimCatalog;
 use baton_sim::scenario::{ScenarioPage, ScenarioResult, play};
 
-/// Seeds that each course is played under.
+/// Number of seeds under which each scenario is played.
 const SEEDS: u64 = 40;
-/// Lines of a story that are shown of a failure.
+/// Number of transcript lines shown with a failure.
 const LAST_LINES: usize = 30;
 
 fn pages() -> Vec<PathBuf> {

@@ -1,4 +1,4 @@
-//! What is looked at stands as its whole journal says, and little of that is read.
+//! A read returns the state of the whole journal, but reads only a small part of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,13 +23,13 @@ use serde_json::json;
 const SEEDS: u64 = 40;
 const STEPS: i64 = 120;
 
-/// A journal that is written by hand.
+/// A journal written by the test.
 struct HandwrittenJournal {
     store: FakeStore,
     id: AggregateId,
     ownership: Ownership,
     seq: u64,
-    /// Entries behind the snapshot that fits.
+    /// Number of entries after the usable snapshot.
     behind: u64,
 }
 
@@ -41,7 +41,7 @@ impl HandwrittenJournal {
         Self { store, id, ownership, seq: 0, behind: 0 }
     }
 
-    /// An entry, now and then with a snapshot: of this fold, or one that this fold cannot read.
+    /// Appends an entry, sometimes with a snapshot: of this fold version, or of one that cannot be read.
     async fn add(&mut self, at: Time, said: &impl Serialize, state: &impl Serialize, rng: &mut SeededRng) {
         let state = match rng.below(30) {
             0..3 => Some((FOLD_VERSION, serde_json::to_vec(state).expect("JSON"))),
@@ -55,7 +55,7 @@ impl HandwrittenJournal {
         let seq = self.seq + 1;
         self.behind = match &state {
             Some((FOLD_VERSION, _)) => 0,
-            // One is kept, so that one of another fold leaves none of this.
+            // Only one snapshot is stored, so that one of another fold version replaces the usable one.
             Some(_) => seq,
             None => self.behind + 1,
         };
@@ -80,7 +80,7 @@ fn profile(id: String) -> PersonProfile {
     }
 }
 
-/// Something that may happen at a desk.
+/// A random command to a routing queue.
 fn drawn(rng: &mut SeededRng) -> RoutingCommand {
     let person = format!("p{}", rng.below(4));
     let (conversation, number) = (format!("c{}", rng.below(12)).as_str().into(), 1 + rng.below(2));
@@ -184,7 +184,7 @@ async fn a_run_that_is_looked_at_is_the_whole_journals_and_little_of_it_is_read(
     }
 }
 
-/// All that a snapshot would keep of it.
+/// Everything that a snapshot would store of it.
 fn told(run: &Run) -> serde_json::Value {
     serde_json::to_value(run).expect("JSON")
 }
@@ -221,7 +221,7 @@ fn started(bundle: &ContentHash) -> IncomingCommand {
     }))
 }
 
-/// Something that may happen to a run that waits.
+/// A random command to a waiting run.
 fn happens(rng: &mut SeededRng, step: i64) -> IncomingCommand {
     let by = || "anna".to_owned();
     match rng.below(5) {

@@ -1,12 +1,12 @@
-//! How many appends a second this machine's disk and processor allow.
+//! Measures how many appends per second this machine's disk and processor allow.
 //!
 //! ```sh
 //! cargo run --release -p baton-store --example appends -- [FOLDER]
 //! ```
 //!
-//! Each task starts a run, appends ten entries of 300 bytes, each waiting until it is durable, the last one releasing
-//! the run, and starts the next; starts are not counted. A last line has runs that never end, whose index pages no two
-//! tasks share. Without a folder, a temporary one is used; name one to measure another disk.
+//! Each task starts a run, appends ten entries of 300 bytes, each of which must be durable before the next, the last
+//! one releasing the run, and starts the next run. Starts are not counted. The last line measures runs that never end,
+//! so that no two tasks share index pages. Without a folder, a temporary one is used; name one to measure another disk.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -88,7 +88,7 @@ async fn measure(file: &Path, tasks: usize, audit: usize, steps: usize) -> Resul
 struct AppendWorker {
     store: SqliteStore,
     process: ProcessId,
-    /// The number of the next run, whoever starts it.
+    /// The number of the next run, shared by all tasks.
     next: Arc<AtomicUsize>,
     audit: usize,
     steps: usize,
@@ -171,7 +171,7 @@ fn audit_row(run: &str) -> AuditRow {
     }
 }
 
-/// Processor time of the writer's thread so far; zero where the system does not say.
+/// Processor time of the writer thread so far; zero if the system does not report it.
 fn writer_cpu() -> Duration {
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let nanos = threads.filter_map(|thread| {

@@ -1,11 +1,11 @@
-//! What the journal table's layout costs: the evidence behind `docs/decisions/0003-one-writer-thread.md`.
+//! Measures the cost of the journal table's layout: the evidence for `docs/decisions/0003-one-writer-thread.md`.
 //!
 //! ```sh
 //! cargo run --release -p baton-store --example layouts -- [FOLDER]
 //! ```
 //!
-//! One thread appends entries of 300 bytes to 64 runs of ten entries each, one entry of each run in a transaction, with
-//! the guard on the head row that the store has, and syncs each transaction.
+//! One thread appends entries of 300 bytes to 64 runs of ten entries each, one entry of each run per transaction, with
+//! the store's guard on the head row, and syncs each transaction.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -83,7 +83,7 @@ fn measure(file: &Path, layout: &TableLayout) -> Result<(f64, f64), Box<dyn std:
             done += 1;
         }
         connection.execute_batch("COMMIT")?;
-        // Not all end together: every run has a last step of its own.
+        // The runs do not all end together: their last steps differ.
         runs.retain(|(run, seq)| *seq < STEPS - run % 3);
     }
     let took = began.elapsed().as_secs_f64();

@@ -1,14 +1,14 @@
-//! Keeps journals, inboxes, ownership, records, versions, money and what is known of model calls, and decides nothing.
+//! Stores journals, inboxes, ownership, records, versions, budgets and routing decisions. It makes no decisions.
 //!
-//! The way in is [`sqlite::SqliteStore`]: one value that answers every port of this room ([`JournalStore`], [`ReadModel`],
-//! [`RecordStore`], [`WorkflowRegistry`], [`DecisionLog`], [`ModelCircuitStore`], [`BudgetStore`]). It is cheap to clone, and several processes may
-//! open one file.
+//! The entry point is [`sqlite::SqliteStore`]: one value that implements every port of this crate ([`JournalStore`],
+//! [`ReadModel`], [`RecordStore`], [`WorkflowRegistry`], [`DecisionLog`], [`ModelCircuitStore`], [`BudgetStore`]). It
+//! is cheap to clone, and several processes may open one file.
 //!
-//! What it promises: an answer means *durable* (write-ahead log, `synchronous=FULL`); a batch is written whole or not at
-//! all and is refused alone, however many share its commit; a stale owner changes nothing; what cannot be written is
-//! never acknowledged. How: one writer thread commits for all, and readers never wait for it.
+//! Guarantees: an answer means *durable* (write-ahead log, `synchronous=FULL`); a batch is written completely or not at
+//! all, and is refused separately, however many batches share its commit; a stale owner changes nothing; what cannot be
+//! written is never acknowledged. Implementation: one writer thread commits for all, and readers never wait for it.
 //!
-//! Deliberately absent: any opinion on what a run does. Payloads, states and snapshots are bytes and words here.
+//! By design the store knows nothing about what a run does. Payloads, states and snapshots are bytes and words here.
 //!
 //! [`BudgetStore`]: baton_ports::budget::BudgetStore
 //! [`ModelCircuitStore`]: baton_ports::circuits::ModelCircuitStore

@@ -1,4 +1,4 @@
-//! One SQLite file, or a database in memory, behind every port of this room.
+//! One SQLite file, or a database in memory, behind every port of this crate.
 
 mod append;
 mod audit;
@@ -58,18 +58,19 @@ use session::WriterSession;
 use writer::WriterThread;
 use writer_task::{ReadAnswer, WriteAnswer, WriterError};
 
-/// How much a store may use.
+/// Resource limits of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// Writes that may wait; one more is answered `Busy`.
+    /// Maximum number of queued writes; above it, writes are answered `Busy`.
     pub waiting_max: usize,
-    /// Bytes of waiting writes; one more is answered `Busy`.
+    /// Maximum size of queued writes, in bytes; above it, writes are answered `Busy`.
     pub waiting_bytes_max: usize,
-    /// Threads that read.
+    /// Number of reader threads.
     pub readers: usize,
-    /// Bytes of the database the writer keeps in memory.
+    /// Size of the writer's page cache, in bytes.
     pub cache_bytes: usize,
-    /// Bytes the database may grow to; beyond it, writes are answered `Unwritable`. Nothing: as large as the disk.
+    /// Maximum size of the database, in bytes; above it, writes are answered `Unwritable`. `None` means no limit but
+    /// the disk.
     pub bytes_max: Option<u64>,
 }
 
@@ -79,37 +80,40 @@ impl Default for StoreOptions {
     }
 }
 
-/// An open database. Clones share it; the last one to go writes what still waits and closes it.
+/// An open database. Clones share it; when the last one is dropped, queued writes are completed and the database is
+/// closed.
 #[derive(Clone)]
 pub struct SqliteStore {
     inner: Arc<StoreInner>,
 }
 
 struct StoreInner {
-    /// None for a database in memory, which only its writer can see. They go first: the last connection to close puts
-    /// the log away, and only the writer's can.
+    /// `None` for a database in memory, which only its writer can see. Readers are dropped first: the last connection
+    /// to close removes the log, and only the writer's can.
     readers: Option<ReaderPool>,
     writer: WriterThread,
     owners: Arc<OwnerLocks>,
     health: Arc<StoreHealth>,
     joining: tokio::sync::Mutex<()>,
-    /// None for a database in memory.
+    /// `None` for a database in memory.
     path: Option<PathBuf>,
 }
 
 impl SqliteStore {
-    /// Opens the file, or makes it, and brings it to the newest layout. Blocks for some milliseconds. The file's folder
-    /// must exist; beside the file come its log (`-wal`, `-shm`) and, once a process joins, a folder `.owners`.
+    /// Opens the file, or creates it, and migrates it to the newest layout. Blocks for some milliseconds. The file's
+    /// folder must exist. The log (`-wal`, `-shm`) is created beside the file and, once a process joins, a folder
+    /// `.owners`.
     ///
     /// # Errors
-    /// [`JournalError::Outage`] where the file is damaged; else [`JournalError::Unopenable`]. Both name the file and the reason: no folder, no leave, another program's file, a layout
-    /// newer than this program, an empty file, no file where one has been.
+    /// [`JournalError::Outage`] if the file is damaged, otherwise [`JournalError::Unopenable`]. Both name the file and
+    /// the reason: no folder, no permission, another program's file, a layout newer than this program, an empty file,
+    /// or a missing file where there was a database.
     pub fn open(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, JournalError> {
         let path = path.as_ref();
         let unopenable = |error: OpenError| error.of(path);
         create::ensure(path).map_err(unopenable)?;
         let owners = OwnerLocks::beside(path);
-        // A process that changes its folder, or whose folder is moved, still means the same file.
+        // The canonical path stays valid if the process changes its working directory.
         let path = &std::fs::canonicalize(path).map_err(|error| unopenable(error.to_string().into()))?;
         let health = Arc::new(StoreHealth::of(path));
         let readers = ReaderPool::start(path, options.readers, Arc::clone(&health));
@@ -118,11 +122,12 @@ impl SqliteStore {
             .map_err(unopenable)
     }
 
-    /// Opens the file to look at it: its layout is left as it is, and whatever would write is refused. Beside a file that
-    /// nobody else has open, SQLite leaves an empty log (`-wal`, `-shm`).
+    /// Opens the file read-only: its layout is left as it is, and writes are refused. If no other process has the file
+    /// open, SQLite leaves an empty log (`-wal`, `-shm`) beside it.
     ///
     /// # Errors
-    /// As of [`SqliteStore::open`]; [`JournalError::Unopenable`] also for a layout older than this program, and where there is no file.
+    /// As for [`SqliteStore::open`]; also [`JournalError::Unopenable`] if the layout is older than this program's, or
+    /// if there is no file.
     pub fn open_read_only(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, JournalError> {
         let path = path.as_ref();
         let unopenable = |error: OpenError| error.of(path);
@@ -134,17 +139,17 @@ impl SqliteStore {
         let health = Arc::new(StoreHealth::of(path));
         let readers = ReaderPool::start(path, options.readers, Arc::clone(&health));
         let readers = readers.map_err(|error| unopenable(error.into()))?;
-        // The writer's connection cannot write either.
+        // The writer's connection is read-only too.
         let connection = connection::reader(path, options.cache_bytes).map_err(|error| unopenable(error.into()))?;
         migrations::is_newest(&connection).map_err(unopenable)?;
         let place = DatabaseLocation::File(path.to_owned());
         Self::with_writer(connection, &place, owners, health, Some(readers), &options).map_err(unopenable)
     }
 
-    /// A database that ends with the store: for tests. All its promises hold but durability.
+    /// A database that ends with the store, for tests. It keeps all guarantees except durability.
     ///
     /// # Errors
-    /// [`JournalError::Unopenable`] where there is no memory or no thread to be had.
+    /// [`JournalError::Unopenable`] if there is no memory or no thread available.
     pub fn in_memory(options: StoreOptions) -> Result<Self, JournalError> {
         let health = Arc::new(StoreHealth::in_memory());
         Self::start(&DatabaseLocation::Memory, OwnerLocks::in_memory(), health, None, &options)
@@ -159,7 +164,7 @@ impl SqliteStore {
         options: &StoreOptions,
     ) -> Result<Self, OpenError> {
         let mut connection = place.writer(options.cache_bytes)?;
-        // What is not ours is left as it is, its log included.
+        // Another program's file is left as it is, including its log.
         migrations::recognise(&connection)?;
         place.make_durable(&connection)?;
         migrations::run(&mut connection)?;
@@ -167,7 +172,7 @@ impl SqliteStore {
         Self::with_writer(connection, place, owners, health, readers, options)
     }
 
-    /// Over the writer's connection.
+    /// Builds the store around the writer's connection.
     fn with_writer(
         connection: Connection,
         place: &DatabaseLocation,
@@ -187,30 +192,30 @@ impl SqliteStore {
         Ok(Self { inner: Arc::new(StoreInner { readers, writer, owners, health, joining, path }) })
     }
 
-    /// Changes [`StoreOptions::bytes_max`] of this store while it is open. What is there already is kept.
+    /// Changes [`StoreOptions::bytes_max`] of this store while it is open. Existing data is kept.
     ///
     /// # Errors
-    /// As of any write.
+    /// As for any write.
     pub async fn limit_bytes(&self, bytes_max: Option<u64>) -> Result<(), JournalError> {
         self.write(0, move |session| limit(session.connection, bytes_max).map(Ok)).await
     }
 
-    /// Why nothing is acknowledged any more, where that is so. What is not damaged can still be read.
+    /// Why nothing is acknowledged any more, if that is so. Undamaged data can still be read.
     pub fn outage(&self) -> Option<StoreOutage> {
         self.inner.health.outage().cloned()
     }
 
-    /// Waits until nothing is acknowledged any more, and says why: for ever where all goes well.
+    /// Waits until nothing is acknowledged any more, and returns the reason; never returns if there is no outage.
     pub async fn until_outage(&self) -> StoreOutage {
         self.inner.health.until_outage().await
     }
 
-    /// From here on nothing is acknowledged: somebody looked at the file and found it damaged.
+    /// Reports that the file was found damaged: nothing is acknowledged from now on.
     pub fn report_damage(&self, reason: String) {
         self.inner.health.record_outage(StoreOutage::Damaged { reason });
     }
 
-    /// Has the writer perform something; `Ok` means it is durable. `bytes` is about what it carries.
+    /// Runs an operation on the writer; `Ok` means that it is durable. `bytes` is its approximate size.
     async fn write<A, T, E>(&self, bytes: usize, act: A) -> Result<T, E>
     where
         A: FnMut(&mut WriterSession<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
@@ -220,8 +225,8 @@ impl SqliteStore {
         self.inner.writer.write(bytes, act).await
     }
 
-    /// The same for what may be lost if the machine goes down: it is committed, every process sees it, and nobody waits for
-    /// the disk. What is written beside it keeps its own promise.
+    /// The same for operations that may be lost if the machine crashes: they are committed and visible to every
+    /// process, without waiting for the disk. Other operations in the same group keep their own guarantee.
     async fn write_relaxed<A, T, E>(&self, bytes: usize, act: A) -> Result<T, E>
     where
         A: FnMut(&mut WriterSession<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
@@ -231,7 +236,8 @@ impl SqliteStore {
         self.inner.writer.write_relaxed(bytes, act).await
     }
 
-    /// Has the writer perform something for which nobody waits. What cannot be written is lost, and logged by the writer.
+    /// Runs an operation on the writer without waiting for it. If it cannot be written, it is lost, and the writer logs
+    /// it.
     fn write_detached<A>(&self, bytes: usize, mut act: A) -> Result<(), JournalError>
     where
         A: FnMut(&mut WriterSession<'_>) -> rusqlite::Result<()> + Send + 'static,
@@ -242,7 +248,7 @@ impl SqliteStore {
             .map_err(JournalError::from)
     }
 
-    /// Asks a reader, or the writer where nobody else can see the database.
+    /// Runs a query on a reader, or on the writer if only the writer can see the database.
     async fn read<T, E, Q>(&self, query: Q) -> Result<T, E>
     where
         T: Send + 'static,
@@ -280,7 +286,7 @@ fn limit(connection: &Connection, bytes_max: Option<u64>) -> rusqlite::Result<()
     connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
 }
 
-/// What SQLite itself allows, in pages.
+/// SQLite's own limit, in pages.
 const PAGES_MAX: u64 = 0xFFFF_FFFE;
 
 #[cfg(test)]

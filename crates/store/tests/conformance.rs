@@ -1,9 +1,9 @@
-//! SQLite does what every store must, in a file and in memory.
+//! Runs the conformance suites against SQLite, in a file and in memory.
 
 use baton_sim::conformance;
 use baton_store::sqlite::{SqliteStore, StoreOptions};
 
-/// A store whose folder goes with it.
+/// A store in a temporary folder.
 fn file(folders: &std::cell::RefCell<Vec<tempfile::TempDir>>) -> SqliteStore {
     let folder = tempfile::tempdir().expect("a folder");
     let store = SqliteStore::open(folder.path().join("baton.db"), StoreOptions::default()).expect("opens");

@@ -1,8 +1,10 @@
-//! What the pipeline costs one call: check, permit, perform, audit row; not the journal. With every stage on: 1 KB of
-//! arguments against a schema of ten properties, an approval that is not needed, an answer to keep, a rate, a circuit, and
-//! 4 KB of result with personal data to redact. And what a large catalogue costs: 10,000 tools listed, searched, found.
-//! `cargo bench -p baton-tools -- [--json]`; with `--calls NodeBuilder` so many of the large calls and nothing else, for a tool that
-//! counts instructions.
+//! Measures what the pipeline costs one call: check, permit, perform and audit row, without the journal. Every stage
+//! is on: 1 KB of arguments against a schema of ten properties, an approval that is not needed, a cacheable result, a
+//! rate limit, a circuit, and a 4 KB result with personal data to redact. Also measures a large catalogue: listing,
+//! searching and finding among 10,000 tools.
+//!
+//! Run with `cargo bench -p baton-tools -- [--json]`. `--calls N` makes N of the large calls and nothing else, for a
+//! tool that counts instructions.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -19,13 +21,14 @@ use baton_ports::tools::{CheckResult, ToolGateway};
 use baton_tools::{ToolDefinition, ToolRegistry, ToolServices, ToolsConfig};
 use serde_json::{Value, json};
 
-/// The binary's.
+/// The allocator that the binary uses.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// With those not counted, fewer than the largest rate there is lets through in a second: none is held back.
+/// Together with the warm-up calls, fewer than the highest possible rate admits in one second, so no call is
+/// throttled.
 const CALLS: usize = 40_000;
-/// Not counted: caches and the branch predictor settle.
+/// Warm-up calls, not counted: caches and the branch predictor settle.
 const WARM: usize = 5_000;
 
 #[tokio::main(flavor = "current_thread")]
@@ -63,7 +66,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Microseconds of one call.
+/// Latency of one call, in microseconds.
 struct CallLatency {
     half: f64,
     tail: f64,
@@ -93,16 +96,16 @@ async fn measure(
     Ok(CallLatency { half: at(50), tail: at(99) })
 }
 
-/// A catalogue as a large import makes it. Each figure in milliseconds has a limit of 20 ms, and is the middle of several but
-/// for the first ranked search, which there is once.
+/// A catalogue of the size of a large import. Each figure in milliseconds has a limit of 20 ms and is the median of
+/// several runs, except the first ranked search, which happens only once.
 struct LargeCatalogue {
     tools: usize,
     list: f64,
     search: f64,
-    /// What the first search by rank takes, and each after it.
+    /// Time of the first ranked search, and of each one after it.
     first_ranking: f64,
     ranking: f64,
-    /// Of every tool, as the catalogue of a definition's check or an agent's selection takes them.
+    /// Collects the facts of every tool, as the check of a definition or an agent's tool selection does.
     facts: f64,
     call: f64,
 }
@@ -159,7 +162,7 @@ impl LargeCatalogue {
         })
     }
 
-    /// Milliseconds.
+    /// Median time, in milliseconds.
     fn half(of: impl Fn() -> usize) -> f64 {
         let took = (0..Self::TIMES).map(|_| {
             let began = Instant::now();
@@ -202,7 +205,7 @@ fn find_customer() -> Value {
     })
 }
 
-/// About 1 KB, different each time, so that no answer is known.
+/// Returns about 1 KB of arguments, different each time, so that no result comes from the cache.
 fn arguments(n: usize) -> Value {
     let mut arguments = json!({"n": n});
     for field in 0..9 {
@@ -230,7 +233,7 @@ fn call(tool: &str, class: EffectClass, arguments: Value) -> ToolInvocation {
     }
 }
 
-/// What these tools do is not kept.
+/// A record store that discards every write.
 struct BenchRecords;
 
 #[async_trait]

@@ -1,7 +1,9 @@
-//! Keyed acts whose account the settings choose: what went to one account goes to no other under the same key.
+//! Binds keyed calls to one account where the settings choose it: a call sent to one account is never sent to another
+//! under the same key.
 //!
-//! A key means something only to the service that knows it. Sent again to another account after a lost answer, the same
-//! key would act a second time. So where a key goes is kept before it goes there first.
+//! An idempotency key means something only to the service that knows it. If a call were resent to another account
+//! after a lost response, the same key would act a second time. The account of a key is therefore recorded before the
+//! first request goes out.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,10 +22,10 @@ use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 use crate::vendor::BaseUrl;
 
-/// Where keys that went outside are, with where they went.
+/// Key space of the records that bind an idempotency key to an account.
 const SPACE: &str = "sent_to";
 
-/// A tool as one account performs it.
+/// A tool that is performed with one account.
 pub(crate) struct AccountBoundTool {
     tool: Arc<dyn ToolHandler>,
     account: ProviderAccount,
@@ -31,28 +33,28 @@ pub(crate) struct AccountBoundTool {
     clock: Arc<dyn Clock>,
 }
 
-/// Who is asked.
+/// The account that performs the tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ProviderAccount {
-    /// Our own records, where the key's row commits with the act.
+    /// This installation's own records, where the row of the key commits together with the act.
     Internal,
-    /// A service, as which account.
+    /// An external service, and the account used there.
     At { service: String, account: String },
 }
 
 impl ProviderAccount {
-    /// By the secret that opens it, of which only a hash is kept. One that was changed counts as another account for the
-    /// calls that are open just then.
+    /// Identifies the account by the secret that opens it, of which only a hash is stored. A changed secret counts as
+    /// another account for calls that are open at that moment.
     pub(crate) fn of(name: &str, base: &BaseUrl, secret: &SecretString) -> Self {
         Self::named(name, base, ContentHash::of(secret.expose().as_bytes()).short())
     }
 
-    /// By the name that the service has for it.
+    /// Identifies the account by the name that the service has for it.
     pub(crate) fn named(name: &str, base: &BaseUrl, account: &str) -> Self {
         Self::At { service: format!("{name} at {base}"), account: account.to_owned() }
     }
 
-    /// As people see it who are asked to allow a call; nothing where nobody outside is asked.
+    /// The account as shown to people who approve a call. `None` if no external service is called.
     pub(crate) fn display_name(&self) -> Option<String> {
         match self {
             Self::Internal => None,
@@ -71,14 +73,16 @@ impl AccountBoundTool {
         Arc::new(Self { tool, account, records: records.clone(), clock: clock.clone() })
     }
 
-    /// The result of the act, where our own records did it under this key before; an error where it went elsewhere.
+    /// Returns the stored result if this installation's own records performed the act under this key before. Fails if
+    /// the call went to another account.
     async fn bind(&self, request: &PreparedRequest) -> Result<Option<Value>, ToolError> {
         let call = &request.call;
         let found = self.records.get(&call.tenant, SPACE, &call.key).await;
         if let Some(row) = found.map_err(|error| ToolError::from_read(&error))? {
             return match self.check_account(&row.value) {
                 Ok(()) => Ok(None),
-                // What our own records did, whoever was chosen then, is done.
+                // An act that this installation's own records performed is done, whichever account was configured
+                // then.
                 Err(elsewhere) => self.recorded(request).await?.map(Some).ok_or(elsewhere),
             };
         }
@@ -86,7 +90,7 @@ impl AccountBoundTool {
         if let Some(output) = self.recorded(request).await? {
             return Ok(Some(output));
         }
-        // It stays inside: what our own records did is undone in them.
+        // The call stays internal: an act in this installation's own records is undone there.
         if self.tool.service(request).is_none() {
             return Ok(None);
         }
@@ -136,7 +140,7 @@ impl ToolHandler for AccountBoundTool {
     async fn look_up(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let found = self.records.get(&request.call.tenant, SPACE, &request.call.key).await;
         let row = found.map_err(|error| ToolError::from_read(&error).into_unknown())?;
-        // Without a row nothing was sent anywhere.
+        // Without a row, nothing was sent anywhere.
         if let Some(row) = row {
             self.check_account(&row.value).map_err(ToolError::into_unknown)?;
         }
@@ -148,7 +152,7 @@ impl ToolHandler for AccountBoundTool {
     }
 
     async fn account(&self, request: &PreparedRequest) -> Option<String> {
-        // What stays inside goes through no account.
+        // A call that stays internal uses no account.
         let goes_out = self.tool.service(request).is_some();
         self.tool.account(request).await.or_else(|| self.account.display_name().filter(|_| goes_out))
     }

@@ -1,7 +1,8 @@
-//! Agents that somebody else thinks for: one POST a step.
+//! Agents whose steps are decided by an external HTTP endpoint: one POST per step.
 //!
-//! The endpoint is sent `{"task", "seen"}` under the call's key as `Idempotency-Key`, and answers with the step as JSON.
-//! Addresses are looked at as for `http_request`: an agent may be registered by whoever may not reach inside.
+//! The endpoint receives `{"task", "seen"}` with the call's key as `Idempotency-Key`, and responds with the step as
+//! JSON. Addresses are checked as for `http_request`, because the person who registers an agent may have no access to
+//! the internal network.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,12 +23,12 @@ use crate::kinds::http_request::idempotency_key;
 use crate::outbound::{OutboundClient, OutboundRequest, OutboundResponse, check_status};
 use crate::tool_error::ToolError;
 
-/// The key of an agent's `metadata` that names the secret its endpoint is shown.
+/// The key in an agent's `metadata` that names the secret sent to its endpoint.
 pub const SECRET: &str = baton_core::agent::ENDPOINT_SECRET;
-/// Characters of an answer that is no step which are told.
+/// Maximum number of characters shown of a response that is not a step.
 const SHOWN_CHARS_MAX: usize = 200;
 
-/// Asks endpoints for steps.
+/// A client that requests agent steps from endpoints.
 pub struct AgentEndpoints {
     outbound: OutboundClient,
     secrets: BTreeMap<String, BoundSecret>,

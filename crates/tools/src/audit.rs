@@ -1,4 +1,4 @@
-//! The row the audit keeps of an attempt, redacted.
+//! The audit row of an attempt, redacted.
 
 use std::time::Duration;
 
@@ -11,11 +11,12 @@ use baton_core::tool::{
 use crate::catalogue::ToolEntry;
 use crate::usage_metrics;
 
-/// What an action is called where the catalogue does not know the tool.
+/// The action type recorded for a tool that the catalogue does not know.
 const UNKNOWN_TYPE: &str = "tool_execution";
 
-/// `entry` is `None` for a tool that does not exist: asking for it is worth a row too. `sent` is how long the tool took,
-/// where it was asked. The call is used up: what it names goes into the row as it is.
+/// Builds the audit row of one attempt. `entry` is `None` for a tool that does not exist; such a call is recorded
+/// too. `sent` is how long the tool took, if it was called. Consumes the call, so its fields move into the row
+/// without a copy.
 pub(crate) fn row(
     call: ToolInvocation,
     entry: Option<&ToolEntry>,
@@ -38,7 +39,7 @@ pub(crate) fn row(
         at,
         company_id: call.tenant,
         run: Some(call.run),
-        // The run knows which call this attempt is of.
+        // The run knows which call this attempt belongs to.
         call: None,
         changes: false,
         user_id: call.caller.user_id,

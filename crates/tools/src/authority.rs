@@ -1,4 +1,4 @@
-//! Whose word is taken for it that a server is who it says it is.
+//! Certificate authorities that are trusted to identify a server.
 
 use std::path::Path;
 
@@ -6,10 +6,11 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-/// Authorities one file may name.
+/// Maximum number of certificate authorities in one file.
 const AUTHORITIES_MAX: usize = 1_000;
 
-/// The authorities of a PEM file. One that names none, or holds what is no certificate, is an error that says so.
+/// Loads the certificate authorities of a PEM file. Fails if the file contains none, or anything that is not a valid
+/// certificate.
 pub(crate) fn load_pem_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let wrong = |reason: String| format!("`ca` {}: {reason}", file.display());
     let found = CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))?;
@@ -18,7 +19,7 @@ pub(crate) fn load_pem_certificates(file: &Path) -> Result<Vec<CertificateDer<'s
     if found.is_empty() {
         return Err(wrong("there is no certificate in it".to_owned()));
     }
-    // What TLS would leave out in silence is told here.
+    // TLS would skip unusable certificates silently; they are reported here.
     let mut store = RootCertStore::empty();
     for certificate in &found {
         store.add(certificate.clone()).map_err(|error| wrong(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! What every tenant has, and some have differently.
+//! A shared value with optional overrides for single tenants.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ pub(crate) struct ByTenant<T> {
 }
 
 impl<T> ByTenant<T> {
-    /// The same for all.
+    /// Creates a value that is the same for all tenants.
     pub(crate) fn uniform(shared: T) -> Self {
         Self { shared, own: BTreeMap::new() }
     }
 
-    /// A part of the settings. A tenant's own stands in place of the shared one.
+    /// Reads a part of the settings. A tenant's own value replaces the shared one.
     pub(crate) fn read(config: &ToolsConfig, shared: T, own: impl Fn(&TenantToolsConfig) -> Option<T>) -> Self {
         let own = config.tenants.iter().filter_map(|(id, tenant)| Some((id.clone(), own(tenant)?)));
         Self { shared, own: own.collect() }
@@ -28,7 +28,7 @@ impl<T> ByTenant<T> {
         self.own.get(tenant).unwrap_or(&self.shared)
     }
 
-    /// One tenant's, of all.
+    /// Returns the value of one tenant.
     pub(crate) fn into_tenant(mut self, tenant: &TenantId) -> T {
         self.own.remove(tenant).unwrap_or(self.shared)
     }
@@ -45,13 +45,14 @@ impl<T> ByTenant<T> {
         std::iter::once(&mut self.shared).chain(self.own.values_mut())
     }
 
-    /// What becomes of each, where nothing can go wrong.
+    /// Maps each value with a function that cannot fail.
     pub(crate) fn map_values<U>(&self, make: impl Fn(&T) -> U) -> ByTenant<U> {
         let own = self.own.iter().map(|(id, one)| (id.clone(), make(one)));
         ByTenant { shared: make(&self.shared), own: own.collect() }
     }
 
-    /// What is made of each. The first argument is where its settings are: `tools`, `tools.tenants.NAME`.
+    /// Maps each value with a function that can fail. The first argument of `make` is the path of the settings:
+    /// `tools` or `tools.tenants.NAME`.
     pub(crate) fn try_map<U, E>(&self, make: impl Fn(&str, &T) -> Result<U, E>) -> Result<ByTenant<U>, E> {
         let shared = make("tools", &self.shared)?;
         let own = self.own.iter().map(|(id, one)| Ok((id.clone(), make(&format!("tools.tenants.{id}"), one)?)));

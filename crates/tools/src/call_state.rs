@@ -1,4 +1,4 @@
-//! What the check remembers between calls: in this process, or for all processes of a project.
+//! State that the check keeps between calls, in this process or for all processes of a project.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use baton_ports::tool_cache::ToolCache;
 
 use crate::check::{CircuitRegistry, LocalToolCache, RateLimiters};
 
-/// Where all processes of a project count their calls, keep answers and say which services fail.
+/// State shared by all processes of a project: call counts, cached results and failing services.
 #[derive(Clone)]
 pub(crate) struct SharedCallState {
     pub(crate) rate_limits: Arc<dyn RateLimitStore>,
@@ -23,7 +23,7 @@ pub(crate) struct ToolCallState {
 }
 
 impl ToolCallState {
-    /// Without what is shared this process counts for itself.
+    /// Without shared state, this process counts for itself.
     pub(crate) fn new(shared: Option<&SharedCallState>) -> Self {
         match shared {
             Some(shared) => Self {

@@ -24,31 +24,31 @@ pub(crate) use performer::ToolPerformer;
 pub use performer::UnavailableProvider;
 use search::ToolSearchIndex;
 
-/// Tools by name. Aliases lead to a tool only where no tool has the alias as its own name.
+/// An index of tools by name. An alias leads to a tool only if no tool has the alias as its own name.
 #[derive(Clone)]
 pub(crate) struct ToolIndex {
     entries: BTreeMap<Arc<str>, IndexedTool>,
-    /// Made when the catalogue is [prepared](Self::build_indexes), or by the first search.
+    /// Built by [`Self::build_indexes`], or by the first search.
     search_index: OnceLock<ToolSearchIndex>,
-    /// Made in the same way, or by the first list.
+    /// Built by [`Self::build_indexes`], or by the first list.
     listing_rows: OnceLock<Vec<ListingRow>>,
 }
 
-/// What a list needs to know of a tool, in the order of the entries. Of ten thousand it looks at nothing else but those it
-/// shows.
+/// What a list needs to know of a tool, in the order of the entries. Listing ten thousand tools reads only these rows
+/// and the tools that it returns.
 #[derive(Clone)]
 struct ListingRow {
-    /// Other names that lead to it.
+    /// Aliases of the tool.
     aliases: Vec<&'static str>,
-    /// What its words are looked for in.
+    /// The text that a word filter searches.
     search_text: Box<str>,
 }
 
-/// A tool as the catalogue has it: as the settings would have it, its facts with their price.
+/// A catalogue entry with the settings applied and the price among its facts.
 #[derive(Clone)]
 struct IndexedTool {
     entry: Arc<ToolEntry>,
-    /// Made once: a list asks for all of them.
+    /// Built once, because a list reads all descriptions.
     description: ToolDescription,
 }
 
@@ -64,8 +64,9 @@ impl IndexedTool {
 }
 
 impl ToolIndex {
-    /// Later entries take the place of earlier ones of the same name: a project's own tool stands in for a shipped one.
-    /// A preset is tuned by its own name, else as the tool it is a preset of.
+    /// Builds the index. A later entry replaces an earlier one of the same name, so a project's own tool overrides a
+    /// shipped one. The settings of a preset are those under its own name, or else those of the tool that it is a
+    /// preset of.
     pub(crate) fn new(entries: impl IntoIterator<Item = ToolEntry>, tuning: &BTreeMap<String, ToolSettings>) -> Self {
         let mut named: BTreeMap<Arc<str>, IndexedTool> = BTreeMap::new();
         for entry in entries {
@@ -81,7 +82,8 @@ impl ToolIndex {
         Self { entries: named, search_index: OnceLock::new(), listing_rows: OnceLock::new() }
     }
 
-    /// The same and these, as far as nobody else has their name: what the project defines stands in for them.
+    /// Returns the same index with these entries added, unless their name is taken: what the project defines takes
+    /// precedence.
     pub(crate) fn with_entries(
         &self,
         entries: impl IntoIterator<Item = ToolEntry>,
@@ -94,7 +96,8 @@ impl ToolIndex {
         Self { entries: named, search_index: OnceLock::new(), listing_rows: OnceLock::new() }
     }
 
-    /// The same with other tools of one source. A name that another has stays the other's.
+    /// Returns the same index with the tools of one source replaced. A name that another source owns stays with that
+    /// source.
     pub(crate) fn with_source_entries(
         &self,
         source: &str,
@@ -110,7 +113,7 @@ impl ToolIndex {
         Self { entries: kept, search_index: OnceLock::new(), listing_rows: OnceLock::new() }
     }
 
-    /// Whether each other provider that the settings name for outages is there to be asked.
+    /// Checks that every alternative provider that the settings name for outages exists.
     pub(crate) fn check_outage_providers(&self, tuning: &BTreeMap<String, ToolSettings>) -> Result<(), ToolSetupError> {
         for (name, tuning) in tuning {
             let Some(OnUnavailable::Provider(provider)) = &tuning.on_unavailable else { continue };
@@ -129,7 +132,7 @@ impl ToolIndex {
         self.indexed(name).map(|laid| &laid.entry)
     }
 
-    /// Whether a tool has this very name.
+    /// Returns whether a tool has exactly this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
@@ -142,8 +145,8 @@ impl ToolIndex {
         self.entries.get(name).or_else(|| self.entries.get(alias::target(name)?))
     }
 
-    /// Every name under which a call does what this one does: the one it was called by, the tool's own, its other
-    /// names, and presets of the same action.
+    /// Every name under which a call does the same: the name of the call, the tool's own name, its aliases, and
+    /// presets of the same action.
     pub(crate) fn equivalent_names<'a>(&'a self, call: &'a ToolInvocation, entry: &'a ToolEntry) -> Vec<&'a str> {
         let mut names: Vec<&str> = vec![&call.tool];
         let mut add = |name: &'a str| {
@@ -154,7 +157,7 @@ impl ToolIndex {
         add(&entry.name);
         let action = entry.action(&call.arguments);
         for preset in preset::PRESETS.iter().filter(|preset| preset.matches(&entry.base, action)) {
-            // A project's own tool of that name is another.
+            // A project's own tool of that name is a different tool.
             if self.entries.get(preset.name).is_some_and(|own| own.entry.base == entry.base) {
                 add(preset.name);
             }
@@ -167,13 +170,13 @@ impl ToolIndex {
         names
     }
 
-    /// Whether a tool is of this app: `shop.*`.
+    /// Returns whether any tool belongs to this app, written as `shop.*`.
     pub(crate) fn has_app(&self, wildcard: &str) -> bool {
         let Some(app) = wildcard.strip_suffix('*').filter(|app| app.ends_with('.')) else { return false };
         self.entries.keys().any(|name| name.starts_with(app))
     }
 
-    /// What a definition may call a tool: its name, or an alias that leads to one.
+    /// All names that a definition may use for a tool: tool names, and aliases that lead to one.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let leads =
             |(alias, target): &(&str, &str)| !self.entries.contains_key(*alias) && self.entries.contains_key(*target);
@@ -181,7 +184,7 @@ impl ToolIndex {
         self.entries.keys().map(|name| &**name).chain(aliases)
     }
 
-    /// Every tool that is wanted once, with the aliases that lead to it. No other is copied.
+    /// Returns every tool that matches the filter once, with the aliases that lead to it. Other tools are not copied.
     pub(crate) fn list(&self, wanted: &ToolFilter<'_>) -> Vec<ToolListing> {
         let tools = self.entries.values().map(|laid| &laid.description).zip(self.listing_rows());
         let fit = tools.filter(|(tool, line)| wanted.matches(tool, &line.search_text));
@@ -206,12 +209,12 @@ impl ToolIndex {
         self.entries.iter().map(line).collect()
     }
 
-    /// Names of tools that these words fit, the best first.
+    /// Returns the names of the tools that match these words, best match first.
     pub(crate) fn search(&self, words: &str, limit: usize) -> Vec<Arc<str>> {
         self.search_index().search(words, limit)
     }
 
-    /// Makes what the first search would have to wait for.
+    /// Builds the indexes that the first search would otherwise wait for.
     pub(crate) fn build_indexes(&self) {
         self.search_index();
         self.listing_rows();
@@ -221,13 +224,13 @@ impl ToolIndex {
         self.search_index.get_or_init(|| ToolSearchIndex::of(self.entries.values().map(|laid| &laid.description)))
     }
 
-    /// Settings that chosen providers lack, by tool. A preset lacks what its tool does.
+    /// Settings that the chosen providers lack, by tool. A preset lacks what its tool lacks.
     pub(crate) fn unavailable_providers(&self) -> Vec<UnavailableProvider> {
         let originals = self.entries.values().map(|laid| &laid.entry).filter(|entry| entry.name == entry.base);
         originals.flat_map(|entry| entry.unavailable_providers()).collect()
     }
 
-    /// A name that was probably meant.
+    /// Suggests the name that was probably meant.
     pub(crate) fn nearest(&self, name: &str) -> Option<&str> {
         nearest(name, self.names())
     }
@@ -266,7 +269,7 @@ mod tests {
         assert_eq!(found("charge PROCESS"), ["charge_payment"]);
         assert_eq!(found("charge calculator"), [""; 0]);
         assert_eq!(found("ärger"), ["ÄRGER"]);
-        // Not across the end of one name and the beginning of the next.
+        // A match must not span the end of one name and the start of the next.
         assert_eq!(found("paymentmake"), [""; 0]);
         assert_eq!(catalogue.list(&ToolFilter::with_words("charge"))[0].aliases, ["make_payment", "process_payment"]);
         let page =

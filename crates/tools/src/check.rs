@@ -1,4 +1,5 @@
-//! May this call go out? The stages, in order; each is one file, and stops the call or lets it on.
+//! Decides whether a call may be performed. The stages run in order; each is one file, and either stops the call or
+//! passes it on.
 
 mod approval;
 mod cache;
@@ -33,11 +34,11 @@ pub(crate) use rate::RateLimiters;
 pub(crate) struct AdmittedToolCall {
     pub(crate) entry: Arc<ToolEntry>,
     pub(crate) request: PreparedRequest,
-    /// What people allowed, where they were asked.
+    /// The approval, if one was required.
     pub(crate) approval: Option<GrantedApproval>,
-    /// Where its answer may be kept.
+    /// Where the result may be cached.
     pub(crate) cache_slot: Option<cache::ToolCacheSlot>,
-    /// Hears how the attempt went.
+    /// Records the result of the attempt.
     pub(crate) circuit: circuit::CircuitGuard,
 }
 
@@ -48,7 +49,7 @@ pub(crate) enum EarlyOutcome {
         entry: Option<Arc<ToolEntry>>,
     },
     NeedsApproval(Box<ApprovalRequirement>),
-    /// Asked before, and the answer still holds.
+    /// An equal call was made before, and its cached result is still valid.
     CacheHit {
         output: Arc<Value>,
         entry: Arc<ToolEntry>,
@@ -68,7 +69,7 @@ impl EarlyOutcome {
     }
 }
 
-/// Runs the stages. A new one is a file beside these and a line here.
+/// Runs the stages. To add a stage, add a file to this folder and a line here.
 pub(crate) async fn admit(
     catalogue: &ToolIndex,
     rules: &ToolRules,
@@ -87,13 +88,14 @@ pub(crate) async fn admit(
     let leave = approval::check(rules, permission, &request, entry, approved).await?;
     request.account = leave.as_ref().and_then(|leave| leave.account.clone());
     let place = cache::check(&*gates.cache, permission, &request, entry, now).await?;
-    // Before the rate: a turn is not spent on a service that is left alone.
+    // Before the rate limit, so that a call to a service that is not contacted uses no quota.
     let ticket = circuit::check(&gates.circuits, &request, entry, now).await?;
     rate::check(&*gates.rate_limits, rules, permission, call, entry, now).await?;
     Ok(AdmittedToolCall { entry: entry.clone(), request, approval: leave, cache_slot: place, circuit: ticket })
 }
 
-/// The request of a call that went out before, to ask what became of it. Permission is not asked: nothing is done.
+/// Prepares the request of an earlier call, to look up its outcome. Permission is not checked, because nothing is
+/// performed.
 pub(crate) fn settle(
     catalogue: &ToolIndex,
     rules: &ToolRules,
@@ -104,7 +106,7 @@ pub(crate) fn settle(
     let permission = rules.tool(catalogue, call, entry);
     parameters::settle(rules, permission.as_deref(), call, entry).map_err(|stopped| match stopped {
         EarlyOutcome::Refused { fault, .. } => fault.message,
-        // Settling asks no other stage.
+        // Settling runs no other stage.
         EarlyOutcome::NeedsApproval(_)
         | EarlyOutcome::CacheHit { .. }
         | EarlyOutcome::RateLimited { .. }

@@ -1,6 +1,7 @@
-//! The stable codes of this room, with what each says to a customer and to an operator.
+//! The stable error codes of this crate, each with its text for the customer and for the operator.
 //!
-//! Every code has a page in `docs/errors/tools/`. The Spanish words are kept letter by letter: clients compare them.
+//! Every code has a page in `docs/errors/tools/`. The Spanish texts must not change by a single letter: clients
+//! compare them.
 
 mod text;
 
@@ -68,13 +69,13 @@ pub const TOOL_NOT_ALLOWED: &str = "TOOL_NOT_ALLOWED";
 pub const TOOL_NOT_FOUND: &str = "TOOL_NOT_FOUND";
 pub const WEB_SEARCH_NOT_CONFIGURED: &str = "WEB_SEARCH_NOT_CONFIGURED";
 
-/// What a code says, in the words for this category of tools where it has such words.
+/// Returns the text of a code, in the variant for this category of tools if there is one.
 pub fn text(code: &str, category: &str) -> Option<&'static CodeText> {
     let of = |category: Option<&str>| TEXTS.iter().find(|text| text.code == code && text.category == category);
     of(Some(category)).or_else(|| of(None))
 }
 
-/// Adds the words for the customer and the operator's next step, where the fault has none of its own.
+/// Adds the customer's text and the operator's next step, unless the fault has its own.
 pub(crate) fn localize(mut fault: Fault, category: &str, language: CustomerLanguage) -> Fault {
     let Some(text) = text(&fault.code, category) else { return fault };
     fault.customer.get_or_insert_with(|| text.customer(language).into());

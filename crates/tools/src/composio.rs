@@ -1,10 +1,11 @@
-//! Tools out of Composio: the actions of its toolkits, one tool an action, performed by its REST API (v3).
+//! Tools from Composio: each action of a toolkit becomes one tool, performed through Composio's REST API (v3).
 //!
-//! `SHOPIFY_GET_ORDER` is `shopify.get_order`. What actions there are is discovered page by page and kept in records, so
-//! a start needs no network and a call loads nothing. Composio keeps the accounts' tokens; kept here are only the ids of
-//! connected accounts, by tenant and entity.
+//! `SHOPIFY_GET_ORDER` becomes `shopify.get_order`. Actions are discovered page by page and stored in records, so a
+//! start needs no network and a call loads nothing. Composio keeps the accounts' tokens; only the ids of connected
+//! accounts are stored here, by tenant and entity.
 //!
-//! Composio takes no idempotency key. So what acts is class `once`: after an unclear answer nothing is sent again.
+//! Composio accepts no idempotency key, so every action with side effects has class `once`: after an unknown outcome,
+//! nothing is sent again.
 
 mod account;
 mod action;
@@ -50,17 +51,17 @@ pub use connections::{AppConnection, PendingAccount};
 pub use discovery::DiscoveryReport;
 pub use entity::ComposioEntity;
 
-/// Bytes of one answer of Composio's that are read: a page of actions with their schemas.
+/// Maximum size of a Composio response, in bytes: a page of actions with their schemas.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
-/// The source: its settings, its API, and what is kept of it.
+/// Composio as a source of tools: its settings, its API client and its stored state.
 pub struct ComposioSource {
     api: ComposioApi,
     apps: BTreeMap<String, ConfiguredApp>,
-    /// Tools by the slugs of their actions, as they were taken in last.
+    /// Tools by the slugs of their actions, as of the last load.
     names: RwLock<HashMap<String, Arc<str>>>,
     refresh_after: Duration,
-    /// Where browsers reach us.
+    /// The base URL at which browsers reach this server.
     callback_base: Option<BaseUrl>,
     records: Arc<dyn RecordStore>,
     desk: Option<Arc<dyn TaskInbox>>,
@@ -68,10 +69,10 @@ pub struct ComposioSource {
 }
 
 impl ComposioSource {
-    /// Nothing where no toolkit is chosen.
+    /// Creates the source. Returns `None` if no toolkit is configured.
     ///
     /// # Errors
-    /// Settings that cannot be kept.
+    /// The settings are invalid.
     pub(crate) fn new(
         config: &ComposioConfig,
         outbound: &crate::outbound::OutboundConfig,
@@ -96,22 +97,22 @@ impl ComposioSource {
         }))
     }
 
-    /// Whether a tool of this name may be one of Composio's.
+    /// Returns whether a tool of this name may belong to Composio.
     pub(crate) fn may_provide(&self, tool: &str) -> bool {
         tool.split_once('.').is_some_and(|(app, _)| self.apps.contains_key(app))
     }
 
-    /// The toolkits that are chosen.
+    /// The configured toolkits.
     pub fn toolkits(&self) -> impl Iterator<Item = &str> {
         self.apps.keys().map(String::as_str)
     }
 
-    /// Whether there is a key to call Composio with.
+    /// Returns whether an API key is configured.
     pub fn has_key(&self) -> bool {
         self.api.has_key()
     }
 
-    /// The tools of all actions that are kept.
+    /// Returns the tools of all stored actions.
     pub(crate) async fn entries(self: &Arc<Self>, tenant: &TenantId) -> Result<Vec<ToolEntry>, ConnectionError> {
         let (mut entries, mut names) = (Vec::new(), HashMap::new());
         for app in self.apps.values() {

@@ -1,4 +1,5 @@
-//! Settings of this room, as `baton.toml` writes them under `[tools]`. Parsed once; what is wrong is said there.
+//! Settings of this crate, written in `baton.toml` under `[tools]`. They are parsed once, and errors are reported
+//! then.
 
 mod secret;
 
@@ -27,19 +28,20 @@ use crate::rate::CallRate;
 pub use secret::{BoundSecret, SecretString, named_secret, secret_env_var};
 pub(crate) use secret::{SendableSecrets, origin_of};
 
-/// Everything has a default: an empty table makes every shipped tool work, with nothing outside this process.
+/// The settings. Every field has a default: with an empty table, every shipped tool works without any external
+/// service.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolsConfig {
-    /// The zone in which a tenant's dates and hours are, unless the tenant has its own.
+    /// The time zone of a tenant's dates and hours, unless the tenant sets its own.
     pub zone: Option<IanaZone>,
-    /// The language customers are spoken to in where their own is not known.
+    /// The language for customers whose own language is not known.
     pub language: CustomerLanguage,
-    /// Calls at or above this risk wait for a person.
+    /// Calls at or above this risk require an approval.
     pub approval_from: Option<ToolRisk>,
-    /// Who may allow a call that waits, and how many of them must.
+    /// Who may approve a call, and how many approvals it needs.
     pub approvers: Option<ApproverPolicy>,
-    /// How often one tenant may call tools in all.
+    /// How often one tenant may call tools, all tools together.
     pub rate: Option<CallRate>,
     /// By tool: built in, defined or a preset.
     pub tool: BTreeMap<String, ToolSettings>,
@@ -47,25 +49,25 @@ pub struct ToolsConfig {
     pub payment: payment::PaymentConfig,
     pub email: email::EmailConfig,
     pub composio: composio::ComposioConfig,
-    /// Templates of e-mails, by name.
+    /// E-mail templates by name.
     pub templates: BTreeMap<String, email::EmailTemplate>,
     pub message: message::MessageConfig,
     pub crm: crm::CrmConfig,
     pub tickets: ticket::TicketConfig,
     pub knowledge: knowledge::KnowledgeConfig,
     pub outbound: outbound::OutboundConfig,
-    /// What `query_database` may ask, by the name a call says.
+    /// The databases of `query_database`, by the name that a call uses.
     pub databases: BTreeMap<String, query_database::DatabaseConfig>,
     pub web_search: web_search::WebSearchConfig,
-    /// What `{{ secrets.NAME }}` in the headers and bodies of defined tools stands for.
+    /// The values of `{{ secrets.NAME }}` in the headers and bodies of defined tools.
     pub secrets: BTreeMap<String, BoundSecret>,
-    /// What holds for calls of a workflow, by its name.
+    /// Approval settings for the calls of a workflow, by its name.
     pub workflows: BTreeMap<String, WorkflowApprovals>,
     pub tenants: BTreeMap<TenantId, TenantToolsConfig>,
 }
 
 impl ToolsConfig {
-    /// Reads relative paths as within this folder: the project's.
+    /// Resolves relative paths against this folder, the project's.
     pub fn within(mut self, folder: &Path) -> Self {
         self.databases.values_mut().for_each(|database| database.within(folder));
         let of_tenants = self.tenants.values_mut().filter_map(|tenant| tenant.email.as_mut());
@@ -73,8 +75,8 @@ impl ToolsConfig {
         self
     }
 
-    /// What sources go by that somebody adds while the system runs: no address may be private for being named, and of the
-    /// secrets the project's own tenant alone has those that are bound to origins.
+    /// The settings for sources that are added while the system runs. No private address is allowed merely because it
+    /// is named. Only the project's own tenant keeps secrets, and only those that are bound to origins.
     #[must_use]
     pub fn for_added_sources(&self, is_own_tenant: bool) -> Self {
         let mut settings = self.clone();
@@ -83,7 +85,7 @@ impl ToolsConfig {
         settings
     }
 
-    /// The same tools with no service outside: what a test of workflows may call.
+    /// Disables every external service, for tests of workflows.
     pub fn disable_external_services(&mut self) {
         self.email = email::EmailConfig::default();
         self.message = message::MessageConfig::default();
@@ -105,7 +107,7 @@ impl ToolsConfig {
     }
 }
 
-/// What one tenant has differently.
+/// The settings that differ for one tenant.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TenantToolsConfig {
@@ -113,29 +115,29 @@ pub struct TenantToolsConfig {
     pub language: Option<CustomerLanguage>,
     pub approval_from: Option<ToolRisk>,
     pub approvers: Option<ApproverPolicy>,
-    /// By workflow; in place of what holds for everybody's of that name.
+    /// By workflow. Replaces the shared settings of the same name.
     pub workflows: BTreeMap<String, WorkflowApprovals>,
     pub rate: Option<CallRate>,
     pub tool: BTreeMap<String, ToolPermission>,
-    /// In place of the shared calendar, not merged with it.
+    /// Replaces the shared calendar; the two are not merged.
     pub calendar: Option<calendar::CalendarConfig>,
-    /// In place of the shared payment rules, not merged with them.
+    /// Replaces the shared payment rules; the two are not merged.
     pub payment: Option<payment::PaymentConfig>,
-    /// In place of the shared e-mail, not merged with it.
+    /// Replaces the shared e-mail settings; the two are not merged.
     pub email: Option<email::EmailConfig>,
-    /// Templates of the tenant's own, each in place of the shared one of its name.
+    /// The tenant's own templates. Each replaces the shared one of its name.
     pub templates: BTreeMap<String, email::EmailTemplate>,
-    /// In place of the shared messages, not merged with them.
+    /// Replaces the shared message settings; the two are not merged.
     pub message: Option<message::MessageConfig>,
-    /// In place of the shared contacts, not merged with them.
+    /// Replaces the shared contact settings; the two are not merged.
     pub crm: Option<crm::CrmConfig>,
-    /// In place of the shared tickets, not merged with them.
+    /// Replaces the shared ticket settings; the two are not merged.
     pub tickets: Option<ticket::TicketConfig>,
-    /// In place of the shared knowledge base, not merged with it.
+    /// Replaces the shared knowledge base; the two are not merged.
     pub knowledge: Option<knowledge::KnowledgeConfig>,
 }
 
-/// What may be said of a tool for everybody.
+/// The settings of a tool that hold for all tenants.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolSettings {
@@ -143,8 +145,8 @@ pub struct ToolSettings {
     pub timeout_ms: Option<u64>,
     /// The price of one call, in US dollars.
     pub cost_usd: Option<f64>,
-    /// What is done while its service is down: `empty`, `unavailable`, `queue`, `provider NAME` or `manual`. Pinned with a
-    /// version when it is saved.
+    /// What happens while its service is down: `empty`, `unavailable`, `queue`, `provider NAME` or `manual`. Pinned
+    /// with a version when it is saved.
     pub on_unavailable: Option<OnUnavailable>,
     pub enabled: Option<bool>,
     pub approval: Option<bool>,
@@ -155,28 +157,28 @@ pub struct ToolSettings {
     pub overrides: Map<String, Value>,
 }
 
-/// What may be said of the calls of one workflow.
+/// Approval settings for the calls of one workflow.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkflowApprovals {
-    /// Whether each call that acts waits for a person, whatever its risk.
+    /// Whether each call with side effects requires an approval, whatever its risk.
     pub approval: Option<bool>,
-    /// Calls at or above this risk wait for a person.
+    /// Calls at or above this risk require an approval.
     pub approval_from: Option<ToolRisk>,
     pub approvers: Option<ApproverPolicy>,
 }
 
-/// Who may allow a call, how many of them must, and until when.
+/// Who may approve a call, how many approvals it needs, and until when.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApproverPolicy {
-    /// How many different people.
+    /// The number of different people who must approve.
     pub need: NonZeroU32,
-    /// Who may, by name; empty: anybody but who asked for the call.
+    /// The approvers by name. If empty, anybody except the person who requested the call.
     pub from: Vec<String>,
-    /// How long they have.
+    /// How long they have, in seconds.
     pub deadline_seconds: Option<NonZeroU64>,
-    /// What holds then: `reject`, or `approve`.
+    /// What happens at the deadline: `reject` or `approve`.
     pub on_deadline: OnExpiry,
 }
 
@@ -191,7 +193,8 @@ impl ApproverPolicy {
         self.deadline_seconds.map(|seconds| Duration::from_secs(seconds.get()))
     }
 
-    /// Whether whoever meets it meets the other too: as many people, of the same or fewer, and no later.
+    /// Returns whether meeting this policy also meets the other: at least as many approvals, from the same people or
+    /// fewer, and no later deadline.
     fn is_within(&self, other: &Self) -> bool {
         let of_them =
             other.from.is_empty() || (!self.from.is_empty() && self.from.iter().all(|name| other.from.contains(name)));
@@ -201,40 +204,41 @@ impl ApproverPolicy {
         self.need >= other.need && of_them && in_time && rejects
     }
 
-    /// Why nobody could ever meet it, where that is so.
+    /// Returns why the policy can never be met, or `None` if it can.
     pub(crate) fn unsatisfiable_reason(&self) -> Option<String> {
         let (need, have) = (self.need.get() as usize, self.from.iter().collect::<BTreeSet<_>>().len());
         (have > 0 && need > have).then(|| format!("`approvers` needs {need} people and names {have}"))
     }
 }
 
-/// What may be said of a tool for one tenant. Unsaid, what holds for everybody holds.
+/// The settings of a tool for one tenant. A field that is not set falls back to the settings for all tenants.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolPermission {
     pub enabled: Option<bool>,
-    /// Whether each call waits for a person, whatever its risk.
+    /// Whether each call requires an approval, whatever its risk.
     pub approval: Option<bool>,
-    /// Who may allow it then, and how many of them must.
+    /// Who may approve it, and how many approvals it needs.
     pub approvers: Option<ApproverPolicy>,
     /// How often the tenant may call it.
     pub rate: Option<CallRate>,
-    /// How often besides, as the tenant sets itself: each rate that holds counts in a window of its own.
+    /// Further rates that the tenant sets itself. Each rate counts in its own window.
     #[serde(skip)]
     pub(crate) also: BTreeSet<CallRate>,
-    /// How long an answer holds, in seconds; 0 keeps none. What acts is never answered from what is kept.
+    /// How long a result stays cached, in seconds; 0 disables the cache. Calls with side effects are never answered
+    /// from the cache.
     pub cache_seconds: Option<u64>,
-    /// Arguments used where a call does not say.
+    /// Arguments used if the call does not set them.
     pub defaults: Map<String, Value>,
-    /// Arguments used whatever a call says.
+    /// Arguments used whatever the call sets.
     pub overrides: Map<String, Value>,
 }
 
 impl ToolPermission {
-    /// As a tenant sets it.
+    /// Parses the settings as a tenant sets them.
     ///
     /// # Errors
-    /// Why it is none.
+    /// The reason why the value is invalid.
     pub fn read(value: &Value) -> Result<Self, String> {
         let read: Self = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
         if read.approval == Some(false) {
@@ -253,8 +257,8 @@ impl ToolPermission {
         }
     }
 
-    /// What of a tenant's own rule holds beside the settings, which it never opens. `are_named`: they say who allows the call;
-    /// `cache`: how long the tool's answers hold.
+    /// Reduces a tenant's own rule to the parts that restrict the settings; it never loosens them. `are_named`: the
+    /// settings say who approves the call. `cache`: how long the tool's results are cached.
     pub(crate) fn as_tenant_restriction(self, are_named: bool, cache: Option<Duration>) -> Self {
         Self {
             approval: self.approval.filter(|is_asked| *is_asked),
@@ -266,14 +270,15 @@ impl ToolPermission {
         }
     }
 
-    /// The same, where a higher role set this rate before: it goes on counting, however often a stricter one is set anew.
+    /// Keeps a rate that a higher role set before: it continues to count, however often a stricter one is set.
     #[must_use]
     pub fn with_floor(mut self, floor: &Self) -> Self {
         self.also.extend(floor.rate);
         self
     }
 
-    /// What of it lets through that the other, set by a tenant too, does not; nothing where it is as strict or stricter.
+    /// Returns the first field that permits more than the other rule, which a tenant set too. `None` if this rule is
+    /// as strict or stricter.
     pub fn loosened_field(&self, other: &Self) -> Option<String> {
         let word = |field: &str, why: &str| Some(format!("`{field}`: {why}"));
         if other.enabled == Some(false) && self.enabled != Some(false) {
@@ -307,8 +312,8 @@ impl ToolPermission {
         None
     }
 
-    /// What holds where both are a tenant's own and this one is said of something more special: no part of it is looser than
-    /// the general one.
+    /// Combines two rules of a tenant, this one for something more specific: no part of the result is looser than the
+    /// general rule.
     pub(crate) fn tightened_by(self, general: &Self) -> Self {
         let approvers = match (&self.approvers, &general.approvers) {
             (Some(own), Some(theirs)) if !own.is_within(theirs) => Some(theirs.clone()),
@@ -318,19 +323,21 @@ impl ToolPermission {
             (Some(own), Some(theirs)) if !own.is_within(theirs) => Some(theirs),
             (own, _) => own,
         };
-        // The general one counts on beneath a stricter one, or who sets the special one anew would begin to count anew.
+        // The general rate also keeps counting beneath a stricter one. Otherwise, setting the specific rate again
+        // would start a new count.
         let also = self.also.iter().copied().chain(general.rate).collect();
         let mut overrides = self.overrides.clone();
         overrides.extend(general.overrides.clone());
         Self { approvers, rate, also, overrides, ..self }.intersect(general)
     }
 
-    /// Keeps a tool from being called.
+    /// Forbids every call of the tool.
     pub fn denied() -> Self {
         Self { enabled: Some(false), ..Self::default() }
     }
 
-    /// What holds where both are said of the same: a no of either, and a person's leave where either asks for it.
+    /// Combines two rules for the same subject: a denial by either applies, and an approval is required if either
+    /// asks for it.
     pub(crate) fn intersect(self, other: &Self) -> Self {
         let either = |one: Option<bool>, other: Option<bool>, is: bool| match one == Some(is) || other == Some(is) {
             true => Some(is),
@@ -348,7 +355,7 @@ impl ToolPermission {
         }
     }
 
-    /// What holds where the other is said of something more general.
+    /// Fills unset fields from a more general rule.
     pub(crate) fn with_fallback(mut self, general: &Self) -> Self {
         let fill = |own: &mut Map<String, Value>, general: &Map<String, Value>| {
             for (name, value) in general {
@@ -372,7 +379,7 @@ impl ToolPermission {
 }
 
 impl ToolsConfig {
-    /// What in it can never be met, by the table it is in.
+    /// Returns what in it can never be met, with the table it is in.
     pub(crate) fn unsatisfiable_reason(&self) -> Option<String> {
         let own =
             |approvers: &Option<ApproverPolicy>| approvers.as_ref().and_then(ApproverPolicy::unsatisfiable_reason);
@@ -391,7 +398,7 @@ impl ToolsConfig {
 pub struct IanaZone(TimeZone);
 
 impl IanaZone {
-    /// By its IANA name.
+    /// Finds a zone by its IANA name.
     pub fn from_name(name: &str) -> Option<Self> {
         TimeZone::get(name).ok().map(Self)
     }

@@ -1,5 +1,5 @@
-//! Tools that a project defines in `tools/*.yaml`: scripts, HTTP request templates, OpenAPI documents, MCP servers. The app reads the files; here
-//! they are JSON already.
+//! Tools that a project defines in `tools/*.yaml`: scripts, HTTP request templates, OpenAPI documents, MCP servers.
+//! The app reads the files; this module receives them as JSON.
 
 mod arguments;
 mod hook;
@@ -29,15 +29,15 @@ use crate::mcp::McpSource;
 use crate::openapi::{self, ImportDiagnostic, OpenApiOperation};
 use crate::validation_warning::ValidationWarning;
 
-/// Tools in one document.
+/// Maximum number of tools in one document.
 const TOOLS_MAX: usize = 1_000;
 
-/// A tool, checked as far as it can be before a call.
+/// A tool, checked as far as possible before a call.
 #[derive(Clone, Debug)]
 pub struct ToolDefinition {
     pub(crate) profile: ToolProfile,
     pub(crate) kind: ToolKind,
-    /// SHA-256 of what defines it; nothing where that is not all in the project's files.
+    /// SHA-256 of everything that defines it. `None` if not all of that is in the project's files.
     pub(crate) digest: Option<[u8; 32]>,
 }
 
@@ -47,23 +47,23 @@ pub(crate) enum ToolKind {
     Script(ScriptDefinition),
     /// An HTTP request template.
     Http(Box<HttpDefinition>),
-    /// One of an OpenAPI document.
+    /// An operation of an OpenAPI document.
     Operation(Box<OpenApiOperation>),
-    /// One that an MCP server has, under the server's own name for it, and what that says it answers with.
+    /// A tool of an MCP server: the server, the server's own name for the tool, and the declared output schema.
     Remote { source: McpSource, tool: String, output: Option<Arc<Value>> },
 }
 
-/// What a document of definitions holds.
+/// The content of a document of definitions.
 #[derive(Clone, Debug, Default)]
 pub struct ParsedDefinitions {
     pub tools: Vec<ToolDefinition>,
-    /// Parts of OpenAPI documents that no tool can use, or not fully.
+    /// Parts of OpenAPI documents that became no tool, or only a partial one.
     pub unsupported: Vec<ImportDiagnostic>,
-    /// What definitions, by their names, name that their OpenAPI documents do not have.
+    /// By definition name: references to things that the definition's OpenAPI document does not contain.
     pub warnings: Vec<(String, ValidationWarning)>,
-    /// MCP servers: what tools they have, they must be asked.
+    /// MCP servers, whose tools must be listed by asking them.
     pub sources: Vec<McpSource>,
-    /// OpenAPI documents, with the names of the tools that are of each.
+    /// OpenAPI documents, with the names of the tools from each.
     pub documents: Vec<OpenApiDocument>,
 }
 
@@ -74,7 +74,7 @@ pub struct OpenApiDocument {
     pub name: String,
     pub tools: Vec<String>,
     pub unsupported: Vec<ImportDiagnostic>,
-    /// By the name it would have: why an operation is no tool.
+    /// By the name the tool would have: why an operation is not a tool.
     pub excluded: BTreeMap<String, String>,
 }
 
@@ -82,8 +82,8 @@ impl ToolDefinition {
     /// Reads one tool, a list of them, or `{tools: [...]}`.
     ///
     /// # Errors
-    /// Names the tool, the place in it and what is wrong: a field there is not, an expression that does not parse, a
-    /// class that the tool cannot keep.
+    /// Names the tool, the place in its definition and the reason: an unknown field, an expression that does not
+    /// parse, or a class that the tool cannot keep.
     pub fn parse(document: Value) -> Result<ParsedDefinitions, ToolSetupError> {
         let tools = match document {
             Value::Array(tools) => tools,
@@ -108,8 +108,8 @@ impl ToolDefinition {
         &self.profile.name
     }
 
-    /// Why each call of it will be refused by its address, where that is known before anything is called: its server is
-    /// one that somebody else's document names, and lies where such a server may not.
+    /// Returns why every call would be refused because of its address, if that is known in advance: another party's
+    /// document names the server, and such a server may not be at that address.
     pub fn outbound_violation(&self, outbound: &crate::outbound::OutboundConfig) -> Option<String> {
         match &self.kind {
             ToolKind::Operation(operation) if !operation.is_trusted => outbound.static_violation(&operation.origin),
@@ -174,7 +174,7 @@ impl ToolDefinition {
     }
 }
 
-/// What is wrong, and where in the definition.
+/// The reason why a definition is invalid, and the place in it.
 #[derive(Debug)]
 pub(crate) struct DefinitionDiagnostic {
     place: String,
@@ -199,7 +199,7 @@ impl DefinitionDiagnostic {
     }
 }
 
-/// Reads a part of a definition; what it does not know is refused by name.
+/// Reads a part of a definition. Unknown fields are refused by name.
 pub(crate) fn read<T: DeserializeOwned>(place: &str, fields: Map<String, Value>) -> Result<T, DefinitionDiagnostic> {
     serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
         let (path, reason) = friendly_at(&error.path().to_string(), &error.inner().to_string());
@@ -208,7 +208,7 @@ pub(crate) fn read<T: DeserializeOwned>(place: &str, fields: Map<String, Value>)
     })
 }
 
-/// Compiles templates, which may name only what a call knows.
+/// Compiles templates, which may only name values that a call provides.
 pub(crate) fn template(place: &str, source: &Value, known: &[&str]) -> Result<ParamsTemplate, DefinitionDiagnostic> {
     let params = parse(place, source)?;
     check_roots(place, params.roots(), known)?;

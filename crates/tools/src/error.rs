@@ -1,6 +1,6 @@
-//! What can be wrong with settings and definitions, before any call.
+//! Errors in settings and definitions, found before any call.
 
-/// The caller's next move is always to correct what it names.
+/// An invalid setting or definition. The fix is always to correct what the error names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ToolSetupError {
     #[error("the settings speak of a tool `{name}` that there is not{}", did_you_mean(nearest.as_deref()))]
@@ -9,7 +9,7 @@ pub enum ToolSetupError {
     DefinedTwice { name: String },
     #[error("the settings under `{place}`: {reason}")]
     Setting { place: &'static str, reason: String },
-    /// `place` is a path into the definition, such as `results.0.output`; empty where it is the whole.
+    /// `place` is a path into the definition, such as `results.0.output`; empty for the whole definition.
     #[error("the tool `{tool}`{}: {reason}", at(place))]
     Definition { tool: String, place: String, reason: String },
 }

@@ -1,8 +1,9 @@
-//! iCalendar (RFC 5545), as far as a calendar of appointments needs it: what is busy in a text, and the text of one
+//! iCalendar (RFC 5545), as far as an appointment calendar needs it: reads the busy times of a text, and writes one
 //! appointment.
 //!
-//! Recurrence is the server's to expand (RFC 4791, 9.6.5). An event that still has a rule is marked
-//! [`CalendarEvent::is_recurring`], so that whoever asks can ask otherwise; it is never taken for one that happens once.
+//! The server expands recurring events (RFC 4791, 9.6.5). An event that still has a recurrence rule is marked
+//! [`CalendarEvent::is_recurring`], so that the caller can query in another way; it is never treated as a single
+//! event.
 
 mod event;
 mod line;
@@ -15,14 +16,14 @@ pub use event::CalendarEvent;
 pub use read::{ParsedCalendar, read};
 pub use write::Appointment;
 
-/// Bytes of one text that are read.
+/// Maximum size of one text, in bytes.
 pub const BYTES_MAX: usize = 4 << 20;
-/// Components inside one another.
+/// Maximum nesting depth of components.
 const DEPTH_MAX: usize = 8;
-/// Events and busy periods of one text.
+/// Maximum number of events and busy periods in one text.
 pub const ENTRIES_MAX: usize = 20_000;
 
-/// Why a text cannot be read; names the line, counted from 1.
+/// Why a text cannot be read. Names the line, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of the calendar: {reason}")]
 pub struct ICalendarError {

@@ -1,4 +1,4 @@
-//! Acts of internal tools, each done once per key: the key's row commits with the act, in one batch.
+//! Acts of internal tools, each performed once per key: the key's row commits with the act, in one batch.
 
 use baton_core::time::Time;
 use baton_ports::records::{RecordError, RecordOp, RecordStore, StoredRecord};
@@ -8,7 +8,7 @@ use crate::code;
 use crate::request::PreparedRequest;
 use crate::tool_error::ToolError;
 
-/// Where the key rows are: one per effect, with what it came to.
+/// The record space of the key rows: one row per effect, with its result.
 const SPACE: &str = "effects";
 
 /// One act under a request's key.
@@ -19,7 +19,7 @@ pub(crate) struct IdempotentAct<'a> {
 
 /// Why an act was not committed.
 pub(crate) enum ActError {
-    /// The act's operation at `index` did not hold: somebody else was first.
+    /// The precondition of the operation at `index` failed because of a concurrent writer.
     Conflict {
         index: usize,
     },
@@ -31,21 +31,21 @@ impl<'a> IdempotentAct<'a> {
         Self { records, request }
     }
 
-    /// What this key came to before, if it acted.
+    /// Returns the stored result of this key, if it has already acted.
     pub(crate) async fn recorded(&self) -> Result<Option<Value>, ToolError> {
         let call = &self.request.call;
         let row = self.records.get(&call.tenant, SPACE, &call.key).await;
         row.map_err(|error| ToolError::from_read(&error))?.map(|row| self.output_of(row)).transpose()
     }
 
-    /// What became of the call: the key's row tells for certain, where it can be read.
+    /// Looks up the outcome of the call. If the key's row can be read, the outcome is certain.
     pub(crate) async fn look_up(&self) -> Result<Value, ToolError> {
         let recorded =
             self.recorded().await.map_err(|failure| ToolError::Unknown { fault: failure.fault().clone() })?;
         recorded.ok_or_else(|| ToolError::transient(code::STORAGE_UNAVAILABLE, "it was not written down"))
     }
 
-    /// Does it, unless the key has acted already: then the result is that of the first time.
+    /// Commits the act, unless the key has acted already: then returns the first result.
     pub(crate) async fn commit(&self, ops: Vec<RecordOp>, output: Value, at: Time) -> Result<Value, ActError> {
         let call = &self.request.call;
         let mut batch = Vec::with_capacity(ops.len() + 1);

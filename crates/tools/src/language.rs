@@ -1,8 +1,8 @@
-//! The languages that customers are spoken to in.
+//! The languages of the texts for customers.
 
 use serde::Deserialize;
 
-/// English unless told.
+/// A language for customers. Default: English.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub enum CustomerLanguage {
     #[default]
@@ -13,7 +13,7 @@ pub enum CustomerLanguage {
 }
 
 impl CustomerLanguage {
-    /// By an IETF tag such as `es-MX`; `None` if it is a language nothing here is written in.
+    /// Finds the language of an IETF tag such as `es-MX`; `None` if no texts exist in it.
     pub fn of_tag(tag: &str) -> Option<Self> {
         let primary = tag.split(['-', '_']).next().unwrap_or_default();
         match primary {

@@ -1,4 +1,4 @@
-//! Starting a process of our own binary.
+//! Starts processes of Baton's own binary.
 
 use std::ffi::OsString;
 use std::io;
@@ -7,34 +7,34 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-/// How to start a process of our own: a program that does what `arguments` tell, the room's own behind them.
+/// How to start such a process: a program, and the `arguments` that precede those of this crate.
 #[derive(Clone, Debug)]
 pub struct LaunchCommand {
     pub program: PathBuf,
-    /// What comes first.
+    /// The first arguments.
     pub arguments: Vec<OsString>,
-    /// Where it is started; where we were unless told.
+    /// The working directory; by default that of this process.
     pub folder: Option<PathBuf>,
 }
 
 impl LaunchCommand {
-    /// This very binary, even if its file has been replaced or removed since it was started.
+    /// Starts this very binary, even if its file has been replaced or removed since it was started.
     ///
     /// # Errors
-    /// The system does not say which it is.
+    /// The system does not report the path of the binary.
     pub fn current_exe(arguments: Vec<OsString>) -> io::Result<Self> {
         let program =
             if cfg!(target_os = "linux") { PathBuf::from("/proc/self/exe") } else { std::env::current_exe()? };
         Ok(Self { program, arguments, folder: None })
     }
 
-    /// The same, started in this folder.
+    /// Returns the same command, started in this folder.
     #[must_use]
     pub fn within(self, folder: &Path) -> Self {
         Self { folder: Some(folder.to_owned()), ..self }
     }
 
-    /// With nothing of our environment, spoken to by pipes, ended when it is dropped.
+    /// Creates a command with an empty environment and piped standard streams, killed when dropped.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear();
@@ -48,8 +48,8 @@ impl LaunchCommand {
     }
 }
 
-/// Spoken to by pipes, ended when it is dropped, in a group of its own: keys pressed at a terminal are for us, and what it
-/// starts can be ended with it.
+/// Sets up pipes, a kill on drop, and a process group of its own: keys pressed at a terminal reach only this process,
+/// and everything the child starts can be killed with it.
 pub(crate) fn with_pipes(command: &mut Command) {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     #[cfg(unix)]

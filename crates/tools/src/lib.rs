@@ -1,14 +1,15 @@
-//! Performs a permitted tool call.
+//! Performs permitted tool calls.
 //!
-//! The way in is [`ToolRegistry`], which answers the port [`baton_ports::tools::ToolGateway`]. A call goes through the stages of
-//! the check (find, enabled, parameters, promise, approval, cache, circuit, rate) and comes out as a permit; performing the
-//! permit is one attempt under a time-out, with a redacted audit row. Retries, waiting and the journal are the run's.
+//! The entry point is [`ToolRegistry`], which implements the port [`baton_ports::tools::ToolGateway`]. A call goes
+//! through the stages of the check (find, enabled, parameters, promise, approval, cache, circuit, rate) and results
+//! in a permit. Performing the permit is one attempt under a time-out, with a redacted audit row. Retries, waiting
+//! and the journal belong to the run.
 //!
-//! Internal tools keep what they do in [`baton_ports::records`]: an act and its idempotency key's row commit in one
-//! batch, so the same key again gives the first result and never a second act.
+//! Internal tools store what they do in [`baton_ports::records`]: an act and its idempotency key's row commit in one
+//! batch, so a repeated key returns the first result and never acts a second time.
 //!
-//! **Nothing performs without a permit.** A tool is known to this room only; outside there is the port, and its only way
-//! to perform is the permit that the check gave:
+//! **Nothing performs without a permit.** Tools are private to this crate. Outside there is only the port, and its
+//! only way to perform a call is the permit that the check returned:
 //!
 //! ```compile_fail,E0603
 //! use baton_tools::tool::ToolHandler; // the trait with `attempt` is private
@@ -18,7 +19,7 @@
 //! use baton_tools::permit::Permit; // so is what implements the port's permitted call
 //! ```
 //!
-//! A permit is spent by performing it, and cannot be copied:
+//! Performing a permit consumes it, and it cannot be copied:
 //!
 //! ```compile_fail,E0382
 //! # use std::time::Duration;
@@ -36,10 +37,10 @@
 //! }
 //! ```
 //!
-//! [`sandbox`] runs what agents write, for the tool `execute_code` and for whoever drives an agent's programs.
+//! [`sandbox`] runs programs that agents write, for the tool `execute_code` and for the driver of an agent's
+//! programs.
 //!
-//! Deliberately absent: reading files, which is the app's; waiting, and deciding whether to try again, which are the
-//! run's.
+//! Deliberately absent: reading files, which is the app's task; waiting and deciding on retries, which are the run's.
 
 mod account_binding;
 mod agent_endpoints;
@@ -100,44 +101,40 @@ pub use openapi::{ImportDiagnostic, document};
 pub use post::OutboundPoster;
 pub use providers::crm::identifiers_of;
 pub use providers::email::SystemMailer;
-pub use providers::memory::knowledge::{ExternalKnowledgeBase as KnowledgeOutside, IndexedChunk as KnowledgePiece};
+pub use providers::memory::knowledge::{ExternalKnowledgeBase, IndexedChunk};
 pub use rate::CallRate;
 pub use registry::ToolRegistry;
 pub use tool_set::ToolServices;
 pub use validation_warning::ValidationWarning;
 
-/// An address for messages: without credentials, query and fragment, which may be private; nothing where it is none.
+/// Formats an address for messages: without credentials, query and fragment, which may be private. `None` if it is
+/// not a valid address.
 pub fn display_address(address: &str) -> Option<String> {
     address.parse().ok().map(|url| outbound::display_url(&url))
 }
 
-/// Messages that were written down and not sent.
+/// Messages that were recorded and not sent.
 pub mod outbox {
     pub use crate::providers::outbox::{OutboxMessage, newest};
 }
 
 /// Settings of single tools.
 pub mod settings {
-    pub use crate::kinds::query_database::{DatabaseConfig as Database, DatabaseUrl};
-    pub use crate::kinds::web_search::WebSearchConfig as WebSearch;
-    pub use crate::outbound::{IpNetwork, OutboundConfig as Outbound};
+    pub use crate::kinds::query_database::{DatabaseConfig, DatabaseUrl};
+    pub use crate::kinds::web_search::WebSearchConfig;
+    pub use crate::outbound::{IpNetwork, OutboundConfig};
     pub use crate::providers::calendar::{
-        CalDavConfig, CalendarConfig as Calendar, CalendarProviderKind, CalendlyConfig, CalendlyEventType,
-        EventLocation, GoogleCalendarConfig, OpeningDay, OpeningHours, SlotStep, TreatmentConfig,
+        CalDavConfig, CalendarConfig, CalendarProviderKind, CalendlyConfig, CalendlyEventType, EventLocation,
+        GoogleCalendarConfig, OpeningDay, OpeningHours, SlotStep, TreatmentConfig,
     };
-    pub use crate::providers::crm::CrmConfig as Crm;
+    pub use crate::providers::crm::CrmConfig;
     pub use crate::providers::email::{
-        EmailConfig as Email, EmailProvider, EmailSender, EmailTemplate, SendGridConfig as SendGrid,
-        SmtpConfig as Smtp, SmtpTls,
+        EmailConfig, EmailProvider, EmailSender, EmailTemplate, SendGridConfig, SmtpConfig, SmtpTls,
     };
-    pub use crate::providers::memory::knowledge::{
-        ChromaConfig as Chroma, KnowledgeConfig as Knowledge, PineconeConfig as Pinecone,
-    };
-    pub use crate::providers::message::{MessageConfig as Message, TwilioConfig as Twilio};
-    pub use crate::providers::payment::{
-        PaymentConfig as Payment, PaymentMethod, PaymentProvider, StripeConfig as Stripe, StripeMethod,
-    };
-    pub use crate::providers::rest::{ChangeMethod, RestConfig as Rest};
-    pub use crate::providers::ticket::TicketConfig as Tickets;
+    pub use crate::providers::memory::knowledge::{ChromaConfig, KnowledgeConfig, PineconeConfig};
+    pub use crate::providers::message::{MessageConfig, TwilioConfig};
+    pub use crate::providers::payment::{PaymentConfig, PaymentMethod, PaymentProvider, StripeConfig, StripeMethod};
+    pub use crate::providers::rest::{ChangeMethod, RestConfig};
+    pub use crate::providers::ticket::TicketConfig;
     pub use crate::vendor::BaseUrl;
 }

@@ -1,8 +1,9 @@
-//! Tools of an MCP server: `kind: mcp`. The server is a program that is started here, or an address that speaks streamable
-//! HTTP. What it lists becomes tools; a call of one is a call of the server.
+//! Tools of an MCP server: `kind: mcp`. The server is a program that is started here, or an address that speaks
+//! streamable HTTP. Each tool that it lists becomes a tool; a call of one is a call to the server.
 //!
-//! The list is data ([`McpToolListing`]): whoever reads files keeps it, so that the tools stand while the server is down. A
-//! connection is made when the first call needs one, kept, and made again, later each time, where it breaks.
+//! The list is data ([`McpToolListing`]): the code that reads files stores it, so that the tools exist while the
+//! server is down. A connection is made when the first call needs one, and kept. If it breaks, it is made again, with
+//! a growing delay.
 
 mod connection_pool;
 mod content;
@@ -37,10 +38,10 @@ use crate::outbound::{OutboundClient, display_url};
 use crate::validation_warning::ValidationWarning;
 use definition::{ServerLocation, ToolOverride};
 
-/// Connecting, with the start of a program.
+/// Time-out of connecting, including the start of a program.
 const OPEN_LIMIT: Duration = Duration::from_secs(20);
 
-/// A server, as a definition speaks of it, and who ends it when we end.
+/// A server as a definition describes it, and the supervisor that ends it when this process ends.
 #[derive(Clone, Debug)]
 pub struct McpSource(Arc<McpSourceSettings>, Option<LaunchCommand>);
 
@@ -48,17 +49,17 @@ pub struct McpSource(Arc<McpSourceSettings>, Option<LaunchCommand>);
 struct McpSourceSettings {
     profile: ToolProfile,
     place: ServerLocation,
-    /// Before the names of its tools.
+    /// The prefix of its tools' names.
     prefix: String,
     include: Vec<String>,
     exclude: Vec<String>,
     /// Whether a person vouches that its tools do what they say.
     trusted: bool,
-    /// How long people have for what it asks.
+    /// How long people have to answer its questions.
     answer_within: Option<Duration>,
     /// By the server's own name of a tool.
     tools: BTreeMap<String, ToolOverride>,
-    /// Of where it is and how it is started: a list belongs to one such.
+    /// A hash of where the server is and how it is started: a stored list belongs to one such identity.
     identity: ContentHash,
 }
 
@@ -70,8 +71,8 @@ impl McpSource {
         definition::read(profile, fields).map(|parts| Self(Arc::new(parts), None))
     }
 
-    /// The same, attended where it is a program: `attendant` leads to [`supervisor::supervise`] with the program and its arguments.
-    /// One that nobody attends may outlive our being killed.
+    /// Returns the same source, supervised if it is a program: `attendant` must run [`supervisor::supervise`] with
+    /// the program and its arguments. An unsupervised program may outlive this process if this process is killed.
     #[must_use]
     pub fn with_supervisor(self, attendant: LaunchCommand) -> Self {
         Self(self.0, Some(attendant))
@@ -81,12 +82,12 @@ impl McpSource {
         &self.0.profile.name
     }
 
-    /// The same for as long as the server is the same: what is kept of it belongs to this.
+    /// Identifies the server: stored data about the server belongs to this identity.
     pub fn identity(&self) -> &str {
         self.0.identity.as_str()
     }
 
-    /// Where it is, without what may be private; nothing where it is a program.
+    /// The address without private parts; `None` if the server is a program.
     pub fn address(&self) -> Option<String> {
         match &self.0.place {
             ServerLocation::Address { url, .. } => Some(display_url(url)),
@@ -94,10 +95,10 @@ impl McpSource {
         }
     }
 
-    /// Asks the server what tools it has, on a connection of its own.
+    /// Asks the server for its tools, on a connection of its own.
     ///
     /// # Errors
-    /// The reason in words, which name no secret.
+    /// The reason in words, without secrets.
     pub async fn list(&self, config: &ToolsConfig) -> Result<McpToolListing, String> {
         self.list_within(config, OPEN_LIMIT).await
     }
@@ -115,18 +116,18 @@ impl McpSource {
         }
     }
 
-    /// The tools of a list, and what of it none can use.
+    /// Converts a list to tools, and reports the parts that cannot be used.
     pub fn tools(&self, listing: &McpToolListing) -> (Vec<ToolDefinition>, Vec<ImportDiagnostic>) {
         tools::tools(self, listing)
     }
 
-    /// What the definition names and the list does not have.
+    /// Warns about tools that the definition names and the list does not contain.
     pub fn warnings(&self, listing: &McpToolListing) -> Vec<ValidationWarning> {
         tools::warnings(self, listing)
     }
 
-    /// What becomes of what a tool, by the server's name of it, asks in the middle of a call. What acts is only made
-    /// anew where a person vouches that it did nothing before it asked: with the answer it is another call.
+    /// How questions during a call of a tool are handled. `tool` is the server's own name. A call with side effects
+    /// is only repeated if a person vouches that it did nothing before it asked: with the answer it is another call.
     fn question_policy(&self, tool: &str, class: EffectClass) -> elicitation::QuestionPolicy {
         let said = self.0.tools.get(tool);
         let again = !class.has_side_effects() || self.asks_first(tool);
@@ -139,7 +140,7 @@ impl McpSource {
         self.0.tools.get(tool).is_some_and(|said| said.questions.asks_first)
     }
 
-    /// Whether a tool of this name could be one of it.
+    /// Returns whether a tool of this name may belong to the server.
     pub(crate) fn may_provide(&self, tool: &str) -> bool {
         tool.strip_prefix(self.0.prefix.as_str()).is_some_and(|rest| rest.starts_with('.'))
     }

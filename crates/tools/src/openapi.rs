@@ -1,8 +1,8 @@
-//! Tools out of an OpenAPI document, 3.0 or 3.1: each operation is one. What cannot be called is named by its path in the
-//! document; the rest is there all the same.
+//! Tools from an OpenAPI document, 3.0 or 3.1: each operation becomes one tool. Operations that cannot be called are
+//! reported by their path in the document; the others are still imported.
 //!
-//! The document is given as JSON; whoever reads files and addresses has read it. References lead within it. Nothing is
-//! loaded when a tool is called.
+//! The document is given as JSON, already read from its file or address. References stay within the document. Nothing
+//! is loaded when a tool is called.
 
 mod auth;
 mod cursor;
@@ -33,26 +33,26 @@ use cursor::DocumentCursor;
 use operation::ParsedOperation;
 use overrides::OperationOverride;
 
-/// Tools of one document.
+/// Maximum number of tools of one document.
 const OPERATIONS_MAX: usize = 10_000;
-/// Bytes of a name; models take 64 at most.
+/// Maximum size of a name, in bytes; models accept 64 at most.
 const NAME_BYTES_MAX: usize = 64;
 const METHODS: &[&str] = &["get", "put", "post", "delete", "options", "head", "patch"];
-/// A method that gives back what was sent, with its keys; of use to nobody who calls a tool.
+/// A method that echoes the request, including its credentials; no caller of a tool needs it.
 const UNSUPPORTED_METHOD: &str = "trace";
 
-/// What a definition of `kind: openapi` says besides what all tools may say.
+/// The fields of a definition of `kind: openapi` besides the common ones.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OpenApiFields {
     document: Value,
-    /// Where the service is, if the document does not say or says another place.
+    /// The base URL of the service, if the document states none or another one.
     #[serde(default)]
     server: Option<String>,
-    /// By the name of the security scheme: what is sent as the key, the token, or `user:password`.
+    /// By the name of the security scheme: the key, the token, or `user:password`.
     #[serde(default)]
     auth: Map<String, Value>,
-    /// Operations by id, `*` standing for anything; all of them unless told.
+    /// The included operations by id; `*` matches anything. Default: all operations.
     #[serde(default)]
     include: Vec<String>,
     #[serde(default)]
@@ -60,29 +60,29 @@ struct OpenApiFields {
     /// Whether a person vouches that operations do what their methods say.
     #[serde(default)]
     trusted: bool,
-    /// What is said of single operations, by id or by `METHOD /path`.
+    /// Overrides of single operations, by id or by `METHOD /path`.
     #[serde(default)]
     operations: BTreeMap<String, Map<String, Value>>,
 }
 
-/// A part of a document that no tool can use, or not fully.
+/// A part of a document that became no tool, or only a partial one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportDiagnostic {
-    /// Where in the document: `paths./pets.post.requestBody`.
+    /// The place in the document: `paths./pets.post.requestBody`.
     pub place: String,
     pub reason: String,
 }
 
-/// What a definition of `kind: openapi` comes to.
+/// The result of importing a definition of `kind: openapi`.
 pub(crate) struct OpenApiImport {
     pub(crate) tools: Vec<ToolDefinition>,
     pub(crate) unsupported: Vec<ImportDiagnostic>,
-    /// By the name it would have: why an operation is no tool.
+    /// By the name the tool would have: why an operation is not a tool.
     pub(crate) excluded: BTreeMap<String, String>,
     pub(crate) warnings: Vec<ValidationWarning>,
 }
 
-/// The tools of a document, and what is not among them.
+/// Imports the tools of a document, and reports what is not among them.
 pub(crate) fn read(profile: &ToolProfile, fields: Map<String, Value>) -> Result<OpenApiImport, DefinitionDiagnostic> {
     if let Some(name) = profile.per_tool_field() {
         let reason = format!("is said of one operation: write it under `operations.ID.{name}`");
@@ -117,7 +117,7 @@ pub(crate) fn read(profile: &ToolProfile, fields: Map<String, Value>) -> Result<
     Ok(OpenApiImport { tools: taken.tools, unsupported: taken.unsupported, excluded: taken.excluded, warnings: doubts })
 }
 
-/// What all operations of a document have in common.
+/// The common state of all operations of a document.
 struct ImportContext<'d> {
     root: DocumentCursor<'d>,
     version: OpenApiVersion,
@@ -125,16 +125,16 @@ struct ImportContext<'d> {
     auth: Vec<(String, ParamsTemplate)>,
     trusted: bool,
     profile: &'d ToolProfile,
-    /// What the definition says of single operations, by method and path.
+    /// The definition's overrides of single operations, by method and path.
     overrides: BTreeMap<String, OperationOverride>,
-    /// The version of the API, as the document says.
+    /// The version of the API, as the document states it.
     version_text: Option<&'d str>,
-    /// Ids that several operations have.
+    /// Ids that occur more than once.
     repeated: BTreeSet<String>,
     written: &'d OpenApiFields,
 }
 
-/// One operation of a document, and what the definition says of it.
+/// One operation of a document, with its override.
 struct ImportedOperation<'a, 'd> {
     path: &'d str,
     item: &'a DocumentCursor<'d>,
@@ -144,10 +144,10 @@ struct ImportedOperation<'a, 'd> {
     operation_override: OperationOverride,
 }
 
-/// The dialect of schemas that a document speaks.
+/// The OpenAPI version of a document, which determines its schema dialect.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OpenApiVersion {
-    /// `nullable` and boolean bounds.
+    /// With `nullable` and boolean bounds.
     V30,
     /// JSON Schema 2020-12.
     V31,
@@ -159,14 +159,14 @@ struct ImportAccumulator {
     names: BTreeSet<String>,
     unsupported: Vec<ImportDiagnostic>,
     excluded: BTreeMap<String, String>,
-    /// All operations by what they may be chosen by.
+    /// Every name by which an operation can be selected.
     ids: BTreeSet<String>,
-    /// Where the definition speaks of an operation that it leaves out.
+    /// Overrides of operations that the definition excludes.
     unused: Vec<String>,
 }
 
 impl<'d> ImportContext<'d> {
-    /// The operations of one path.
+    /// Imports the operations of one path.
     fn import_path(
         &self,
         path: &'d str,
@@ -211,7 +211,7 @@ impl<'d> ImportContext<'d> {
         Ok(())
     }
 
-    /// The name it would have as a tool.
+    /// Returns the name of the operation's tool.
     fn tool_name(&self, id: &str, own: &OperationOverride) -> String {
         own.name.clone().unwrap_or_else(|| free_name(&self.profile.name, id, &BTreeSet::new()))
     }
@@ -267,8 +267,9 @@ impl<'d> ImportContext<'d> {
 }
 
 impl ImportContext<'_> {
-    /// Why an operation that is given no name cannot have its natural one, where another was given that. Its document may
-    /// have come by it since: it is left out, and the others stand.
+    /// Returns why an operation without an explicit name cannot have its natural one, if another operation was
+    /// explicitly given that name. A newer document may have introduced the conflict, so only this operation is
+    /// excluded.
     fn name_conflict(&self, asked: &ImportedOperation<'_, '_>) -> Option<String> {
         let natural = free_name(&self.profile.name, asked.id, &BTreeSet::new());
         let other = self.overrides.values().find(|own| own.name.as_ref() == Some(&natural))?;
@@ -279,7 +280,7 @@ impl ImportContext<'_> {
     }
 }
 
-/// The same, unless the schema of the arguments is none: told here and now, and not by every call.
+/// Checks that the schema of the arguments compiles, so that an invalid one is reported now and not by every call.
 fn compiled(written: &DocumentCursor<'_>, read: ParsedOperation) -> Result<ParsedOperation, ImportDiagnostic> {
     let schema = ArgumentSchema::new(read.parameters);
     match schema.compile() {
@@ -313,7 +314,7 @@ fn credentials(auth: &Map<String, Value>) -> Result<Vec<(String, ParamsTemplate)
     auth.iter().map(read).collect()
 }
 
-/// The operation's id; method and path where it has none.
+/// Returns the operation's id, or its method and path if it has none.
 fn id(operation: &DocumentCursor<'_>, method: &str, path: &str) -> String {
     operation.field("operationId").text().map_or_else(|| method_and_path(method, path), str::to_owned)
 }
@@ -322,8 +323,8 @@ fn method_and_path(method: &str, path: &str) -> String {
     format!("{method}{path}")
 }
 
-/// Ids that several operations have. None of them goes by it: which one would be nobody's intention, and another one with
-/// the next edition of the document.
+/// Returns the ids that occur more than once. No operation is known by such an id: the choice would be arbitrary, and
+/// could change with the next version of the document.
 fn duplicate_ids(root: &DocumentCursor<'_>) -> BTreeSet<String> {
     let (mut seen, mut repeated) = (BTreeSet::new(), BTreeSet::new());
     for (_, item) in root.field("paths").fields() {
@@ -339,19 +340,19 @@ fn duplicate_ids(root: &DocumentCursor<'_>) -> BTreeSet<String> {
     repeated
 }
 
-/// By any of its names.
+/// Returns whether an operation is included, by any of its names.
 fn is_operation_wanted(written: &OpenApiFields, names: &[&str]) -> bool {
     names.iter().any(|name| is_wanted(&written.include, &[], name))
         && names.iter().all(|name| is_wanted(&[], &written.exclude, name))
 }
 
-/// Whether a name is among those included, all where none are named, and not among those excluded.
+/// Returns whether a name is included and not excluded. An empty `include` includes all names.
 pub(crate) fn is_wanted(include: &[String], exclude: &[String], id: &str) -> bool {
     let among = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, id));
     (include.is_empty() || among(include)) && !among(exclude)
 }
 
-/// `*` stands for anything.
+/// Returns whether a text matches a pattern, in which `*` matches anything.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let mut pieces = pattern.split('*');
     let Some(mut rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
@@ -368,7 +369,7 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// `NAME.ID` in letters that a tool's name may have, short enough, and nobody else's.
+/// Returns `NAME.ID`, reduced to the characters of tool names, short enough and not taken.
 pub(crate) fn free_name(source: &str, id: &str, taken: &BTreeSet<String>) -> String {
     let mut name = format!("{source}.");
     for char in id.chars() {
@@ -391,7 +392,7 @@ pub(crate) fn free_name(source: &str, id: &str, taken: &BTreeSet<String>) -> Str
     numbered.into_iter().find(|name| !taken.contains(name)).unwrap_or_default()
 }
 
-/// What the document says of it; where that is nothing, its id in words, method and path.
+/// Returns the description in the document; if there is none, the words of the id, or the method and path.
 fn description(operation: &DocumentCursor<'_>, method: &str, path: &str) -> String {
     let text = |field: &str| operation.field(field).text().map(str::trim).filter(|text| !text.is_empty());
     match (text("summary"), text("description")) {
@@ -405,7 +406,7 @@ fn description(operation: &DocumentCursor<'_>, method: &str, path: &str) -> Stri
     }
 }
 
-/// `listOpenOrders` and `list_open-orders` as `List open orders`.
+/// Turns `listOpenOrders` and `list_open-orders` into `List open orders`.
 fn words_of_id(id: &str) -> String {
     let mut words = String::new();
     let mut before_is_small = false;
@@ -425,7 +426,7 @@ fn words_of_id(id: &str) -> String {
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Scheme, host and port of a server's address, and the path before every operation's.
+/// Splits a server's address into scheme, host and port, and the path that precedes every operation's.
 fn origin(server: &str) -> Option<(Url, String)> {
     let mut url: Url = server.parse().ok()?;
     if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {

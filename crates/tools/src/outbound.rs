@@ -1,8 +1,8 @@
-//! HTTP to the world outside, and never by accident to the one inside (server-side request forgery).
+//! HTTP to external services, protected against server-side request forgery (SSRF).
 //!
-//! Names are resolved here and the connection goes to the very addresses that were looked at, so a name cannot mean one
-//! thing to the check and another to the connection. Redirects are followed by hand and looked at again. Proxies are
-//! not used: a proxy would resolve names itself.
+//! Names are resolved here and the connection goes to the checked addresses, so a name cannot mean one address to the
+//! check and another to the connection. Redirects are followed by hand and checked again. Proxies are not used,
+//! because a proxy would resolve names itself.
 
 mod address;
 mod config;
@@ -28,14 +28,14 @@ use crate::code;
 use crate::reach_tracker;
 use crate::tool_error::ToolError;
 
-/// Tells whoever is asked which span asks (W3C Trace Context).
+/// Sends the current span to the called service (W3C Trace Context).
 const TRACEPARENT: &str = "traceparent";
-/// Bytes of one URL.
+/// Maximum size of one URL, in bytes.
 pub(crate) const URL_BYTES_MAX: usize = 4_096;
-/// How long a connection may take: shorter than the shortest time-out of a shipped tool, so that a service that cannot be
-/// reached is known not to have been asked.
+/// Time-out of connecting. It is shorter than the shortest time-out of a shipped tool, so that an unreachable service
+/// is known not to have received the request.
 const CONNECT: Duration = Duration::from_millis(2_500);
-/// What is sent to another origin after a redirect: nothing that could be a secret.
+/// The only headers that are sent to another origin after a redirect: none that could carry a secret.
 const HEADERS_ACROSS_ORIGINS: &[HeaderName] =
     &[header::ACCEPT, header::ACCEPT_LANGUAGE, header::CONTENT_TYPE, header::USER_AGENT];
 
@@ -43,7 +43,7 @@ pub(crate) struct OutboundClient {
     config: Arc<OutboundConfig>,
     /// Connects to public and allowed addresses.
     guarded_client: OnceLock<Result<Client, String>>,
-    /// Connects to addresses of private networks too: only for the origin that a project's own definition names.
+    /// Connects to private addresses too: only for the origin that a project's own definition names.
     trusting_client: OnceLock<Result<Client, String>>,
 }
 
@@ -54,25 +54,25 @@ pub(crate) struct OutboundRequest {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Vec<u8>>,
-    /// Texts of it that nobody is to see, beside headers that are marked as sensitive.
+    /// Secret texts of the request, besides headers that are marked as sensitive.
     pub(crate) secrets: Vec<String>,
 }
 
 impl OutboundRequest {
-    /// Where it goes, for messages.
+    /// The destination, for messages.
     fn display_url(&self) -> String {
         SecretRedactor::of(self).redact(display_url(&self.url))
     }
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug)]
 pub(crate) enum OutboundError {
-    /// We did not send it, and will not.
+    /// It was not sent, and will not be.
     Refused(Fault),
     /// It could not be sent.
     NotSent(Fault),
-    /// It was sent, at least in part, and no whole answer came.
+    /// It was sent, at least in part, and no complete response arrived.
     Unclear(Fault),
 }
 
@@ -95,15 +95,15 @@ impl OutboundClient {
         &self.config
     }
 
-    /// What can be said of an address before its name is looked up; the error is the reason it is refused.
+    /// Checks a URL before its name is resolved. The error is the reason why it is refused.
     pub(crate) fn check(&self, url: &Url) -> Result<(), String> {
         self.config.check(url)
     }
 
-    /// Sends it, following redirects. `trusted` is a URL whose origin may have any address.
+    /// Sends the request, following redirects. `trusted` is a URL whose origin may have any address.
     ///
-    /// An act is redirected only by 307 and 308, which say that it was not done; the answer to it is otherwise the
-    /// redirect itself.
+    /// A request with side effects is redirected only by 307 and 308, which imply that it was not performed. For
+    /// other redirects, the redirect itself is the response.
     pub(crate) async fn send(
         &self,
         outgoing: OutboundRequest,
@@ -112,7 +112,7 @@ impl OutboundClient {
         self.follow(outgoing, trusted, |_| Ok(())).await
     }
 
-    /// Sends it to an address of the settings, which may be any, and to no other host.
+    /// Sends the request to an address of the settings, which may be any address, and to no other host.
     pub(crate) async fn send_to_own_origin(
         &self,
         outgoing: OutboundRequest,
@@ -179,8 +179,8 @@ impl OutboundClient {
         })
     }
 
-    /// A client for an address that a definition names, whose protocol somebody else speaks. It follows no redirects. One
-    /// of the project's own files may be private.
+    /// Returns a client for an address that a definition names, for a protocol that a library implements. It follows
+    /// no redirects. An address from the project's own files may be private.
     pub(crate) fn client_for(&self, url: &Url) -> Result<Client, String> {
         if self.config.trusts_nobody {
             self.config.check(url)?;
@@ -199,7 +199,7 @@ impl OutboundClient {
 
 fn build(resolver: GuardedResolver) -> Result<Client, reqwest::Error> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Somebody else may have installed one meanwhile, which does as well.
+        // If another provider was installed meanwhile, that one serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
     Client::builder()
@@ -219,7 +219,7 @@ fn no_answer(error: &reqwest::Error, from: &str) -> OutboundError {
     if error.is_connect() || error.is_builder() { OutboundError::NotSent(fault) } else { OutboundError::Unclear(fault) }
 }
 
-/// Where the response sends us, if we go.
+/// Returns the redirected request, if the redirect is followed.
 fn redirected(outgoing: &OutboundRequest, response: &Response) -> Result<Option<OutboundRequest>, OutboundError> {
     let reads = matches!(outgoing.method, Method::GET | Method::HEAD);
     if !matches!((response.status().as_u16(), reads), (301..=303, true) | (307 | 308, _)) {
@@ -255,7 +255,7 @@ pub(crate) fn display_url(url: &Url) -> String {
     format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }
 
-/// Why a request failed, without the URL that its error may carry.
+/// Why a request failed, without the URL that the error may contain.
 fn root_cause(error: &reqwest::Error) -> String {
     let causes = error_causes(error);
     if causes.is_empty() { "the request failed".to_owned() } else { causes }

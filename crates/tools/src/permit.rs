@@ -1,4 +1,4 @@
-//! A call that was let through, and the one way to perform it.
+//! An admitted call, and the only way to perform it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,11 @@ use crate::reach_tracker;
 use crate::tool_error::ToolError;
 use crate::value_size::ValueSize;
 
-/// Bytes of JSON one result may have, so that a journal entry can hold it.
+/// Maximum size of one result as JSON, in bytes, so that it fits into a journal entry.
 const RESULT_BYTES_MAX: usize = 4 << 20;
 
-/// Made only for what the check admitted. It owns the settled arguments, so what a person approved is what is sent.
+/// Created only for calls that the check admitted. It owns the settled arguments, so the approved request is the one
+/// that is sent.
 pub(crate) struct Permit {
     admitted: AdmittedToolCall,
     call_state: Arc<ToolCallState>,
@@ -48,7 +49,7 @@ impl PermittedCall for Permit {
         };
         let AdmittedToolCall { entry, request, cache_slot: place, circuit: ticket, approval: _ } = self.admitted;
         let (now, took) = (self.clock.now(), began.elapsed());
-        // Dropped unheard where the service was not turned to.
+        // If the service was not contacted, the guard is dropped without a report.
         if contact {
             ticket.record(&result, now).await;
         } else {
@@ -66,7 +67,8 @@ impl PermittedCall for Permit {
                 outcome(failure.map_fault(|fault| code::localize(fault, &entry.category, request.language)))
             }
         };
-        // What it asked models for is among the costs under their names, and in the tools' own figures not once more.
+        // Model costs are listed under the models' names among the costs, and not counted again in the tools' own
+        // figures.
         let audit = audit::row(request.call, Some(&entry), &outcome, at, sent.then_some(took));
         if let ToolOutcome::Done { cost, .. } = &mut outcome {
             *cost += tab.total();
@@ -75,8 +77,8 @@ impl PermittedCall for Permit {
     }
 }
 
-/// Whether people allowed exactly what goes out now. Where they did not, the call comes back to the check, which asks
-/// them anew.
+/// Checks that people approved exactly the outgoing request. Otherwise the call returns to the check, which requests
+/// a new approval.
 fn check_approval(admitted: &AdmittedToolCall) -> Result<(), ToolError> {
     let AdmittedToolCall { entry, request, approval: leave, .. } = admitted;
     match leave {
@@ -89,7 +91,7 @@ fn check_approval(admitted: &AdmittedToolCall) -> Result<(), ToolError> {
     }
 }
 
-/// One attempt, given up after `limit`: its result, and how large that is.
+/// Performs one attempt within `limit`. Returns its result and the result's size.
 async fn perform_within(limit: Duration, admitted: &AdmittedToolCall) -> Result<(Arc<Value>, ValueSize), ToolError> {
     let AdmittedToolCall { entry, request, .. } = admitted;
     let attempt = tokio::time::timeout(limit, entry.performer_of(&request.call).tool.answer(request));
@@ -108,7 +110,8 @@ async fn perform_within(limit: Duration, admitted: &AdmittedToolCall) -> Result<
     }
 }
 
-/// An act whose result is too large to keep has happened all the same: its result is then what can be kept of it.
+/// Limits the size of a result. An act whose result is too large was performed anyway; its result is then reduced to
+/// what can be stored.
 fn check_size(output: Arc<Value>, admitted: &AdmittedToolCall) -> Result<(Arc<Value>, ValueSize), ToolError> {
     let size = ValueSize::of(&output);
     if size.text <= RESULT_BYTES_MAX {

@@ -1,4 +1,4 @@
-//! Posts to addresses that tenants name: as `http_request` does, so to public and allowed addresses and to no other.
+//! Posts to addresses that tenants name. Like `http_request`, it reaches only public and allowed addresses.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use reqwest::{Method, Url};
 use crate::config::ToolsConfig;
 use crate::outbound::{OutboundClient, OutboundError, OutboundRequest};
 
-/// How long one attempt may take.
+/// Time-out of one attempt.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Posts.
+/// A client that sends these posts.
 pub struct OutboundPoster {
     outbound: OutboundClient,
 }

@@ -1,4 +1,4 @@
-//! Tools that reach a service, by service. `internal` is a real provider: it keeps what it does in this installation.
+//! Tools that use a service, by service. `internal` is a real provider: it stores its data in this installation.
 
 pub(crate) mod calendar;
 pub(crate) mod crm;

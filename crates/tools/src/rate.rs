@@ -1,4 +1,4 @@
-//! At most so many calls in any stretch of time, in the order they came.
+//! Rate limits over a sliding window, with callers served in order of arrival.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -14,14 +14,14 @@ use serde::{Deserialize, Deserializer};
 /// A limit as the settings write it: `100/min`, `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CallRate {
-    /// As often as one likes.
+    /// Unlimited.
     Free,
-    /// So many calls, 1 to 100,000, in any stretch of so long.
+    /// At most this many calls, 1 to 100,000, in any window of this length.
     Of { calls: u32, per: Duration },
 }
 
 impl CallRate {
-    /// Whether it never lets a call through that the other does not.
+    /// Returns whether this rate admits no call that the other one refuses.
     pub(crate) fn is_within(self, other: Self) -> bool {
         match (self, other) {
             (_, Self::Free) => true,
@@ -34,7 +34,7 @@ impl CallRate {
         Self::Of { calls, per: Duration::from_secs(60) }
     }
 
-    /// What is counted, under this name; nothing where the rate is free.
+    /// Returns the limit to count, under this name; `None` if the rate is unlimited.
     pub(crate) fn limit(self, name: impl FnOnce() -> Arc<str>) -> Option<RateLimit> {
         match self {
             Self::Free => None,
@@ -90,17 +90,17 @@ impl<'de> Deserialize<'de> for CallRate {
     }
 }
 
-/// Who had a turn and for whom one is reserved. A call that finds the limit full is told when its own turn comes, so a
-/// thousand that wait come back one by one, each once, in the order they asked. A turn counts at its time, though its call
-/// come later.
+/// The calls that were admitted, and the turns reserved for waiting calls. A call that finds the limit full is given
+/// the time of its own turn, so a thousand waiting calls return one by one, each once, in order of arrival. A turn
+/// counts at its own time, even if its call arrives later.
 #[derive(Debug)]
 pub(crate) struct CallRateWindow {
     calls: usize,
     per: Duration,
-    /// The last turns, oldest first, those still to come included; no more than `calls`.
+    /// The last turns, oldest first, including reserved ones; no more than `calls`.
     taken: VecDeque<Time>,
     reserved: HashMap<String, Time>,
-    /// The latest time anybody asked at.
+    /// The latest time at which a call asked.
     seen_at: Time,
 }
 
@@ -115,7 +115,7 @@ impl CallRateWindow {
         }
     }
 
-    /// Counts by these numbers from here on. Where the clock was set back it begins anew.
+    /// Counts with these numbers from here on. If the clock was set back, the window is reset.
     pub(crate) fn adopt(&mut self, limit: &RateLimit, now: Time) {
         (self.calls, self.per) = (limit.calls.max(1) as usize, limit.per);
         if self.seen_at.since(now) > self.per.max(SET_BACK) {
@@ -124,7 +124,7 @@ impl CallRateWindow {
         self.seen_at = self.seen_at.max(now);
     }
 
-    /// A turn for the call with this key, now or after the time it is told.
+    /// Reserves a turn for the call with this key, now or at the returned time.
     pub(crate) fn reserve(&mut self, key: &str, now: Time) -> RateDecision {
         if let Some(turn) = self.reserved(key, now) {
             if turn > now {
@@ -149,22 +149,23 @@ impl CallRateWindow {
         RateDecision::After(turn.since(now))
     }
 
-    /// Whether the call with this key has a turn now. Takes none.
+    /// Returns whether the call with this key has a turn now. Takes none.
     pub(crate) fn has_turn(&self, key: &str, now: Time) -> bool {
         self.reserved(key, now).unwrap_or_else(|| self.next(now)) <= now
     }
 
-    /// Whether forgetting it changes nothing.
+    /// Returns whether the window can be discarded without any effect.
     pub(crate) fn is_idle(&self, now: Time) -> bool {
         self.taken.back().is_none_or(|last| *last + self.per + RESERVED_FOR <= now)
     }
 
-    /// The turn that is kept for this call. One that comes much later asks anew: its turn counts no more.
+    /// Returns the turn that is reserved for this call. A call that arrives much later must ask again: its turn no
+    /// longer counts.
     fn reserved(&self, key: &str, now: Time) -> Option<Time> {
         self.reserved.get(key).copied().filter(|turn| *turn + RESERVED_FOR > now)
     }
 
-    /// When the next turn is.
+    /// The time of the next turn.
     fn next(&self, now: Time) -> Time {
         let oldest = self.taken.len().checked_sub(self.calls).and_then(|place| self.taken.get(place));
         oldest.map_or(now, |oldest| (*oldest + self.per).max(now))

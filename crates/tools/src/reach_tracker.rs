@@ -1,7 +1,7 @@
-//! Whether an attempt has turned to its service yet.
+//! Tracks whether an attempt has contacted its service yet.
 //!
-//! What an attempt refuses before that says nothing of the service, whatever its code. Whoever sends something says so
-//! here, at the door by which all of its kind go out: HTTP, a mail server, a database, an MCP server.
+//! A refusal before that says nothing about the service, whatever its code. Every outbound path marks the attempt at
+//! the point where it sends: HTTP, a mail server, a database, an MCP server.
 
 use std::cell::Cell;
 
@@ -12,9 +12,10 @@ tokio::task_local! {
     static TRACEPARENT: Option<HeaderValue>;
 }
 
-/// What an attempt came to, and whether it turned to its service, which is told of this span.
+/// Runs an attempt. Returns its result, and whether it contacted its service. `traceparent` is the span that the
+/// service receives.
 pub(crate) async fn track<T>(traceparent: Option<&str>, attempt: impl Future<Output = T>) -> (T, bool) {
-    // One that cannot be a header is nobody's.
+    // A value that is not a valid header is dropped.
     let told = traceparent.and_then(|told| HeaderValue::from_str(told).ok());
     let watched = async {
         let came = attempt.await;
@@ -23,17 +24,17 @@ pub(crate) async fn track<T>(traceparent: Option<&str>, attempt: impl Future<Out
     TRACEPARENT.scope(told, REACHED.scope(Cell::new(false), watched)).await
 }
 
-/// The span that the attempt is, where it is known.
+/// The span of the attempt, if known.
 pub(crate) fn traceparent() -> Option<HeaderValue> {
     TRACEPARENT.try_with(Clone::clone).unwrap_or_default()
 }
 
-/// The attempt turns to its service now. Says whether it had before; outside an attempt nobody listens.
+/// Marks that the attempt contacts its service now. Returns whether it had before. Has no effect outside an attempt.
 pub(crate) fn mark_reached() -> bool {
     REACHED.try_with(|made| made.replace(true)).unwrap_or_default()
 }
 
-/// It did not after all: nothing went out.
+/// Restores the earlier mark: nothing was sent after all.
 pub(crate) fn restore(before: bool) {
     let _ = REACHED.try_with(|made| made.set(before));
 }

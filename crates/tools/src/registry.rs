@@ -1,4 +1,4 @@
-//! The way in: all tools behind the port.
+//! The registry: all tools behind the port.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -33,39 +33,39 @@ use crate::rules::ToolRules;
 use crate::tool_error::ToolError;
 use crate::tool_set::{self, ToolServices};
 
-/// Tools that each ranking of a search names.
+/// Number of tools that each ranking of a search contributes.
 const SEARCH_CANDIDATES: usize = 50;
 /// Reciprocal rank fusion's constant (Cormack et al., 2009).
 const RANK_WEIGHT: f64 = 60.0;
 
-/// The tools of one process: those that are shipped, and those a project defines.
+/// The tools of one process: the shipped ones, and those that a project defines.
 pub struct ToolRegistry {
     snapshot: Arc<RwLock<CatalogueSnapshot>>,
     config: ToolsConfig,
     services: ToolServices,
     composio: Option<Arc<ComposioSource>>,
     shipped: Vec<Arc<str>>,
-    /// As the settings have them.
+    /// The rules of the settings.
     rules: ToolRules,
-    /// The same with what tenants set themselves. Replaced as a whole: a call keeps those it began with.
+    /// The rules with those that tenants set themselves. Replaced as a whole: a call keeps the rules it started with.
     effective_rules: RwLock<Arc<ToolRules>>,
     call_state: Arc<ToolCallState>,
     clock: Arc<dyn Clock>,
 }
 
 impl ToolRegistry {
-    /// The shipped tools.
+    /// Creates a registry of the shipped tools.
     ///
     /// # Errors
-    /// A setting for a tool that there is not.
+    /// A setting names a tool that does not exist.
     pub fn new(config: ToolsConfig, services: &ToolServices) -> Result<Self, ToolSetupError> {
         Self::with_defined(config, Vec::new(), services)
     }
 
-    /// The shipped tools and those of a project, which stand in for shipped ones of the same name.
+    /// Creates a registry of the shipped tools and those of a project, which replace shipped ones of the same name.
     ///
     /// # Errors
-    /// As for [`Self::new`]; two definitions of one name.
+    /// As for [`Self::new`]; two definitions have the same name.
     pub fn with_defined(
         config: ToolsConfig,
         definitions: Vec<ToolDefinition>,
@@ -74,11 +74,11 @@ impl ToolRegistry {
         Self::with_sources(config, definitions, Vec::new(), services)
     }
 
-    /// The same with MCP servers, of whose tools some may be among the definitions already. Those that a server turns out
-    /// to have later take their place.
+    /// Creates a registry that also contains MCP servers, some of whose tools may already be among the definitions.
+    /// Tools that a server lists later replace them.
     ///
     /// # Errors
-    /// As for [`Self::with_defined`]; two servers of one name.
+    /// As for [`Self::with_defined`]; two servers have the same name.
     pub fn with_sources(
         config: ToolsConfig,
         definitions: Vec<ToolDefinition>,
@@ -110,10 +110,10 @@ impl ToolRegistry {
         })
     }
 
-    /// Takes these in place of what the project defined before; calls that have begun end as they began.
+    /// Replaces everything that the project defined before. Calls in progress finish with the old definitions.
     ///
     /// # Errors
-    /// As for [`Self::with_sources`]; what was there stays.
+    /// As for [`Self::with_sources`]; the old definitions stay in use.
     pub fn redefine(&self, definitions: Vec<ToolDefinition>, sources: Vec<McpSource>) -> Result<(), ToolSetupError> {
         let shelf = tool_set::entries(&self.config, definitions, sources, &self.services)?;
         let catalogue = catalogue_of(&self.config, self.composio.as_deref(), shelf.entries, &shelf.links)?;
@@ -126,16 +126,17 @@ impl ToolRegistry {
         Ok(())
     }
 
-    /// Composio, where a toolkit of it is chosen.
+    /// Returns Composio, if any toolkit is configured.
     pub fn composio(&self) -> Option<&Arc<ComposioSource>> {
         self.composio.as_ref()
     }
 
-    /// Takes in the tools that are kept of sources outside, in place of those taken in before. Whether what is kept is
-    /// fresh is [`ComposioSource::refresh_toolkits`]'s. Versions that pin a tool keep its facts.
+    /// Loads the stored tools of external sources, replacing those loaded before.
+    /// [`ComposioSource::refresh_toolkits`] decides whether the stored ones are fresh. Versions that pin a tool keep
+    /// its facts.
     ///
     /// # Errors
-    /// What is kept cannot be read; what was known stays.
+    /// The stored tools cannot be read; the loaded ones stay in use.
     pub async fn load_discovered(&self, tenant: &TenantId) -> Result<(), composio::ConnectionError> {
         let Some(composio) = &self.composio else { return Ok(()) };
         let learned = composio.entries(tenant).await?;
@@ -147,16 +148,16 @@ impl ToolRegistry {
         Ok(())
     }
 
-    /// The settings that sources of a tenant's own go by.
+    /// The settings for sources that tenants add.
     pub fn added_source_config(&self, is_own_tenant: bool) -> ToolsConfig {
         self.config.for_added_sources(is_own_tenant)
     }
 
-    /// From here on these are a tenant's own tools, in place of those it had; nobody else sees or calls them. A name that
-    /// everybody's tool has stays that tool's. Calls that have begun end as they began.
+    /// Sets a tenant's own tools, replacing those it had; no other tenant sees or calls them. A name that a shared
+    /// tool has stays with that tool. Calls in progress finish with the old tools.
     ///
     /// # Errors
-    /// Two tools or two servers of one name; what was there stays.
+    /// Two tools or two servers have the same name; the old tools stay in use.
     pub fn set_tenant_tools(
         &self,
         tenant: &TenantId,
@@ -179,8 +180,8 @@ impl ToolRegistry {
         Ok(())
     }
 
-    /// From here on these rules of tenants' own hold, by any of the tools' names, beside the settings'. They make nothing possible
-    /// that the settings do not.
+    /// Sets the tenants' own rules, by any of a tool's names, in addition to the settings. They permit nothing that
+    /// the settings forbid.
     pub fn set_tenant_permissions(&self, own: BTreeMap<TenantId, BTreeMap<Arc<str>, ToolPermission>>) {
         let rules = Arc::new(self.rules.with_tenant_permissions(own));
         *self.effective_rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
@@ -190,8 +191,9 @@ impl ToolRegistry {
         self.effective_rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Tools of a tenant that these words fit, the best first, at most so many. Where Composio has a key it is asked too, and
-    /// its ranks count as much as our own; why it could not be asked comes with what was found without it.
+    /// Returns the tenant's tools that match these words, best match first, at most `limit`. If Composio has a key,
+    /// it is searched too, and its ranking counts as much as the local one. If Composio cannot be searched, the
+    /// reason is returned with the local results.
     pub async fn search(
         &self,
         tenant: &TenantId,
@@ -219,41 +221,41 @@ impl ToolRegistry {
         (described.take(limit).collect(), fault)
     }
 
-    /// What is known of one of everybody's tools.
+    /// Describes a shared tool.
     #[cfg(test)]
     pub(crate) fn describe_shared(&self, tool: &str) -> Option<ToolDescription> {
         self.catalogue().describe(tool)
     }
 
-    /// Whether everybody has a tool of this very name, so that a tenant's own is not called by it.
+    /// Returns whether a shared tool has exactly this name, so that the name does not select a tenant's own tool.
     pub fn is_shared_tool(&self, tool: &str) -> bool {
         self.catalogue().has(tool)
     }
 
-    /// Everybody's tools as they are now.
+    /// The current shared tools.
     pub(crate) fn catalogue(&self) -> Arc<ToolIndex> {
         self.snapshot.read().unwrap_or_else(PoisonError::into_inner).merged.clone()
     }
 
-    /// A tenant's tools as they are now: everybody's, and its own. A call keeps those it began with.
+    /// The current tools of a tenant: the shared ones and its own. A call keeps the catalogue it started with.
     fn catalogue_of(&self, tenant: &TenantId) -> Arc<ToolIndex> {
         let held = self.snapshot.read().unwrap_or_else(PoisonError::into_inner);
         held.overlays.get(tenant).map_or(&held.merged, |theirs| &theirs.merged).clone()
     }
 
-    /// What providers that were chosen lack, so that calls of them are refused.
+    /// Settings that chosen providers lack, so that calls of them are refused.
     pub fn unavailable_providers(&self) -> Vec<UnavailableProvider> {
         self.catalogue().unavailable_providers()
     }
 
-    /// The answer that is kept, with its row. It costs nothing: nobody was asked.
+    /// Returns the cached result with its audit row. It costs nothing, because no service was called.
     fn cached_result(&self, call: &ToolInvocation, output: Arc<Value>, entry: &ToolEntry) -> CallReport {
         let outcome = ToolOutcome::Done { output, cost: Usd::ZERO, cached: true };
         let audit = audit::row(call.clone(), Some(entry), &outcome, self.clock.now(), None);
         CallReport { outcome, audit, charges: ChargeCollector::default() }
     }
 
-    /// What is said of a call whose service is left alone for a while.
+    /// The fault of a call whose service is not contacted for a while.
     fn circuit_open_fault(&self, call: &ToolInvocation, retry_after: Duration, entry: &ToolEntry) -> Fault {
         let message = format!(
             "the service of `{}` failed several times running and is left alone for {} s",
@@ -264,7 +266,7 @@ impl ToolRegistry {
         code::localize(Fault::new(code::CIRCUIT_OPEN, message), &entry.category, language)
     }
 
-    /// The answer to a call that was not let through, with its row.
+    /// Returns the result of a refused call, with its audit row.
     fn refuse(&self, call: &ToolInvocation, fault: Fault, entry: Option<&ToolEntry>) -> CallReport {
         let language = self.rules.of(&call.tenant).language(&call.caller);
         let category = entry.map_or("", |entry| &entry.category);
@@ -275,7 +277,7 @@ impl ToolRegistry {
     }
 }
 
-/// What there is, where each setting is of something that is there or may come.
+/// Builds the catalogue. Every setting must name a tool that exists or may appear later.
 fn catalogue_of(
     config: &ToolsConfig,
     composio: Option<&ComposioSource>,
@@ -283,7 +285,7 @@ fn catalogue_of(
     links: &[Arc<McpConnectionPool>],
 ) -> Result<ToolIndex, ToolSetupError> {
     let catalogue = ToolIndex::new(entries, &config.tool);
-    // A server that is down may have it, or an app that was not looked up yet.
+    // A server that is down may provide it, or an app that was not discovered yet.
     let may_come = |name: &str| {
         composio.is_some_and(|composio| composio.may_provide(name))
             || links.iter().any(|link| link.source.may_provide(name))
@@ -302,19 +304,19 @@ fn catalogue_of(
 /// The tools that a tenant added for itself.
 struct TenantOverlay {
     entries: Vec<ToolEntry>,
-    /// They live as long as the tools do.
+    /// Connections, which live as long as the tools do.
     links: Vec<Arc<McpConnectionPool>>,
-    /// Everybody's and these.
+    /// The shared tools and these.
     merged: Arc<ToolIndex>,
 }
 
-/// What calls see, and what it is made of.
+/// The catalogue that calls see, and the parts it is built from.
 struct CatalogueSnapshot {
-    /// What is shipped and defined, the tools of MCP servers among it.
+    /// Shipped and defined tools, including those of MCP servers.
     base: ToolIndex,
-    /// What was learned of sources outside.
+    /// Tools discovered from external sources.
     discovered: Vec<ToolEntry>,
-    /// Replaced as a whole: a call keeps the one it began with.
+    /// Replaced as a whole: a call keeps the one it started with.
     merged: Arc<ToolIndex>,
     overlays: BTreeMap<TenantId, TenantOverlay>,
 }
@@ -324,7 +326,8 @@ impl CatalogueSnapshot {
         Self { merged: Arc::new(own.clone()), base: own, discovered: Vec::new(), overlays: BTreeMap::new() }
     }
 
-    /// Puts together what calls see from then on. It is prepared once the lock is given back: calls do not wait for that.
+    /// Builds the catalogue that calls see from now on. Its indexes are built after the lock is released, so that
+    /// calls do not wait for them.
     fn rebuild(&mut self, tuning: &BTreeMap<String, ToolSettings>) -> Vec<Arc<ToolIndex>> {
         self.merged = Arc::new(self.base.with_entries(self.discovered.iter().cloned(), tuning));
         let all = self.merged.clone();
@@ -348,7 +351,7 @@ impl TenantOverlay {
     }
 }
 
-/// Lays other tools of a server into the catalogue whenever it says that it has others.
+/// Updates the catalogue whenever a server reports other tools.
 fn watch_source(
     link: &Arc<McpConnectionPool>,
     held: &Arc<RwLock<CatalogueSnapshot>>,
@@ -366,7 +369,7 @@ fn watch_source(
     });
 }
 
-/// The same of a server that is a tenant's own.
+/// Updates the catalogue whenever a tenant's own server reports other tools.
 fn watch_tenant_source(
     link: &Arc<McpConnectionPool>,
     tenant: &TenantId,
@@ -379,7 +382,7 @@ fn watch_tenant_source(
         let entries = listed_entries(&link, source, listing);
         let mut held = held.write().unwrap_or_else(PoisonError::into_inner);
         let Some(theirs) = held.overlays.get_mut(&tenant) else { return };
-        // One that was replaced meanwhile has nothing to say.
+        // A connection that was replaced meanwhile is ignored.
         if !theirs.links.iter().any(|kept| Arc::ptr_eq(kept, &link)) {
             return;
         }
@@ -395,7 +398,7 @@ fn watch_tenant_source(
     });
 }
 
-/// What a server lists, as tools that go through this connection.
+/// Converts a server's list to tools that use this connection.
 fn listed_entries(link: &Arc<McpConnectionPool>, source: &McpSource, listing: &McpToolListing) -> Vec<ToolEntry> {
     let (tools, _) = source.tools(listing);
     let entry = |tool: ToolDefinition| match tool.kind {
@@ -514,7 +517,7 @@ impl ToolGateway for ToolRegistry {
     fn own_names(&self, tenant: &TenantId) -> Vec<String> {
         let held = self.snapshot.read().unwrap_or_else(PoisonError::into_inner);
         let own = held.overlays.get(tenant).into_iter().flat_map(|theirs| &theirs.entries);
-        // A name that everybody's tool has stays that tool's.
+        // A name that a shared tool has stays with that tool.
         own.filter(|entry| held.merged.find(&entry.name).is_none()).map(|entry| entry.name.to_string()).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! A call as its tool sees it: arguments settled, language and zone known.
+//! A call as its tool receives it: arguments settled, language and zone known.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,29 +11,29 @@ use serde_json::Value;
 
 use crate::language::CustomerLanguage;
 
-/// Hexadecimal digits of a derived id: 80 bits, so that a tenant's ids do not meet by chance.
+/// Hexadecimal digits of a derived id: 80 bits, so that a tenant's ids do not collide by chance.
 const ID_DIGITS: usize = 20;
 
-/// Made by the check, never from outside.
+/// A prepared request. Only the check creates it.
 #[derive(Debug)]
 pub(crate) struct PreparedRequest {
-    /// The call, its arguments with presets, defaults, overrides and relative dates settled.
+    /// The call, with presets, defaults, overrides and relative dates applied to its arguments.
     pub(crate) call: ToolInvocation,
-    /// The arguments as they were journaled, where settling changed them.
+    /// The arguments as journaled, if settling changed them.
     pub(crate) journaled_arguments: Option<Arc<Value>>,
     pub(crate) language: CustomerLanguage,
-    /// The IANA name of the zone that dates and times are in.
+    /// The IANA name of the zone for dates and times.
     pub(crate) zone: Arc<str>,
-    /// The account that people allowed it to act with, where they were asked and the tool has one.
+    /// The approved account, if an approval was required and the tool has an account.
     pub(crate) account: Option<String>,
-    /// Where models that the tool asks are charged.
+    /// Collects the charges of models that the tool calls.
     pub(crate) tab: ChargeCollector,
-    /// Whether the attempt waits for something before anything goes out: given up there, it did nothing.
+    /// Whether the attempt is waiting for something before anything is sent: if it is dropped then, it did nothing.
     pub(crate) is_waiting: AtomicBool,
 }
 
 impl PreparedRequest {
-    /// A settled argument; null if it is not there.
+    /// Returns a settled argument; null if it is missing.
     pub(crate) fn argument(&self, name: &str) -> &Value {
         self.call.arguments.get(name).unwrap_or(&Value::Null)
     }
@@ -46,7 +46,7 @@ impl PreparedRequest {
         &self.zone
     }
 
-    /// Waits for what must be there before anything goes out, such as a connection.
+    /// Waits for something that must exist before anything is sent, such as a connection.
     pub(crate) async fn before_sending<T>(&self, ready: impl Future<Output = T>) -> T {
         self.is_waiting.store(true, Ordering::Relaxed);
         let ready = ready.await;
@@ -54,17 +54,17 @@ impl PreparedRequest {
         ready
     }
 
-    /// Whether it certainly did nothing yet.
+    /// Returns whether nothing has certainly been done yet.
     pub(crate) fn is_unsent(&self) -> bool {
         self.is_waiting.load(Ordering::Relaxed)
     }
 
-    /// A hash of what was asked. The same key must always carry the same one.
+    /// A hash of the request. The same key must always have the same hash.
     pub(crate) fn fingerprint(&self) -> ContentHash {
         ContentHash::of(canonical::text(self.journaled_arguments.as_ref().unwrap_or(&self.call.arguments)).as_bytes())
     }
 
-    /// An id that this call makes, the same however often it is sent: `bk_5f3c…`.
+    /// Returns an id derived from this call, the same for every attempt: `bk_5f3c…`.
     pub(crate) fn id(&self, prefix: &str) -> String {
         let source = format!("{prefix}\n{}\n{}", self.call.tenant, self.call.key);
         let hash = ContentHash::of(source.as_bytes());

@@ -1,4 +1,4 @@
-//! The settings that hold for one tenant.
+//! The settings that apply to one tenant.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,14 +12,14 @@ use crate::config::{ApproverPolicy, TenantToolsConfig, ToolPermission, ToolsConf
 use crate::language::CustomerLanguage;
 use crate::rate::CallRate;
 
-/// Every tenant's rules, worked out once.
+/// The rules of every tenant, computed once.
 #[derive(Clone, Debug)]
 pub(crate) struct ToolRules {
     shared: TenantRules,
     tenants: BTreeMap<TenantId, TenantRules>,
 }
 
-/// What holds for one tenant.
+/// The rules of one tenant.
 #[derive(Clone, Debug)]
 pub(crate) struct TenantRules {
     zone: Option<Arc<str>>,
@@ -28,10 +28,10 @@ pub(crate) struct TenantRules {
     pub(crate) approval_from: Option<ToolRisk>,
     pub(crate) approvers: Option<ApproverPolicy>,
     workflows: BTreeMap<String, WorkflowApprovals>,
-    /// How often tools may be called in all.
+    /// How often the tenant may call tools, all tools together.
     pub(crate) rate: Option<CallRate>,
     tools: BTreeMap<Arc<str>, ToolPermission>,
-    /// What the tenant itself has set.
+    /// Rules that the tenant itself has set.
     tenant_permissions: BTreeMap<Arc<str>, ToolPermission>,
 }
 
@@ -62,7 +62,7 @@ impl ToolRules {
         Self { shared, tenants }
     }
 
-    /// The same, with what tenants have set themselves.
+    /// Returns the same rules, with those that tenants have set themselves.
     pub(crate) fn with_tenant_permissions(&self, own: BTreeMap<TenantId, BTreeMap<Arc<str>, ToolPermission>>) -> Self {
         let mut rules = self.clone();
         for (tenant, own) in own {
@@ -99,9 +99,10 @@ impl TenantRules {
         rules
     }
 
-    /// What the settings say of a call, by whatever name they name what it does. Of names that mean the same, all hold; what
-    /// is said of the tool that this is a preset of, or of all its app's (`app.*`), holds where they say nothing. What the
-    /// tenant has set itself holds beside: it may have less, and more exact, than the settings let it, and never more.
+    /// Returns the rule for a call, whatever name of the tool the settings use. Rules for equivalent names all apply.
+    /// Rules for the tool that this is a preset of, or for all tools of its app (`app.*`), apply to fields not set
+    /// more specifically. The tenant's own rules apply in addition: they may restrict the settings, but never extend
+    /// them.
     pub(crate) fn tool(
         &self,
         catalogue: &ToolIndex,
@@ -115,7 +116,7 @@ impl TenantRules {
             entry,
             (ToolPermission::intersect, ToolPermission::with_fallback),
         );
-        // A rule of what is special opens nothing that the tenant's rule of what is general shuts.
+        // A specific rule permits nothing that the tenant's more general rule forbids.
         let Some(own) = permission_for(
             &self.tenant_permissions,
             catalogue,
@@ -132,12 +133,12 @@ impl TenantRules {
         Some(Cow::Owned(of_files.map_or_else(ToolPermission::default, Cow::into_owned).intersect(&own)))
     }
 
-    /// The rule for the calls of a workflow.
+    /// Returns the rule for the calls of a workflow.
     pub(crate) fn workflow(&self, name: &str) -> Option<&WorkflowApprovals> {
         self.workflows.get(name)
     }
 
-    /// The tenant's zone; without one in the settings, the one the run carries counts as the tenant's.
+    /// Returns the tenant's zone; if the settings have none, the zone of the run is used.
     pub(crate) fn zone(&self, caller: &Caller) -> Arc<str> {
         match (&self.zone, &caller.zone) {
             (None, Some(zone)) => zone.as_str().into(),
@@ -146,16 +147,16 @@ impl TenantRules {
         }
     }
 
-    /// The caller's own language where messages are written in it, else the tenant's.
+    /// Returns the caller's own language if messages exist in it, else the tenant's.
     pub(crate) fn language(&self, caller: &Caller) -> CustomerLanguage {
         caller.language.as_deref().and_then(CustomerLanguage::of_tag).unwrap_or(self.language)
     }
 }
 
-/// What holds where both are said.
+/// Merges two rules.
 type PermissionMerge = fn(ToolPermission, &ToolPermission) -> ToolPermission;
 
-/// What is said of a call, by each name of what it does: of names that mean the same, and of what is more general.
+/// Merges the rules for a call, by every name of what it does: equivalent names, and more general ones.
 fn permission_for<'r>(
     said: &'r BTreeMap<Arc<str>, ToolPermission>,
     catalogue: &ToolIndex,

@@ -1,16 +1,16 @@
-//! Python that an agent wrote, run where it can reach nothing.
+//! Runs Python that an agent wrote, isolated from everything.
 //!
-//! [`SandboxPool`] answers the port [`Sandbox`](baton_ports::sandbox::Sandbox). Each program runs in a child process of our own
-//! binary that has given up what it could do harm with before it reads a program (`child/confine.rs`), inside an
-//! interpreter that knows no files, no network and no clock. The two sides exchange frames over the child's standard
-//! input and output (`frame.rs`).
+//! [`SandboxPool`] implements the port [`Sandbox`](baton_ports::sandbox::Sandbox). Each program runs in a child
+//! process of Baton's own binary. The child drops every dangerous capability before it reads a program
+//! (`child/confine.rs`), and runs it in an interpreter that has no files, no network and no clock. The two processes
+//! exchange frames over the child's standard input and output (`frame.rs`).
 //!
-//! A child is never believed: whatever it answers is checked here (`verdict.rs`) against what the program was granted,
-//! so a program that broke out of the interpreter could still only ask for the tools it had, as often as it might. The
-//! snapshot of a paused program is closed with a seal on this side (`seal.rs`), and what it may do after its pause
-//! stands inside the seal, out of the child's reach.
+//! A child is never trusted: every response is checked here (`segment_result.rs`) against what the program was
+//! granted. A program that escaped the interpreter could still only request the tools it was granted, within its
+//! limit of calls. The snapshot of a paused program is sealed in this process (`seal.rs`). The seal covers what the
+//! program may do after its pause, so the child cannot change it.
 //!
-//! Deliberately absent: tools that are performed from here. A call leaves as a request and comes back as a result.
+//! Deliberately absent: performing tools. A call leaves as a request and returns as a result.
 
 mod awaits;
 pub mod child;

@@ -1,4 +1,4 @@
-//! A small world for this room's tests: records in memory, a clock that is set, a registry over both.
+//! A small fixture for this crate's tests: records in memory, a settable clock, and a registry over both.
 
 pub(crate) mod service;
 
@@ -41,12 +41,12 @@ impl ToolsFixture {
         Self::over(config, definitions, |services| services)
     }
 
-    /// With tools that remember.
+    /// With memory tools.
     pub(crate) fn with_memory(memory: Arc<dyn baton_ports::memory::MemoryStore>) -> Self {
         Self::over(serde_json::json!({}), serde_json::json!([]), |services| services.with_memory(memory))
     }
 
-    /// With tools that remember, and vectors for indexes outside.
+    /// With memory tools, and an embedder for external indexes.
     pub(crate) fn with_knowledge(
         config: Value,
         memory: Arc<dyn baton_ports::memory::MemoryStore>,
@@ -107,18 +107,18 @@ impl ToolsFixture {
         }
     }
 
-    /// The output of a call that is expected to be done.
+    /// The output of a call that is expected to succeed.
     pub(crate) async fn done(&self, key: &str, tool: &str, arguments: Value) -> Value {
         done(self.send(&self.call(key, tool, arguments)).await.outcome)
     }
 
-    /// The code and message of a call that is expected not to be done.
+    /// The code and message of a call that is expected not to be performed.
     pub(crate) async fn refused(&self, key: &str, tool: &str, arguments: Value) -> (String, String) {
         not_done(self.send(&self.call(key, tool, arguments)).await.outcome)
     }
 }
 
-/// A registry with these tools beside the shipped ones.
+/// A registry with these tools in addition to the shipped ones.
 pub(crate) fn registry(definitions: Vec<ToolDefinition>) -> ToolRegistry {
     let services = ToolServices::new(Arc::new(InMemoryRecords::default()), Arc::new(ManualClock::at(NOW)));
     ToolRegistry::with_defined(ToolsConfig::default(), definitions, &services).unwrap()
@@ -174,11 +174,11 @@ impl Clock for ManualClock {
     }
 }
 
-/// Records in memory, with the same answers as a real store's.
+/// Records in memory, with the behaviour of a real store.
 #[derive(Default)]
 pub(crate) struct InMemoryRecords {
     state: Mutex<InMemoryState>,
-    /// Commits are done and then reported as failed, as a disk that fills up may do.
+    /// Commits are applied but reported as failed, as may happen when a disk is full.
     pub(crate) drops_responses: AtomicBool,
     pub(crate) unreadable: AtomicBool,
 }
@@ -192,7 +192,7 @@ struct InMemoryState {
 }
 
 impl InMemoryRecords {
-    /// Values of a tenant's space, in key order.
+    /// The values of a tenant's space, in key order.
     pub(crate) fn space(&self, space: &str) -> Vec<Value> {
         let kept = self.state.lock().unwrap();
         kept.records.values().filter(|record| record.space == space).map(|record| record.value.clone()).collect()
@@ -248,7 +248,7 @@ impl InMemoryState {
 #[async_trait]
 impl RecordStore for InMemoryRecords {
     async fn commit(&self, tenant: &TenantId, ops: Vec<RecordOp>, at: Time) -> Result<(), RecordError> {
-        // Gives others the chance to come first, as a real store does.
+        // Yields, so that concurrent tasks can run first, as with a real store.
         tokio::task::yield_now().await;
         let mut kept = self.state.lock().unwrap();
         let mut next = kept.clone();

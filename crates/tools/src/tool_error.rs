@@ -8,7 +8,7 @@ use baton_ports::records;
 
 use crate::code;
 
-/// Words for an answer that did not come, as clients of services write them.
+/// Phrases that clients of services use for a missing response.
 const TRANSPORT_ERROR_PHRASES: [&str; 20] = [
     "timed out",
     "timeout",
@@ -32,40 +32,40 @@ const TRANSPORT_ERROR_PHRASES: [&str; 20] = [
     "internal server error",
 ];
 
-/// Sorted by what may be said of the world: it certainly was not changed, or nobody can tell.
+/// Grouped by the effect on the world: certainly unchanged, or unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ToolError {
     NotDone {
         fault: Fault,
         retryable: bool,
-        /// Milliseconds the service asked us to wait.
+        /// The delay that the service requested, in milliseconds.
         retry_after: Option<u64>,
     },
     Unknown {
         fault: Fault,
     },
-    /// The tool did not act, and may once a person has said something.
+    /// The tool did not act, and may act once a person has answered.
     NeedsInput {
         question: Box<ToolQuestion>,
-        /// How long a person has for it.
+        /// How long a person has to answer.
         within: Option<Duration>,
-        /// What is said where nobody can be asked.
+        /// The fault that is reported if no person can be asked.
         fault: Fault,
     },
 }
 
 impl ToolError {
-    /// The tool did not act, and will not under the same arguments.
+    /// The tool did not act, and will not with the same arguments.
     pub(crate) fn permanent(code: &'static str, message: impl Into<String>) -> Self {
         Self::NotDone { fault: Fault::new(code, message), retryable: false, retry_after: None }
     }
 
-    /// The tool did not act, and may another time.
+    /// The tool did not act, and may succeed later.
     pub(crate) fn transient(code: &'static str, message: impl Into<String>) -> Self {
         Self::NotDone { fault: Fault::new(code, message), retryable: true, retry_after: None }
     }
 
-    /// The attempt ended in the open. What only asks may be asked again; what acts may have acted.
+    /// The attempt ended without a definite result. A read may be repeated; an act may have been performed.
     pub(crate) fn indeterminate(class: EffectClass, fault: Fault) -> Self {
         if class.has_side_effects() {
             Self::Unknown { fault }
@@ -74,12 +74,12 @@ impl ToolError {
         }
     }
 
-    /// Asking what became of a call came to nothing, which says nothing of the call.
+    /// The look-up of a call failed, which says nothing about the call.
     pub(crate) fn into_unknown(self) -> Self {
         Self::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, self.fault().message.clone()) }
     }
 
-    /// A service's own words for a failure: nobody can tell where they speak of an answer that did not come.
+    /// Classifies a failure by the service's own message: if it mentions a missing response, the outcome is unknown.
     pub(crate) fn from_message(class: EffectClass, words: &str, code: &'static str, message: String) -> Self {
         let small = words.to_lowercase();
         match TRANSPORT_ERROR_PHRASES.iter().any(|unclear| small.contains(unclear)) {
@@ -94,7 +94,7 @@ impl ToolError {
         }
     }
 
-    /// How long the service asked us to wait.
+    /// The delay that the service requested.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NotDone { retry_after, .. } => retry_after.map(Duration::from_millis),
@@ -131,7 +131,7 @@ impl ToolError {
             records::RecordError::Conflict { .. } | records::RecordError::Unreadable { .. } => {
                 Self::transient(code::STORAGE_UNAVAILABLE, error.to_string())
             }
-            // Whether the batch is on disk is not known; the key row tells when it is sent again.
+            // It is unknown whether the batch is on disk; the key row tells when it is sent again.
             records::RecordError::Unwritable { .. } | records::RecordError::Outage(_) => {
                 Self::Unknown { fault: Fault::new(code::STORAGE_UNAVAILABLE, error.to_string()) }
             }

@@ -1,4 +1,4 @@
-//! The tools that come with Baton, in one list. Adding one is a file and a line here.
+//! The tools that come with Baton, in one list. To add one, add a file and a line here.
 
 mod outage;
 
@@ -29,28 +29,28 @@ use crate::mcp::{McpConnectionPool, McpSource};
 use crate::outbound::OutboundClient;
 use crate::providers::{calendar, crm, email, memory, message, payment, ticket};
 
-/// The time-out of a tool that says nothing of it.
+/// The default time-out of a tool.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What shipped tools keep things in, and ask.
+/// The services that shipped tools use.
 #[derive(Clone)]
 pub struct ToolServices {
     pub records: Arc<dyn RecordStore>,
     pub clock: Arc<dyn Clock>,
-    /// Without it there are no tools of memory.
+    /// Without it there are no memory tools.
     pub memory: Option<Arc<dyn MemoryStore>>,
-    /// Makes vectors for indexes outside.
+    /// Computes embeddings for external indexes.
     pub embedder: Option<Arc<dyn Embedder>>,
     /// Without it there is no `execute_code`.
     pub execution: Option<CodeExecution>,
-    /// Without it nobody is told of what only a person can mend.
+    /// Without it nobody is notified of problems that only a person can repair.
     pub task_inbox: Option<Arc<dyn TaskInbox>>,
-    /// Without it this process counts calls, keeps answers and finds out which services fail for itself alone.
+    /// Without it this process has its own call counts, cache and circuits.
     pub(crate) shared: Option<SharedCallState>,
 }
 
 impl ToolServices {
-    /// Those no tool can do without.
+    /// The services that every tool requires.
     pub fn new(records: Arc<dyn RecordStore>, clock: Arc<dyn Clock>) -> Self {
         Self { records, clock, memory: None, embedder: None, execution: None, task_inbox: None, shared: None }
     }
@@ -67,7 +67,7 @@ impl ToolServices {
         Self { execution: Some(execution), ..self }
     }
 
-    /// Rates, answers and circuits are those of all processes over this store.
+    /// Shares rates, cached results and circuits with all processes over this store.
     #[must_use]
     pub fn with_shared_state<S: RateLimitStore + ToolCache + ServiceCircuitStore + 'static>(
         self,
@@ -82,18 +82,18 @@ impl ToolServices {
     }
 }
 
-/// In the place of a definition's digest: what a shipped tool does is this program's.
+/// Stands in for a definition's digest: the program itself defines what a shipped tool does.
 const SHIPPED: [u8; 32] = [0; 32];
 
-/// All tools, and what connects to the MCP servers that some of them are of.
+/// All tools, and the connections to the MCP servers that some of them belong to.
 pub(crate) struct ToolSet {
     pub(crate) entries: Vec<ToolEntry>,
-    /// The names of those that are there without a project.
+    /// The names of those that exist without a project.
     pub(crate) shipped: Vec<Arc<str>>,
     pub(crate) links: Vec<Arc<McpConnectionPool>>,
 }
 
-/// Shipped tools first, so that a project's own of the same name stands in for them.
+/// Shipped tools come first, so that a project's own tool of the same name replaces them.
 pub(crate) fn entries(
     config: &ToolsConfig,
     definitions: Vec<ToolDefinition>,
@@ -130,7 +130,7 @@ pub(crate) fn entries(
     Ok(ToolSet { entries, shipped, links })
 }
 
-/// Tools that somebody adds while the system runs, by [`ToolsConfig::for_added_sources`].
+/// Tools that are added while the system runs, under [`ToolsConfig::for_added_sources`].
 pub(crate) fn tenant_entries(
     config: &ToolsConfig,
     definitions: Vec<ToolDefinition>,
@@ -140,7 +140,7 @@ pub(crate) fn tenant_entries(
     defined(config, definitions, sources, services, &Arc::new(OutboundClient::new(config.outbound.clone())))
 }
 
-/// Tools of definitions, and what connects to the MCP servers that some of them are of.
+/// Tools of definitions, and the connections to the MCP servers that some of them belong to.
 fn defined(
     config: &ToolsConfig,
     definitions: Vec<ToolDefinition>,

@@ -1,4 +1,4 @@
-//! What is counted of each use of a tool, by the names and both label sets.
+//! Metrics of each use of a tool, under the names of both label sets.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use baton_core::money::Usd;
 use baton_core::tool::{AuditRow, AuditStatus};
 use metrics::{Label, SharedString, counter, gauge, histogram};
 
-/// Counts one use; `sent` is how long the tool took, where it was asked; `price` is that of a call of it.
+/// Counts one use; `sent` is how long the tool took, if it was called; `price` is the price of one call.
 pub(crate) fn record_use(row: &AuditRow, sent: Option<Duration>, price: Option<Usd>) {
-    // Each label set has them, none a copy of its own.
+    // Both label sets share these texts, without copies.
     let shared = |text: &str| SharedString::from_shared(text.into());
     let (name, company) = (shared(&row.action), shared(row.company_id.as_str()));
     if let Some(price) = price.filter(|_| sent.is_some()) {

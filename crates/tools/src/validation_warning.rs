@@ -1,22 +1,23 @@
-//! What a definition names that its source does not have: patterns that fit nothing, tools that are not there.
+//! Warnings about names in a definition that its source does not contain: patterns without a match, unknown tools.
 
 use baton_core::expr::nearest;
 
 use crate::openapi::matches;
 
-/// Names of a source that a hint lists where none is near.
+/// Maximum number of names that a hint lists if none is similar.
 const NAMES_LISTED_MAX: usize = 5;
 
-/// What a definition says and is probably not meant: it names what its document or its server does not have.
+/// A probable mistake in a definition: it names something that its document or its server does not contain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidationWarning {
-    /// Where in the definition: `include.0`.
+    /// The place in the definition: `include.0`.
     pub place: String,
     pub message: String,
     pub hint: String,
 }
 
-/// The patterns of a field that fit none of these names; `what` is what the names are of: `operation of the document`.
+/// Warns about patterns of a field that match none of these names. `what` describes the names: `operation of the
+/// document`.
 pub(crate) fn unmatched_patterns<'n>(
     field: &'static str,
     patterns: &[String],
@@ -32,7 +33,7 @@ pub(crate) fn unmatched_patterns<'n>(
     .collect()
 }
 
-/// The name that was probably meant; else the first there are.
+/// Returns the name that was probably meant; else the first available ones.
 pub(crate) fn suggestion<'n>(wrong: &str, names: impl Iterator<Item = &'n str> + Clone) -> String {
     if let Some(near) = nearest(wrong, names.clone()) {
         return format!("did you mean `{near}`?");

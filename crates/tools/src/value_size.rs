@@ -1,24 +1,24 @@
-//! How large a value is, without writing it.
+//! Estimates the size of a value without serialising it.
 
 use serde_json::Value;
 
-/// Bytes of a value in place, and of one piece of memory beside what is in it.
+/// Size of a value in place, and the overhead of one heap allocation, in bytes.
 const VALUE_BYTES: usize = size_of::<Value>();
 const PIECE_BYTES: usize = 16;
-/// A tree of fields has nodes with room for eleven, and those that it had to divide have six or more.
+/// A node of a B-tree map has room for eleven entries; after a split, nodes have six or more.
 const NODE_BYTES: usize = 11 * (VALUE_BYTES + size_of::<String>()) + PIECE_BYTES;
 const NODE_FIELDS: usize = 6;
 
-/// About how large a value is, by one way through it.
+/// The approximate size of a value, computed in one pass.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ValueSize {
     /// Bytes of JSON.
     pub(crate) text: usize,
-    /// Bytes of memory, which are several times those.
+    /// Bytes of memory, which are several times those of JSON.
     pub(crate) memory: usize,
 }
 
-/// About how many bytes of JSON a value is.
+/// Returns the approximate size of a value as JSON, in bytes.
 pub(crate) fn json_size(value: &Value) -> usize {
     ValueSize::of(value).text
 }
@@ -30,7 +30,7 @@ impl ValueSize {
         size
     }
 
-    /// What a value is beside its own place.
+    /// Adds a value, without its own place.
     fn add(&mut self, value: &Value) {
         match value {
             Value::Null | Value::Bool(_) | Value::Number(_) => self.text += 8,

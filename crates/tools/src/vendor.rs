@@ -1,12 +1,13 @@
-//! The HTTP API of a service outside, as a provider calls it: one base address, one account, and errors sorted by what
-//! they say of the world.
+//! A provider's client for the HTTP API of an external service: one base address, one account, and errors sorted by
+//! what they say about the outcome.
 //!
 //! ```text
 //! vendor.post(&["v1", "refunds"]).auth(VendorAuth::Bearer(&key)).form(&fields).send(class).await?
 //! ```
 //!
-//! The base address comes from the settings, so it is trusted wherever it leads: to a proxy, to a test. Nothing else is:
-//! a redirect to another host is refused, for what is sent would tell that host the account's secrets.
+//! The base address comes from the settings, so it is trusted, even if it is a proxy or a test server. Nothing else
+//! is trusted: a redirect to another host is refused, because the request would send the account's secrets to that
+//! host.
 
 mod base_url;
 mod error;
@@ -24,11 +25,11 @@ pub(crate) use request::{VendorAuth, VendorRequest};
 
 /// One vendor at one address.
 pub(crate) struct VendorApi {
-    /// As results and circuits know it: `twilio`, `google_calendar`.
+    /// The name in results and circuits: `twilio`, `google_calendar`.
     name: &'static str,
     base: BaseUrl,
     outbound: Arc<OutboundClient>,
-    /// Reads the vendor's own form of errors; `None` where the answer is not in it.
+    /// Parses the vendor's own error format; `None` if the response does not have it.
     error_parser: fn(&OutboundResponse) -> Option<VendorError>,
 }
 
@@ -55,12 +56,14 @@ impl VendorApi {
         self.request(Method::POST, path)
     }
 
-    /// A request to a path below the base. Each part is one segment, encoded; none may be empty or lead upwards.
+    /// Builds a request to a path below the base. Each part is one encoded segment; none may be empty or lead
+    /// upwards.
     pub(crate) fn request(&self, method: Method, path: &[&str]) -> VendorRequest<'_> {
         VendorRequest::new(self, method, self.base.join(path))
     }
 
-    /// A request to an address that the vendor itself gave, whole or as a path: it must be on the base's own host.
+    /// Builds a request to an address that the vendor itself returned, absolute or as a path: it must be on the
+    /// base's own host.
     pub(crate) fn request_at(&self, method: Method, href: &str) -> VendorRequest<'_> {
         VendorRequest::new(self, method, self.base.at(href))
     }

@@ -1,4 +1,5 @@
-//! iCalendar: whatever a server sends, reading ends within its limits and without a panic; what is written is read back.
+//! Fuzzes iCalendar: whatever a server sends, reading ends within its limits and without a panic; a written
+//! appointment reads back unchanged.
 
 #[path = "../../core/tests/fuzz/drive.rs"]
 mod drive;
@@ -31,7 +32,7 @@ fn any_calendar_is_read_or_refused() {
                 assert!(calendar.events.iter().all(|event| event.starts <= event.ends));
                 assert!(calendar.periods.iter().all(|(from, to)| from <= to));
             }
-            // Any bytes as the words, and any numbers of them as the times, of an appointment.
+            // An appointment with arbitrary bytes as texts and arbitrary numbers as times.
             let number = |at: usize| {
                 bytes.iter().skip(at).step_by(2).take(5).fold(0_i64, |sum, byte| (sum << 8) | i64::from(*byte))
             };

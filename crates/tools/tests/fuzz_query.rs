@@ -1,4 +1,4 @@
-//! Queries: whatever is asked, nothing is changed, nothing beside the database is made, and nothing panics.
+//! Fuzzes queries: whatever the query, nothing is changed, no other file is created, and nothing panics.
 
 #[path = "../../core/tests/fuzz/drive.rs"]
 mod drive;
@@ -17,7 +17,7 @@ use baton_ports::tools::{CheckResult, ToolGateway};
 use baton_tools::{ToolRegistry, ToolServices, ToolsConfig};
 use serde_json::json;
 
-/// What queries are made of, kind and unkind.
+/// Pieces of queries, harmless and hostile.
 const CORPUS: &[&str] = &[
     "SELECT id, name FROM people WHERE id = 1 ORDER BY name LIMIT 5",
     "SELECT * FROM people; DELETE FROM people",
@@ -84,7 +84,7 @@ async fn ask(registry: &ToolRegistry, query: &str) {
     }
 }
 
-/// The tools that are asked keep nothing.
+/// A record store that discards every write.
 struct FuzzRecords;
 
 #[async_trait]

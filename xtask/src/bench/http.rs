@@ -1,8 +1,9 @@
-//! `cargo xtask bench http`: workflows executed over HTTP, at a steady rate, through a kill, and as many as there can be.
+//! `cargo xtask bench http`: workflows executed over HTTP at a steady rate, through a kill, and at the maximum rate.
 //!
-//! Each request executes a workflow of one simple agent, whose model is a mock that takes 5 ms. Load, mock and server share
-//! the machine. Requests go out when they are due, whatever became of those before, and their time counts from then: a
-//! server that stands still is not spared the requests it held up. Measured is what is shipped, the profile `dist`.
+//! Each request executes a workflow of one simple agent, whose model is a mock that takes 5 ms. Load generator, mock
+//! and server share the machine. Each request is sent when it is due, whatever the state of the earlier ones, and its
+//! time counts from then: a server that stalls is charged for the requests it delayed. The benchmark measures the
+//! shipped build, profile `dist`.
 
 mod execute;
 mod pace;
@@ -22,17 +23,17 @@ use super::models::{self, mock::MockModel, server::BenchServer};
 use crate::report;
 use crate::workspace::Workspace;
 
-/// How long the mock takes over an answer.
+/// Response time of the mock model.
 const MODEL_DELAY: Duration = Duration::from_millis(5);
-/// The ceiling is where one in a hundred takes this long.
+/// At the ceiling, the 99th percentile reaches this time.
 const CEILING_P99: Duration = Duration::from_millis(250);
-/// Of the requests that are due, those that must have been answered in time for a rate to count as held, in percent.
+/// The share of due requests that must be answered in time for a rate to count as sustained, in percent.
 const ON_TIME_PERCENT: f64 = 95.0;
-/// How often the ceiling's bounds are brought nearer, once one rate held and one did not.
+/// Number of bisection steps for the ceiling, once one rate was sustained and one was not.
 const HALVINGS: usize = 4;
-/// No machine does more.
+/// No machine reaches this rate.
 const CEILING_MAX: u32 = 1 << 17;
-/// Keys asked for again after the kill.
+/// Number of keys that are requested again after the kill.
 const REPLAYED_KEYS: usize = 200;
 
 const WORKFLOW: &str = "\
@@ -82,7 +83,7 @@ pub fn run(options: &HttpBenchOptions, workspace: &Workspace) -> anyhow::Result<
     Ok(ExitCode::SUCCESS)
 }
 
-/// Every part once, shortly: whether they run and lose nothing, not how fast.
+/// Runs every part once for a short time. Checks that the parts work and lose nothing, not how fast they are.
 pub fn smoke(binary: &Path) -> anyhow::Result<()> {
     let length = Duration::from_secs(2);
     let figures = measure(binary, &HttpBenchPlan { rate: 20, length, step: Duration::from_millis(500) })?;
@@ -90,11 +91,11 @@ pub fn smoke(binary: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How much is asked.
+/// The size of the benchmark.
 struct HttpBenchPlan {
     rate: u32,
     length: Duration,
-    /// How long each rate is tried on the way to the ceiling.
+    /// How long each rate is tried while the ceiling is searched.
     step: Duration,
 }
 
@@ -103,7 +104,7 @@ fn measure(binary: &Path, plan: &HttpBenchPlan) -> anyhow::Result<Value> {
     let files = [("workflows/say.yaml", WORKFLOW), ("agents/clerk.yaml", AGENT)];
     let mut server = BenchServer::start_with(binary, mock.port(), &files)?;
     let asking = ExecuteClient { port: server.port(), key: server.key().to_owned() };
-    // Connections, caches and the database's file settle.
+    // Warm up connections, caches and the database file.
     let warm = RequestPace { rate: plan.rate.min(100), length: Duration::from_secs(1) }.run(&asking, "warm")?;
     let steady = RequestPace { rate: plan.rate, length: plan.length }.run(&asking, "steady")?;
     let mut accepted: BTreeSet<String> = warm.runs().chain(steady.runs()).collect();
@@ -145,7 +146,7 @@ fn measure(binary: &Path, plan: &HttpBenchPlan) -> anyhow::Result<Value> {
     }))
 }
 
-/// The highest rate that holds, from a quarter of the plan's on; 0 where not even that does.
+/// The highest sustained rate, searched from a quarter of the plan's rate upwards. 0 if not even that is sustained.
 fn ceiling(plan: &HttpBenchPlan, mut holds: impl FnMut(u32) -> anyhow::Result<bool>) -> anyhow::Result<u32> {
     let (mut held, mut rate) = (0, (plan.rate / 4).max(1));
     while rate <= CEILING_MAX && holds(rate)? {

@@ -1,9 +1,9 @@
-//! `cargo xtask bench models`: what the gateway adds to a call to a model.
+//! `cargo xtask bench models`: the overhead of the gateway on a model call.
 //!
-//! One mock upstream answers every chat completion with the same bytes. It is asked directly, and through
-//! `baton serve` with routing, reservation and decision records on; rounds alternate, and medians are told. Load, mock
-//! and server share the machine, so only the two cases of one run can be compared. Measured is what is shipped: the
-//! profile `dist`, whose binary is smaller, so that less of it is resident.
+//! A mock upstream answers every chat completion with the same bytes. It is called directly, and through `baton serve`
+//! with routing, reservation and decision records enabled. Rounds alternate, and medians are reported. Load generator,
+//! mock and server share the machine, so only the two cases of one run are comparable. The benchmark measures the
+//! shipped build, profile `dist`. Its binary is smaller, so less memory is resident.
 
 pub mod load;
 pub mod mock;
@@ -23,7 +23,7 @@ use crate::build::{self, BuildSelection};
 use crate::report;
 use crate::workspace::Workspace;
 
-/// Connections of each case.
+/// Numbers of connections, one case for each.
 const CONNECTIONS: [usize; 2] = [1, 64];
 const ROUNDS: usize = 5;
 
@@ -52,15 +52,15 @@ pub fn run(options: &ModelBenchOptions, workspace: &Workspace) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Every case once, shortly: whether every request is answered, not how fast.
+/// Runs every case once for a short time. Checks that every request is answered, not how fast.
 pub fn smoke(binary: &Path) -> anyhow::Result<()> {
     measure(binary, Duration::from_millis(300), 1).map(drop)
 }
 
-/// The binary that is measured: the one that was named, or the one that is shipped.
+/// The binary to measure: the given one, or the shipped build.
 pub fn binary(named: Option<&Path>, workspace: &Workspace) -> anyhow::Result<PathBuf> {
     if let Some(named) = named {
-        // It is started in a folder of its own.
+        // The process starts in a different folder, so the path must be absolute.
         return Ok(std::path::absolute(named)?);
     }
     let built = build::build(workspace, "dist", &BuildSelection::Binary { package: "baton-app", name: "baton" })?;

@@ -1,6 +1,8 @@
-//! `cargo xtask bench tools`: what the pipeline of tool calls costs, without the journal, and a catalogue of 10,000 tools.
+//! `cargo xtask bench tools`: the cost of the tool call pipeline without the journal, and of a catalogue with 10,000
+//! tools.
 //!
-//! Measured is what is shipped, the profile `dist`: `release` has less inlined between rooms, and nobody is handed it.
+//! The benchmark measures the shipped build, profile `dist`. The profile `release` inlines less between crates, and is
+//! not distributed.
 
 use std::process::ExitCode;
 

@@ -2,23 +2,23 @@
 
 use super::{is_name, line_of};
 
-/// One function that has a body.
+/// A function that has a body.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SourceFunction {
     pub name: String,
-    /// The line of the `fn` word, counted from 1.
+    /// The line of the `fn` keyword, counted from 1.
     pub line: usize,
-    /// From the `fn` word to the closing brace, both lines counted.
+    /// The number of lines from the `fn` keyword to the closing brace, both included.
     pub length: usize,
 }
 
-/// Every function of a blanked text. A function inside another is counted by itself and in the outer one.
+/// Every function of a blanked text. A nested function is counted by itself and as part of the outer one.
 pub fn find(text: &str) -> Vec<SourceFunction> {
     text.match_indices("fn").filter_map(|(at, _)| function(text, at)).collect()
 }
 
-/// The bytes from the start of an item up to and with its last: the brace that closes its body, or its semicolon.
-/// `None` where neither comes.
+/// The length of an item in bytes, up to and including its last byte: the closing brace of its body, or its semicolon.
+/// `None` if there is neither.
 pub fn item_length(text: &str) -> Option<usize> {
     let open = body(text)?;
     if text[open..].starts_with(';') {
@@ -40,7 +40,8 @@ fn function(text: &str, at: usize) -> Option<SourceFunction> {
     if text[..at].chars().next_back().is_some_and(is_name) {
         return None;
     }
-    // A function has a space and a name behind the word; a pointer type (`fn(u8)`) and a macro's `fn $name` have not.
+    // In a function a space and a name follow the keyword. In a pointer type (`fn(u8)`) and a macro's `fn $name` they
+    // do not.
     let rest = text[at..].strip_prefix("fn")?;
     let name: String = rest.trim_start().chars().take_while(|one| is_name(*one)).collect();
     if name.is_empty() || !rest.starts_with(char::is_whitespace) {
@@ -55,7 +56,7 @@ fn function(text: &str, at: usize) -> Option<SourceFunction> {
     Some(SourceFunction { name, line, length: line_of(text, end) - line + 1 })
 }
 
-/// The offset of the first `{` or `;` that is not inside round or square brackets (`[u8; 4]`).
+/// The offset of the first `{` or `;` outside round and square brackets (`[u8; 4]`).
 fn body(text: &str) -> Option<usize> {
     let mut depth = 0_i32;
     for (at, character) in text.char_indices() {

@@ -1,6 +1,6 @@
 use super::*;
 
-/// What is left of `source`, runs of spaces made one.
+/// The blanked `source`, with runs of spaces collapsed.
 fn left_of(source: &str) -> String {
     let text = blank(source);
     assert_eq!(text.lines().count(), source.lines().count(), "blanking keeps every line");

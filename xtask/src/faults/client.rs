@@ -7,17 +7,17 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-/// What hangs longer than this is broken; no test waits for it otherwise.
+/// A request that takes longer than this is stuck. No test waits for one on purpose.
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 
-/// Whom to ask, with which key.
+/// The address of the server and the API key.
 #[derive(Clone)]
 pub struct FaultsClient {
     pub port: u16,
     pub key: String,
 }
 
-/// An answer, or what came of the connection.
+/// A response, or the error of the connection.
 pub type FaultsOutcome = std::io::Result<FaultsAnswer>;
 
 pub struct FaultsAnswer {
@@ -26,23 +26,23 @@ pub struct FaultsAnswer {
 }
 
 impl FaultsAnswer {
-    /// It was acknowledged.
+    /// Whether the request was acknowledged.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 }
 
 impl FaultsClient {
-    /// Asks for something that is to happen once under this key, and does not wait until it has.
+    /// Posts a request that must take effect once for this key, and does not wait for the result.
     pub fn post(&self, path: &str, idempotency_key: &str, body: &Value) -> FaultsOutcome {
         let more = format!("idempotency-key: {idempotency_key}\r\nprefer: respond-async\r\n");
         self.send("POST", path, &more, &body.to_string())
     }
 
-    /// What is there.
+    /// Reads a resource.
     ///
     /// # Errors
-    /// Where it is not answered with 200.
+    /// The status is not 200.
     pub fn get(&self, path: &str) -> anyhow::Result<Value> {
         let answer = self.ask(path).with_context(|| format!("GET {path}"))?;
         ensure!(answer.status == 200, "GET {path} was answered {}: {}", answer.status, answer.body);
@@ -69,12 +69,12 @@ impl FaultsClient {
     }
 }
 
-/// An id as a part of a path.
+/// Encodes an id as a path segment.
 pub fn part(id: &str) -> String {
     id.replace('/', "%2F").replace('#', "%23")
 }
 
-/// Nothing where the answer is not whole.
+/// `None` if the response is incomplete.
 fn parse(text: &str) -> Option<FaultsAnswer> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;

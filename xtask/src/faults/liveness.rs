@@ -1,7 +1,6 @@
-//! Whether everything moves once the faults are over: all that was acknowledged is there, comes to its end or to a wait for
-//! somebody, and acted once.
+//! Checks liveness after the faults are over: all acknowledged work exists, ends or waits for a person, and acted once.
 //!
-//! What counts is what moves, not how long it takes: the bound begins anew whenever anything has moved.
+//! Progress counts, not elapsed time: the limit restarts whenever anything has changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,36 +13,36 @@ use super::load::{AcknowledgedWork, LoadKind};
 use super::server::ShimServer;
 use super::service::ToolService;
 
-/// Nothing moves for so long: it will not. Longer than a lease, which a process that died may still hold.
+/// Work without progress for this long is stuck. Longer than a lease that a dead process may still hold.
 const IDLE_LIMIT: Duration = Duration::from_secs(75);
 const PAUSE: Duration = Duration::from_millis(40);
-/// Runs of one page of the list.
+/// Runs on one page of the list.
 const PAGE: usize = 200;
-/// Stuck runs whose journals are shown.
+/// Maximum number of stuck runs whose journals are shown.
 const SHOWN_MAX: usize = 2;
-/// States in which a run has not ended.
+/// States of a run that has not ended.
 const OPEN: [&str; 5] = ["pending", "running", "waiting", "paused", "compensating"];
-/// What a run may wait for as long as somebody likes.
+/// Kinds of waits that may last for any length of time.
 const WAITS_FOR_PERSON: [&str; 5] = ["doubt", "by_hand", "human", "customer", "approval"];
-/// A conversation in one of these has something to do.
+/// States of a conversation with pending work.
 const ACTIVE_CONVERSATION_STATES: [&str; 4] = ["new", "ai_processing", "handover", "back_to_ai"];
 
-/// How acknowledged runs ended, or what they wait for.
+/// Numbers of acknowledged runs by how they ended or what they wait for.
 pub type RunEndCounts = BTreeMap<String, usize>;
 
 pub struct LivenessCheck<'a> {
     pub client: &'a FaultsClient,
     pub service: &'a ToolService,
     pub acknowledged: &'a AcknowledgedWork,
-    /// Runs and conversations judged in former rounds, which rest.
+    /// Idle runs and conversations that earlier rounds have checked.
     pub checked: &'a mut BTreeSet<String>,
 }
 
 impl LivenessCheck<'_> {
-    /// Waits until nothing moves any more, then looks at each run and conversation that was acknowledged.
+    /// Waits until there is no more progress, then checks each acknowledged run and conversation.
     ///
     /// # Errors
-    /// Where a run that can move does not, one is lost, or one acted twice.
+    /// A run with pending work makes no progress, a run is lost, or a run acted twice.
     pub fn check_liveness(&mut self, server: &mut ShimServer) -> anyhow::Result<RunEndCounts> {
         self.wait_until_idle(server, |_| true)?;
         let mut ends = RunEndCounts::new();
@@ -64,13 +63,13 @@ impl LivenessCheck<'_> {
         Ok(ends)
     }
 
-    /// Waits until every run of these that has not ended waits for somebody, and every conversation rests.
+    /// Waits until every selected run has ended or waits for a person, and every selected conversation is idle.
     pub fn wait_until_idle(&self, server: &mut ShimServer, of: impl Fn(&str) -> bool) -> anyhow::Result<()> {
         let (mut last, mut moved, mut rested) = (None, Instant::now(), false);
         loop {
             server.check_running()?;
             let (open, seen) = self.unfinished_work(&of)?;
-            // States are listed one after the other, so what moves may be missed once.
+            // States are listed one after the other, so one listing may miss a run that changes its state.
             if open.is_empty() && rested {
                 return Ok(());
             }
@@ -85,7 +84,7 @@ impl LivenessCheck<'_> {
         }
     }
 
-    /// Runs and conversations that have something to do, in words, and all there is to see of whether they move.
+    /// Describes runs and conversations with pending work, and everything that shows whether they make progress.
     fn unfinished_work(&self, of: &impl Fn(&str) -> bool) -> anyhow::Result<(BTreeMap<String, String>, String)> {
         let (mut open, mut seen) = (BTreeMap::new(), String::new());
         for state in OPEN {
@@ -122,7 +121,7 @@ impl LivenessCheck<'_> {
         let kinds = waits.iter().filter_map(|wait| wait["kind"].as_str());
         let is_gate = self.acknowledged.runs.get(run).is_some_and(|(kind, _)| *kind == LoadKind::Gate);
         let may_wait = |kind: &str| {
-            // One that nobody was told of got no signal either.
+            // A run that no response named got no signal either.
             WAITS_FOR_PERSON.contains(&kind)
                 || (kind == "signal" && !(is_gate && self.acknowledged.opened.contains(run)))
         };
@@ -141,7 +140,7 @@ impl LivenessCheck<'_> {
         }
     }
 
-    /// For a person: what does not move, with journals.
+    /// Describes stuck work for a person, with journals.
     fn stuck(&self, open: &BTreeMap<String, String>) -> String {
         let mut text = format!("{} can move and have not moved for {} s:", open.len(), IDLE_LIMIT.as_secs());
         for (place, (id, what)) in open.iter().enumerate() {
@@ -155,7 +154,8 @@ impl LivenessCheck<'_> {
         text
     }
 
-    /// Each effect has one key, and what may be sent once was; who ended well did all of it.
+    /// Checks that each effect has one key, that single-attempt calls were sent once, and that a completed run did
+    /// everything.
     fn check_acted_once(&self, run: &str, kind: LoadKind, shown: &Value) -> anyhow::Result<()> {
         let is_completed = shown["state"] == "completed";
         let expected: &[&str] = match kind {
@@ -181,7 +181,7 @@ impl LivenessCheck<'_> {
         Ok(())
     }
 
-    /// Every message is kept once, and the last word is not the customer's.
+    /// Checks that every message is stored once, and that the last message is not the customer's.
     fn check_answered(&self, conversation: &str, messages: &BTreeSet<String>) -> anyhow::Result<()> {
         let path = format!("/api/v1/conversations/{conversation}");
         let shown =

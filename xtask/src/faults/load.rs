@@ -1,4 +1,4 @@
-//! What is asked of the server in a round, by several clients at once, and what it acknowledged.
+//! The requests of several concurrent clients in a round, and what the server acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -11,18 +11,18 @@ use super::client::{FaultsAnswer, FaultsClient};
 use super::random::SplitMix;
 use super::service::DECLINED;
 
-/// Clients at once, and what each asks for in a round.
+/// Number of concurrent clients, and requests of each in a round.
 const CLIENTS: u64 = 3;
 const REQUESTS_PER_CLIENT: u64 = 4;
 /// The longest pause of a client between two requests.
 const PAUSE_MS_MAX: u64 = 120;
-/// Of all gates, as many are opened at once.
+/// The percentage of gates that are opened immediately.
 const OPENED_AT_ONCE_PERCENT: u64 = 50;
-/// How long a request is asked again once the fault is over, before the server counts as one that does not come back.
+/// How long a request is retried after the fault is over. After that the server counts as not recovered.
 const RETRY_LIMIT: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What is begun.
+/// What a request starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LoadKind {
     Order,
@@ -32,29 +32,29 @@ pub enum LoadKind {
     Conversation,
 }
 
-/// A request under a key of its own, which is asked again under it until it is acknowledged.
+/// A request with a key of its own. It is retried with that key until it is acknowledged.
 #[derive(Clone, Debug)]
 pub struct LoadRequest {
     pub key: String,
     pub kind: LoadKind,
     pause: Duration,
-    /// Of a gate: whether it is opened at once, whatever becomes of that.
+    /// For a gate: whether it is opened immediately, whatever the result.
     is_opened_at_once: bool,
 }
 
 impl LoadRequest {
-    /// The same under another key.
+    /// The same request with another key.
     pub fn with_new_key(self) -> Self {
         Self { key: format!("{}-later", self.key), ..self }
     }
 }
 
-/// What a server has acknowledged, over all rounds of a mode.
+/// Everything that a server has acknowledged, over all rounds of a mode.
 #[derive(Default)]
 pub struct AcknowledgedWork {
-    /// Runs by what they were begun with, with the key of each.
+    /// Runs by id, with what they were started for and the key of each.
     pub runs: BTreeMap<String, (LoadKind, String)>,
-    /// Conversations, with the ids of the messages.
+    /// Conversations, with the ids of their messages.
     pub conversations: BTreeMap<String, BTreeSet<String>>,
     /// Gates whose signal was acknowledged.
     pub opened: BTreeSet<String>,
@@ -78,17 +78,18 @@ pub fn plan(round: u64, random: &mut SplitMix) -> Vec<Vec<LoadRequest>> {
     (0..CLIENTS).map(|_| (0..REQUESTS_PER_CLIENT).map(&mut request).collect()).collect()
 }
 
-/// A load under way.
+/// A load in progress.
 pub struct RoundLoad<'a> {
     pub client: FaultsClient,
     pub acknowledged: &'a Mutex<AcknowledgedWork>,
 }
 
 impl RoundLoad<'_> {
-    /// Asks once for each, a client after the other's pauses. What was not acknowledged.
+    /// Sends each request once, all clients concurrently with their pauses. Returns the requests that were not
+    /// acknowledged.
     ///
     /// # Errors
-    /// Where something is refused that ought to be taken.
+    /// The server rejects a request that it should accept.
     pub fn run(&self, clients: &[Vec<LoadRequest>]) -> anyhow::Result<Vec<LoadRequest>> {
         std::thread::scope(|scope| {
             let all: Vec<_> = clients.iter().map(|requests| scope.spawn(|| self.one_client(requests))).collect();
@@ -111,7 +112,7 @@ impl RoundLoad<'_> {
         Ok(open)
     }
 
-    /// Asks until all are acknowledged: the faults are over.
+    /// Retries until all requests are acknowledged. Call it after the faults are over.
     pub fn retry_until_acknowledged(&self, open: &[LoadRequest]) -> anyhow::Result<()> {
         for request in open {
             self.retry_until(&request.key, || self.ask(request))?;
@@ -119,7 +120,7 @@ impl RoundLoad<'_> {
         Ok(())
     }
 
-    /// Gives each gate of the round its signal that has none yet.
+    /// Sends the signal to each gate of the round that has none yet.
     pub fn open_gates(&self) -> anyhow::Result<()> {
         let gates: Vec<String> = {
             let known = self.lock_acknowledged();
@@ -145,7 +146,7 @@ impl RoundLoad<'_> {
         Ok(())
     }
 
-    /// Whether it was acknowledged; of a conversation, with its second message.
+    /// Returns whether the request was acknowledged. For a conversation this includes its second message.
     fn ask(&self, request: &LoadRequest) -> anyhow::Result<bool> {
         let LoadRequest { key, kind, is_opened_at_once, .. } = request;
         if *kind == LoadKind::Conversation {
@@ -181,7 +182,8 @@ impl RoundLoad<'_> {
         let body = json!({"text": "And now?", "message_id": second});
         let path = format!("/api/v1/conversations/{id}/messages");
         let outcome = self.client.post(&path, &second, &body);
-        // Begun is kept in an inbox: while nobody can take it out, nobody can write to it either. It is asked again.
+        // The conversation is acknowledged but still in an inbox. While it cannot be taken from there, no message can
+        // be added, so the request is retried.
         if matches!(&outcome, Ok(FaultsAnswer { status: 404, .. })) || self.acknowledged(outcome)?.is_none() {
             return Ok(false);
         }
@@ -199,7 +201,7 @@ impl RoundLoad<'_> {
         Ok(is_open)
     }
 
-    /// What was acknowledged; nothing where the server could not, or the line broke.
+    /// The acknowledged response. `None` if the server was unable to respond or the connection broke.
     fn acknowledged(&self, outcome: super::client::FaultsOutcome) -> anyhow::Result<Option<Value>> {
         match outcome {
             Ok(answer) if answer.is_success() => Ok(Some(answer.body)),

@@ -1,4 +1,4 @@
-//! What one round of each mode does.
+//! One round of each fault mode.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,34 +14,34 @@ use super::random::SplitMix;
 use super::shim::DiskFault;
 use super::trial::FaultTrial;
 
-/// What a server may take to end, and what a busy machine may take to see it.
+/// Time limit for a server to end, plus the time in which a busy machine notices it.
 const EXIT_MAX: Duration = Duration::from_secs(10);
 const EXIT_SEEN: Duration = Duration::from_secs(2);
-/// The same after a second signal, which ends it at once.
+/// The limit after a second signal, which ends the server immediately.
 const SECOND_EXIT_MAX: Duration = Duration::from_secs(3);
 
 const SECOND_NS: i64 = 1_000_000_000;
-/// Steps of the clock, forward and back.
+/// Jumps of the clock, forward and back.
 const STEPS_S: [i64; 9] = [1, 5, 30, 60, 600, 3_600, 86_400, 7 * 86_400, 30 * 86_400];
-/// The clock is never further from the system's.
+/// Maximum distance of the clock from the system's.
 const OFFSET_S_MAX: i64 = 31 * 86_400;
 /// Every timer that was set in a round is due this long after the latest clock of the round.
 const TIMERS_NS: i64 = 10 * SECOND_NS;
 
 const PAGE_BYTES: u64 = 4096;
-/// How long a damaged server is watched, and the most of it that it may have spent on a processor, in percent.
+/// How long a damaged server is observed, and the highest processor use that it may have in that time, in percent.
 const WATCH_TIME: Duration = Duration::from_secs(2);
 const BUSY_PERCENT_MAX: u64 = 60;
-/// The kernel's clock ticks a second, as `/proc` counts.
+/// Kernel clock ticks per second, as in `/proc`.
 const TICKS_PER_S: u64 = 100;
 
-/// What rounds came to.
+/// The totals over rounds.
 #[derive(Default)]
 pub struct ModeTally {
     ends: RunEndCounts,
-    /// Calls of the disk that failed or waited.
+    /// Disk calls that failed or waited.
     faults_met: u64,
-    /// Calls of tools that nobody answered when the server was told to end.
+    /// Tool calls without a response when the server was asked to end.
     hung: usize,
     exits: BTreeMap<String, usize>,
     longest_exit: Duration,
@@ -96,7 +96,7 @@ pub fn round(
     }
 }
 
-/// Runs the load, and does this meanwhile. Requests that were not acknowledged.
+/// Runs the load and performs an action meanwhile. Returns the requests that were not acknowledged.
 fn under_load(
     trial: &FaultTrial,
     plan: &[Vec<LoadRequest>],
@@ -105,14 +105,14 @@ fn under_load(
     std::thread::scope(|scope| {
         let load = scope.spawn(|| trial.load().run(plan));
         let did = meanwhile();
-        // A disk that stays stalled would keep the clients waiting.
+        // A disk that stays stalled would block the clients.
         let over = if did.is_err() { trial.end_faults() } else { Ok(()) };
         let open = load.join().map_err(|_| anyhow::anyhow!("the load broke off"))?;
         did.and(over).and(open)
     })
 }
 
-/// Faults are over: all is acknowledged, and all moves.
+/// After the faults: everything is acknowledged, and everything makes progress.
 fn settle_round(trial: &mut FaultTrial, open: &[LoadRequest], tally: &mut ModeTally) -> anyhow::Result<()> {
     trial.load().retry_until_acknowledged(open)?;
     trial.load().open_gates()?;
@@ -172,7 +172,8 @@ fn clock(
 
     ensure!(trial.control.clock_reads()? > reads, "the server does not read the clock that steps");
 
-    // What is begun once the clock goes evenly again has no timer of another time, and needs no further step.
+    // Work that starts once the clock runs evenly again has no timers of another time, and must not need a further
+    // jump.
     let before = trial.known();
     let later: Vec<Vec<LoadRequest>> = load::plan(seed, random)
         .into_iter()
@@ -184,18 +185,18 @@ fn clock(
     let begun: BTreeSet<String> = trial.known().difference(&before).cloned().collect();
     trial.wait_until_idle(&begun).with_context(|| format!("begun after the {steps}"))?;
 
-    // What was begun before may wait for an instant of a clock that was ahead.
+    // Earlier work may wait for a point in time of a clock that was ahead.
     let latest = offsets.iter().copied().max().unwrap_or(first);
     trial.control.clock(latest + TIMERS_NS)?;
     settle_round(trial, &open, tally).with_context(|| format!("{steps}, then to the latest of them"))?;
-    // Not ever further ahead, round by round.
+    // Do not drift further ahead with each round.
     if latest + TIMERS_NS > OFFSET_S_MAX * SECOND_NS {
         trial.control.clock(latest)?;
     }
     Ok(())
 }
 
-/// What SIGTERM comes in the middle of.
+/// The moment in which SIGTERM arrives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum SigtermMoment {
     Nothing,
@@ -229,7 +230,7 @@ fn terminate(
     let offset = trial.control.offset_ns();
     let (asked_at, mut hung) = (&mut asked, 0);
     let met_tools = &mut hung;
-    // The load ends with the server, whose clients find nobody.
+    // The load ends with the server, because its clients can no longer connect.
     let mut ended = None;
     let ended_at = &mut ended;
     let FaultTrial { server, control, service, acknowledged, project, .. } = trial;
@@ -284,7 +285,7 @@ fn terminate(
     ensure!(status.success() || second.is_some() || !log.is_empty(), "it ended with {status} and without a word");
     trial.restart()?;
     if let SigtermMoment::ClockStep(seconds) = fault {
-        // Timers of the clock that was ahead are due.
+        // Timers that were set with the clock ahead become due.
         trial.control.clock(offset + seconds.abs() * SECOND_NS + TIMERS_NS)?;
         if trial.control.offset_ns() > OFFSET_S_MAX * SECOND_NS {
             bail!("the clock went further ahead than this is made for: fewer rounds, please");
@@ -309,7 +310,7 @@ fn damaged(
     let page = damage(&data.join("baton.db"), random)?;
     let word = format!("page {page} of the database zeroed");
     match trial.restart() {
-        // It says why it does not start: that is an answer.
+        // The server explains why it does not start, which is acceptable.
         Err(refused) => {
             let said = format!("{refused:#}");
             ensure!(said.contains("error"), "it did not start and did not say why, {word}: {said}");
@@ -317,7 +318,7 @@ fn damaged(
         }
         Ok(()) => {
             let client = trial.client();
-            // Whatever it answers, it answers.
+            // Any response is acceptable.
             for request in plan.iter().flatten().take(3) {
                 let body = serde_json::json!({"workflow_id": "gate", "input_data": {"item": "damaged"}});
                 let path = "/api/v1/workflows/execute";
@@ -341,7 +342,7 @@ fn damaged(
     Ok(())
 }
 
-/// Asks the server to end, and kills it where it does not. Whether it ended by itself, and what it said last.
+/// Asks the server to end, and kills it if it does not. Returns whether it ended by itself, and its last output.
 fn end(trial: &mut FaultTrial) -> anyhow::Result<(bool, String)> {
     trial.server.terminate()?;
     let ended = trial.server.wait(EXIT_MAX + EXIT_SEEN)?.is_some();
@@ -349,7 +350,7 @@ fn end(trial: &mut FaultTrial) -> anyhow::Result<(bool, String)> {
     Ok((ended, trial.server.log()))
 }
 
-/// Zeroes a page behind the first. Its number.
+/// Zeroes a page other than the first. Returns its number.
 fn damage(database: &Path, random: &mut SplitMix) -> anyhow::Result<u64> {
     use std::os::unix::fs::FileExt as _;
 
@@ -402,7 +403,7 @@ fn moved(
             acknowledged.push(answer.body["execution_id"].as_str().context("a run without an id")?.to_owned());
         }
     }
-    // As a power cut would end it: nothing is written any more.
+    // As after a power cut: nothing more is written.
     trial.server.kill();
     if is_folder {
         if data.exists() {

@@ -1,4 +1,4 @@
-//! Numbers that follow from a seed, so that a round's plan can be repeated.
+//! Random numbers from a seed, so that a round's plan is reproducible.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ impl SplitMix {
         mixed ^ (mixed >> 31)
     }
 
-    /// Below `end`; 0 where that is 0.
+    /// A number below `end`, or 0 if `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         self.next().checked_rem(end).unwrap_or(0)
     }
@@ -27,7 +27,7 @@ impl SplitMix {
         self.below(100) < percent
     }
 
-    /// At least `from`, below `to`.
+    /// At least `from`, and below `to`.
     pub fn millis(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_millis(from + self.below(to.saturating_sub(from)))
     }

@@ -1,4 +1,4 @@
-//! `baton serve` in a project of its own, under the shim.
+//! `baton serve` in a project of its own, with the shim loaded.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use super::client::FaultsClient;
 use super::shim::ShimControl;
 use crate::process;
 
-/// Lines of the log that are kept, the newest.
+/// Number of log lines to keep, the newest ones.
 const LOG_LINES_MAX: usize = 400;
-/// What starts takes no longer, on a slow machine as well.
+/// Time limit for a start, sufficient for a slow machine.
 const START_MAX: Duration = Duration::from_secs(120);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Files of the project; `PORT` in them is the service's.
+/// Files of the project. `PORT` in them stands for the service's port.
 const FILES: [&str; 8] = [
     "baton.toml",
     "workflows/order.yaml",
@@ -33,7 +33,7 @@ const FILES: [&str; 8] = [
 ];
 const PROJECT: &str = "xtask/faults/project";
 
-/// What is needed to start it, again and again.
+/// Everything that is needed to start the server repeatedly.
 pub struct ShimProject {
     pub binary: PathBuf,
     pub library: PathBuf,
@@ -44,7 +44,7 @@ pub struct ShimProject {
 }
 
 impl ShimProject {
-    /// A copy of the project, whose tools are at this port.
+    /// Creates a copy of the project whose tools call this port.
     pub fn new(root: &Path, folder: &Path, binary: &Path, library: &Path, service: u16) -> anyhow::Result<Self> {
         for file in FILES {
             let text = std::fs::read_to_string(root.join(PROJECT).join(file)).with_context(|| format!("no {file}"))?;
@@ -57,7 +57,7 @@ impl ShimProject {
         Ok(Self { binary, library, folder: folder.to_owned(), port: 0, key: String::new() })
     }
 
-    /// Where the database lies.
+    /// The folder of the database.
     pub fn data(&self) -> PathBuf {
         self.folder.join(".baton")
     }
@@ -66,10 +66,10 @@ impl ShimProject {
         FaultsClient { port: self.port, key: self.key.clone() }
     }
 
-    /// Starts it, at the same port each time.
+    /// Starts the server, on the same port each time.
     ///
     /// # Errors
-    /// Where it ends before it listens, with what it said.
+    /// The server ends before it listens. The error contains its output.
     pub fn start(&mut self, control: &ShimControl) -> anyhow::Result<ShimServer> {
         let mut command = Command::new(&self.binary);
         command.current_dir(&self.folder).args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--json"]);
@@ -94,7 +94,7 @@ impl ShimProject {
     }
 }
 
-/// Nothing where it ends, or says nothing in time.
+/// `None` if the process ends, or prints nothing in time.
 fn first_line(stdout: impl Read + Send + 'static) -> Option<String> {
     let (tell, heard) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
@@ -103,7 +103,7 @@ fn first_line(stdout: impl Read + Send + 'static) -> Option<String> {
         if stdout.read_line(&mut line).is_ok_and(|read| read > 0) {
             let _ = tell.send(line);
         }
-        // Nothing it says later is to fill the pipe.
+        // Keep reading, so that later output cannot fill the pipe.
         drop(tell);
         let _ = std::io::copy(&mut stdout, &mut std::io::sink());
     });
@@ -117,19 +117,19 @@ pub struct ShimServer {
 }
 
 impl ShimServer {
-    /// Asks it to end.
+    /// Asks the server to end.
     pub fn terminate(&self) -> anyhow::Result<()> {
         process::output(Command::new("kill").args(["-TERM", &self.child.id().to_string()])).map(drop)
     }
 
-    /// Ends it as a power cut would.
+    /// Kills the server, as a power cut would.
     pub fn kill(&mut self) {
-        // It may have ended by itself.
+        // The process may already have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// How it ended, if it did so within this time.
+    /// The exit status, if the server ends within the limit.
     pub fn wait(&mut self, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
         let began = Instant::now();
         loop {
@@ -144,7 +144,7 @@ impl ShimServer {
     }
 
     /// # Errors
-    /// Where it has ended, with what it said last.
+    /// The server has ended. The error contains its last output.
     pub fn check_running(&mut self) -> anyhow::Result<()> {
         match self.child.try_wait()? {
             Some(status) => bail!("the server ended with {status} and nobody asked it to\n{}", self.log.text()),
@@ -152,7 +152,7 @@ impl ShimServer {
         }
     }
 
-    /// Time of a processor it has used so far, in hundredths of a second.
+    /// Processor time that the server has used so far, in hundredths of a second.
     pub fn processor_ticks(&self) -> Option<u64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
         let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(11);
@@ -160,7 +160,7 @@ impl ShimServer {
         Some(next()? + next()?)
     }
 
-    /// What it said last on standard error. Whole once it has ended.
+    /// The last output on standard error. Complete once the server has ended.
     pub fn log(&mut self) -> String {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             self.log.end();
@@ -175,7 +175,7 @@ impl Drop for ShimServer {
     }
 }
 
-/// What a process says on standard error, read as it comes.
+/// A reader for the standard error of a process.
 struct ServerLog {
     lines: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
@@ -201,7 +201,7 @@ impl ServerLog {
 
     fn end(&mut self) {
         if let Some(reader) = self.reader.take() {
-            // It does not panic, and ends with the pipe.
+            // The thread does not panic, and ends with the pipe.
             let _ = reader.join();
         }
     }

@@ -1,4 +1,4 @@
-//! The service that the project's tools call: it keeps what it was asked by key, and can be made to answer nobody.
+//! The service that the project's tools call. It records its requests by key, and can be made to stop responding.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -7,20 +7,20 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-/// Bytes of one request that are read.
+/// Maximum size of a request, in bytes.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
-/// One in so many keys finds a service that is down at the first try.
+/// For one in this many keys the first attempt finds the service down.
 const DOWN_EVERY: usize = 6;
-/// Orders for what is named so are declined at the charge.
+/// Orders with this name are declined at the charge.
 pub const DECLINED: &str = "declined";
 
 #[derive(Default)]
 struct ToolServiceState {
-    /// Requests under each key, by tool and run.
+    /// Requests for each key, by tool and run.
     asked: BTreeMap<(String, String), BTreeMap<String, KeyCounts>>,
     keys: usize,
     hangs: bool,
-    /// Requests that nobody answers now.
+    /// Requests that are waiting without a response.
     hung: usize,
 }
 
@@ -30,20 +30,20 @@ struct KeyCounts {
     acted: usize,
 }
 
-/// What a tool was asked for a run.
+/// The requests of a tool for a run.
 pub struct ServiceActs {
-    /// Keys under which it acted.
+    /// Keys with which it acted.
     pub keys: BTreeSet<String>,
-    /// The most requests of one key that found it acting.
+    /// The highest number of requests with one key that performed the act.
     pub repeated: usize,
 }
 
-/// A service on loopback, until the process ends.
+/// A service on the loopback interface, until the process ends.
 #[derive(Clone, Default)]
 pub struct ToolService(Arc<(Mutex<ToolServiceState>, Condvar)>);
 
 impl ToolService {
-    /// The port it listens at.
+    /// Starts the service. Returns its port.
     pub fn start(&self) -> anyhow::Result<u16> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
@@ -51,20 +51,20 @@ impl ToolService {
         std::thread::spawn(move || {
             for connection in listener.incoming().flatten() {
                 let service = service.clone();
-                // A caller that goes away in the middle of its request is what is tried here.
+                // A client that disconnects in the middle of its request is part of the test.
                 std::thread::spawn(move || drop(service.answer(connection)));
             }
         });
         Ok(port)
     }
 
-    /// From now on it takes requests and answers none; or it answers them all.
+    /// Makes the service accept requests without responding, or respond to all of them.
     pub fn set_hanging(&self, hangs: bool) {
         self.state().hangs = hangs;
         self.0.1.notify_all();
     }
 
-    /// Requests that wait for an answer that does not come.
+    /// The number of requests that wait for a response in vain.
     pub fn hanging_requests(&self) -> usize {
         self.state().hung
     }
@@ -103,7 +103,8 @@ impl ToolService {
         }
         let is_new = !state.asked.get(&(tool.to_owned(), run.clone())).is_some_and(|keys| keys.contains_key(&key));
         state.keys += usize::from(is_new);
-        // A charge is sent once: that it is down would be a doubt and not a second try.
+        // A charge is sent only once: if the service were down, its outcome would be unknown and it would not be
+        // retried.
         let is_down = is_new && tool != "charge" && state.keys.is_multiple_of(DOWN_EVERY);
         let asked = state.asked.entry((tool.to_owned(), run)).or_default().entry(key).or_default();
         asked.requests += 1;
@@ -118,7 +119,7 @@ impl ToolService {
     }
 }
 
-/// Path and body.
+/// Reads the path and the body.
 fn read(connection: &TcpStream) -> std::io::Result<(String, String)> {
     let mut reader = BufReader::new(connection);
     let mut line = String::new();

@@ -1,4 +1,4 @@
-//! The library that is loaded into the server, `xtask/faults/shim.c`, and the file it is commanded through.
+//! The library that is loaded into the server, `xtask/faults/shim.c`, and the file that controls it.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -13,7 +13,7 @@ use crate::process;
 const SOURCE: &str = "xtask/faults/shim.c";
 const COMPILER: &str = "cc";
 
-/// The control file, as `struct control` of the source lays it out.
+/// Size of the control file. Its layout is `struct control` in the source.
 const FILE_BYTES: usize = 64;
 const SLOT_AT: u64 = 0;
 const DISK_AT: u64 = 4;
@@ -22,7 +22,7 @@ const FAILED_AT: u64 = 24;
 const STALLED_AT: u64 = 32;
 const CLOCK_READS_AT: u64 = 40;
 
-/// What the files of the database meet.
+/// The fault of the database files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DiskFault {
     Healthy = 0,
@@ -34,10 +34,10 @@ pub enum DiskFault {
     Stalled = 3,
 }
 
-/// Compiles it into this folder.
+/// Compiles the library into this folder.
 ///
 /// # Errors
-/// Where there is no compiler of C, or the system is none it is written for.
+/// There is no C compiler, or the system is not supported.
 pub fn build(root: &Path, into: &Path) -> anyhow::Result<PathBuf> {
     if !cfg!(target_os = "linux") {
         bail!("LD_PRELOAD and /proc are Linux's: run this on Linux");
@@ -47,7 +47,7 @@ pub fn build(root: &Path, into: &Path) -> anyhow::Result<PathBuf> {
     }
     std::fs::create_dir_all(into)?;
     let library = into.join("shim.so");
-    // Another run beside this one may be loading it: it is put in place whole.
+    // A concurrent run may be loading the library, so it is replaced atomically.
     let fresh = into.join(format!("shim-{}.so", std::process::id()));
     let mut compile = Command::new(COMPILER);
     compile.args(["-shared", "-fPIC", "-O2", "-Wall", "-o"]).arg(&fresh).arg(root.join(SOURCE));
@@ -56,16 +56,16 @@ pub fn build(root: &Path, into: &Path) -> anyhow::Result<PathBuf> {
     Ok(library)
 }
 
-/// Commands one process, from outside.
+/// Controls one process from outside.
 pub struct ShimControl {
     file: File,
     path: PathBuf,
-    /// The active slot, and the offset in it.
+    /// The active slot and its clock offset.
     clock: Mutex<(u32, i64)>,
 }
 
 impl ShimControl {
-    /// A new file, by which nothing is changed yet.
+    /// Creates a control file that changes nothing yet.
     pub fn new(path: PathBuf) -> anyhow::Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
         let file = file.with_context(|| format!("{} cannot be written", path.display()))?;
@@ -73,7 +73,7 @@ impl ShimControl {
         Ok(Self { file, path, clock: Mutex::default() })
     }
 
-    /// Has a process load the library and listen to this file; its disk's faults are about files in `folder`.
+    /// Makes a process load the library and use this control file. Disk faults affect the files in `folder`.
     pub fn apply(&self, command: &mut Command, library: &Path, folder: &Path) {
         command.env("LD_PRELOAD", library).env("FAULTS_CONTROL", &self.path).env("FAULTS_FOLDER", folder);
     }
@@ -82,7 +82,7 @@ impl ShimControl {
         Ok(self.file.write_all_at(&(disk as u32).to_ne_bytes(), DISK_AT)?)
     }
 
-    /// Sets how far the process's clock is from the system's.
+    /// Sets the offset of the process's clock from the system's.
     pub fn clock(&self, offset_ns: i64) -> anyhow::Result<()> {
         let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
         let other = 1 - clock.0;
@@ -96,7 +96,7 @@ impl ShimControl {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
-    /// Calls that failed or waited so far.
+    /// The number of calls that have failed or waited so far.
     pub fn faults_met(&self) -> anyhow::Result<u64> {
         Ok(self.counter(FAILED_AT)? + self.counter(STALLED_AT)?)
     }
@@ -117,7 +117,7 @@ impl ShimControl {
 mod tests {
     use super::*;
 
-    /// A shell's `date` under the library.
+    /// Runs the shell's `date` with the library loaded.
     fn date(library: &Path, control: &ShimControl, folder: &Path) -> u64 {
         let mut date = Command::new("date");
         control.apply(date.arg("+%s"), library, folder);

@@ -1,4 +1,4 @@
-//! One project with its service, its server and the faults it can be brought into.
+//! One project with its service, its server, and the control of its faults.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -48,24 +48,24 @@ impl FaultTrial {
         known.runs.keys().chain(known.conversations.keys()).cloned().collect()
     }
 
-    /// Every fault ends; the clock stays where it is.
+    /// Ends every fault. The clock stays where it is.
     pub fn end_faults(&self) -> anyhow::Result<()> {
         self.service.set_hanging(false);
         self.control.disk(DiskFault::Healthy)
     }
 
-    /// Another server, in place of one that has ended or is killed.
+    /// Replaces a server that has ended or is killed.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         self.server = self.project.start(&self.control).context("it cannot be started again")?;
         Ok(())
     }
 
-    /// Whether everything moves: see [`LivenessCheck::check_liveness`].
+    /// Checks that everything makes progress: see [`LivenessCheck::check_liveness`].
     pub fn check_liveness(&mut self) -> anyhow::Result<RunEndCounts> {
         self.with_liveness_check(|judge, server| judge.check_liveness(server))
     }
 
-    /// Waits until these rest.
+    /// Waits until these are idle.
     pub fn wait_until_idle(&mut self, these: &BTreeSet<String>) -> anyhow::Result<()> {
         self.with_liveness_check(|judge, server| judge.wait_until_idle(server, |id| these.contains(id)))
     }
@@ -81,7 +81,7 @@ impl FaultTrial {
         judge(&mut one, &mut self.server)
     }
 
-    /// The server is killed; the folder outlives it, to be looked at.
+    /// Kills the server and keeps the folder for inspection.
     pub fn keep(self) -> PathBuf {
         let Self { server, folder, .. } = self;
         drop(server);

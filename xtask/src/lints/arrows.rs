@@ -1,11 +1,11 @@
-//! Which room may know which.
+//! Which crate may depend on which.
 
 use crate::metadata::{CargoDependency, CargoMetadata, CargoPackage};
 use crate::workspace::Workspace;
 
 use super::LintOutcome;
 
-/// A room and the rooms it may name in `[dependencies]` and `[build-dependencies]`; the law behind "Allowed arrows" of
+/// A crate and the crates it may name in `[dependencies]` and `[build-dependencies]`; the law behind "Allowed arrows" of
 /// ARCHITECTURE.md. Whoever draws a new arrow changes both, in a commit that says why.
 const TABLE: &[(&str, &[&str])] = &[
     ("core", &[]),
@@ -23,10 +23,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
-/// Rooms that implement a port and so may name `sim` in `[dev-dependencies]`, for its conformance suites.
+/// Crates that implement a port and so may name `sim` in `[dev-dependencies]`, for its conformance suites.
 const IMPLEMENT_PORTS: &[&str] = &["store", "bus", "models", "tools", "memory"];
 
-/// Where a finding sends its reader.
+/// The reference that each finding ends with.
 const TABLE_HINT: &str = "the table is in ARCHITECTURE.md, \"Allowed arrows\", and in xtask/src/lints/arrows.rs";
 
 pub fn check(workspace: &Workspace) -> anyhow::Result<LintOutcome> {
@@ -35,18 +35,18 @@ pub fn check(workspace: &Workspace) -> anyhow::Result<LintOutcome> {
     if let Ok(page) = std::fs::read_to_string(workspace.root().join("ARCHITECTURE.md")) {
         findings.extend(table_mismatches(&page));
     }
-    let note = format!("{} rooms, {} arrows", metadata.members().count(), arrows(&metadata).count());
+    let note = format!("{} crates, {} arrows", metadata.members().count(), arrows(&metadata).count());
     Ok(LintOutcome::from_findings(findings, note))
 }
 
-/// One text per arrow that is not in the table, and per package that is not a room of it.
+/// One finding per arrow that is not in the table, and per package that has no row in it.
 pub fn findings(metadata: &CargoMetadata) -> Vec<String> {
     let strangers = metadata.members().filter_map(unknown_package);
     let arrows = arrows(metadata).filter_map(|(from, dependency)| forbidden_arrow(from, dependency));
     strangers.chain(arrows).collect()
 }
 
-/// Every arrow from one of our packages to another.
+/// Every dependency of one of our packages on another.
 fn arrows(metadata: &CargoMetadata) -> impl Iterator<Item = (&CargoPackage, &CargoDependency)> {
     metadata.members().flat_map(|package| {
         let ours = package.dependencies.iter().filter(|dependency| metadata.member(&dependency.name).is_some());
@@ -54,13 +54,13 @@ fn arrows(metadata: &CargoMetadata) -> impl Iterator<Item = (&CargoPackage, &Car
     })
 }
 
-/// A package that is no room of the table, or whose folder does not carry its name.
+/// A package that has no row in the table, or whose folder does not have its name.
 fn unknown_package(package: &CargoPackage) -> Option<String> {
-    let room = crate_name(&package.name);
-    if allowed(room).is_none() {
-        return Some(format!("package `{}` is no room of the house; give it a row: {TABLE_HINT}", package.name));
+    let name = crate_name(&package.name);
+    if allowed(name).is_none() {
+        return Some(format!("package `{}` is not in the table; add a row: {TABLE_HINT}", package.name));
     }
-    let expected = if room == "xtask" { "xtask".to_owned() } else { format!("crates/{room}") };
+    let expected = if name == "xtask" { "xtask".to_owned() } else { format!("crates/{name}") };
     (!package.folder().ends_with(&expected)).then(|| {
         format!("package `{}` lives in {}; its folder is {expected}", package.name, package.folder().display())
     })
@@ -74,30 +74,30 @@ fn forbidden_arrow(from: &CargoPackage, dependency: &CargoDependency) -> Option<
     if normal.contains(&there) || for_tests {
         return None;
     }
-    let may = if normal.is_empty() { "no other room".to_owned() } else { normal.join(", ") };
+    let may = if normal.is_empty() { "no other crate".to_owned() } else { normal.join(", ") };
     let dev = if IMPLEMENT_PORTS.contains(&here) { "; in dev-dependencies also sim" } else { "" };
     Some(format!("arrow `{here} → {there}` ({kind}): `{here}` may know {may}{dev}; {TABLE_HINT}"))
 }
 
 /// Rows of the page's table (`store, bus → core, ports`) that say something else than [`TABLE`]. A row whose right side
-/// is a sentence (`all product rooms but agents`) is for people and is not compared.
+/// is a sentence (`all product crates but agents`) is for people and is not compared.
 fn table_mismatches(page: &str) -> Vec<String> {
     let names = |side: &str| side.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>();
-    let are_rooms = |names: &[String]| names.iter().all(|name| allowed(name).is_some());
+    let are_crates = |names: &[String]| names.iter().all(|name| allowed(name).is_some());
     let mut findings = Vec::new();
     for row in page.lines().flat_map(|line| line.split("   ")) {
         let Some((left, right)) = row.split_once(" → ") else { continue };
         let (left, mut right) = (names(left), names(right.split('(').next().unwrap_or(right)));
-        if !are_rooms(&left) || !are_rooms(&right) {
+        if !are_crates(&left) || !are_crates(&right) {
             continue;
         }
         right.sort();
-        for room in left {
-            let mut ours = allowed(&room).unwrap_or_default().to_vec();
+        for from in left {
+            let mut ours = allowed(&from).unwrap_or_default().to_vec();
             ours.sort_unstable();
             if right != ours {
                 findings.push(format!(
-                    "ARCHITECTURE.md lets `{room}` know {}; {TABLE_HINT}; make them agree",
+                    "ARCHITECTURE.md lets `{from}` depend on {}; {TABLE_HINT}; make them agree",
                     right.join(", ")
                 ));
             }
@@ -106,8 +106,8 @@ fn table_mismatches(page: &str) -> Vec<String> {
     findings
 }
 
-fn allowed(room: &str) -> Option<&'static [&'static str]> {
-    TABLE.iter().find(|(name, _)| *name == room).map(|(_, allowed)| *allowed)
+fn allowed(from: &str) -> Option<&'static [&'static str]> {
+    TABLE.iter().find(|(name, _)| *name == from).map(|(_, allowed)| *allowed)
 }
 
 fn crate_name(package: &str) -> &str {
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::process;
 
-    /// The document cargo prints for this very tree.
+    /// The document that cargo prints for this source tree.
     fn document() -> Value {
         let workspace = Workspace::locate().unwrap();
         let mut command = workspace.cargo(["metadata", "--format-version", "1", "--no-deps"]);
@@ -132,7 +132,7 @@ mod tests {
         findings(&serde_json::from_value(document).unwrap())
     }
 
-    /// Adds one line to the dependencies of a package.
+    /// Adds a dependency to a package.
     fn with_arrow(from: &str, to: &str, kind: Value) -> Value {
         let mut document = document();
         let packages = document["packages"].as_array_mut().unwrap();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn adding_agents_to_tools_breaks_the_wall() {
+    fn adding_agents_to_tools_fails_the_lint() {
         let findings = findings_of(with_arrow("baton-agents", "baton-tools", Value::Null));
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert!(findings[0].contains("arrow `agents → tools` (normal)"), "{findings:?}");
@@ -173,14 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn a_room_that_implements_a_port_may_test_with_sim() {
+    fn a_crate_that_implements_a_port_may_test_with_sim() {
         assert_eq!(findings_of(with_arrow("baton-store", "baton-sim", json!("dev"))), Vec::<String>::new());
         assert_eq!(findings_of(with_arrow("baton-store", "baton-sim", Value::Null)).len(), 1);
         assert_eq!(findings_of(with_arrow("baton-core", "baton-sim", json!("dev"))).len(), 1);
     }
 
     #[test]
-    fn xtask_may_know_no_room() {
+    fn xtask_may_depend_on_no_crate() {
         assert_eq!(findings_of(with_arrow("xtask", "baton-core", Value::Null)).len(), 1);
     }
 
@@ -193,21 +193,21 @@ mod tests {
         document["workspace_members"].as_array_mut().unwrap().push(json!("attic"));
         document["packages"].as_array_mut().unwrap().push(package);
         let findings = findings_of(document);
-        assert!(findings.iter().any(|text| text.contains("`baton-attic` is no room")), "{findings:?}");
+        assert!(findings.iter().any(|text| text.contains("`baton-attic` is not in the table")), "{findings:?}");
     }
 
     #[test]
     fn a_page_that_says_the_same_has_not_drifted() {
         let page = "agents → core          ports → core            engine → core, agents, ports\n\
-            store, bus → core, ports\napp → all product rooms but agents\n\
-            sim → core, agents, ports, engine          (every room that implements a port …)\n\
+            store, bus → core, ports\napp → all product crates but agents\n\
+            sim → core, agents, ports, engine          (every crate that implements a port …)\n\
             message → door → engine ── decide ──► core\n";
         assert_eq!(table_mismatches(page), Vec::<String>::new());
     }
 
     #[test]
     fn a_page_that_allows_more_or_less_has_drifted() {
-        assert!(table_mismatches("agents → core, tools\n")[0].contains("lets `agents` know core, tools"));
+        assert!(table_mismatches("agents → core, tools\n")[0].contains("lets `agents` depend on core, tools"));
         assert_eq!(table_mismatches("server → core\nstore, bus → core\n").len(), 3);
     }
 
@@ -216,7 +216,7 @@ mod tests {
         let mut settled: Vec<&str> = Vec::new();
         while settled.len() < TABLE.len() {
             let ready = |(name, allowed): &&(&'static str, &[&str])| {
-                !settled.contains(name) && allowed.iter().all(|room| settled.contains(room))
+                !settled.contains(name) && allowed.iter().all(|name| settled.contains(name))
             };
             let next = TABLE.iter().find(ready).map(|(name, _)| *name);
             settled.push(next.expect("every row left waits for another"));

@@ -1,4 +1,5 @@
-//! Files the `baton` binary writes about itself, committed so they can be read without building it.
+//! Files that the `baton` binary generates about itself. They are committed so that they can be read without building
+//! it.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +13,7 @@ use crate::workspace::Workspace;
 
 use super::LintOutcome;
 
-/// A file, and the arguments with which `baton` prints it. A new one is one line.
+/// A file, and the arguments with which `baton` prints it. A new file takes one line.
 const TABLE: &[(&str, &[&str])] = &[
     ("docs/reference/workflow.schema.json", &["reference", "workflow-schema"]),
     ("docs/reference/cli.md", &["reference", "cli"]),
@@ -20,13 +21,13 @@ const TABLE: &[(&str, &[&str])] = &[
     ("docs/errors/README.md", &["reference", "errors"]),
 ];
 
-/// Printing a page is instant; a binary that takes longer waits for something.
+/// Printing a page is instant. A binary that takes longer is blocked.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What `baton` answers to arguments it does not know, by its documented exit codes.
+/// The documented exit code of `baton` for unknown arguments.
 const EXIT_UNKNOWN: i32 = 2;
 
-/// Compares each file with what the binary prints, or writes it.
+/// Compares each file with the output of the binary, or writes it.
 pub fn check(workspace: &Workspace, profile: &str, write: bool) -> anyhow::Result<LintOutcome> {
     let built = build::build(workspace, profile, &BuildSelection::Everything)?;
     let baton = build::binary(&built, "baton").context("the workspace builds no binary named `baton`")?;
@@ -56,10 +57,10 @@ pub fn check(workspace: &Workspace, profile: &str, write: bool) -> anyhow::Resul
     ))
 }
 
-/// What the binary answered.
+/// The output of the binary.
 enum BinaryPage {
     Content(String),
-    /// It does not know these arguments.
+    /// The binary does not know these arguments.
     NotOffered,
     Failed(String),
 }
@@ -78,9 +79,9 @@ fn page(baton: &Path, arguments: &[&str]) -> anyhow::Result<BinaryPage> {
     })
 }
 
-/// `Ok(true)` is a fresh file; `Ok(false)` is one that neither the binary nor the tree has yet.
+/// `Ok(true)` for a file that is up to date. `Ok(false)` for one that neither the binary nor the tree has yet.
 fn compare_file(file: &str, before: Option<&str>, page: &BinaryPage) -> Result<bool, String> {
-    const WAY_OUT: &str = "run `cargo xtask walls --write` and commit what it writes";
+    const WAY_OUT: &str = "run `cargo xtask lint --write` and commit what it writes";
     match (before, page) {
         (None, BinaryPage::NotOffered) => Ok(false),
         (Some(_), BinaryPage::NotOffered) => Err(format!("{file} is committed, but the binary no longer prints it")),

@@ -1,7 +1,7 @@
-//! Licences and origins of every package we lean on.
+//! Licences and origins of all dependencies.
 //!
-//! The gate is ours and needs nothing installed. Where `cargo deny` is installed it is run as well, by deny.toml, for
-//! what only it knows: published advisories.
+//! This lint is our own and needs nothing installed. If `cargo deny` is installed, it runs as well, with deny.toml, for
+//! published advisories, which only it knows.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::workspace::{MetadataScope, Workspace};
 
 use super::{LintOutcome, spdx};
 
-/// Licences that let us ship under Apache-2.0. The same list is in deny.toml.
+/// Licences that are compatible with shipping under Apache-2.0. The same list is in deny.toml.
 const ALLOWED: &[&str] = &[
     "0BSD",
     "Apache-2.0",
@@ -30,7 +30,7 @@ const ALLOWED: &[&str] = &[
     "Zlib",
 ];
 
-/// How cargo writes an origin that is the ordinary registry index.
+/// The prefix with which cargo writes the ordinary registry index as an origin.
 const REGISTRY: &str = "registry+";
 
 pub fn check(workspace: &Workspace) -> anyhow::Result<LintOutcome> {
@@ -74,8 +74,8 @@ fn licences(metadata: &CargoMetadata) -> Vec<String> {
     metadata.packages.iter().filter_map(judge).collect()
 }
 
-/// Every package comes from the workspace or from one registry: no git checkouts, no folders elsewhere, no second
-/// registry that could hold another package under a known name.
+/// Every package comes from the workspace or from one registry. Git checkouts, folders elsewhere, and a second registry
+/// that could serve another package under a known name are not allowed.
 fn origins(metadata: &CargoMetadata) -> Vec<String> {
     let sources = metadata.packages.iter().filter_map(|package| package.source.as_deref());
     let registry = sources.filter(|source| source.starts_with(REGISTRY)).min();
@@ -91,7 +91,7 @@ fn origins(metadata: &CargoMetadata) -> Vec<String> {
     metadata.packages.iter().filter_map(judge).collect()
 }
 
-/// Names held in more than one version: said, not denied, for it is mostly others who must move.
+/// Names with more than one version. They are reported but not denied, because mostly other projects must upgrade.
 fn several_versions(metadata: &CargoMetadata) -> Vec<String> {
     let mut versions: BTreeMap<&str, usize> = BTreeMap::new();
     for package in &metadata.packages {

@@ -1,18 +1,18 @@
-//! What `core` and `agents` reach through others: no runtime, no network, no database, no random source.
+//! Transitive dependencies of `core` and `agents`: no runtime, network, database or random source.
 //!
-//! `cargo tree` is asked and not `cargo metadata`, whose resolve mixes in the features that other rooms switch on.
-//! Procedural macros are left out: they run on the builder's machine and are not in the product. So is what only other
-//! platforms take: `jsonschema` asks for a random source on WebAssembly, where nothing of ours runs.
+//! Uses `cargo tree` and not `cargo metadata`, whose resolution includes features that other crates enable. Procedural
+//! macros are excluded, because they run on the build machine and are not in the product. Dependencies on other
+//! platforms are excluded too: `jsonschema` needs a random source on WebAssembly, where we run nothing.
 
 use crate::process;
 use crate::workspace::Workspace;
 
 use super::LintOutcome;
 
-/// Packages whose normal dependencies are walked to the end.
+/// Packages whose normal dependencies are followed to the end.
 const PURE: &[&str] = &["baton-core", "baton-agents"];
 
-/// Packages that would bring in time, tasks, the network, a database, a random source or new ids.
+/// Packages that would introduce time, tasks, the network, a database, a random source or new ids.
 const DENIED: &[&str] = &[
     "async-std",
     "axum",
@@ -53,7 +53,7 @@ const DENIED: &[&str] = &[
     "uuid",
 ];
 
-/// A denied package that may be reached, by one direct parent only.
+/// A denied package that is allowed through one direct parent only.
 struct PurityException {
     package: &'static str,
     through: &'static str,
@@ -95,12 +95,12 @@ pub fn check(workspace: &Workspace) -> anyhow::Result<LintOutcome> {
     Ok(LintOutcome::from_findings(findings, note))
 }
 
-/// What one tree holds.
+/// The result of reading one tree.
 #[derive(Default)]
 struct PurityWalk {
     packages: usize,
     findings: Vec<String>,
-    /// Exceptions that were needed, by their place in [`EXCEPTIONS`].
+    /// Exceptions that were needed, by their index in [`EXCEPTIONS`].
     used: Vec<usize>,
 }
 
@@ -129,7 +129,7 @@ fn walk(tree: &str) -> PurityWalk {
 impl PurityWalk {
     fn visit_path(&mut self, path: &[&str]) {
         let [above @ .., name] = path else { return };
-        // What a denied package itself leans on goes away with it.
+        // Dependencies of a denied package disappear together with it.
         let (Some(parent), false) = (above.last(), above.iter().any(|one| DENIED.contains(one))) else { return };
         let excepted = EXCEPTIONS.iter().position(|one| one.package == *name && one.through == *parent);
         match excepted {
@@ -144,7 +144,7 @@ impl PurityWalk {
     }
 }
 
-/// An exception nobody needs any more is a hole left open.
+/// An exception that is no longer needed must be removed, or it could admit a new dependency.
 fn unused_exceptions(used: &[usize]) -> Vec<String> {
     let unused = EXCEPTIONS.iter().enumerate().filter(|(at, _)| !used.contains(at));
     unused

@@ -1,10 +1,10 @@
-//! Licence expressions as packages write them (SPDX, and the older `A/B` for `A OR B`).
+//! Licence expressions of packages: SPDX, and the older `A/B` for `A OR B`.
 
-/// Whether one may take the package under licences that `allowed` accepts: one side of every OR, both of every AND.
-/// A licence with an exception is asked for as one name, `Apache-2.0 WITH LLVM-exception`.
+/// Whether the package may be used under licences that `allowed` accepts: one side of every OR, both sides of every
+/// AND. A licence with an exception is looked up as one name, `Apache-2.0 WITH LLVM-exception`.
 ///
 /// # Errors
-/// The place where the expression stops making sense.
+/// The expression is invalid. The error gives the place.
 pub fn permits(expression: &str, allowed: impl Fn(&str) -> bool) -> Result<bool, String> {
     let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
@@ -23,7 +23,7 @@ struct SpdxReader<'a> {
 }
 
 impl SpdxReader<'_> {
-    /// Both sides are always read, so a mistake behind an accepted licence is still found.
+    /// Both sides are always parsed, so that an error after an accepted licence is still found.
     fn either(&mut self) -> Result<bool, String> {
         let mut permitted = self.both()?;
         while self.take("OR") {

@@ -1,4 +1,4 @@
-//! The stricter lints, counted and never enforced.
+//! Stricter lints that are counted and never enforced.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -9,14 +9,14 @@ use serde_json::Value;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// Lints that are worth looking into now and then.
+/// Lints that are worth checking from time to time.
 const LINTS: &[&str] = &["clippy::pedantic", "missing_docs", "clippy::too_many_lines", "clippy::excessive_nesting"];
 
-/// The folder whose clippy.toml sets the thresholds. A file of its own, because setting one in the project's
-/// clippy.toml would turn that lint into a wall.
-const THRESHOLDS_FOLDER: &str = "xtask/mirrors";
+/// The folder whose clippy.toml sets the thresholds. It is separate because setting one in the project's clippy.toml
+/// would enforce that lint.
+const THRESHOLDS_FOLDER: &str = "xtask/measurements";
 
-/// How often each lint speaks, most first.
+/// The number of warnings of each lint, highest first.
 pub fn count(workspace: &Workspace) -> anyhow::Result<Vec<(String, usize)>> {
     let mut command = workspace.cargo(["clippy", "--quiet", "--workspace", "--message-format", "json", "--"]);
     for lint in LINTS {
@@ -30,7 +30,7 @@ pub fn count(workspace: &Workspace) -> anyhow::Result<Vec<(String, usize)>> {
     Ok(tally(&finished.stdout))
 }
 
-/// Counts the lints in cargo's messages, one JSON document a line.
+/// Counts the lints in cargo's messages, one JSON document per line.
 fn tally(messages: &str) -> Vec<(String, usize)> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for line in messages.lines() {

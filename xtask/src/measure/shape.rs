@@ -1,4 +1,4 @@
-//! How long files and functions are, and how the rooms divide the lines.
+//! The lengths of files and functions, and the lines of each crate.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use serde::Serialize;
 use crate::code::{self, BlankedSource};
 use crate::workspace::Workspace;
 
-/// How many of the longest are named.
+/// Number of the longest items to name.
 const LONGEST: usize = 10;
 
 #[derive(Serialize)]
 pub struct CodeShape {
-    /// Product files; files of tests are left out.
+    /// Product files. Test files are excluded.
     files: LengthStats,
     /// Product functions.
     functions: LengthStats,
@@ -20,15 +20,15 @@ pub struct CodeShape {
     test_functions: LengthStats,
     longest_files: Vec<LongItem>,
     longest_functions: Vec<LongItem>,
-    rooms: BTreeMap<String, CrateSize>,
+    crates: BTreeMap<String, CrateSize>,
 }
 
-/// Lines of one kind of thing.
+/// Length statistics of one kind of item.
 #[derive(Serialize, Debug, PartialEq, Eq)]
 struct LengthStats {
     count: usize,
     median: usize,
-    /// Nine in ten are no longer than this.
+    /// The 90th percentile.
     p90: usize,
 }
 
@@ -42,11 +42,11 @@ struct LongItem {
 #[derive(Serialize, Default)]
 struct CrateSize {
     files: usize,
-    /// Lines of product files and of files of tests.
+    /// Lines of product files and of test files.
     lines: usize,
-    /// Lines with code on them, outside tests.
+    /// Lines with code, outside tests.
     code: usize,
-    /// Lines with code on them, in tests.
+    /// Lines with code, in tests.
     tests: usize,
 }
 
@@ -54,8 +54,8 @@ impl CodeShape {
     pub fn of(workspace: &Workspace) -> anyhow::Result<Self> {
         let mut tally = ShapeTally::default();
         for path in workspace.files()?.iter().filter(|path| path.ends_with(".rs")) {
-            if let Some(room) = crate_of(path) {
-                tally.add(room, path, &std::fs::read_to_string(workspace.root().join(path))?);
+            if let Some(name) = crate_of(path) {
+                tally.add(name, path, &std::fs::read_to_string(workspace.root().join(path))?);
             }
         }
         Ok(tally.shape())
@@ -73,10 +73,10 @@ impl CodeShape {
             row("functions", &self.functions),
             row("functions in tests", &self.test_functions),
             String::new(),
-            format!("{:<10} {:>6} {:>8} {:>8} {:>8}", "room", "files", "lines", "code", "tests"),
+            format!("{:<10} {:>6} {:>8} {:>8} {:>8}", "crate", "files", "lines", "code", "tests"),
         ];
-        lines.extend(self.rooms.iter().map(|(name, room)| {
-            format!("{name:<10} {:>6} {:>8} {:>8} {:>8}", room.files, room.lines, room.code, room.tests)
+        lines.extend(self.crates.iter().map(|(name, size)| {
+            format!("{name:<10} {:>6} {:>8} {:>8} {:>8}", size.files, size.lines, size.code, size.tests)
         }));
         for (title, longest) in [("longest files", &self.longest_files), ("longest functions", &self.longest_functions)]
         {
@@ -87,26 +87,26 @@ impl CodeShape {
     }
 }
 
-/// What is gathered file by file.
+/// The totals that are collected file by file.
 #[derive(Default)]
 struct ShapeTally {
     files: Vec<LongItem>,
     functions: Vec<LongItem>,
     tests: Vec<LongItem>,
-    rooms: BTreeMap<String, CrateSize>,
+    crates: BTreeMap<String, CrateSize>,
 }
 
 impl ShapeTally {
-    fn add(&mut self, room: &str, path: &str, source: &str) {
+    fn add(&mut self, name: &str, path: &str, source: &str) {
         let code = BlankedSource::new(source);
         let test_file = code::is_test_file(path);
-        let room = self.rooms.entry(room.to_owned()).or_default();
+        let size = self.crates.entry(name.to_owned()).or_default();
         let lines = source.lines().count();
-        room.files += 1;
-        room.lines += lines;
+        size.files += 1;
+        size.lines += lines;
         for (number, _) in code.lines().filter(|(_, line)| !line.trim().is_empty()) {
             let test = test_file || code.is_test(number);
-            *(if test { &mut room.tests } else { &mut room.code }) += 1;
+            *(if test { &mut size.tests } else { &mut size.code }) += 1;
         }
         if !test_file {
             self.files.push(LongItem { lines, place: path.to_owned() });
@@ -126,7 +126,7 @@ impl ShapeTally {
             test_functions: LengthStats::of(&self.tests),
             longest_files: longest(self.files),
             longest_functions: longest(self.functions),
-            rooms: self.rooms,
+            crates: self.crates,
         }
     }
 }
@@ -146,10 +146,10 @@ fn longest(mut all: Vec<LongItem>) -> Vec<LongItem> {
     all
 }
 
-/// The room a path belongs to; `None` outside the rooms.
+/// The crate of a path. `None` outside the crates.
 fn crate_of(path: &str) -> Option<&str> {
     match path.split('/').collect::<Vec<_>>()[..] {
-        ["crates", room, ..] => Some(room),
+        ["crates", name, ..] => Some(name),
         ["xtask", ..] => Some("xtask"),
         _ => None,
     }
@@ -178,8 +178,8 @@ mod tests {
         tally.add("core", "crates/core/src/run.rs", source);
         tally.add("core", "crates/core/src/run/tests.rs", "fn d() {}\n");
         let shape = tally.shape();
-        let room = &shape.rooms["core"];
-        assert_eq!((room.files, room.lines, room.code, room.tests), (2, 11, 3, 5));
+        let size = &shape.crates["core"];
+        assert_eq!((size.files, size.lines, size.code, size.tests), (2, 11, 3, 5));
         assert_eq!((shape.files.count, shape.functions.count, shape.test_functions.count), (1, 1, 2));
         assert_eq!(shape.longest_functions[0].place, "crates/core/src/run.rs:3 a");
     }

@@ -1,5 +1,5 @@
-//! The API against its own document: Schemathesis, of PyPI, makes requests that fit it and requests that do not, and looks at
-//! what is answered.
+//! Tests the API against its own document: Schemathesis, from PyPI, sends valid and invalid requests and checks the
+//! responses.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,18 +14,19 @@ use crate::process;
 use crate::report;
 use crate::stages::StageClock;
 
-/// What asks, and what draws for it, at the versions this was tried with.
+/// The test tool and its generator, at the versions this was tested with.
 const PACKAGES: &str = "schemathesis==4.32.5 hypothesis==6.170.15";
-/// Requests to each operation in each phase that draws them: the same each time, as long as the packages are the same.
+/// Requests to each operation in each generating phase. They are the same each time with the same packages.
 const EXAMPLES: &str = "12";
-/// All of it, on a slow machine as well.
+/// Time limit of the whole test, sufficient for a slow machine.
 const LIMIT: Duration = Duration::from_secs(10 * 60);
-/// The document, which a wall holds against the code that answers.
+/// The API document, which a lint compares with the code.
 const DOCUMENT: &str = "docs/reference/openapi.json";
-/// The project that is served, and what is asked of it.
+/// The project that is served, and the configuration of the test.
 const FOLDER: &str = "xtask/api";
 
-/// Asks a running `baton serve` by its document; where the package cannot be had, it is left out with the reason.
+/// Tests a running `baton serve` against its document. The stage is skipped with the reason if the package cannot be
+/// installed.
 pub fn run(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
     let folder = tempfile::tempdir().context("no scratch folder can be made")?;

@@ -1,16 +1,16 @@
-//! A certificate for servers of our own, and an authority that nobody else knows.
+//! A certificate for test servers, and a private certificate authority.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::process;
 
-/// The authority, and what a server of this machine shows: `localhost` and 127.0.0.1.
+/// The authority, and the certificate of a server on this machine: `localhost` and 127.0.0.1.
 pub const AUTHORITY: &str = "ca.pem";
 pub const CERTIFICATE: &str = "server.pem";
 pub const KEY: &str = "server.key";
 
-/// Makes them in the folder.
+/// Creates them in the folder.
 pub fn make(folder: &Path) -> anyhow::Result<()> {
     std::fs::write(
         folder.join("server.ext"),

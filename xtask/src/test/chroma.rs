@@ -10,13 +10,14 @@ use crate::build::{BuiltExecutable, ExecutableKind};
 use crate::process;
 use crate::stages::StageClock;
 
-/// The server, at the version this was tried with.
+/// The server, at the version this was tested with.
 const SERVER: &str = "chromadb==1.5.9";
-/// The library whose tests hold it.
+/// The library that contains the tests.
 const TESTS: &str = "baton_tools";
 const TEST: &str = "a_real_chroma_answers_in_the_shape_that_was_recorded";
 
-/// Starts a server and runs the test that needs one; where no server can be had, it is left out with the reason.
+/// Starts a server and runs the test that needs one. The stage is skipped with the reason if no server can be
+/// installed.
 pub fn run(built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     let Some(tests) = built.iter().find(|one| one.kind == ExecutableKind::UnitTests && one.name == TESTS) else {
         stages.leave_out("chroma", &format!("no tests of `{TESTS}` in this tree"));

@@ -1,4 +1,4 @@
-//! OpenAI's official clients, of Node and of Python, against a running `baton serve` with scripted replies.
+//! OpenAI's official clients for Node and Python, against a running `baton serve` with scripted replies.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,12 +12,12 @@ use crate::process;
 use crate::report;
 use crate::stages::StageClock;
 
-/// The clients, at versions this was tried with.
+/// The clients, at the versions this was tested with.
 const NODE_CLIENT: &str = "openai@7.55.0";
 const PYTHON_CLIENT: &str = "openai==3.52.0";
-/// Installing a client.
+/// Time limit for installing a client.
 const INSTALL_LIMIT: Duration = Duration::from_secs(4 * 60);
-/// A client's whole conversation.
+/// Time limit for a client's whole conversation.
 const CONVERSATION_LIMIT: Duration = Duration::from_secs(60);
 
 /// One client, and what it needs on this machine.
@@ -43,7 +43,7 @@ const CLIENTS: [ClientLibrary; 2] = [
     },
 ];
 
-/// Runs each client that can be had here; one that cannot is left out with the reason.
+/// Runs each client that can be installed here. A client that cannot is skipped with the reason.
 pub fn run(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
     let scripts = root.join("xtask/clients");
@@ -65,7 +65,7 @@ pub fn run(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> a
     Ok(())
 }
 
-/// Runs an installer; the error is its last words.
+/// Runs an installer. The error contains its last output.
 pub fn installed(mut command: Command, what: &str) -> anyhow::Result<()> {
     let finished = process::run_within(&mut command, INSTALL_LIMIT)?;
     if finished.status.success() {
@@ -76,37 +76,37 @@ pub fn installed(mut command: Command, what: &str) -> anyhow::Result<()> {
     bail!("{what} cannot be installed: {why}")
 }
 
-/// A package of npm, into a folder.
+/// Installs an npm package into a folder.
 pub fn node_install(folder: &Path, package: &str) -> anyhow::Result<()> {
     node_installs(folder, &[package])
 }
 
-/// Several of them.
+/// Installs several npm packages.
 pub fn node_installs(folder: &Path, packages: &[&str]) -> anyhow::Result<()> {
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(folder).args(packages);
     installed(npm, &packages.join(" "))
 }
 
-/// Node looks for modules beside the script, so the script goes to them.
+/// Node looks for modules beside the script, so the script is copied there.
 fn node_conversation(folder: &Path, scripts: &Path) -> Command {
     let own = folder.join("clients.mjs");
     let copied = std::fs::copy(scripts.join("clients.mjs"), &own);
     let mut node = Command::new("node");
-    // Where the copy failed, node says that there is no such file.
+    // If the copy failed, node reports that the file does not exist.
     drop(copied);
     node.arg(own).stdin(Stdio::null());
     node
 }
 
-/// A Python environment of its own.
+/// Creates a Python environment.
 pub fn python_environment(folder: &Path) -> anyhow::Result<()> {
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv"]).arg(folder);
     installed(venv, "a Python environment (the package python3-venv)")
 }
 
-/// Packages of PyPI with a space between them, into an environment of its own.
+/// Installs packages of PyPI, separated by spaces, into a separate environment.
 pub fn python_install(folder: &Path, packages: &str) -> anyhow::Result<()> {
     python_environment(folder)?;
     let mut pip = Command::new(folder.join("bin/pip"));

@@ -1,4 +1,4 @@
-//! The lines with which a test runner closes, to be repeated at the very end.
+//! The last lines of a test runner, to be repeated at the very end.
 
 /// From nextest's summary to its end: the counts, and the failed tests by name.
 pub fn of_nextest(told: &str) -> Vec<String> {
@@ -6,7 +6,7 @@ pub fn of_nextest(told: &str) -> Vec<String> {
     summary.map(str::to_owned).collect()
 }
 
-/// One line per test binary, as `cargo test` counts.
+/// One line per test binary, with the counts of `cargo test`.
 pub fn of_cargo(told: &str) -> Vec<String> {
     told.lines().filter(|line| line.starts_with("test result:")).map(str::to_owned).collect()
 }

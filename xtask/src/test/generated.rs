@@ -1,5 +1,5 @@
-//! The API's document as others use it: a validator takes it, and clients that are generated from it compile and run a
-//! workflow, in TypeScript and in Python.
+//! The API document as external tools use it: a validator accepts it, and clients generated from it, in TypeScript and
+//! in Python, compile and run a workflow.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,16 +14,16 @@ use crate::process;
 use crate::report;
 use crate::stages::StageClock;
 
-/// At versions this was tried with.
+/// At the versions this was tested with.
 const PYTHON: &str = "openapi-spec-validator==0.9.0 openapi-python-client==0.29.1";
 const NODE: [&str; 3] = ["openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3"];
-/// One command of theirs.
+/// Time limit of one command of these tools.
 const LIMIT: Duration = Duration::from_secs(60);
 const FOLDER: &str = "xtask/generated";
-/// The document, as it is handed out.
+/// The document, as it is published.
 const DOCUMENT: &str = "openapi.json";
 
-/// Validates, generates, compiles and runs; what cannot be installed is left out with the reason.
+/// Validates, generates, compiles and runs. A part that cannot be installed is skipped with the reason.
 pub fn run(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
     let ours = root.join(FOLDER);
@@ -78,7 +78,7 @@ fn run_client(baton: &Path, ours: &Path, client: &mut Command, folder: &Path) ->
     Ok(())
 }
 
-/// What a command says that succeeds.
+/// The output of a command that succeeds.
 fn run_command(command: &mut Command, folder: &Path) -> anyhow::Result<String> {
     let what = command.get_program().to_string_lossy().into_owned();
     let finished = process::run_within(command.current_dir(folder).stdin(Stdio::null()), LIMIT)?;

@@ -11,13 +11,14 @@ use crate::build::{BuiltExecutable, ExecutableKind};
 use crate::process;
 use crate::stages::StageClock;
 
-/// The server, at the version this was tried with.
+/// The server, at the version this was tested with.
 const SERVER: &str = "aiosmtpd==1.4.6";
-/// The library whose tests hold it.
+/// The library that contains the tests.
 const TESTS: &str = "baton_tools";
 const TEST: &str = "a_real_mail_server_takes_a_letter_by_tls_from_whom_it_knows";
 
-/// Starts a server and runs the test that needs one; where no server can be had, it is left out with the reason.
+/// Starts a server and runs the test that needs one. The stage is skipped with the reason if no server can be
+/// installed.
 pub fn run(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     let Some(tests) = built.iter().find(|one| one.kind == ExecutableKind::UnitTests && one.name == TESTS) else {
         stages.leave_out("mail", &format!("no tests of `{TESTS}` in this tree"));
@@ -34,7 +35,7 @@ pub fn run(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> a
         let (starttls, implicit) = (free_port()?.to_string(), free_port()?);
         let mut server = Command::new(here.join("bin/python"));
         server.arg(root.join("xtask/mail/server.py")).arg(here).args([&starttls, &implicit.to_string()]);
-        // The script listens at every other port before this one.
+        // The script opens all other ports before this one.
         let _server = ServerProcess::start(&mut server, starttls.parse()?)?;
         let mut test = Command::new(&tests.path);
         test.args([TEST, "--ignored"])

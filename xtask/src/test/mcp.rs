@@ -1,4 +1,5 @@
-//! MCP servers written with the official libraries of Python and of TypeScript, by pipe and by HTTP, called by a workflow.
+//! MCP servers written with the official libraries for Python and TypeScript, over a pipe and over HTTP, called by a
+//! workflow.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,12 +14,12 @@ use crate::build::{self, BuiltExecutable};
 use crate::process;
 use crate::stages::StageClock;
 
-/// The libraries, at versions this was tried with.
+/// The libraries, at the versions this was tested with.
 const PYTHON_SERVER: &str = "mcp==2.3.0";
 const NODE_SERVER: &str = "@modelcontextprotocol/sdk@1.32.2";
 const RUN_LIMIT: Duration = Duration::from_secs(120);
 
-/// Left out with the reason where a library cannot be had here.
+/// Skipped with the reason if a library cannot be installed here.
 pub fn run(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
     let folder = tempfile::tempdir().context("no scratch folder can be made")?;
@@ -84,7 +85,7 @@ fn run_all(baton: &Path, scripts: &Path, here: &Path) -> anyhow::Result<()> {
     check_missing_server(baton, &project, py)
 }
 
-/// What a run of a workflow ends with.
+/// The output of a workflow's run.
 fn run_of(baton: &Path, project: &Path, workflow: &str) -> anyhow::Result<Value> {
     let mut run = Command::new(baton);
     run.current_dir(project).args(["run", workflow, "--json"]);
@@ -93,7 +94,7 @@ fn run_of(baton: &Path, project: &Path, workflow: &str) -> anyhow::Result<Value>
     serde_json::from_str(&finished.stdout).with_context(|| finished.combined_output())
 }
 
-/// What servers say of their tools is in the catalogue: what they do, and what they answer with.
+/// Checks that the catalogue contains what servers declare about their tools: descriptions and output schemas.
 fn check_catalogue(baton: &Path, project: &Path) -> anyhow::Result<()> {
     let mut list = Command::new(baton);
     list.current_dir(project).args(["tools", "list", "--json"]);
@@ -120,7 +121,8 @@ fn check_catalogue(baton: &Path, project: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A call that takes too long is given up: its server is told so, and how far it had come is in the log.
+/// Checks that a call that takes too long is abandoned: its server gets a cancellation, and the log contains its
+/// progress.
 fn check_cancellation(baton: &Path, project: &Path, here: &Path) -> anyhow::Result<()> {
     let notes = here.join("notes");
     std::fs::create_dir_all(&notes)?;
@@ -143,8 +145,8 @@ fn check_cancellation(baton: &Path, project: &Path, here: &Path) -> anyhow::Resu
     Ok(())
 }
 
-/// What servers ask people waits with its form, and each server is told its answer: one that asks in place of acting, and
-/// one that asks in the middle of a call.
+/// Checks that a server's question to a person waits with its form, and that each server gets its answer: one server
+/// asks instead of acting, and one asks in the middle of a call.
 fn check_elicitation(baton: &Path, project: &Path) -> anyhow::Result<()> {
     let said = |arguments: &[&str]| {
         let mut command = Command::new(baton);
@@ -164,7 +166,7 @@ fn check_elicitation(baton: &Path, project: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A server that has gone is said to have gone, and its tools stand.
+/// Checks that a server that is gone is reported, and that its tools stay in the catalogue.
 fn check_missing_server(baton: &Path, project: &Path, gone: McpHttpServer) -> anyhow::Result<()> {
     drop(gone);
     // As if it had been listed long ago.
@@ -181,7 +183,7 @@ fn check_missing_server(baton: &Path, project: &Path, gone: McpHttpServer) -> an
     Ok(())
 }
 
-/// A server by HTTP, which is told its port last.
+/// An HTTP server that takes its port as the last argument.
 struct McpHttpServer {
     _process: ServerProcess,
     port: u16,

@@ -1,4 +1,4 @@
-//! OpenAPI documents of others, of some size: each becomes as many tools as it has operations, or says what is missing.
+//! Large OpenAPI documents of third parties: each operation becomes a tool, or the reason is reported.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,14 +12,14 @@ use crate::process;
 use crate::report;
 use crate::stages::StageClock;
 
-/// A document as a package of npm has it.
+/// A document in an npm package.
 struct SampleDocument {
     name: &'static str,
     package: &'static str,
     file: &'static str,
-    /// What the definition says besides.
+    /// Additional fields of the definition.
     also: fn() -> Value,
-    /// Fewer tools than this would mean that much of it was not understood.
+    /// Fewer tools than this would mean that much of the document was not understood.
     tools_min: usize,
 }
 

@@ -1,5 +1,5 @@
-//! The web page in a real browser, over recorded answers and the binary itself: what people do with it, and axe over
-//! every screen.
+//! The web page in a real browser, with recorded responses and with the binary itself: the actions of users, and an axe
+//! check of every screen.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,17 +17,17 @@ use crate::workspace::Workspace;
 use super::system;
 
 const STAGE: &str = "page";
-/// Where Debian and others keep the browser; the variable names another one.
+/// The usual path of the browser on Debian and other systems. The variable names another one.
 const VARIABLE: &str = "CHROMIUM";
 const PLACES: [&str; 4] =
     ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome", "/usr/lib/chromium/chromium"];
 const PACKAGE: &str = "chromium";
-/// Names the binary, for what recorded answers cannot play.
+/// The variable that names the binary, for tests that recorded responses cannot cover.
 const BINARY: &str = "BATON";
 /// It takes two minutes on two cores.
 const LIMIT: Duration = Duration::from_secs(6 * 60);
 
-/// Runs it where there is a browser, and Node.js to drive it; else it is left out with the reason.
+/// Runs if there are a browser and Node.js to drive it. Otherwise the stage is skipped with the reason.
 pub fn run(workspace: &Workspace, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
     let (browser, folder) = match browser().and_then(|browser| Ok((browser, page::prepare_page(workspace)?))) {

@@ -1,4 +1,4 @@
-//! A PostgreSQL of our own for the tests that need one: in a scratch folder, on a free port, gone afterwards.
+//! A private PostgreSQL server for the tests that need one: in a scratch folder, on a free port, removed afterwards.
 
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
@@ -14,17 +14,17 @@ use super::server_process::free_port;
 use super::system;
 use crate::process;
 
-/// Where tests look for the server's address, and for the authority its certificate is from.
+/// Variables with which tests find the server's address and the authority of its certificate.
 const ADDRESS: &str = "POSTGRES_FOR_TESTS";
 const AUTHORITY: &str = "POSTGRES_CA_FOR_TESTS";
-/// PostgreSQL does not run as root; this is `nobody`, and `nogroup`, on Debian.
+/// PostgreSQL does not run as root. These are `nobody` and `nogroup` on Debian.
 const NOBODY: u32 = 65_534;
-/// Where Debian keeps the programs of each version.
+/// The folder in which Debian keeps the programs of each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 const START_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
-/// A running server. Dropped, it is stopped.
+/// A running server, stopped when dropped.
 pub struct PostgresServer {
     process: Child,
     variables: [(&'static str, String); 2],
@@ -32,7 +32,7 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// Starts one. The error says what is missing here.
+    /// Starts a server. The error states what is missing here.
     pub fn start() -> anyhow::Result<Self> {
         let programs = programs()?;
         let folder = tempfile::tempdir().context("no scratch folder can be made")?;
@@ -73,7 +73,7 @@ impl PostgresServer {
         Ok(server)
     }
 
-    /// What tells the tests of it.
+    /// The variables for the tests.
     pub fn variables(&self) -> &[(&'static str, String)] {
         &self.variables
     }
@@ -99,7 +99,7 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        // Its own children end with it only if it is asked; killed outright they would linger.
+        // Its child processes end only on an orderly stop. After a kill they would stay.
         let mut stop = Command::new("kill");
         let asked = stop.arg("-INT").arg(self.process.id().to_string()).status();
         if !asked.is_ok_and(|status| status.success()) {
@@ -109,7 +109,7 @@ impl Drop for PostgresServer {
     }
 }
 
-/// The folder of `initdb` and `postgres`; installed where that can be done without asking.
+/// The folder of `initdb` and `postgres`. They are installed if that is possible without a prompt.
 fn programs() -> anyhow::Result<PathBuf> {
     if let Some(found) = found() {
         return Ok(found);

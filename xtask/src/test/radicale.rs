@@ -1,4 +1,4 @@
-//! A real CalDAV server for the tests of the calendar: Radicale, of PyPI, on a port of its own with an empty store.
+//! A real CalDAV server for the calendar tests: Radicale, from PyPI, on a port of its own with an empty store.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,21 +8,21 @@ use anyhow::Context;
 use super::clients::{installed, python_environment};
 use super::server_process::{ServerProcess, free_port};
 
-/// The server, at the version this was tried with.
+/// The server, at the version this was tested with.
 const PACKAGE: &str = "radicale==3.9.0";
-/// What tells the tests where it is.
+/// The variable that gives the tests its address.
 const VARIABLE: &str = "TEST_RADICALE_URL";
 
-/// Running until it is dropped.
+/// A server that runs until it is dropped.
 pub struct RadicaleServer {
     _server: ServerProcess,
     port: u16,
-    /// Its settings and what it keeps.
+    /// Its settings and its data.
     _folder: tempfile::TempDir,
 }
 
 impl RadicaleServer {
-    /// Installs it under `cache` unless it is there, and starts it.
+    /// Installs the server under `cache` if it is not there, and starts it.
     pub fn start(cache: &Path) -> anyhow::Result<Self> {
         let python = install(cache)?;
         let folder = tempfile::tempdir().context("no scratch folder can be made")?;
@@ -40,13 +40,13 @@ impl RadicaleServer {
         Ok(Self { _server: ServerProcess::start(&mut radicale, port)?, port, _folder: folder })
     }
 
-    /// The variable and what it says.
+    /// The variable and its value.
     pub fn variable(&self) -> (&'static str, String) {
         (VARIABLE, format!("http://127.0.0.1:{}", self.port))
     }
 }
 
-/// The Python that has it. A folder that is half made is not the one that is looked for.
+/// The Python interpreter of the installation. An incomplete installation has another name, so it is never used.
 fn install(cache: &Path) -> anyhow::Result<PathBuf> {
     let folder = cache.join(PACKAGE.replace("==", "-"));
     let (python, done) = (folder.join("bin/python"), folder.join("installed"));

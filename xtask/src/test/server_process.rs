@@ -1,4 +1,4 @@
-//! A server that tests ask: a process that listens on a port of its own until it is dropped.
+//! A server for tests: a process that listens on a port of its own until it is dropped.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -8,17 +8,17 @@ use anyhow::{Context, bail};
 
 use crate::process;
 
-/// From its start to its first connection.
+/// Time limit from its start to its first connection.
 const START_LIMIT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Running until it is dropped.
+/// A process that runs until it is dropped.
 pub struct ServerProcess {
     child: Child,
 }
 
 impl ServerProcess {
-    /// Starts it, and waits until it takes connections at the port.
+    /// Starts the process, and waits until it accepts connections on the port.
     pub fn start(command: &mut Command, port: u16) -> anyhow::Result<Self> {
         let what = process::command_line(command);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
@@ -39,13 +39,13 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may already have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A port that nobody listens at.
+/// A port that is not in use.
 pub fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free")?.local_addr()?.port())
 }

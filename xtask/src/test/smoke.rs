@@ -1,4 +1,4 @@
-//! The binary as a newcomer meets it: the demo and a short bench, each in an empty folder.
+//! The binary in the hands of a new user: the demo and a short bench, each in an empty folder.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,23 +12,23 @@ use crate::process;
 use crate::report;
 use crate::stages::StageClock;
 
-/// The demo tells a story of seconds.
+/// The demo takes seconds.
 const DEMO_LIMIT: Duration = Duration::from_secs(3 * 60);
 
-/// `bench --smoke` proves that every case runs, not how fast; so do those over HTTP and of models behind it.
+/// `bench --smoke` checks that every case works, not how fast it is. So do the HTTP and model benchmarks after it.
 const BENCH_LIMIT: Duration = Duration::from_secs(10 * 60);
 
-/// A subcommand that exists answers `--help` at once.
+/// An existing subcommand answers `--help` immediately.
 const HELP_LIMIT: Duration = Duration::from_secs(30);
 
-/// Where the binary's subcommands live, one file each.
+/// The folder of the binary's subcommands, one file each.
 const COMMANDS: &str = "crates/app/src/commands";
 
-/// Lines of a failed run that are shown; its end says most.
+/// Maximum number of lines of a failed run to print. The last ones are the most useful.
 const LINES_SHOWN_MAX: usize = 80;
 
-/// Runs what the tree has. A subcommand counts as there once its source file is, so one that stops answering fails
-/// here and is not quietly left out.
+/// Runs the subcommands that exist in the tree. A subcommand exists if its source file does, so one that stops working
+/// fails here and is not silently skipped.
 pub fn run(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     for (stage, arguments, limit) in
         [("demo", &["demo"][..], DEMO_LIMIT), ("bench smoke", &["bench", "--smoke"][..], BENCH_LIMIT)]
@@ -51,7 +51,7 @@ pub fn run(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> a
     Ok(())
 }
 
-/// Whether the binary has that subcommand: its help page then names it.
+/// Whether the binary has that subcommand. Its help page then names it.
 fn offers(baton: &Path, subcommand: &str) -> anyhow::Result<bool> {
     let finished = process::run_within(Command::new(baton).args([subcommand, "--help"]), HELP_LIMIT)?;
     Ok(finished.status.success() && finished.stdout.contains(subcommand))

@@ -1,4 +1,4 @@
-//! Programs of the operating system's own packages, installed where that can be done without asking.
+//! Programs from the operating system's packages, installed if that is possible without a prompt.
 
 use std::process::Command;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::process;
 
 const INSTALL_LIMIT: Duration = Duration::from_secs(4 * 60);
 
-/// Installs a package of Debian's. The error says what is missing, by the name people know it under.
+/// Installs a Debian package. The error names what is missing, by its common name.
 pub fn install(package: &str, known_as: &str) -> anyhow::Result<()> {
     let mut apt = Command::new("apt-get");
     apt.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "--yes", "--no-install-recommends", package]);

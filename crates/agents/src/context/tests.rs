@@ -12,7 +12,7 @@ fn offer(name: &str) -> ToolOffer {
     ToolOffer { name: name.to_owned(), description: String::new(), parameters: Value::Null, strict: None }
 }
 
-/// A task whose node names these sources; both tools of memory were lent to it.
+/// A task whose node names these sources. Both memory tools were lent to it.
 fn with(kind: AgentKind, sources: &[&str]) -> AgentTask {
     let mut task = task(kind);
     let lent = ["get_context", "similar_executions"];
@@ -44,7 +44,7 @@ fn step(task: &AgentTask, seen: &[AgentObservation]) -> AgentStep {
     StepFunctions::default().step(task, seen)
 }
 
-/// The arguments of each tool that is asked.
+/// The arguments of each requested tool.
 fn asked(sources: &[&str], strategy: Option<&str>) -> Vec<(String, Value)> {
     let mut task = with(AgentKind::Simple, sources);
     if let Some(strategy) = strategy {
@@ -122,7 +122,7 @@ fn it_is_asked_once_and_later_steps_are_told_the_same() {
     assert_eq!(step(&task, &[recalled()]), first);
     let answer = AgentObservation::Replied(reply("On its way.", vec![], FinishReason::Stop));
     assert!(matches!(step(&task, &[recalled(), answer.clone()]), AgentStep::Answer { .. }));
-    // A task that began before there was this goes on as it began.
+    // A task that began before the context feature existed continues without it.
     assert!(matches!(step(&task, &[answer]), AgentStep::Answer { .. }));
 }
 
@@ -173,7 +173,7 @@ fn whoever_stands_at_an_endpoint_is_told_what_memory_holds_and_not_how_it_was_as
     let offered: Vec<&str> = told.tools.iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!(offered, ["get_order", "search_kb", "create_return"], "what was lent for this is not the endpoint's");
     assert_eq!(since, std::slice::from_ref(&answer));
-    // Without sources all is passed on as it is.
+    // Without sources, everything is passed on unchanged.
     let plain = crate::test_support::task(AgentKind::Custom);
     assert_eq!(crate::with_recalled_context(&plain, &[recalled(), answer.clone()]), (plain, vec![recalled(), answer]));
 }

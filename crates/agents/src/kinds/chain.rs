@@ -1,9 +1,9 @@
-//! The reasoning chain: what the agent thought, did and saw, kept in its output.
+//! The reasoning chain: the agent's thoughts, actions and observations, kept in its output.
 
 use baton_core::structured::extract;
 use serde_json::{Map, Value, json};
 
-/// Characters of a thought or an observation that the chain keeps; the journal has all of it.
+/// Maximum number of characters of a thought or an observation in the chain. The journal keeps all of it.
 const THOUGHT_CHARS_MAX: usize = 2_000;
 
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl ThoughtChain {
         }));
     }
 
-    /// A thought that no act follows.
+    /// Adds a thought that no action follows.
     pub fn add_thought(&mut self, thought: &str) {
         self.0.push(json!({"thought": extract::clip(thought, THOUGHT_CHARS_MAX), "action": null}));
     }
@@ -34,7 +34,8 @@ impl ThoughtChain {
         Value::Array(self.0)
     }
 
-    /// A reasoning agent's output. What the schema asks for stands at the top and wins over a name of ours.
+    /// The output of a reasoning agent. Fields required by the schema stand at the top level and override the
+    /// built-in fields of the same name.
     pub fn output(mut self, thought: &str, answer: Value, by_schema: bool, iterations: u32) -> Value {
         self.add_thought(thought);
         let mut output = match &answer {

@@ -1,9 +1,9 @@
-//! `code`: plans, executes the plan, reflects on what came of it, and tries again.
+//! `code` agents: plan, execute the plan, reflect on the result, and try again.
 //!
-//! The whole life is one fold over what the agent has seen. A plan's steps call tools, or are Python that runs in the
-//! sandbox and may call tools itself; what waits for nothing goes out together. One transcript holds all attempts: the
-//! plan, what was said of it, the next plan. Where the agent may ask for `similar_executions` it does so before it
-//! plans, and where it may ask for `record_execution` it does so before it ends.
+//! The whole life cycle is one fold over the agent's observations. The steps of a plan call tools, or are Python
+//! that runs in the sandbox and may call tools itself. Steps without unmet dependencies are dispatched together.
+//! One transcript holds all attempts: the plan, the reflection on it, the next plan. If the agent has the tool
+//! `similar_executions`, it calls it before planning; if it has `record_execution`, it calls it before it ends.
 
 mod cycle;
 mod dialogue;
@@ -57,21 +57,21 @@ struct CodingAgent<'t> {
     phase: CodingPhase,
 }
 
-/// What is waited for.
+/// The phase of a code agent, by what it waits for.
 enum CodingPhase {
-    /// Similar executions.
+    /// Waits for similar executions.
     Recall,
-    /// A plan of the model's.
+    /// Waits for a plan of the model.
     Plan,
-    /// The world, as the plan goes on.
+    /// Waits for the results of the plan's steps.
     Execute(PlanExecution),
-    /// The model's word on what came of it.
+    /// Waits for the model's reflection on the result.
     Reflect(PlanExecution),
-    /// That the execution is remembered; then this.
+    /// Waits until the execution is recorded; `last` is the step that follows.
     Record { asked: Value, last: Box<AgentStep> },
 }
 
-/// The last step, where something seen leads to it.
+/// The error is the last step, if the observation leads to it.
 type PhaseResult = Result<(), Box<AgentStep>>;
 
 fn end(fault: Fault) -> Box<AgentStep> {
@@ -135,7 +135,7 @@ impl<'t> CodingAgent<'t> {
                     self.dialogue.correct(reply, unusable).map_err(end)
                 }
             },
-            // Nobody asked the model.
+            // The model was not asked in this phase.
             phase @ (CodingPhase::Recall | CodingPhase::Execute(_) | CodingPhase::Record { .. }) => {
                 self.phase = phase;
                 Ok(())
@@ -153,7 +153,7 @@ impl<'t> CodingAgent<'t> {
                 execution.results(results, &mut self.chain);
                 self.advance()
             }
-            // Whether it could be remembered changes nothing about what was done.
+            // Whether the execution was recorded does not change its result.
             CodingPhase::Record { last, .. } => Err(last.clone()),
             CodingPhase::Plan | CodingPhase::Reflect(_) => Ok(()),
         }
@@ -171,7 +171,7 @@ impl<'t> CodingAgent<'t> {
         self.advance()
     }
 
-    /// Lets the execution take its next step; once there is none, the model is asked what to think of it.
+    /// Advances the execution to its next step. After the last step, the model is asked to reflect.
     fn advance(&mut self) -> PhaseResult {
         match std::mem::replace(&mut self.phase, CodingPhase::Plan) {
             CodingPhase::Execute(mut execution) => {
@@ -219,7 +219,7 @@ impl<'t> CodingAgent<'t> {
         self.task.agent.max_retries.unwrap_or(ATTEMPTS_DEFAULT).clamp(1, ATTEMPTS_MAX)
     }
 
-    /// The last step, once the execution is remembered where it can be.
+    /// Ends with the given step, after the execution is recorded if the agent can record it.
     fn end(&mut self, execution: &PlanExecution, success: bool, last: AgentStep) -> PhaseResult {
         if !memory::records(self.task) {
             return Err(Box::new(last));
@@ -229,7 +229,8 @@ impl<'t> CodingAgent<'t> {
         Ok(())
     }
 
-    /// What the schema asks for stands at the top and wins over a name of ours.
+    /// The output. Fields required by the schema stand at the top level and override the built-in fields of the
+    /// same name.
     fn output(&mut self, execution: &PlanExecution, result: Value) -> Value {
         let mut output = match &result {
             Value::Object(fields) if self.schema.is_some() => fields.clone(),

@@ -1,4 +1,4 @@
-//! What an agent is offered: its tools, and two names that look like tools to the model and are outcomes of the agent.
+//! The tools offered to an agent, and two names that look like tools to the model and are outcomes of the agent.
 
 use baton_core::agent::{ASK_CUSTOMER, AgentDefinition, AgentTask, RESERVED_TOOLS};
 use baton_core::model::ToolOffer;
@@ -9,7 +9,7 @@ use crate::prompt;
 pub(crate) struct ToolOffers(Vec<ToolOffer>);
 
 impl ToolOffers {
-    /// The task's tools but for those that took a reserved name, and the outcomes its agent wants.
+    /// The task's tools, except those with a reserved name, and the outcomes that the agent enables.
     pub fn to(task: &AgentTask) -> Self {
         let is_tool = |tool: &&ToolOffer| !RESERVED_TOOLS.contains(&tool.name.as_str());
         let mut all: Vec<ToolOffer> = task.tools.iter().filter(is_tool).cloned().collect();
@@ -29,19 +29,20 @@ impl ToolOffers {
         &self.0
     }
 
-    /// The names of the tools alone.
+    /// The names of the tools, without the outcomes.
     pub fn names(&self) -> Vec<String> {
         let names = self.0.iter().map(|offer| &offer.name);
         names.filter(|name| !RESERVED_TOOLS.contains(&name.as_str())).cloned().collect()
     }
 
-    /// As prompts see them.
+    /// The JSON form for prompts.
     pub fn as_json(&self) -> Value {
         prompt::tools(&self.0)
     }
 }
 
-/// What the agent's definition asks for: a name in its `tools`, or `metadata` with that name set to true.
+/// The outcomes that the agent's definition enables: by a name in its `tools`, or by `metadata` with that name set
+/// to true.
 fn outcomes(agent: &AgentDefinition) -> Vec<ToolOffer> {
     let wants = |name: &str| {
         agent.tools.iter().any(|tool| tool == name) || agent.metadata.get(name).and_then(Value::as_bool) == Some(true)

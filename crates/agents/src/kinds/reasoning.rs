@@ -1,8 +1,8 @@
-//! `reasoning`: thinks, asks for tools, sees their results, and goes on until it has an answer (ReAct).
+//! `reasoning` agents: think, call tools, observe their results, and continue until there is an answer (ReAct).
 //!
-//! The whole loop is one fold over what the agent has seen. Each reply of the model is one iteration. It ends with an
-//! answer, with a hand-over, or with a fault: no answer within `max_iterations`, the same action with the same input
-//! three times running, or two unusable replies in a row.
+//! The whole loop is one fold over the agent's observations. Each reply of the model is one iteration. The loop
+//! ends with an answer, a hand-over, or a fault: no answer within `max_iterations`, the same action with the same
+//! input three times in a row, or two unusable replies in a row.
 
 mod calls;
 mod react;
@@ -23,9 +23,9 @@ use crate::prompt::{self, PromptName};
 use crate::schema;
 use crate::transcript::{CorrectionKind, PromptTranscript};
 
-/// Unusable replies in a row that are corrected; the next one is the last.
+/// Maximum number of consecutive unusable replies that are corrected. The next unusable reply ends the agent.
 const CORRECTIONS_MAX: u32 = 1;
-/// The time an identical action is asked for that stops the loop.
+/// The number of consecutive identical actions that stops the loop.
 const REPEATS_MAX: u32 = 3;
 
 pub(crate) fn step(task: &AgentTask, seen: &[AgentObservation]) -> AgentStep {
@@ -76,7 +76,7 @@ impl<'t> ReasoningAgent<'t> {
         })
     }
 
-    /// Takes in one thing that happened; answers where that was the last.
+    /// Folds in one observation. Returns the last step if the observation leads to it.
     fn fold(&mut self, item: &AgentObservation) -> Option<AgentStep> {
         match item {
             AgentObservation::Replied(reply) => self.reply(reply),
@@ -89,7 +89,7 @@ impl<'t> ReasoningAgent<'t> {
                 self.add_answer(message);
                 None
             }
-            // It runs none.
+            // Reasoning agents run no programs.
             AgentObservation::Ran(_) => None,
         }
     }
@@ -119,7 +119,7 @@ impl<'t> ReasoningAgent<'t> {
                 }
             }
         }
-        // A hand-over needs no further reply; anything else would be done for a loop that may not go on.
+        // A hand-over needs no further reply. Any other call would be made for a loop that may not continue.
         if calls.hand_over().is_none()
             && let Some(fault) = self.limit_fault()
         {
@@ -159,7 +159,7 @@ impl<'t> ReasoningAgent<'t> {
             .map(AgentStep::GiveUp)
     }
 
-    /// The fault of having no iteration left.
+    /// The fault of an agent that used up its iterations.
     fn limit_fault(&self) -> Option<Fault> {
         let max = self.task.agent.max_iterations.unwrap_or(ITERATIONS_DEFAULT).clamp(1, ITERATIONS_MAX);
         (self.iterations >= max).then(|| super::iterations_exceeded(&self.task.agent.name, max))
@@ -179,7 +179,7 @@ impl<'t> ReasoningAgent<'t> {
         }
     }
 
-    /// Writes the open calls and their answers down, for the model and for the chain.
+    /// Writes the open calls and their answers to the transcript and to the chain.
     fn close(&mut self) {
         if let Some(calls) = self.open.take() {
             calls.write(&mut self.transcript, &mut self.chain);
@@ -199,7 +199,7 @@ impl<'t> ReasoningAgent<'t> {
     }
 }
 
-/// Counts how often the same calls were asked for running.
+/// Counts how many times in a row the same calls were requested.
 #[derive(Default)]
 struct RepeatCounter {
     last: Vec<(String, Value)>,

@@ -1,13 +1,13 @@
-//! What comes back from a tool, as the model sees it.
+//! Tool results in the form that the model sees.
 
 use baton_core::structured::extract;
 use baton_core::tool::ToolEnvelope;
 use serde_json::{Value, json};
 
-/// Characters of one result that the model is shown.
+/// Maximum number of characters of one result shown to the model.
 const RESULT_CHARS_MAX: usize = 20_000;
 
-/// A result as the model sees it: without what is for people and programs.
+/// A result in the form that the model sees, without the parts meant for people and programs.
 pub(crate) fn tool_observation(envelope: &ToolEnvelope) -> Value {
     if envelope.success {
         return json!({"success": true, "data": envelope.data});
@@ -27,7 +27,7 @@ pub(crate) fn tool_observation(envelope: &ToolEnvelope) -> Value {
     told
 }
 
-/// It as text, cut where it is too long.
+/// The answer as text, truncated if it is too long.
 pub(crate) fn answer_text(answer: &Value) -> String {
     let text = match answer {
         Value::String(text) => text.clone(),

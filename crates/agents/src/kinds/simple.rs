@@ -1,4 +1,4 @@
-//! `simple`: one model call, no loop. Classification, extraction, short answers.
+//! `simple` agents: one model call, no loop. For classification, extraction and short answers.
 
 use baton_core::agent::{AgentObservation, AgentStep, AgentTask};
 use baton_core::model::ModelReply;
@@ -11,7 +11,8 @@ use crate::prompt;
 use crate::schema;
 use crate::transcript::CorrectionKind;
 
-/// The output is what the schema says. Without a schema it is the object that the reply is, else `{"text": reply}`.
+/// The output follows the schema. Without a schema, it is the object in the reply, or `{"text": reply}` if the
+/// reply is not an object.
 pub(crate) fn step(task: &AgentTask, seen: &[AgentObservation]) -> AgentStep {
     let (schema, system) =
         match schema::of(&task.agent).and_then(|schema| Ok((schema, prompt::with_schema(task, &task.system)?))) {

@@ -90,7 +90,7 @@ fn a_message_is_found_under_the_seeds_names() {
     assert_eq!(returns, "back\nCustomer: c1. Order: as the message says.");
 }
 
-/// What is wrong with a workflow of one agent node, all shipped agents and no tool known.
+/// The diagnostics of a workflow with one agent node, given all shipped agents and no tools.
 fn found(node: &str) -> Vec<Diagnostic> {
     let catalog = DefinitionCatalog { agents: shipped(), ..DefinitionCatalog::default() };
     let text = format!("name: w\nworkflow:\n  nodes:\n    - id: a\n{node}");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::StepFunctions;
 use crate::test_support::{envelope, reply, task};
 
-/// Answers with what it was asked.
+/// An agent that answers with its own input.
 struct EchoAgent;
 
 impl StepFunction for EchoAgent {
@@ -165,8 +165,8 @@ proptest! {
         let mut replies = replies.into_iter();
         let mut programs = programs.into_iter();
         let mut seen = Vec::new();
-        // Each iteration may ask the model, request tools and ask the customer; simple agents are repaired once. A plan
-        // has a handful of steps, and a program here comes to its end sooner or later.
+        // Each iteration may ask the model, request tools and ask the customer; simple agents are repaired once. A
+        // plan has a handful of steps, and every program here ends after a few calls.
         for _ in 0..200 {
             match StepFunctions::default().step(&task, &seen) {
                 AgentStep::AskModel(_) => seen.push(replies.next().expect("twelve are enough for five iterations")),

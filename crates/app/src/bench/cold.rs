@@ -1,4 +1,4 @@
-//! From nothing to a first run's end: a process in an empty folder, migrations included.
+//! Cold start: from an empty folder to the end of the first run in a new process, migrations included.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub fn measure(size: BenchSize) -> anyhow::Result<Value> {
     Ok(json!(round_figure(median(&mut took))))
 }
 
-/// The started process: its first run, in the folder it stands in.
+/// The started process: executes its first run in the current folder.
 pub async fn first_run() -> anyhow::Result<()> {
     let store = fixture::store(std::path::Path::new("."))?;
     let bundle = fixture::save(&store, WORKFLOW).await?;

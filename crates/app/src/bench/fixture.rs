@@ -1,4 +1,4 @@
-//! What a measurement runs in: a fresh store in a scratch folder, the shipped tools, scripted models.
+//! The environment of a measurement: a fresh store in a scratch folder, the shipped tools and scripted models.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,10 @@ use serde_json::Value;
 
 pub const TENANT: &str = "bench";
 
-/// Folders that are there now.
+/// Scratch folders that exist now.
 static SCRATCHES: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// A folder that goes with the value.
+/// A folder that is removed when the value is dropped.
 pub struct ScratchFolder(PathBuf);
 
 impl ScratchFolder {
@@ -41,7 +41,7 @@ impl ScratchFolder {
 
 impl Drop for ScratchFolder {
     fn drop(&mut self) {
-        // What cannot be removed is the temporary folder's to clean.
+        // A folder that cannot be removed is left to the cleanup of the temporary folder.
         let _ = std::fs::remove_dir_all(&self.0);
         scratches().remove(&self.0);
     }
@@ -51,7 +51,7 @@ fn scratches() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     SCRATCHES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes the folders of a case that was given up.
+/// Removes the folders of a case that was abandoned.
 pub fn remove_scratch_folders() {
     for folder in scratches().iter() {
         let _ = std::fs::remove_dir_all(folder);
@@ -69,7 +69,7 @@ fn tools(store: &SqliteStore) -> anyhow::Result<ToolRegistry> {
     Ok(ToolRegistry::new(baton_tools::ToolsConfig::default(), &services)?)
 }
 
-/// An engine over a store, its journal wrapped where something is to be recorded.
+/// An engine over a store. The journal may be wrapped to record calls.
 pub async fn engine(store: &SqliteStore, journal: Arc<dyn JournalStore>) -> anyhow::Result<Engine> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let models = ModelGateway::new(&baton_models::ModelsConfig::default(), &[], clock.clone())?;
@@ -87,14 +87,14 @@ pub async fn engine(store: &SqliteStore, journal: Arc<dyn JournalStore>) -> anyh
     Ok(Engine::begin(world, baton_engine::EngineOptions::default()).await?)
 }
 
-/// Serves until whoever started this process has gone or kills it: its end of the pipe closes.
+/// Serves until the parent process exits or kills this one. The end of the parent closes the pipe.
 pub async fn serve_until_closed() -> anyhow::Result<()> {
     let closed = || std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
     tokio::task::spawn_blocking(closed).await??;
     Ok(())
 }
 
-/// Saves a workflow written as YAML and says its bundle's hash.
+/// Saves a workflow in YAML and returns the hash of its bundle.
 pub async fn save(store: &SqliteStore, yaml: &str) -> anyhow::Result<ContentHash> {
     let catalog = crate::wiring::catalog_of(&tools(store)?, None, std::collections::BTreeMap::new());
     let checked = definition::check(yaml.as_bytes(), &catalog);

@@ -1,4 +1,4 @@
-//! Searching a hundred thousand pieces: by likeness, by word, and by both as agents do.
+//! Search in a hundred thousand chunks: by vector, by keyword, and the hybrid search that agents use.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,14 +14,14 @@ use serde_json::{Map, Value, json};
 use super::fixture::{self, ScratchFolder};
 use super::{BenchSize, median, percentile, round_figure};
 
-/// Sections of one document, each of which is one piece.
+/// Sections of one document. Each section is one chunk.
 const SECTIONS: usize = 50;
-/// Sentences of a section, and words of a sentence: pieces of some 110 words.
+/// Sentences of a section and words of a sentence. A chunk has about 110 words.
 const SENTENCES: usize = 8;
 const WORDS: usize = 14;
-/// Different words of the corpus. Their ranks follow Zipf's law, as those of a language do.
+/// Distinct words of the corpus. Their frequencies follow Zipf's law, as in natural language.
 const VOCABULARY: usize = 30_000;
-/// Documents kept at once.
+/// Number of documents that are added concurrently.
 const CONCURRENT_DOCUMENTS: usize = 16;
 /// Words of one query.
 const QUERY_WORDS: usize = 6;
@@ -52,7 +52,7 @@ pub fn measure(size: BenchSize) -> anyhow::Result<Value> {
     })
 }
 
-/// Keeps documents until so many pieces are there; says how many.
+/// Adds documents until the requested number of chunks exists. Returns that number.
 async fn add_documents(
     memory: &MemoryService,
     tenant: &TenantId,
@@ -69,7 +69,7 @@ async fn add_documents(
     Ok(laid)
 }
 
-/// Milliseconds of each query, after each was asked once.
+/// Milliseconds for each query, after each query has run once as a warm-up.
 async fn search(
     memory: &MemoryService,
     tenant: &TenantId,
@@ -91,10 +91,10 @@ async fn search(
     Ok(took)
 }
 
-/// Text that is like a language's in what a search notices: lengths and frequencies of words. The same every time.
+/// Text that resembles natural language in what a search depends on: word lengths and frequencies. Deterministic.
 struct BenchCorpus {
     state: u64,
-    /// The sums of the words' frequencies, up to each.
+    /// Cumulative frequencies of the words.
     sums: Vec<f64>,
 }
 
@@ -129,7 +129,7 @@ impl BenchCorpus {
         (0..QUERY_WORDS).map(|_| self.word()).collect::<Vec<_>>().join(" ")
     }
 
-    /// A word by its rank: pronounceable, shorter where it is more frequent.
+    /// A word by its rank: pronounceable, and shorter if it is more frequent.
     fn word(&mut self) -> String {
         const SYLLABLES: [&str; 32] = [
             "ba", "co", "di", "fu", "ga", "ho", "ji", "ka", "lo", "me", "nu", "pa", "que", "ri", "so", "tu", "va",

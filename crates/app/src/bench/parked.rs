@@ -1,4 +1,5 @@
-//! Runs that wait for a person: what a fresh process that serves them needs, and that they still go on.
+//! Runs that wait for a person: the resources of a fresh process that serves them, and a check that they still
+//! continue.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,8 +14,8 @@ use serde_json::{Value, json};
 use super::fixture::{self, ScratchFolder};
 use super::{BenchSize, round_figure};
 
-/// A booking, with a person's leave before anything is booked. Its tool may be called as often as one likes: a rate would hold
-/// the runs where nobody is asked yet, and what is measured would be the rate.
+/// A booking that needs a person's approval before anything is booked. Its tool has no rate limit: a limit would delay
+/// runs before the approval is requested, and the case would measure the limit.
 const WORKFLOW: &str = r#"
 name: clinic_with_leave
 version: "1"
@@ -32,13 +33,13 @@ edges:
   - {from: check, to: leave}
   - {from: leave, to: confirm}
 "#;
-/// Starts at once.
+/// Number of concurrent starts.
 const CONCURRENT_STARTS: usize = 256;
-/// The longest the signalled runs may take.
+/// Time limit for the signalled runs.
 const FINISH_WITHIN: Duration = Duration::from_secs(120);
-/// How long no further run may come to wait before the case is given up.
+/// How long the number of waiting runs may stay the same before the case is abandoned.
 const STALLED_AFTER: Duration = Duration::from_secs(60);
-/// How often it is told how many wait.
+/// Interval between progress messages about the number of waiting runs.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 pub fn measure(size: BenchSize) -> anyhow::Result<Value> {
@@ -75,7 +76,7 @@ fn spawn(folder: &Path, part: &str) -> anyhow::Result<Child> {
     Ok(process.args(["part", part]).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?)
 }
 
-/// Memory that is the process's own, the page cache not counted; `None` where the system does not say.
+/// Private memory of the process, without the page cache. `None` if the system does not report it.
 fn anonymous_memory(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("RssAnon:"))?;
@@ -113,7 +114,7 @@ async fn park_runs(folder: &Path, runs: usize) -> anyhow::Result<f64> {
     Ok(took)
 }
 
-/// Waits until all runs wait, for as long as there are more of them from time to time.
+/// Waits until all runs wait for a person, as long as their number keeps growing.
 async fn wait_until_parked(store: &baton_store::sqlite::SqliteStore, runs: u64) -> anyhow::Result<()> {
     let (mut most, mut grew, mut told) = (0, Instant::now(), Instant::now());
     loop {
@@ -141,7 +142,7 @@ async fn wait_until_parked(store: &baton_store::sqlite::SqliteStore, runs: u64) 
     }
 }
 
-/// What is measured is a process that serves so many runs that wait, and no others.
+/// The case measures a process that serves exactly this number of waiting runs and no others.
 async fn assert_all_parked(folder: &Path, runs: usize) -> anyhow::Result<()> {
     let store = fixture::store(folder)?;
     let waiting = count_parked(&store).await?;
@@ -158,14 +159,14 @@ fn id(place: usize) -> RunId {
     RunId::new(format!("parked-{place}"))
 }
 
-/// The fresh process: it serves the database until it is killed, or nobody is left who would.
+/// The fresh process: serves the database until it is killed or its parent exits.
 pub async fn serve() -> anyhow::Result<()> {
     let store = fixture::store(Path::new("."))?;
     let _engine = fixture::engine(&store, Arc::new(store.clone())).await?;
     fixture::serve_until_closed().await
 }
 
-/// Answers so many of the parked runs, spread over all of them, and waits until they have ended.
+/// Signals `count` of the parked runs, spread over all of them, and waits until they have ended.
 pub async fn signal(folder: &Path, runs: usize, count: usize) -> anyhow::Result<()> {
     use baton_ports::journal::{InboxSubmission, JournalStore as _};
     let store = fixture::store(folder)?;
@@ -208,7 +209,7 @@ pub async fn signal(folder: &Path, runs: usize, count: usize) -> anyhow::Result<
 mod tests {
     use super::*;
 
-    /// More than any shipped tool with a rate lets through in a minute.
+    /// More calls than any shipped tool with a rate limit allows in a minute.
     #[tokio::test(flavor = "multi_thread")]
     async fn no_rate_holds_parked_runs_back() {
         let scratch = ScratchFolder::new().expect("a folder");

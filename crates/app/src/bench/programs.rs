@@ -1,4 +1,4 @@
-//! Programs of agents: how long one takes from the pool, from nothing, over a pause, and how many a second.
+//! Programs of agents: the time for one from the pool, in a new process and across a pause, and programs per second.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{BenchSize, median, percentile, round_figure};
 
-/// Programs that are served at once where a rate is measured.
+/// Number of concurrent programs when throughput is measured.
 const CONCURRENCY: usize = 64;
 
 pub fn measure(size: BenchSize) -> anyhow::Result<Value> {

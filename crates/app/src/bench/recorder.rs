@@ -1,4 +1,4 @@
-//! A journal that remembers what it was asked, so that the same can be replayed without an engine.
+//! A journal that records its calls, so that they can be replayed without an engine.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,12 +12,12 @@ use baton_ports::journal::{
     JournalError, JournalStore, Ownership, ProcessId, ProcessLease, StrandedPage, TimerKey,
 };
 
-/// What one run asked of its journal, in order.
+/// The journal calls of one run, in order.
 #[derive(Clone, Debug, Default)]
 pub struct JournalCalls {
     pub start: Option<InboxSubmission>,
     pub appends: Vec<JournalAppend>,
-    /// When each append was answered.
+    /// When each append was acknowledged.
     pub answered_at: Vec<Instant>,
 }
 

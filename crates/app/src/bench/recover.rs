@@ -1,4 +1,5 @@
-//! A process killed with thousands of runs in flight, and how long a fresh one takes to bring them to their end.
+//! Crash recovery: a process is killed with thousands of runs in flight. Measures how long a fresh process takes to
+//! complete them.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use super::fixture::{self, ScratchFolder};
 use super::{BenchSize, round_figure};
 
-/// A step, one that is slow, and another step: the kill finds all of them at the slow one.
+/// A step, a slow step, and another step. The kill interrupts all runs at the slow one.
 const WORKFLOW: &str = r#"
 name: in_flight
 version: "1"
@@ -27,7 +28,7 @@ edges:
   - {from: before, to: slow}
   - {from: slow, to: after}
 "#;
-/// The longest the whole recovery may take.
+/// Time limit of the whole recovery.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(600);
 
 pub fn measure(size: BenchSize) -> anyhow::Result<Value> {
@@ -40,7 +41,7 @@ pub fn measure(size: BenchSize) -> anyhow::Result<Value> {
         .stdout(Stdio::piped());
     let mut child = process.spawn()?;
     let Some(output) = child.stdout.take() else { anyhow::bail!("the started process has no output") };
-    // It says so once all runs are in flight; then it is killed.
+    // The process prints a line once all runs are in flight. Then it is killed.
     let mut line = String::new();
     BufReader::new(output).read_line(&mut line)?;
     child.kill()?;
@@ -58,7 +59,7 @@ pub fn measure(size: BenchSize) -> anyhow::Result<Value> {
     )
 }
 
-/// Runs that have not ended.
+/// The number of runs that have not ended.
 async fn unfinished(folder: &Path) -> anyhow::Result<u64> {
     let counts = fixture::store(folder)?.counts().await?;
     Ok(counts.into_iter().filter(|(state, _)| !state.is_end()).map(|(_, count)| count).sum())
@@ -84,7 +85,7 @@ pub async fn begin(runs: usize) -> anyhow::Result<()> {
     fixture::serve_until_closed().await
 }
 
-/// Seconds from opening the database to the first new entry, and to the last run's end.
+/// Seconds from opening the database to the first new entry, and to the end of the last run.
 pub async fn finish(folder: &Path, runs: usize) -> anyhow::Result<(f64, f64)> {
     let began = Instant::now();
     let store = fixture::store(folder)?;

@@ -1,4 +1,4 @@
-//! A for-each over many items: the last step costs what the first did.
+//! A for-each over many items: the last step must cost as much as the first.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::fixture::{self, ScratchFolder};
 use super::recorder::JournalRecorder;
 use super::{BenchSize, median, round_figure};
 
-/// Steps at either end that are compared.
+/// Number of steps at each end that are compared.
 const COMPARED: usize = 200;
 
 fn workflow(items: usize) -> String {
@@ -38,7 +38,7 @@ pub fn measure(size: BenchSize) -> anyhow::Result<Value> {
         let between: Vec<f64> = answered.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e6).collect();
         anyhow::ensure!(between.len() >= size.items, "{} commits cannot hold {} steps", between.len(), size.items);
         let compared = COMPARED.min(between.len() / 4);
-        // The very first steps also warm caches up: those behind them are compared.
+        // The very first steps also warm up caches, so the comparison skips them.
         let mut first = between[compared / 4..compared + compared / 4].to_vec();
         let mut last = between[between.len() - compared..].to_vec();
         let (first, last) = (median(&mut first), median(&mut last));

@@ -1,4 +1,4 @@
-//! Steps per second through the whole product, against what the disk and the writer allow.
+//! Steps per second through the whole product, compared with the limits of the disk and the writer.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,7 @@ const STEPS: usize = 10;
 /// Pure nodes of one run.
 const CHAIN: usize = 100;
 
-/// A workflow of ten `calculator` calls in a row, or of a hundred pure nodes.
+/// A workflow of ten `calculator` calls in sequence, or of a hundred pure nodes.
 fn workflow(case: &str) -> String {
     let (count, node): (usize, &str) = match case {
         "durable_steps" => (STEPS, "tool: calculator, parameters: {expression: \"{{ n }} + 1\"}"),
@@ -34,7 +34,7 @@ struct StepsRound {
 }
 
 pub fn measure(case: &str, concurrency: usize, size: BenchSize) -> anyhow::Result<Value> {
-    // One at a time, each step waits for the disk: a few runs say as much as thousands.
+    // With a concurrency of one, each step waits for the disk, so a few runs are as accurate as thousands.
     let runs = if concurrency == 1 { size.runs / 80 } else { size.runs }.max(4);
     let per_run = if case == "durable_steps" { STEPS } else { CHAIN };
     let (mut ours, mut limits, mut plains, mut step_ms) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -59,7 +59,7 @@ pub fn measure(case: &str, concurrency: usize, size: BenchSize) -> anyhow::Resul
     }))
 }
 
-/// What a round asks of its journal; recording costs time, so it is not the round that is timed.
+/// The journal calls of a round. Recording takes time, so this round is not the one that is timed.
 fn record_calls(case: &str, runs: usize, concurrency: usize) -> anyhow::Result<Vec<super::recorder::JournalCalls>> {
     let scratch = ScratchFolder::new()?;
     crate::commands::block_on(async {
@@ -90,7 +90,7 @@ fn with_engine(case: &str, runs: usize, per_run: usize, concurrency: usize) -> a
     })
 }
 
-/// Runs so many runs, so many at once; milliseconds of each.
+/// Executes `runs` runs at the given concurrency. Returns the milliseconds of each.
 async fn run_concurrently(
     engine: &Engine,
     case: &str,

@@ -1,4 +1,4 @@
-//! What the store alone does with the same statements and bytes, from as many tasks, with no engine.
+//! The store alone with the same statements and bytes, from as many tasks, without an engine.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use baton_store::sqlite::{BaselineLog, SqliteStore};
 use super::fixture::{self, ScratchFolder};
 use super::recorder::JournalCalls;
 
-/// Every start and append as it was asked, on a fresh store.
+/// Replays every recorded start and append on a fresh store.
 pub fn replay_rate(asked: &[JournalCalls], per_run: usize, concurrency: usize) -> anyhow::Result<f64> {
     let scratch = ScratchFolder::new()?;
     crate::commands::block_on(async {
@@ -26,7 +26,7 @@ pub fn replay_rate(asked: &[JournalCalls], per_run: usize, concurrency: usize) -
     })
 }
 
-/// One row per step of the same journal bytes.
+/// Writes one row per step with the same journal bytes.
 pub fn plain_rows_rate(asked: &[JournalCalls], per_run: usize, concurrency: usize) -> anyhow::Result<f64> {
     let scratch = ScratchFolder::new()?;
     crate::commands::block_on(async {
@@ -35,7 +35,7 @@ pub fn plain_rows_rate(asked: &[JournalCalls], per_run: usize, concurrency: usiz
         for_each_run(asked, concurrency, move |run| {
             let log = log.clone();
             async move {
-                // The first entry is the start's; a step has one of its own.
+                // The first entry belongs to the start. Each step has its own.
                 for append in run.appends.iter().skip(1) {
                     log.append(append.entry.clone().unwrap_or_default()).await?;
                 }
@@ -47,7 +47,7 @@ pub fn plain_rows_rate(asked: &[JournalCalls], per_run: usize, concurrency: usiz
     })
 }
 
-/// Hands each run to one of so many tasks.
+/// Distributes the runs over the tasks.
 async fn for_each_run<W>(
     asked: &[JournalCalls],
     concurrency: usize,

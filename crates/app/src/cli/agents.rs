@@ -1,4 +1,4 @@
-//! `baton agents` and `baton generate`: what may be asked.
+//! Arguments of `baton agents` and `baton generate`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `baton approvals`: what may be asked of it.
+//! Arguments of `baton approvals`.
 
 use clap::{Args, Subcommand};
 

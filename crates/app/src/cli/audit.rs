@@ -1,11 +1,11 @@
-//! `baton audit`: what may be asked of it.
+//! Arguments of `baton audit`.
 
 use baton_core::time::Time;
 use clap::{Args, Subcommand, ValueEnum};
 
-/// Rows one list may show.
+/// Maximum number of rows in one list.
 const ROWS_LISTED_MAX: i64 = 100_000;
-/// A day, for days that are told.
+/// A calendar day, for options that take dates.
 
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
@@ -32,8 +32,8 @@ pub enum AuditCommand {
         /// The person, as rows name them.
         #[arg(long)]
         person: String,
-        /// What else they are called: a mail address, a phone number. May be said several times; what their contact in this
-        /// installation says is taken too.
+        /// What else they are called: a mail address, a phone number. May be said several times; what their contact in
+        /// this installation says is taken too.
         #[arg(long, value_name = "IDENTIFIER", value_parser = identifier)]
         also: Vec<String>,
         /// Who erases, for the trail.
@@ -94,7 +94,7 @@ pub enum AuditStatusArg {
     Compensated,
 }
 
-/// Something by which a person can be told apart.
+/// Parses an identifier of a person, such as an e-mail address.
 pub(super) fn identifier(text: &str) -> Result<String, String> {
     let text = text.trim();
     match baton_core::identifier::Identifier::of(text) {

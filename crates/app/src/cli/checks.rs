@@ -1,4 +1,4 @@
-//! Commands that look and change nothing: what may be asked.
+//! Arguments of the read-only commands.
 
 use std::path::PathBuf;
 

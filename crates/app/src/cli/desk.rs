@@ -1,4 +1,4 @@
-//! `baton desk`: what may be asked of it.
+//! Arguments of `baton desk`.
 
 use clap::{Args, Subcommand};
 
@@ -21,8 +21,8 @@ pub enum TaskInboxCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Say what became of a call that nobody knows of, that somebody undid by hand what no compensation could, or have that
-    /// compensation tried once more.
+    /// Say what became of a call that nobody knows of, that somebody undid by hand what no compensation could, or have
+    /// that compensation tried once more.
     Resolve(TaskResolveArgs),
 }
 

@@ -1,11 +1,11 @@
-//! `baton keys`: what may be asked.
+//! Arguments of `baton keys`.
 
 use baton_ports::keys::AccessScope;
 use clap::{Args, Subcommand, ValueEnum};
 
-/// Days a key may be good for.
+/// Maximum lifetime of a key, in days.
 const KEY_DAYS_MAX: i64 = 3_650;
-/// Hours a rotated key may still be good for: thirty days.
+/// Maximum time for which a rotated key stays valid, in hours: thirty days.
 const OVERLAP_HOURS_MAX: i64 = 720;
 
 #[derive(Debug, Subcommand)]

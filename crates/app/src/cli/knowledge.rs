@@ -1,10 +1,10 @@
-//! `baton knowledge`: what may be asked of it.
+//! Arguments of `baton knowledge`.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-/// Passages one search may show.
+/// Maximum number of passages that one search returns.
 const TOP_MAX: i64 = 50;
 
 #[derive(Debug, Subcommand)]

@@ -1,10 +1,10 @@
-//! `baton models`: what may be asked.
+//! Arguments of `baton models`.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// Decisions one list may show.
+/// Maximum number of decisions in one list.
 const DECISIONS_LISTED_MAX: i64 = 10_000;
 
 #[derive(Debug, Subcommand)]
@@ -22,7 +22,8 @@ pub enum ModelsCommand {
     Circuits(CircuitsArgs),
     /// Why each model was asked, and what came of it: the newest, a line or two each.
     Decisions(DecisionsArgs),
-    /// Why the models of one run, or of one call, were asked: candidates with their scores, and who was dropped and why.
+    /// Why the models of one run, or of one call, were asked: candidates with their scores, and who was dropped and
+    /// why.
     Explain(ExplainArgs),
     /// What choosing models saves: an example, your own numbers, or what was recorded.
     Savings(SavingsArgs),

@@ -1,4 +1,4 @@
-//! `baton costs` and `baton budgets`: what may be asked.
+//! Arguments of `baton costs` and `baton budgets`.
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -80,7 +80,7 @@ pub enum CostGroupArg {
     Provider,
 }
 
-/// A day as it is written in tables.
+/// Parses a day in the format that tables use.
 fn day(text: &str) -> Result<String, String> {
     let at: Result<baton_core::time::Time, _> = format!("{text}T00:00:00Z").parse();
     match at {

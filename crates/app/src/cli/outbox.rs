@@ -1,8 +1,8 @@
-//! `baton outbox`: what may be asked of it.
+//! Arguments of `baton outbox`.
 
 use clap::{Args, Subcommand};
 
-/// Messages one list may show.
+/// Maximum number of messages in one list.
 const MESSAGES_LISTED_MAX: i64 = 10_000;
 
 #[derive(Debug, Subcommand)]

@@ -1,4 +1,4 @@
-//! `baton people`: what may be asked of it.
+//! Arguments of `baton people`.
 
 use clap::{Args, Subcommand};
 

@@ -1,8 +1,8 @@
-//! `baton run` and `baton runs`: what may be asked.
+//! Arguments of `baton run` and `baton runs`.
 
 use clap::{Args, Subcommand};
 
-/// Runs one list may show.
+/// Maximum number of runs in one list.
 const RUNS_LISTED_MAX: i64 = 100_000;
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! `baton schedules`: what may be asked of it.
+//! Arguments of `baton schedules`.
 
 use clap::{Args, Subcommand};
 

@@ -1,4 +1,4 @@
-//! `baton secrets`: what may be asked.
+//! Arguments of `baton secrets`.
 
 use clap::Subcommand;
 

@@ -1,4 +1,4 @@
-//! `baton tenants`: what may be asked.
+//! Arguments of `baton tenants`.
 
 use clap::Subcommand;
 

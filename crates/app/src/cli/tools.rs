@@ -1,10 +1,10 @@
-//! `baton tools`: what may be asked of it.
+//! Arguments of `baton tools`.
 
 use baton_core::time::Time;
 use baton_core::usage::IsoWeek;
 use clap::{Args, Subcommand, ValueEnum};
 
-/// Tools one search may show.
+/// Maximum number of tools that one search returns.
 const TOOLS_FOUND_MAX: i64 = 50;
 
 #[derive(Debug, Subcommand)]
@@ -109,7 +109,8 @@ pub struct ToolConnectArgs {
     pub app: String,
     #[command(flatten)]
     pub whose: AccountOwnerArgs,
-    /// Where the browser is sent afterwards; `baton serve` itself where `callback_base` is set under `[tools.composio]`.
+    /// Where the browser is sent afterwards; `baton serve` itself where `callback_base` is set under
+    /// `[tools.composio]`.
     #[arg(long, value_name = "URL")]
     pub callback: Option<String>,
     /// As JSON.

@@ -1,4 +1,4 @@
-//! `baton workflows`, `baton export`, `baton import`: what may be asked.
+//! Arguments of `baton workflows`, `baton export` and `baton import`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `baton agents`: who the tenant's agents are, and how each has done.
+//! `baton agents`: the tenant's agents and their health.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub async fn run(folder: &Path, args: AgentsCommand) -> anyhow::Result<CommandEx
     }
 }
 
-/// The project's agents with those registered, and how each has done. Looking makes no database.
+/// The project's agents and the registered ones, with their health. Does not create a database.
 async fn agents_with_health(
     project: &Project,
 ) -> anyhow::Result<(BTreeMap<String, AgentDefinition>, BTreeMap<String, AgentHealth>)> {
@@ -61,7 +61,7 @@ fn now() -> baton_core::time::Time {
     baton_ports::clock::SystemClock.now()
 }
 
-/// A line each.
+/// Prints one line for each agent.
 fn print_cards(cards: &[AgentListing]) {
     let widest = cards.iter().map(|card| card.name.len()).max().unwrap_or(0).max("AGENT".len());
     let title = format!(

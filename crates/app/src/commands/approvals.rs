@@ -1,4 +1,4 @@
-//! `baton approvals`: what waits for people's leave, and giving it.
+//! `baton approvals`: lists and decides pending approvals.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub async fn run(folder: &Path, args: ApprovalsCommand) -> anyhow::Result<Comman
     }
 }
 
-/// A request that is open.
+/// A pending approval.
 struct OpenApproval {
     item: TaskItem,
     run: RunId,
@@ -39,7 +39,7 @@ impl OpenApproval {
     }
 }
 
-/// All that are open, oldest first.
+/// All pending approvals, oldest first.
 async fn open(project: &Project) -> anyhow::Result<Vec<TaskItem>> {
     let items = desk::open(project).await?;
     Ok(items.into_iter().filter(|item| item.request().is_some()).collect())

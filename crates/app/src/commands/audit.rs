@@ -1,4 +1,4 @@
-//! `baton audit`: what was done, whether the trail is whole, and erasing a person from it.
+//! `baton audit`: lists the audit trail, verifies its integrity, and erases a person from it.
 
 mod erase;
 mod list;
@@ -32,7 +32,7 @@ pub async fn run(folder: &Path, args: AuditCommand) -> anyhow::Result<CommandExi
     }
 }
 
-/// One tenant's trail. Looking makes no database where nothing has run.
+/// One tenant's audit trail. Does not create a database if nothing has run.
 struct TenantTrail {
     tenant: TenantId,
     system: Option<ProjectSystem>,

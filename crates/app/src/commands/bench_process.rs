@@ -1,4 +1,4 @@
-//! Parts that run as processes of their own, for `bench`.
+//! Child processes of `bench`.
 
 use crate::{CommandExit, UsageError, bench};
 

@@ -1,4 +1,4 @@
-//! `baton budgets`: each line with its limit, what is spent and held of it, and when it begins anew.
+//! `baton budgets`: each budget line with its limit, its spent and reserved amounts, and when it resets.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub async fn run(folder: &Path, args: &BudgetsArgs) -> anyhow::Result<CommandExi
     let project = Project::open(folder)?;
     let now = SystemClock.now();
     let tenant = project.tenant()?;
-    // Looking makes no database where nothing has run.
+    // Does not create a database if nothing has run.
     let rows = match project.has_database() {
         true => {
             let system = ProjectSystem::open(&project)?;

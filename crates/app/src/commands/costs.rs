@@ -1,4 +1,4 @@
-//! `baton costs`: what was spent on models, by whatever is asked.
+//! `baton costs`: spending on models, grouped as requested.
 
 mod roi;
 
@@ -14,7 +14,7 @@ use crate::project::Project;
 use crate::wiring::ProjectSystem;
 use crate::{CommandExit, print};
 
-/// Days that are looked back unless told.
+/// Default number of days to look back.
 const DAYS_DEFAULT: u32 = 30;
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
@@ -44,12 +44,12 @@ fn filter(project: &Project, args: &CostsShowArgs) -> anyhow::Result<CostFilter>
     })
 }
 
-/// The day so many days before today.
+/// The date `days` days before today.
 fn days_ago(days: u32) -> String {
     (BudgetWindow::Day.begin(SystemClock.now()) - DAY * days).to_date()
 }
 
-/// Looking makes no database where nothing has run.
+/// Does not create a database if nothing has run.
 async fn read(project: &Project, filter: CostFilter) -> anyhow::Result<Vec<CostRow>> {
     if !project.has_database() {
         return Ok(Vec::new());
@@ -70,7 +70,7 @@ fn group_by(by: CostGroupArg) -> CostDimension {
     }
 }
 
-/// A row's part of this kind, in words.
+/// The label of a row in this grouping.
 fn group_label(row: &CostRow, by: CostGroupArg) -> String {
     let (text, none) = match by {
         CostGroupArg::Day => (row.day.clone(), "-"),

@@ -1,10 +1,10 @@
-//! `baton customers`: what is kept of one, handed over or erased, as the API does it.
+//! `baton customers`: exports or erases the data about one customer, as the API does.
 
 use std::path::Path;
 
 use baton_core::id::TenantId;
 use baton_engine::Engine;
-use baton_server::customers::{CustomerError, CustomerService as Stores, ErasureRequest, VACUUM_BYTES_MAX};
+use baton_server::customers::{CustomerError, CustomerService, ErasureRequest, VACUUM_BYTES_MAX};
 use serde_json::Value;
 
 use super::knowledge::external_index::KnowledgeStores;
@@ -45,7 +45,7 @@ fn open(project: &Project, of: &CustomerArgs) -> anyhow::Result<(ProjectSystem, 
     Ok((system, tenant))
 }
 
-/// What whoever asked can do something about is said to them as that.
+/// Errors that the caller can correct become usage errors.
 fn usage_error(error: CustomerError) -> anyhow::Error {
     match error {
         CustomerError::StillLive(_) | CustomerError::PartlyErased(_) => {
@@ -61,9 +61,13 @@ fn usage_error(error: CustomerError) -> anyhow::Error {
     }
 }
 
-/// What customers' data lie behind.
-pub(super) fn stores<'s>(system: &'s ProjectSystem, engine: &'s Engine, shelf: &'s KnowledgeStores) -> Stores<'s> {
-    Stores {
+/// The stores that hold customers' data.
+pub(super) fn stores<'s>(
+    system: &'s ProjectSystem,
+    engine: &'s Engine,
+    shelf: &'s KnowledgeStores,
+) -> CustomerService<'s> {
+    CustomerService {
         engine,
         read: &system.store,
         records: &*system.records,

@@ -1,4 +1,5 @@
-//! `baton demo`: the main job told as it happens. The kill and the recovery are really done, to a process of their own.
+//! `baton demo`: shows the main use case as it happens. The kill and the recovery are real and happen to a separate
+//! process.
 
 mod project;
 mod runner;

@@ -1,4 +1,4 @@
-//! `baton desk`: all that waits for people, in one list.
+//! `baton desk`: the task inbox, with everything that waits for a person in one list.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub async fn run(folder: &Path, args: TaskInboxCommand) -> anyhow::Result<Comman
     }
 }
 
-/// All open items, oldest first. Looking makes no database where nothing has run.
+/// All open items, oldest first. Does not create a database if nothing has run.
 pub async fn open(project: &Project) -> anyhow::Result<Vec<TaskItem>> {
     if !project.has_database() {
         return Ok(Vec::new());
@@ -32,7 +32,7 @@ pub async fn open(project: &Project) -> anyhow::Result<Vec<TaskItem>> {
     Ok(system.store.open_tasks(&system.tenant, None).await?)
 }
 
-/// The item that is meant: by its id, or by the beginning of one. `what` says what such an item is called.
+/// Finds an item by its id or a unique prefix of it. `what` names the kind of item in messages.
 pub fn find_by_prefix(project: &Project, mut items: Vec<TaskItem>, id: &str, what: &str) -> anyhow::Result<TaskItem> {
     let ids: Vec<String> = items.iter().map(|item| item.id.clone()).collect();
     let begun: Vec<usize> = (0..ids.len()).filter(|place| ids[*place].starts_with(id)).collect();
@@ -85,7 +85,7 @@ async fn show(project: &Project, id: &str, as_json: bool) -> anyhow::Result<Comm
     Ok(CommandExit::Completed)
 }
 
-/// The command that settles it.
+/// The command that settles the item.
 pub fn next_command(item: &TaskItem, command: &str) -> String {
     if let Some(own) = item.details.get("command").and_then(Value::as_str) {
         return format!("{own}  # makes it go away");
@@ -119,7 +119,8 @@ pub fn next_command(item: &TaskItem, command: &str) -> String {
     }
 }
 
-/// The command that decides a request, with the first of those who may and are none of these, where not everybody may.
+/// The command that decides a request. If not everybody may decide, it names the first permitted person who is not in
+/// `but`.
 pub fn decide_command(item: &TaskItem, command: &str, but: &[&str]) -> String {
     let asked = ["from", "assignees"].into_iter().find_map(|key| item.details.get(key));
     let (by, who) = progress::decider_flag("--as", asked.unwrap_or(&Value::Null), but);

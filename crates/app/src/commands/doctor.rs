@@ -1,4 +1,4 @@
-//! `baton doctor`: whether everything a project needs is there, and the way out where it is not.
+//! `baton doctor`: checks that a project has everything it needs, and shows how to fix what is missing.
 
 mod composio;
 mod connectivity;
@@ -23,7 +23,7 @@ use crate::{CommandExit, config, print, wiring};
 pub async fn run(folder: &Path, args: DoctorArgs) -> anyhow::Result<CommandExit> {
     let mut checks = machine::checks(folder);
     if let Some(project) = project(folder, &mut checks) {
-        // First of all: what else asks the database would only run into it.
+        // Check this first. Other checks that read the database would fail with the same error.
         let pages = database::pages(&project, if args.full { CheckDepth::Full } else { CheckDepth::Quick }).await;
         let is_readable = pages.iter().all(|check| check.state != DoctorStatus::Fail);
         checks.extend(pages);
@@ -56,7 +56,7 @@ fn print_checks(mut checks: Vec<DoctorCheck>, as_json: bool) -> CommandExit {
     if is_well { CommandExit::Completed } else { CommandExit::Failed }
 }
 
-/// What was looked at, and what was seen.
+/// A check and its result.
 #[derive(Debug, Serialize)]
 struct DoctorCheck {
     what: &'static str,
@@ -88,7 +88,7 @@ impl DoctorCheck {
     }
 }
 
-/// One fault stands in the way of several checks; the first one tells it.
+/// One fault can fail several checks. Only the first of them shows the hint.
 fn drop_repeated_hints(checks: &mut [DoctorCheck]) {
     for place in 1..checks.len() {
         let (before, rest) = checks.split_at_mut(place);
@@ -142,7 +142,8 @@ fn project(folder: &Path, checks: &mut Vec<DoctorCheck>) -> Option<Project> {
     }
 }
 
-/// What the project names and nobody has. What keeps the settings from being read is told by the other checks.
+/// References in the project that cannot be resolved. Errors that prevent reading the settings are reported by the
+/// other checks.
 fn names(project: &Project) -> Vec<DoctorCheck> {
     let (Ok(models), Ok(tenant)) = (wiring::models(project, Arc::new(SystemClock)), project.tenant()) else {
         return Vec::new();
@@ -156,7 +157,7 @@ fn names(project: &Project) -> Vec<DoctorCheck> {
     doubts.into_iter().map(warn).collect()
 }
 
-/// Those that are read are among the [`names`].
+/// Valid triggers are covered by [`names`].
 fn triggers(project: &Project) -> Option<DoctorCheck> {
     let error = ProjectTriggers::read(&project.root).err()?;
     Some(DoctorCheck::fail("triggers", format!("{error:#}"), "correct it; `baton serve` does not start before"))

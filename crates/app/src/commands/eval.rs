@@ -1,4 +1,4 @@
-//! `baton eval`: one expression over one document.
+//! `baton eval`: evaluates one expression over one document.
 
 use baton_core::definition::source::SourceSpan;
 use baton_core::expr::{Condition, ConditionLanguage, EvalError, JinjaTemplate, JsonContext, ParseError, jmespath};
@@ -9,7 +9,7 @@ use super::json;
 use crate::cli::{EvalArgs, EvalLanguageArg};
 use crate::{CommandExit, UsageError, print};
 
-/// What the expression is called where its place is shown.
+/// The name of the expression in error locations.
 const NAME: &str = "expression";
 
 pub fn run(args: &EvalArgs) -> anyhow::Result<CommandExit> {
@@ -35,7 +35,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<CommandExit> {
     Ok(CommandExit::Completed)
 }
 
-/// The text is no expression: with the place in it.
+/// The error for text that is not a valid expression, with the place in it.
 fn parse_error(source: &str, error: &ParseError) -> UsageError {
     let count = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
     let span = error.offset.and_then(|offset| source.get(..offset)).map_or_else(SourceSpan::default, |before| {
@@ -46,7 +46,7 @@ fn parse_error(source: &str, error: &ParseError) -> UsageError {
     with_hint(misuse, error.hint.as_ref())
 }
 
-/// The expression is sound, but not over this document.
+/// The error for a valid expression that fails over this document.
 fn eval_error(error: &EvalError) -> UsageError {
     with_hint(UsageError::new(&error.message).code(error.code.as_str()), error.hint.as_ref())
 }

@@ -1,4 +1,5 @@
-//! `baton generate`: a workflow from a goal, drafted by a model, checked like any other, mended until it may run.
+//! `baton generate`: a model drafts a workflow for a goal. The draft is validated like any other and repaired until it
+//! can run.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use crate::project::{Project, display_path, shell_quote};
 use crate::wiring::ProjectSystem;
 use crate::{CommandExit, UsageError, print};
 
-/// Where workflows are.
+/// The folder of the workflows.
 const FOLDER: &str = "workflows";
 
 pub async fn run(folder: &Path, args: GenerateArgs) -> anyhow::Result<CommandExit> {
@@ -25,7 +26,7 @@ pub async fn run(folder: &Path, args: GenerateArgs) -> anyhow::Result<CommandExi
     if !project.exists() {
         return Err(project.not_a_project().into());
     }
-    // Before anything is paid for: where it goes must be free, and open to be written.
+    // Check before any model call is paid for: the target must be free and writable.
     if !args.print {
         args.name.iter().try_for_each(|name| refuse_taken(&project, name))?;
         let folder = Some(project.root.join(FOLDER)).filter(|folder| folder.is_dir());
@@ -56,7 +57,7 @@ async fn draft(
         first: tool_candidates(system, goal).await,
         language: project.settings.tools.language.tag(),
     };
-    // Under the name that was asked for; under one that is free where the model names it.
+    // Uses the requested name, or the model's name made unique.
     let named = |own: Option<&str>| name.map(str::to_owned).or_else(|| own.map(|own| free_name(project, own)));
     drafting.draft(goal, &named).await.map_err(|error| match error {
         DraftError::GoalTooLong { .. } => usage_error(&error).into(),
@@ -69,7 +70,7 @@ async fn draft(
     })
 }
 
-/// Tools that are always there, then those that the goal's words find as `baton tools search` does.
+/// Tools that are always offered, then those that match the goal, as in `baton tools search`.
 async fn tool_candidates(system: &ProjectSystem, goal: &str) -> Vec<String> {
     let (found, fault) = system.tools.search(&system.tenant, goal, TOOLS_FOUND).await;
     if let Some(fault) = fault {
@@ -122,7 +123,7 @@ fn print_draft(project: &Project, args: &GenerateArgs, drafted: &DraftResult) ->
     Ok(CommandExit::Completed)
 }
 
-/// What a command line must say besides, for a run to begin: `-s city=TEXT`.
+/// The arguments that a command line needs to start the workflow: `-s city=TEXT`.
 fn required_inputs(input: &InputDeclaration) -> String {
     let value = |word: Option<&str>| match word {
         Some(word @ ("string" | "number" | "integer" | "boolean")) => word.replace("string", "text").to_uppercase(),
@@ -154,7 +155,7 @@ fn refuse_taken(project: &Project, name: &str) -> Result<(), UsageError> {
     }
 }
 
-/// Into `workflows/`; never over what is there.
+/// Writes the file into `workflows/`. Never overwrites a file.
 fn write(project: &Project, name: &str, text: &str) -> anyhow::Result<PathBuf> {
     refuse_taken(project, name)?;
     let folder = project.root.join(FOLDER);

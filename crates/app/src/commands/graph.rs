@@ -1,4 +1,4 @@
-//! `baton graph`: a workflow drawn.
+//! `baton graph`: draws a workflow as a graph.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub fn run(folder: &Path, args: &GraphArgs) -> anyhow::Result<CommandExit> {
     Ok(CommandExit::Completed)
 }
 
-/// A workflow by its name or its file; a draft can be drawn, too.
+/// Finds a workflow by its name or its file. Drafts can be drawn too.
 fn find(project: &Project, wanted: &str) -> anyhow::Result<Workflow> {
     let mut catalog = wiring::blocking_catalog(project)?;
     let file = Path::new(wanted);
@@ -49,7 +49,7 @@ fn find(project: &Project, wanted: &str) -> anyhow::Result<Workflow> {
     Err(UsageError::new(message).hint(hint).into())
 }
 
-/// What can be drawn of a file, or the first reason why it cannot.
+/// The compiled workflow of a file, or the first error that prevents drawing it.
 fn compiled_workflow(source: &WorkflowFile, checked: CheckedDefinition) -> anyhow::Result<Workflow> {
     checked.workflow.ok_or_else(|| match checked.diagnostics.iter().min_by_key(|found| found.severity) {
         Some(worst) => UsageError::from_diagnostic(worst, &display_path(&source.file), &source.shown_text()).into(),

@@ -1,4 +1,4 @@
-//! `baton init`: a small project that works.
+//! `baton init`: creates a small project that works.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ macro_rules! template {
     };
 }
 
-/// Files of a new project; none is written over one that is there.
+/// Files of a new project. Existing files are never overwritten.
 const FILES: &[(&str, &str)] = template![
     "README.md" from "README.md",
     ".gitignore" from "gitignore",
@@ -26,7 +26,7 @@ const FILES: &[(&str, &str)] = template![
     "tests/triage.yaml" from "tests/triage.yaml",
 ];
 
-/// Workflows to begin from, by their names, in YAML.
+/// Workflow templates by name, in YAML.
 pub fn workflows() -> impl Iterator<Item = (&'static str, &'static str)> {
     FILES.iter().filter_map(|(file, text)| Some((file.strip_prefix("workflows/")?.strip_suffix(".yaml")?, *text)))
 }
@@ -45,7 +45,7 @@ pub fn run(args: &InitArgs) -> anyhow::Result<CommandExit> {
     Ok(CommandExit::Completed)
 }
 
-/// Writes a new project into a folder that is empty or not there, and answers which files it has.
+/// Writes a new project into a folder that is empty or does not exist. Returns the paths of its files.
 pub fn write_project(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     refuse_used(folder)?;
     let mut files = Vec::with_capacity(FILES.len());
@@ -60,7 +60,7 @@ pub fn write_project(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Where commands that were tried before keep their database.
+/// The folder in which earlier commands may have created their database.
 const DATA_FOLDER: &str = ".baton";
 
 fn refuse_used(folder: &Path) -> anyhow::Result<()> {

@@ -1,10 +1,10 @@
-//! JSON given on the command line: in place, from a file, or as `KEY=VALUE`.
+//! JSON on the command line: inline, from a file, or as `KEY=VALUE`.
 
 use serde_json::{Map, Value};
 
 use crate::{UsageError, project};
 
-/// `JSON`, `@FILE`, or `@-` for standard input; `what` names the option in messages.
+/// Parses `JSON`, `@FILE`, or `@-` for standard input. `what` names the option in messages.
 pub fn parse_argument(what: &str, text: &str) -> anyhow::Result<Value> {
     if let Some(file) = text.strip_prefix('@') {
         return project::read_argument(file);
@@ -16,8 +16,8 @@ pub fn parse_argument(what: &str, text: &str) -> anyhow::Result<Value> {
     })
 }
 
-/// Lays `KEY=VALUE` pairs over an input. A value that is JSON keeps its type; anything else is text, and so is the value
-/// of a key that takes nothing but text: a telephone number is none to reckon with.
+/// Applies `KEY=VALUE` pairs to an input. A value in JSON syntax keeps its type. Any other value is text, and so is the
+/// value of a key that accepts only text: a telephone number is not a number.
 pub fn apply_sets(value: Value, sets: &[String], takes_text: impl Fn(&str) -> bool) -> anyhow::Result<Value> {
     if sets.is_empty() {
         return Ok(value);

@@ -1,4 +1,4 @@
-//! `baton keys`: who may come in over HTTP. On the project's database, with or without a server beside.
+//! `baton keys`: API keys for the HTTP API. Works on the project's database, with or without a running server.
 
 use std::path::Path;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub async fn run(folder: &Path, args: KeysCommand) -> anyhow::Result<CommandExit
     }
 }
 
-/// A key that is not kept yet: its row, its hash, and the secret that is shown once.
+/// A new key before it is stored: its row, its hash, and the secret that is shown once.
 pub struct UnsavedKey {
     pub key: ApiKeyRecord,
     pub hash: KeyHash,
@@ -94,14 +94,14 @@ async fn create(project: &Project, args: &KeyCreateArgs, now: Time) -> anyhow::R
     let mut new = UnsavedKey::mint(&system.tenant, &args.name, role, args.days, args.per_minute, now)?;
     new.key.scopes = (!args.scope.is_empty()).then(|| args.scope.iter().map(|scope| scope.need()).collect());
     system.store.add(&new.key, &new.hash).await?;
-    // First what is shown once: it is lost where the row cannot be written.
+    // Print the secret before the audit row is written. If that write fails, the secret would be lost.
     new.print_secret(args.json);
     system.audit_action(&system.tenant, ("keys.create", &new.key.id), None, Some(json!(new.key))).await?;
     Ok(CommandExit::Completed)
 }
 
 async fn list(project: &Project, as_json: bool, now: Time) -> anyhow::Result<CommandExit> {
-    // Looking makes no database where nothing has run.
+    // Does not create a database if nothing has run.
     let keys = match project.has_database() {
         true => {
             let system = ProjectSystem::open(project)?;
@@ -176,7 +176,7 @@ async fn revoke(project: &Project, wanted: &str, as_json: bool, now: Time) -> an
     Ok(CommandExit::Completed)
 }
 
-/// The key of this id, or the one good key of this name.
+/// The key with this id, or the only valid key with this name.
 async fn find(system: &ProjectSystem, wanted: &str, now: Time) -> anyhow::Result<ApiKeyRecord> {
     let keys = system.store.all(&system.tenant).await?;
     if let Some(key) = keys.iter().find(|key| key.id == wanted) {
@@ -202,7 +202,7 @@ async fn find(system: &ProjectSystem, wanted: &str, now: Time) -> anyhow::Result
     }
 }
 
-/// A line each.
+/// Prints one line for each key.
 fn print_keys(keys: &[ApiKeyRecord], now: Time) {
     let widest =
         |title: &str, of: &dyn Fn(&ApiKeyRecord) -> usize| keys.iter().map(of).max().unwrap_or(0).max(title.len());

@@ -1,4 +1,4 @@
-//! `baton knowledge`: what agents know.
+//! `baton knowledge`: the documents that agents can search.
 
 mod add;
 mod eval;
@@ -45,7 +45,7 @@ async fn list(project: &Project, args: &KnowledgeListArgs) -> anyhow::Result<Com
     Ok(CommandExit::Completed)
 }
 
-/// The documents that are kept, by name.
+/// The stored documents, by name.
 async fn document_heads(system: &ProjectSystem) -> anyhow::Result<Vec<DocumentHeader>> {
     let mut heads: Vec<DocumentHeader> = Vec::new();
     loop {
@@ -60,7 +60,7 @@ async fn document_heads(system: &ProjectSystem) -> anyhow::Result<Vec<DocumentHe
     }
 }
 
-/// What of memory answers by other settings than those of now, in words; nothing where all answers by them.
+/// Describes which part of memory is indexed with outdated settings. `None` if everything is current.
 pub async fn outdated(system: &ProjectSystem) -> anyhow::Result<Option<String>> {
     let now = system.memory.recipe();
     for collection in MemoryCollection::ALL {
@@ -74,7 +74,7 @@ pub async fn outdated(system: &ProjectSystem) -> anyhow::Result<Option<String>> 
     Ok(None)
 }
 
-/// How lists mark what is kept about a person.
+/// The mark in lists for a document about a person.
 fn subject_label(person: &str) -> String {
     format!("  about {person}")
 }

@@ -1,4 +1,4 @@
-//! `baton models`: what is known of models, what they cost, and why each was asked.
+//! `baton models`: facts about models, their costs, and why each was chosen.
 
 mod circuits;
 mod decisions;
@@ -37,7 +37,7 @@ pub async fn run(folder: &Path, args: ModelsCommand) -> anyhow::Result<CommandEx
     }
 }
 
-/// The project's models, as a process that asks them sees them: other processes' words on circuits included.
+/// The project's models, as a process that calls them sees them, with circuits that other processes reported.
 struct ProjectModels {
     tenant: TenantId,
     gateway: ModelGateway,
@@ -56,7 +56,7 @@ impl ProjectModels {
         Ok(Self { tenant, gateway })
     }
 
-    /// A name that is no model's, told with the nearest that is.
+    /// The error for an unknown model name, with the closest known name.
     fn unknown_model(&self, name: &str) -> UsageError {
         let all = self.gateway.models(&self.tenant);
         let profiles = baton_models::profile::ALL.map(baton_models::profile::word);
@@ -69,7 +69,7 @@ impl ProjectModels {
     }
 }
 
-/// The project's database, where it has one: looking makes none.
+/// The project's database, if it exists. Never creates it.
 fn store(project: &Project) -> anyhow::Result<Option<SqliteStore>> {
     if !project.has_database() {
         return Ok(None);

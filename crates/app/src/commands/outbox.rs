@@ -1,4 +1,4 @@
-//! `baton outbox`: messages that were written down and not sent.
+//! `baton outbox`: messages that were stored instead of sent.
 
 use std::path::Path;
 
@@ -10,9 +10,9 @@ use crate::project::Project;
 use crate::wiring::ProjectSystem;
 use crate::{CommandExit, UsageError, print};
 
-/// Characters of a message that a list shows.
+/// Maximum number of characters of a message in a list.
 const SHOWN_CHARS_MAX: usize = 72;
-/// Messages that one beginning of an id may fit before nobody is asked to choose.
+/// How many messages to show when a prefix of an id is ambiguous.
 const PREFIX_MATCHES_MAX: usize = 5;
 
 pub async fn run(folder: &Path, args: OutboxCommand) -> anyhow::Result<CommandExit> {
@@ -23,7 +23,7 @@ pub async fn run(folder: &Path, args: OutboxCommand) -> anyhow::Result<CommandEx
     }
 }
 
-/// Looking makes no database where nothing has run.
+/// Does not create a database if nothing has run.
 async fn read(
     project: &Project,
     most: usize,
@@ -66,7 +66,7 @@ async fn list(project: &Project, args: &OutboxListArgs) -> anyhow::Result<Comman
     Ok(CommandExit::Completed)
 }
 
-/// Whom it is to: one, or several.
+/// The recipients, one or several.
 fn recipients(message: &OutboxMessage) -> Vec<&str> {
     match message.message.get("to") {
         Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
@@ -75,7 +75,7 @@ fn recipients(message: &OutboxMessage) -> Vec<&str> {
     }
 }
 
-/// The subject of a letter, the beginning of anything else.
+/// The subject of an e-mail, or the beginning of any other message.
 fn summary_line(message: &Value) -> String {
     let text = ["subject", "body", "message", "text"].into_iter().find_map(|key| message.get(key)?.as_str());
     let words = text.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");

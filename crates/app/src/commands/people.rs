@@ -1,4 +1,4 @@
-//! `baton people`: who is on the desk, where decision links reach them, and which roles and skills they have.
+//! `baton people`: human agents, their addresses for decision links, and their roles and skills.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::project::Project;
 use crate::wiring::ProjectSystem;
 use crate::{CommandExit, UsageError, print};
 
-/// How long the desk may take.
+/// Time limit for a command to the routing queue.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub async fn run(folder: &Path, args: PeopleCommand) -> anyhow::Result<CommandExit> {
@@ -28,7 +28,7 @@ pub async fn run(folder: &Path, args: PeopleCommand) -> anyhow::Result<CommandEx
 }
 
 async fn list(project: &Project, as_json: bool) -> anyhow::Result<CommandExit> {
-    // Looking makes no database where nothing has run.
+    // Does not create a database if nothing has run.
     let desk = match project.has_database() {
         true => {
             let system = ProjectSystem::open(project)?;
@@ -80,7 +80,7 @@ fn parsed(id: &str) -> anyhow::Result<PersonId> {
     PersonId::parse(id).map_err(|error| UsageError::new(format!("`{id}` is no id of a person: {error}")).into())
 }
 
-/// Durable once it is said; whoever serves the project takes it, or this does.
+/// The command is durable once it is submitted. The process that serves the project applies it, or this one does.
 async fn submit_command(project: &Project, command: RoutingCommand) -> anyhow::Result<CommandExit> {
     let system = ProjectSystem::open(project)?;
     let told = system.run_with_engine(async |engine| {
@@ -92,7 +92,7 @@ async fn submit_command(project: &Project, command: RoutingCommand) -> anyhow::R
     let refused = match told.await? {
         (_, SubmitResult::Applied | SubmitResult::Duplicate) => None,
         (_, SubmitResult::Refused { code, message }) => Some(format!("refused[{code}]: {message}")),
-        // Whoever moves it says no where nobody here hears it.
+        // The process that owns the queue may refuse the command later, and this process would not see it.
         (before, SubmitResult::Accepted) => {
             let decided = RoutingQueue::clone(&before).decide(command.clone(), system.clock.now());
             decided.err().map(|refusal| format!("refused[{}]: {refusal}", refusal.code()))

@@ -1,4 +1,4 @@
-//! `baton reference`: pages the binary writes about itself, committed under `docs/`.
+//! `baton reference`: reference pages that the binary generates about itself, committed under `docs/`.
 
 mod cli;
 mod errors;

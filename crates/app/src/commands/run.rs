@@ -1,4 +1,4 @@
-//! `baton run`: a run from its start to its end, or to where it waits, told as it goes.
+//! `baton run`: executes a run to its end, or to where it waits, and shows its progress.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub async fn run(folder: &Path, args: cli::RunArgs) -> anyhow::Result<CommandExi
     let (folder, wanted) = locate(folder, &args.workflow);
     let project = Project::open(&folder)?;
     if project.workflows.is_empty() {
-        // Nothing can be run, so nothing is made here.
+        // No workflow can run, so no database is created.
         return Err(ProjectWorkflows::default()
             .find(&project, &wanted)
             .err()
@@ -79,7 +79,7 @@ pub async fn run(folder: &Path, args: cli::RunArgs) -> anyhow::Result<CommandExi
     Ok(CommandExit::Waiting)
 }
 
-/// A path to a workflow file names its project too.
+/// A path to a workflow file determines its project too.
 fn locate(folder: &Path, workflow: &str) -> (std::path::PathBuf, String) {
     let path = Path::new(workflow);
     let root = path.parent().and_then(|workflows| {
@@ -94,7 +94,8 @@ fn locate(folder: &Path, workflow: &str) -> (std::path::PathBuf, String) {
     }
 }
 
-/// What is no reason to refuse the run, and may not be meant: keys nobody asks for, other workflows that cannot run.
+/// Prints notes about probable mistakes that do not prevent the run: unknown input keys, and other workflows that
+/// cannot run.
 fn print_notes(workflows: &ProjectWorkflows, workflow: &ReadyWorkflow, input: &Value, args: &cli::RunArgs) {
     for key in workflow.input.undeclared(input) {
         let declared = workflow.input.0.iter().flatten().map(|(name, _)| name.as_str());
@@ -106,7 +107,7 @@ fn print_notes(workflows: &ProjectWorkflows, workflow: &ReadyWorkflow, input: &V
     }
 }
 
-/// Why nothing was begun, with the way out.
+/// The error for a run that could not be started, with how to fix it.
 pub fn start_error(error: baton_engine::EngineError, command: &str) -> anyhow::Error {
     match error {
         baton_engine::EngineError::Exists { ref run } => {
@@ -122,7 +123,7 @@ pub fn start_error(error: baton_engine::EngineError, command: &str) -> anyhow::E
     }
 }
 
-/// A run that was accepted and is moved by somebody else.
+/// Prints a run that was accepted and that another process executes.
 pub fn print_accepted(id: &RunId, command: &str, as_json: bool) {
     if as_json {
         print::json(&json!({ "execution_id": id, "accepted": true }));
@@ -132,7 +133,7 @@ pub fn print_accepted(id: &RunId, command: &str, as_json: bool) {
     }
 }
 
-/// Answers the agents' questions, in order, as long as there are answers.
+/// Answers the agents' questions in order, as long as there are answers.
 async fn answer_questions(
     follower: &mut RunFollower,
     id: &RunId,
@@ -150,7 +151,7 @@ async fn answer_questions(
     }
 }
 
-/// A customer's words.
+/// A message of the customer.
 pub fn message(text: &str) -> IncomingCommand {
     signal(MESSAGE, json!({ "text": text }))
 }
@@ -165,7 +166,7 @@ pub fn signal(name: &str, payload: Value) -> IncomingCommand {
     })
 }
 
-/// A run's end, or what it waits for, for people or programs.
+/// Prints the end of a run, or what it waits for, for people or for programs.
 pub fn print_result(follower: &RunFollower, id: &RunId, command: &str, as_json: bool) -> anyhow::Result<CommandExit> {
     let run = follower.run(id).context("the run was not recorded")?;
     if as_json {
@@ -178,7 +179,7 @@ pub fn print_result(follower: &RunFollower, id: &RunId, command: &str, as_json: 
     Ok(exit_code(run))
 }
 
-/// A run that is there for one call fails, to whoever asked for it, where the call does.
+/// A run for a single call fails for its caller if the call fails.
 pub fn exit_code(run: &Run) -> CommandExit {
     match run.state() {
         RunState::Completed => {

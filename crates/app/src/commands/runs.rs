@@ -1,4 +1,4 @@
-//! `baton runs`: looking at runs, and acting on them.
+//! `baton runs`: inspects and controls runs.
 
 pub mod act;
 mod fork;
@@ -42,7 +42,7 @@ pub async fn run(folder: &Path, args: RunsCommand) -> anyhow::Result<CommandExit
     }
 }
 
-/// What the acting commands put into a run's inbox.
+/// The command that is submitted to a run's inbox.
 fn incoming(args: RunsCommand) -> anyhow::Result<(RunActionArgs, IncomingCommand)> {
     Ok(match args {
         RunsCommand::Pause(act) => (act.clone(), IncomingCommand::Pause { by: act.by }),
@@ -83,7 +83,7 @@ fn incoming(args: RunsCommand) -> anyhow::Result<(RunActionArgs, IncomingCommand
     })
 }
 
-/// An answer to a `human` node, or to what a call asks, or leave for a call.
+/// An answer to a `human` node or to a question of a call, or the decision on a call's approval.
 fn answer(
     act: &RunActionArgs,
     node: &str,

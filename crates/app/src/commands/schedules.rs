@@ -1,4 +1,4 @@
-//! `baton schedules`: on the project's database, with or without a server beside.
+//! `baton schedules`: works on the project's database, with or without a running server.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub async fn run(folder: &Path, args: SchedulesCommand) -> anyhow::Result<Comman
     let project = Project::open(folder)?;
     let mut system = ProjectSystem::open(&project)?;
     let saved = system.save_workflows(&project).await?;
-    // It begins runs and moves none: whoever serves the project does.
+    // The command starts runs but does not execute them. The process that serves the project does.
     system.accept_only();
     system
         .serve_with_engine(async |engine| {
@@ -138,7 +138,7 @@ async fn find(system: &ProjectSystem, name: &str) -> anyhow::Result<ScheduleTrig
     }
 }
 
-/// As the API shows one.
+/// The schedule in the format of the API.
 async fn schedule_json(
     system: &ProjectSystem,
     triggers: &TriggerService,

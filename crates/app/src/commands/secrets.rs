@@ -1,4 +1,4 @@
-//! `baton secrets`: sealed in the project's database, for `{{ secrets.NAME }}` of its tools and its settings.
+//! `baton secrets`: secrets sealed in the project's database, for `{{ secrets.NAME }}` in its tools and settings.
 
 use std::io::{IsTerminal, Read};
 use std::path::Path;
@@ -14,14 +14,15 @@ use crate::project::Project;
 use crate::vault::{KeyRing, SECRET_BYTES_MAX, SecretSummary, SecretVault};
 use crate::{CommandExit, UsageError, print};
 
-/// Characters of a name.
+/// Maximum length of a name, in characters.
 const NAME_CHARS_MAX: usize = 100;
 
 pub async fn run(folder: &Path, args: SecretsCommand) -> anyhow::Result<CommandExit> {
     let project = Project::open(folder)?;
     let (tenant, now) = (project.tenant()?, SystemClock.now());
     let ring = KeyRing::of(&project.settings.secrets, &project.root)?;
-    // Not a whole system: one that is sealed under a lost key keeps that from opening, and must be deleted here.
+    // Open only the store: a secret sealed under a lost key would prevent the whole system from opening, and must be
+    // deleted here.
     let database = project.database();
     if let Some(folder) = database.parent() {
         std::fs::create_dir_all(folder)?;
@@ -57,8 +58,8 @@ pub async fn run(folder: &Path, args: SecretsCommand) -> anyhow::Result<CommandE
     Ok(CommandExit::Completed)
 }
 
-/// Of all tenants, those that are shut among them: the key of before is to be of no more use. What does not open keeps no
-/// other from being sealed anew; each is told, and it is a failure all the same.
+/// Rotates the secrets of all tenants, disabled ones included, because the old key is to be retired. A secret that
+/// cannot be opened does not block the others. Each failure is reported, and the command fails.
 async fn rotate(store: &SqliteStore, ring: &KeyRing, now: Time) -> anyhow::Result<()> {
     let (mut rotated, mut failed) = (0, Vec::new());
     for tenant in store.tenants(FeedSpace::Secrets).await? {
@@ -92,7 +93,7 @@ fn is_name(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What standard input says: never an argument, which everybody on the machine could read.
+/// Reads from standard input. A secret is never an argument, because any user of the machine could read it.
 fn read_stdin() -> anyhow::Result<String> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {

@@ -1,4 +1,4 @@
-//! `baton serve`: the process that moves runs and answers requests, until it is told to stop.
+//! `baton serve`: the process that executes runs and serves requests until it is asked to stop.
 
 mod background_jobs;
 mod maintenance;
@@ -40,18 +40,18 @@ use crate::sources::ToolSources;
 use crate::wiring::ProjectSystem;
 use crate::{CommandExit, UsageError, cli, metrics, print, shutdown};
 
-/// How often it is looked for what tenants set in other processes.
+/// Interval for polling tenant settings that other processes changed.
 const SETTINGS_POLL: Duration = Duration::from_secs(2);
-/// A larger database is not looked through at each start: it would be read for many seconds.
+/// Larger databases are not checked at each start, because that would take many seconds.
 const CHECKED_BYTES_MAX: u64 = 1 << 30;
-/// How long requests under way may take once it is told to stop: half of what there is until it must have ended.
+/// How long requests in progress may take after a request to stop: half of the shutdown limit.
 const DRAIN: Duration = Duration::from_secs(shutdown::SHUTDOWN_LIMIT.as_secs() / 2);
 
 pub async fn run(folder: &Path, args: cli::ServeArgs) -> anyhow::Result<CommandExit> {
-    // Before anything counts, or the first counts are lost.
+    // Install before anything is counted, or the first counts are lost.
     let metrics = metrics::install()?;
     project_check::check(folder, args.init)?;
-    // What changes while it is read is read again.
+    // Take the fingerprint first, so that files that change during the read are read again.
     let seen = reload::ProjectFingerprint::of(folder);
     let project = Project::open(folder)?;
     crate::config::unused_variables::warn_unused(&project.database());
@@ -80,7 +80,7 @@ pub async fn run(folder: &Path, args: cli::ServeArgs) -> anyhow::Result<CommandE
     let serves = system.serve_with_engine(async |engine| {
         system.save_triggers(&project, &saved.workflows, engine, true).await?;
         let secret = first_key(&system).await?;
-        // Whoever reads that we are there may tell us to stop at once.
+        // A supervisor may send a signal as soon as it reads that the server is up.
         let stop = shutdown::install().context("signals cannot be heard")?.requested();
         print_ready(&url, saved.versions.len(), &system, secret.as_deref(), args.json);
         warn_of_no_admin(&project, &system).await?;
@@ -88,32 +88,32 @@ pub async fn run(folder: &Path, args: cli::ServeArgs) -> anyhow::Result<CommandE
         let limits = ServerLimits { drain_timeout: DRAIN, ..config.limits() };
         let known: Arc<dyn ApiKeyStore> = Arc::new(system.store.clone());
         let metrics = metrics::with_budget_gauges(metrics, system.budget.clone(), system.tenant.clone());
-        let door = AppState::new(system.models.clone(), known, system.clock.clone(), metrics, limits, config.clone())
+        let state = AppState::new(system.models.clone(), known, system.clock.clone(), metrics, limits, config.clone())
             .with_checks(readiness::checks(&system))
             .with_tenant_tiers(system.agent_registry.clone())
             .with_run_services(run_services(&project, &system, engine, files.subscribe()))
             .with_admin_services(admin_services(&project, &system, &sources, mail));
-        let door = match tokens {
-            Some(judge) => door.with_jwt_verifier(judge),
-            None => door,
+        let state = match tokens {
+            Some(verifier) => state.with_jwt_verifier(verifier),
+            None => state,
         };
-        let door = match composio_return(&system) {
-            Some(returning) => door.with_connect_callback(returning),
-            None => door,
+        let state = match composio_return(&system) {
+            Some(returning) => state.with_connect_callback(returning),
+            None => state,
         };
-        let (rounds, fresh) = (BackgroundJobs::new(&project, &system, engine), door.triggers_changed.subscribe());
+        let (rounds, fresh) = (BackgroundJobs::new(&project, &system, engine), state.triggers_changed.subscribe());
         let reload = ProjectReloader {
             system: &system,
             engine,
             files: &files,
             sources: &sources,
-            files_changed: door.triggers_changed.clone(),
+            files_changed: state.triggers_changed.clone(),
             fingerprint: seen,
             refresh_requests: wants,
         };
         let upkeep = MaintenanceJob::new(&project.settings, &system, engine);
         tokio::select! {
-            served = baton_server::serve(listener, door, stop) => served.context("the listener failed"),
+            served = baton_server::serve(listener, state, stop) => served.context("the listener failed"),
             never = upkeep.run() => match never {},
             never = reload.run(folder) => match never {},
             never = rounds.run(engine, fresh) => match never {},
@@ -124,7 +124,7 @@ pub async fn run(folder: &Path, args: cli::ServeArgs) -> anyhow::Result<CommandE
     Ok(CommandExit::Completed)
 }
 
-/// Looks at every page of the database beside what is served, so that damage is known before somebody meets it.
+/// Checks every page of the database in the background, so that damage is found before a request runs into it.
 fn check_pages(database: &Path, store: &SqliteStore) {
     let (path, store) = (database.to_owned(), store.clone());
     let bytes = path.metadata().map_or(0, |about| about.len());
@@ -140,13 +140,13 @@ fn check_pages(database: &Path, store: &SqliteStore) {
         }
         Err(error) => tracing::warn!(%error, "the database could not be looked through"),
     };
-    // A thread of its own: nobody waits for it when the process ends.
+    // Uses a separate thread that nothing waits for when the process ends.
     if let Err(error) = std::thread::Builder::new().name("baton-look".into()).spawn(looks) {
         tracing::warn!(%error, "the database could not be looked through");
     }
 }
 
-/// Goes by what tenants set in other processes, soon after.
+/// Applies tenant settings of other processes, with a short delay.
 async fn poll_settings(settings: &SettingStore) -> Infallible {
     let (mut wait, mut backoff) = (SETTINGS_POLL, Backoff::from(SETTINGS_POLL));
     loop {
@@ -159,7 +159,7 @@ async fn poll_settings(settings: &SettingStore) -> Infallible {
     }
 }
 
-/// Where the API begins runs, looks at them and acts on them.
+/// The services with which the API starts, inspects and controls runs.
 fn run_services(
     project: &Project,
     system: &ProjectSystem,
@@ -181,7 +181,7 @@ fn run_services(
     }
 }
 
-/// What is looked at and set by who runs the house.
+/// The services with which operators inspect and change the system.
 fn admin_services(
     project: &Project,
     system: &ProjectSystem,
@@ -214,7 +214,7 @@ fn admin_services(
     }
 }
 
-/// Makes keys as the command line makes them.
+/// Creates API keys in the same way as the command line.
 fn key_minter(system: &ProjectSystem) -> KeyMinter {
     let clock = system.clock.clone();
     Arc::new(move |tenant, name, role, days, instead_of| {
@@ -225,7 +225,7 @@ fn key_minter(system: &ProjectSystem) -> KeyMinter {
     })
 }
 
-/// Who takes in those that connected an account of Composio's; nobody where there is no Composio.
+/// The callback for users who have connected a Composio account. `None` without Composio.
 fn composio_return(system: &ProjectSystem) -> Option<ConnectCallback> {
     let (composio, tenant) = (system.tools.composio()?.clone(), system.tenant.clone());
     Some(Arc::new(move |state| {
@@ -256,8 +256,8 @@ async fn listen(address: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Makes an admin key where this database has none, and says its secret. It is its owner's own, so it may ask as often as it
-/// likes.
+/// Creates an admin key if this database has none, and returns its secret. The key belongs to the owner of the
+/// installation, so it has no rate limit.
 async fn first_key(system: &ProjectSystem) -> anyhow::Result<Option<String>> {
     let new = keys::UnsavedKey::mint(
         &system.tenant,
@@ -271,7 +271,7 @@ async fn first_key(system: &ProjectSystem) -> anyhow::Result<Option<String>> {
     Ok(made.then_some(new.secret))
 }
 
-/// Says so where nobody has a valid admin key: one is made beside a running server, too.
+/// Warns if there is no valid admin key. A key can also be created while the server runs.
 async fn warn_of_no_admin(project: &Project, system: &ProjectSystem) -> anyhow::Result<()> {
     let (keys, now) = (system.store.all(&system.tenant).await?, system.clock.now());
     if !keys.iter().any(|key| key.role == AccessRole::Admin && key.is_valid(now)) {

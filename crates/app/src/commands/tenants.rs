@@ -1,4 +1,4 @@
-//! `baton tenants`: whose work one database keeps.
+//! `baton tenants`: the tenants of a database.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub async fn run(folder: &Path, args: TenantsCommand) -> anyhow::Result<CommandE
     if let TenantsCommand::List { json } = args
         && !project.has_database()
     {
-        // Looking makes no database where nothing has run.
+        // Does not create a database if nothing has run.
         print_tenants(&[], json);
         return Ok(CommandExit::Completed);
     }
@@ -83,7 +83,7 @@ async fn create(system: &ProjectSystem, tenant: &Tenant, as_json: bool, now: Tim
     Ok(())
 }
 
-/// What it was before.
+/// Applies a change. Returns the previous state.
 async fn apply_change(
     system: &ProjectSystem,
     id: &str,
@@ -105,7 +105,8 @@ async fn apply_change(
     }
 }
 
-/// A mistyped name would shut out nobody, and be told as done. A tenant that has a key is known too.
+/// Rejects unknown tenants: disabling a misspelt name would have no effect and report success. A tenant with a key
+/// counts as known.
 async fn check_known(system: &ProjectSystem, id: &str) -> anyhow::Result<()> {
     let tenant = parsed(id)?;
     let is_known = tenant == system.tenant

@@ -46,15 +46,15 @@ pub async fn run(folder: &Path, args: cli::TestArgs) -> anyhow::Result<CommandEx
     Ok(if failed == 0 { CommandExit::Completed } else { CommandExit::Failed })
 }
 
-/// Models are scripted, mail stays in the outbox and texts are embedded here, whatever the settings say: a test speaks to
-/// nobody.
+/// Models are scripted, e-mail stays in the outbox and texts are embedded locally, whatever the settings are. A test
+/// contacts no external service.
 fn isolate_settings(project: &mut Project) {
     project.settings.models.script_only();
     project.settings.tools.disable_external_services();
     project.settings.memory.embedder = baton_memory::EmbedderProvider::Builtin;
 }
 
-/// The tests asked for, all of them read and checked before the first runs.
+/// The selected tests. All of them are read and checked before the first one runs.
 fn select_tests(project: &Project, args: &cli::TestArgs) -> anyhow::Result<Vec<WorkflowTest>> {
     let folder = project.root.join("tests");
     let files = if args.files.is_empty() { yaml_files(&folder)? } else { args.files.clone() };
@@ -84,7 +84,7 @@ fn select_tests(project: &Project, args: &cli::TestArgs) -> anyhow::Result<Vec<W
     }
 }
 
-/// Every workflow that is tested is there and can run; what else is wrong in the project is not the tests' concern.
+/// Checks that every workflow under test exists and can run. Other errors in the project are ignored.
 fn check_workflows(project: &Project, cases: &[WorkflowTest]) -> anyhow::Result<()> {
     let sorted = project.check_workflows(&mut wiring::catalog(project)?)?;
     for case in cases {
@@ -127,7 +127,7 @@ fn duplicate_names(cases: &[WorkflowTest]) -> Vec<String> {
     twice
 }
 
-/// What came of one test.
+/// The result of one test.
 struct TestOutcome<'a> {
     case: &'a WorkflowTest,
     played: TestTrace,

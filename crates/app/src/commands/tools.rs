@@ -1,4 +1,4 @@
-//! `baton tools`: what can be called, and what of the project's documents cannot.
+//! `baton tools`: the available tools, and the parts of the project's documents that cannot be tools.
 
 mod call;
 mod connections;
@@ -21,7 +21,7 @@ use crate::project::Project;
 use crate::wiring::ProjectSystem;
 use crate::{CommandExit, UsageError, print};
 
-/// Columns of a description on one line.
+/// Maximum width of a description on one line.
 const DESCRIPTION_MAX: usize = 70;
 
 pub async fn run(folder: &Path, args: ToolsCommand) -> anyhow::Result<CommandExit> {
@@ -42,7 +42,7 @@ pub async fn run(folder: &Path, args: ToolsCommand) -> anyhow::Result<CommandExi
     Ok(CommandExit::Completed)
 }
 
-/// The tools of the project's tenant. Looking makes no database, but where the actions of Composio are kept in it.
+/// The tools of the project's tenant. Creates a database only if actions of Composio must be cached in it.
 async fn registry(project: &Project) -> anyhow::Result<(Arc<ToolRegistry>, TenantId)> {
     if project.settings.tools.composio.toolkits.is_empty() && !project.has_database() {
         let system = ProjectSystem::from_store(project, SqliteStore::in_memory(StoreOptions::default())?)?;
@@ -101,7 +101,7 @@ fn list((registry, tenant): &(Arc<ToolRegistry>, TenantId), args: &ToolListArgs)
     }
 }
 
-/// A line each.
+/// Prints one line for each tool.
 fn print_tools(tools: &[ToolListing]) {
     let widest = |of: fn(&ToolDescription) -> usize, title: &str| {
         tools.iter().map(|listed| of(&listed.tool)).max().unwrap_or(0).max(title.len())
@@ -151,7 +151,7 @@ fn show((registry, tenant): &(Arc<ToolRegistry>, TenantId), name: &str, as_json:
     Ok(())
 }
 
-/// Which tool may have been meant by a name that none has.
+/// A suggestion for an unknown tool name.
 fn suggestion(name: &str, names: &[String]) -> String {
     match nearest(name, names.iter().map(String::as_str)) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
@@ -159,8 +159,8 @@ fn suggestion(name: &str, names: &[String]) -> String {
     }
 }
 
-/// Where nothing was found of a tool that there is not: that there is none, and which may have been meant. One that was
-/// there before may have been used then, so it is no mistake to ask.
+/// If nothing was found for an unknown tool, prints that it does not exist, and a suggestion. This is not an error,
+/// because a tool that was removed may have been used before.
 pub fn print_unknown_tool(registry: &ToolRegistry, tenant: &TenantId, name: &str) {
     let names = registry.names_for(tenant);
     if registry.facts_for(tenant, name).is_none() {

@@ -1,4 +1,4 @@
-//! `baton validate`: what is wrong with definitions, where, and the way out.
+//! `baton validate`: reports errors in definitions, where they are, and how to fix them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,19 +16,19 @@ use crate::project::{
 };
 use crate::{CommandExit, UsageError, print, wiring};
 
-/// What was found.
+/// The findings.
 #[derive(Default)]
 struct ValidateReport {
     reports: Vec<FileReport>,
-    /// What projects name and nobody has.
+    /// References of projects that cannot be resolved.
     warnings: Vec<ProjectWarning>,
-    /// Of triggers.
+    /// Errors in triggers.
     project_errors: Vec<anyhow::Error>,
-    /// Of the settings, and of other files that are no workflows.
+    /// Errors in the settings, and in other files that are not workflows.
     unreadable_parts: Vec<anyhow::Error>,
 }
 
-/// What came of one file.
+/// The findings in one file.
 struct FileReport {
     file: String,
     text: String,
@@ -39,7 +39,7 @@ pub fn run(folder: &Path, args: &ValidateArgs) -> anyhow::Result<CommandExit> {
     let paths = if args.paths.is_empty() { vec![folder.to_owned()] } else { args.paths.clone() };
     let found = match validate_paths(folder, &paths) {
         Ok(found) => found,
-        // An editor asked in JSON, and is answered in JSON.
+        // An editor that asked in JSON gets the error in JSON.
         Err(error) if args.json && error.is::<UsageError>() => {
             print::pretty(&json!({ "ok": false, "error": error.to_string(), "files": [], "doubts": [] }));
             return Ok(CommandExit::Usage);
@@ -69,11 +69,11 @@ fn validate_paths(folder: &Path, paths: &[PathBuf]) -> anyhow::Result<ValidateRe
             found.unreadable_parts.extend(faults.drain(..).map(|fault| fault.error));
             match of_project(project, &parts) {
                 Ok(reports) => found.reports.extend(reports),
-                // Where something cannot be read, what follows from that is no news.
+                // If a part cannot be read, errors that follow from that are not reported.
                 Err(error) if parts.is_empty() => return Err(error),
                 Err(_) => {}
             }
-            // `baton serve` does not start with one that cannot be read.
+            // `baton serve` does not start with a trigger that cannot be read.
             found.project_errors.extend(ProjectTriggers::read_partial(&project.root).1);
             match wiring::models(project, Arc::new(SystemClock)).and_then(|models| Ok((models, project.tenant()?))) {
                 Ok((models, tenant)) => found.warnings.extend(project.warnings(&models, &tenant)),
@@ -88,7 +88,7 @@ fn validate_paths(folder: &Path, paths: &[PathBuf]) -> anyhow::Result<ValidateRe
     Ok(found)
 }
 
-/// Projects that were opened, so that many files of one are checked against it without reading it anew.
+/// Projects that are already open, so that many files of one project are checked without reading it again.
 #[derive(Default)]
 struct ProjectCache(BTreeMap<PathBuf, CachedProject>);
 
@@ -111,7 +111,7 @@ fn of_project(project: &Project, unread: &[ProjectPart]) -> anyhow::Result<Vec<F
     let mut catalog = wiring::blocking_catalog(project)?;
     let mut reports: Vec<FileReport> =
         project.check(&mut catalog).into_iter().map(|(source, checked)| report(source, checked)).collect();
-    // What a file may define that cannot be read is not said to be missing.
+    // A name is not reported as missing if a file that may define it cannot be read.
     let may_be_there = |code: DiagnosticCode| match code {
         DiagnosticCode::UnknownAgent => unread.contains(&ProjectPart::Agents),
         DiagnosticCode::UnknownTool => unread.contains(&ProjectPart::Tools),
@@ -146,14 +146,14 @@ fn report(source: &WorkflowFile, checked: CheckedDefinition) -> FileReport {
     FileReport { file: display_path(&source.file), text: source.shown_text().into_owned(), checked }
 }
 
-/// The project a file belongs to: that of the folder `workflows/` it lies in.
+/// The project of a file, by the folder `workflows/` that contains it.
 fn project_of(file: &Path) -> Option<PathBuf> {
     let workflows = file.parent().filter(|parent| parent.ends_with("workflows"))?;
     let root = workflows.parent()?;
     Some(if root.as_os_str().is_empty() { PathBuf::from(".") } else { root.to_owned() })
 }
 
-/// What a file that belongs to no project may name: what is shipped.
+/// The catalogue for a file outside any project: only what is shipped.
 fn shipped_catalog() -> anyhow::Result<DefinitionCatalog> {
     let bare = Project {
         root: PathBuf::from("."),
@@ -172,7 +172,7 @@ fn shipped_catalog() -> anyhow::Result<DefinitionCatalog> {
     wiring::catalog(&bare)
 }
 
-/// How much was found, by how bad it is.
+/// The number of findings by severity.
 #[derive(Default)]
 struct DiagnosticCounts {
     workflows: usize,

@@ -1,5 +1,5 @@
-//! `baton verify`: whether what was recorded is whole, and all that is derived of it agrees. It changes
-//! nothing, the layout included, and may run beside a server.
+//! `baton verify`: checks that recorded data is intact and that all derived data agrees with it. It changes nothing,
+//! not even the schema, and may run beside a server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::commands::runs::record::no_runs_error;
 use crate::project::{Project, display_path};
 use crate::{CommandExit, print};
 
-/// Findings that are told; the others are counted.
+/// Maximum number of findings to print. The others are counted.
 const FINDINGS_SHOWN_MAX: usize = 200;
 
 pub async fn run(folder: &Path, args: VerifyArgs) -> anyhow::Result<CommandExit> {
@@ -36,12 +36,13 @@ pub async fn run(folder: &Path, args: VerifyArgs) -> anyhow::Result<CommandExit>
     for damage in looked.unwrap_or_else(|error| vec![error.to_string()]) {
         found.add_finding("database", None, damage);
     }
-    // Opening says why a missing file is refused where one has been.
+    // If a database existed and its file is missing, opening it explains the error.
     if can_be_opened {
-        // Not the whole project: settings that cannot be used are no finding here.
+        // Open only the store: invalid settings are not a finding here.
         match SqliteStore::open_read_only(&file, sqlite::StoreOptions::default()) {
             Ok(store) => found.verify_store(&store).await,
-            // Nothing is damaged: it is another program's, or of another version, and says what to do.
+            // Nothing is damaged: the file belongs to another program or another version, and the error says what to
+            // do.
             Err(error) if found.count == 0 && file.exists() => return Err(error.into()),
             Err(error) => found.add_finding("database", None, error.to_string()),
         }
@@ -57,7 +58,7 @@ pub async fn run(folder: &Path, args: VerifyArgs) -> anyhow::Result<CommandExit>
     Ok(if is_whole { CommandExit::Completed } else { CommandExit::Failed })
 }
 
-/// What was looked at, and what does not agree.
+/// What was checked, and the inconsistencies that were found.
 #[derive(Default)]
 struct VerifyReport {
     counts: VerifyCounts,
@@ -126,7 +127,7 @@ impl VerifyReport {
     async fn verify_aggregate(&mut self, store: &SqliteStore, library: &WorkflowCache, number: i64) {
         let stored = match store.stored(number).await {
             Ok(Some(stored)) => stored,
-            // Gone since it was listed.
+            // Deleted since it was listed.
             Ok(None) => return,
             Err(error) => return self.add_finding("journal", Some(format!("number {number}")), error.to_string()),
         };
@@ -150,7 +151,7 @@ impl VerifyReport {
         };
         for tenant in tenants {
             let name = || Some(tenant.to_string());
-            // What retention has cut off cannot be looked at.
+            // Rows that retention has deleted cannot be checked.
             let cut = match store.anchor(&tenant).await {
                 Ok(anchor) => anchor.map_or(0, |anchor| anchor.tip.seq),
                 Err(error) => {

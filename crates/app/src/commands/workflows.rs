@@ -1,4 +1,4 @@
-//! `baton workflows`, `baton export`, `baton import`: versions, taken out as files and in from files.
+//! `baton workflows`, `baton export`, `baton import`: workflow versions, and their export to and import from files.
 
 use std::path::{Path, PathBuf};
 
@@ -13,9 +13,9 @@ use crate::project::{self, Project, display_path};
 use crate::wiring::{self, ProjectSystem};
 use crate::{CommandExit, UsageError, print};
 
-/// Where a project's workflows lie.
+/// The folder of a project's workflows.
 const FOLDER: &str = "workflows";
-/// What stands for standard input where a file is named.
+/// The argument that means standard input in place of a file.
 const STDIN: &str = "-";
 
 pub async fn run(folder: &Path, args: WorkflowsCommand) -> anyhow::Result<CommandExit> {
@@ -25,8 +25,8 @@ pub async fn run(folder: &Path, args: WorkflowsCommand) -> anyhow::Result<Comman
     }
 }
 
-/// The versions of a workflow, newest first, with the system that keeps them. Looking makes no database where nothing was
-/// saved.
+/// The versions of a workflow, newest first, with the system that stores them. Does not create a database if nothing
+/// was saved.
 async fn saved_versions(
     project: &Project,
     name: &str,
@@ -78,7 +78,7 @@ pub async fn export(folder: &Path, args: ExportArgs) -> anyhow::Result<CommandEx
     Ok(CommandExit::Completed)
 }
 
-/// What a saved version says; the file's where none was ever saved.
+/// The definition of a saved version, or the file's if no version was ever saved.
 async fn of_version(project: &Project, name: &str, revision: Option<u32>) -> anyhow::Result<Value> {
     let saved = saved_versions(project, name).await?;
     let newest = saved.as_ref().and_then(|(_, versions)| versions.first());
@@ -101,7 +101,7 @@ async fn of_version(project: &Project, name: &str, revision: Option<u32>) -> any
     Ok(bundle.definition)
 }
 
-/// What the project's file says, runnable or not.
+/// The definition in the project's file, whether or not it can run.
 fn of_file(project: &Project, name: &str) -> anyhow::Result<Value> {
     match project.workflows.iter().find(|source| source.name() == name) {
         Some(source) => project::read_value(&source.file),
@@ -120,7 +120,7 @@ fn serialize_definition(definition: &Value, format: WorkflowFormatArg) -> anyhow
     })
 }
 
-/// Never over what is there.
+/// Writes a new file. Never overwrites one.
 fn write_new(file: &Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     if let Some(folder) = file.parent() {
@@ -156,7 +156,7 @@ pub async fn import(folder: &Path, args: WorkflowImportArgs) -> anyhow::Result<C
     {
         return Err(UsageError::new("the file holds no workflow: it is no mapping of keys").into());
     }
-    // As its author wrote it, with its comments, unless its name is another now.
+    // The original text with its comments, unless the workflow is renamed.
     let text = text.filter(|_| args.name.is_none()).unwrap_or_else(|| yaml::to_yaml(&definition));
     let name = check_definition(&project, &text, &from).await?;
     let file = import_path(&project, &name, &definition, args.replace)?;
@@ -164,7 +164,7 @@ pub async fn import(folder: &Path, args: WorkflowImportArgs) -> anyhow::Result<C
         std::fs::create_dir_all(project.root.join(FOLDER)).context("workflows/ cannot be made")?;
         std::fs::write(file, &text).with_context(|| format!("{} cannot be written", display_path(file)))?;
     }
-    // The project with its new file: subworkflows and agents are those of all of it.
+    // Reopen the project with its new file, because subworkflows and agents may come from any part of it.
     let project = Project::open(&project.root)?;
     let mut system = ProjectSystem::open(&project)?;
     let saved = system.save_workflows(&project).await?;
@@ -182,7 +182,7 @@ pub async fn import(folder: &Path, args: WorkflowImportArgs) -> anyhow::Result<C
     Ok(CommandExit::Completed)
 }
 
-/// The workflow's name, where it may run; what stands against it otherwise, and then nothing is changed.
+/// Returns the workflow's name if it can run. Otherwise returns its errors, and nothing is changed.
 async fn check_definition(project: &Project, text: &str, from: &str) -> anyhow::Result<String> {
     let mut catalog = wiring::registered_catalog(project).await?;
     project.check(&mut catalog);
@@ -194,7 +194,7 @@ async fn check_definition(project: &Project, text: &str, from: &str) -> anyhow::
     }
 }
 
-/// Where it is written; nothing where the project has it already, word for word.
+/// The path to write to. `None` if the project already has an identical definition.
 fn import_path(project: &Project, name: &str, definition: &Value, replace: bool) -> anyhow::Result<Option<PathBuf>> {
     if let Some(source) = project.workflows.iter().find(|source| source.name() == name) {
         let is_same = project::read_value(&source.file).is_ok_and(|known| known == *definition);

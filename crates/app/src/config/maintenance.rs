@@ -1,4 +1,4 @@
-//! Settings of what `baton serve` does by itself.
+//! Settings of the periodic jobs of `baton serve`.
 
 use std::collections::BTreeMap;
 
@@ -6,57 +6,58 @@ use baton_core::usage::BUDGET_HOOK;
 use baton_tools::{NotificationHook, ToolDefinition};
 use serde::Deserialize;
 
-/// Everything has a default; without addresses nobody is written to.
+/// Settings of the maintenance jobs. Every field has a default. Without addresses no e-mail is sent.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MaintenanceSettings {
-    /// Who is sent the report of a week's tool use, once it is over.
+    /// Recipients of the weekly tool usage report, sent after the week ends.
     pub report_to: Vec<String>,
-    /// How many hours after the week's end, which is on Monday at midnight by the clocks of each tenant's zone.
+    /// Delay of the report after the end of the week, in hours. A week ends on Monday at midnight in each tenant's time
+    /// zone.
     pub report_hours: u8,
-    /// Who is written to when an account must be connected again; the desk tells of it too.
+    /// Recipients of the notice that an account must be reconnected. The task inbox shows it too.
     pub reconnect_to: Vec<String>,
-    /// Who is written to when 80 % of a budget is spent, and when it is used up; the desk tells of it too.
+    /// Recipients of the notices that 80 % of a budget is spent, and that it is used up. The task inbox shows them too.
     pub budgets_to: Vec<String>,
-    /// Addresses that are told the same, by name.
+    /// Hooks that receive the same notices, by name.
     pub budget_hooks: BTreeMap<String, NotificationHook>,
-    /// How often the connected accounts of Composio are looked after, in minutes; 0: never by itself.
+    /// Interval between checks of the connected Composio accounts, in minutes. 0 disables the checks.
     pub connections_minutes: u32,
     pub retention: RetentionSettings,
 }
 
-/// How many days things are kept; 0: for ever.
+/// Retention periods, in days. 0 keeps data forever.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionSettings {
-    /// Messages of the outbox.
+    /// Messages in the outbox.
     pub messages_days: u32,
-    /// Keys of what was done, from the end of their runs on.
+    /// Idempotency keys of completed effects, counted from the end of their runs.
     pub effects_days: u32,
-    /// Why each model was chosen, and what it cost.
+    /// Model decisions: why each model was chosen, and what it cost.
     pub decisions_days: u32,
-    /// Conversations with all that was said, from when they closed on.
+    /// Conversations with their transcripts, counted from when they closed.
     pub conversations_days: u32,
-    /// Runs with their journals, from when they ended on.
+    /// Runs with their journals, counted from when they ended.
     pub runs_days: u32,
-    /// What memory keeps of conversations that are over and of what agents did.
+    /// Memory of closed conversations and of the work of agents.
     pub memory_days: u32,
-    /// Rows of the audit trail. The chain then begins at the last row that is gone.
+    /// Rows of the audit trail. After a deletion the chain starts at the last deleted row.
     pub audit_days: u32,
 }
 
 impl MaintenanceSettings {
-    /// The tool that posts to a hook.
+    /// The name of the tool that posts to a hook.
     pub fn hook_tool(name: &str) -> String {
         format!("{BUDGET_HOOK}{name}")
     }
 
-    /// Whether the tool is one of these: for who tells of budgets, and for no workflow and no agent.
+    /// Whether the tool is a notification hook. Hooks serve only budget notices. Workflows and agents cannot call them.
     pub fn is_hook(tool: &str) -> bool {
         tool.starts_with(BUDGET_HOOK)
     }
 
-    /// The tools that post to the hooks.
+    /// The definitions of the tools that post to the hooks.
     pub fn hooks(&self) -> Result<Vec<ToolDefinition>, baton_tools::ToolSetupError> {
         self.budget_hooks.iter().map(|(name, hook)| hook.tool(&Self::hook_tool(name))).collect()
     }

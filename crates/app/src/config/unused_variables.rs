@@ -1,18 +1,18 @@
-//! Variables that other software of this kind reads, and that this version does not act on. Once it acts on one, its name
-//! leaves this list.
+//! Environment variables that similar software reads and that this version ignores. A variable leaves this list once
+//! this version supports it.
 
 use std::path::Path;
 
 use crate::project::display_path;
 
-/// By their names: what they lead to elsewhere is one SQLite file here.
+/// Variables by name. They address a database or cache elsewhere. This system uses one SQLite file.
 const NAMES: [&str; 2] = ["DATABASE_URL", "REDIS_URL"];
-/// All that begin so.
+/// The prefix of other unused variables.
 const PREFIX: &str = "EXECUTION_";
-/// The way out.
+/// How to fix it.
 pub const HINT: &str = "unset it; settings are in baton.toml, and every key is also a BATON_* variable";
 
-/// Those that are set, by name. Their values may be secret and are nobody's business here.
+/// The names of the unused variables that are set. Their values may be secret, so they are not read.
 pub fn set_variables() -> Vec<String> {
     of(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.is_empty()))))
 }
@@ -25,7 +25,7 @@ fn of(variables: impl Iterator<Item = (String, bool)>) -> Vec<String> {
     names
 }
 
-/// What is said of one.
+/// The warning about one variable.
 pub fn describe(name: &str, database: &Path) -> String {
     let instead = match NAMES.contains(&name) {
         true => format!("; the SQLite file {} is used", display_path(database)),
@@ -34,7 +34,7 @@ pub fn describe(name: &str, database: &Path) -> String {
     format!("`{name}` is set, and this version does not act on it{instead}")
 }
 
-/// Says it of each in the log.
+/// Logs a warning for each of them.
 pub fn warn_unused(database: &Path) {
     for variable in set_variables() {
         tracing::warn!(variable, hint = HINT, "{}", describe(&variable, database));

@@ -1,4 +1,4 @@
-//! Settings of what is told to others.
+//! Settings of outgoing webhooks.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebhookSettings {
-    /// Seconds before each attempt after the first; after the last of them a delivery is given up.
+    /// Delays before each retry, in seconds. After the last retry the delivery is abandoned.
     pub retry_seconds: Vec<u32>,
 }
 

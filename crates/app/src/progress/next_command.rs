@@ -1,4 +1,4 @@
-//! The command that goes on from what a run waits for.
+//! The command that continues a run from what it waits for.
 
 use baton_core::run::{
     ApprovalProgress, Assignees, HeldCall, HoldReason, HumanTask, NodeAddress, NodeWait, OpenWait, RunEntry, RunEvent,
@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::project::shell_quote;
 
-/// In words, with the command to type; `command` begins one that speaks of the project. `entries`: of its run, which say whom
-/// a node asks.
+/// Describes the wait and the command to type. `command` is how a command line for the project begins. `entries` are
+/// the entries of the run, which name the assignees of a node.
 pub fn next_command(open: &OpenWait, command: &str, entries: &[RunEntry]) -> String {
     let run = shell_quote(open.run.as_str());
     let at = |place: &dyn std::fmt::Display| shell_quote(&place.to_string());
@@ -71,7 +71,7 @@ pub fn next_command(open: &OpenWait, command: &str, entries: &[RunEntry]) -> Str
     }
 }
 
-/// What holds a call back, and until when.
+/// What delays a call, and until when.
 fn held_call_hint(HeldCall { effect, by, until, tool }: &HeldCall) -> String {
     let what = tool.as_ref().map_or_else(|| format!("`{effect}`"), |tool| format!("`{effect}` (`{tool}`)"));
     let why = match by {
@@ -84,7 +84,7 @@ fn held_call_hint(HeldCall { effect, by, until, tool }: &HeldCall) -> String {
     format!("{what} {why}; it goes on by itself at {until}, where somebody serves it")
 }
 
-/// What a run that waits waits for, in a few words each.
+/// What a run waits for, in a few words.
 pub fn describe_open(open: &OpenWait) -> Option<String> {
     let reason = match &open.kind {
         WaitKind::Held(HeldCall { by, until, tool, effect }) => {
@@ -105,7 +105,7 @@ pub fn describe_open(open: &OpenWait) -> Option<String> {
     Some(reason.to_owned())
 }
 
-/// Whom an open `human` node asks, as the run's journal has it.
+/// The assignees of an open `human` node, read from the run's journal.
 fn assignees<'e>(node: &NodeAddress, entries: &'e [RunEntry]) -> &'e Value {
     let began = entries.iter().rev().flat_map(|entry| entry.events.iter().rev()).find_map(|event| match event {
         RunEvent::Began { node: began, wait } if began == node => match &**wait {
@@ -117,7 +117,7 @@ fn assignees<'e>(node: &NodeAddress, entries: &'e [RunEntry]) -> &'e Value {
     began.unwrap_or(&Value::Null)
 }
 
-/// Who asked for what a run does: nobody allows that themselves.
+/// The people who requested the work of a run. They cannot approve it themselves.
 fn requesters(entries: &[RunEntry]) -> Vec<&str> {
     let callers = entries.iter().flat_map(|entry| &entry.events).find_map(|event| match event {
         RunEvent::Started(started) => Some(&started.caller),
@@ -128,8 +128,8 @@ fn requesters(entries: &[RunEntry]) -> Vec<&str> {
     names.map(String::as_str).collect()
 }
 
-/// Who says so, where not everybody may: what is put behind the command, and who that may be where no name says it. It is none
-/// of `but`.
+/// The flag that names who decides, if not everybody may, and a hint about who that can be if there is no name to fill
+/// in. Never picks a name in `but`.
 pub fn decider_flag(flag: &str, assignees: &Value, but: &[&str]) -> (String, String) {
     match Assignees::read(assignees) {
         Ok(Assignees::Names(names)) => {
@@ -146,13 +146,13 @@ pub fn decider_flag(flag: &str, assignees: &Value, but: &[&str]) -> (String, Str
     }
 }
 
-/// Who says so, where not everybody may: the first of those who are asked and have not said it.
+/// The flag for the next approver: the first of the named approvers who has not approved yet.
 fn next_approver(leave: &ApprovalProgress) -> String {
     let next = leave.from.iter().find(|name| !leave.given_by.contains(name));
     next.map(|name| format!(" --by {}", shell_quote(name))).unwrap_or_default()
 }
 
-/// How far leave has come.
+/// How many approvals have been given, and who is asked.
 fn approval_progress(leave: &ApprovalProgress) -> String {
     let mut words = Vec::new();
     if leave.need > 1 {

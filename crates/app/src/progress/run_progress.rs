@@ -1,4 +1,4 @@
-//! A run told as it goes: each node as it begins and ends, with its time and cost.
+//! Prints the progress of a run: each node as it begins and ends, with its time and cost.
 
 use std::collections::BTreeMap;
 
@@ -15,27 +15,28 @@ use serde_json::Value;
 use super::next_command;
 use crate::print;
 
-/// Longest value shown on a line.
+/// Maximum length of a value on a line.
 const SHOWN_MAX: usize = 96;
 
 pub struct RunProgress {
-    /// The run whose lines need no name; of nobody, each run is named as its turn comes.
+    /// The run whose lines need no run id. If `None`, each run is named when its entries begin.
     subject: Option<RunId>,
     last_printed: Option<RunId>,
-    /// What lines begin with.
+    /// The prefix of each line.
     margin: &'static str,
     began: BTreeMap<(RunId, NodeAddress), Time>,
-    /// What tools answered, until their nodes end: a body is folded away as soon as it is over.
+    /// Results of tools, kept until their nodes end, because the state of a body is dropped as soon as the body is
+    /// over.
     answered: BTreeMap<(RunId, NodeAddress), String>,
 }
 
-/// What the customer was made to say.
+/// Prints the customer's message.
 pub fn print_customer_message(text: &str) {
     print::line(format_args!("  {} {text}", print::paint("35", "customer:")));
 }
 
 impl RunProgress {
-    /// Of a run that begins.
+    /// Progress of a run that begins.
     pub fn new(run: &RunId, version: &WorkflowVersion) -> Self {
         print::line(format_args!(
             "run {run} of {} (revision {}, {})",
@@ -46,7 +47,7 @@ impl RunProgress {
         Self::resumed(run)
     }
 
-    /// Of a run that began before, and needs no first line.
+    /// Progress of a run that began earlier and needs no first line.
     pub fn resumed(run: &RunId) -> Self {
         Self {
             subject: Some(run.clone()),
@@ -57,20 +58,20 @@ impl RunProgress {
         }
     }
 
-    /// Under a line that is indented itself.
+    /// Indents the output, to follow a line that is indented itself.
     pub fn indented(mut self) -> Self {
         self.margin = "      ";
         self
     }
 
-    /// Of all runs that move.
+    /// Progress of all active runs.
     pub fn for_all_runs() -> Self {
         Self { subject: None, last_printed: None, margin: "  ", began: BTreeMap::new(), answered: BTreeMap::new() }
     }
 
-    /// Tells what an entry recorded.
+    /// Prints what an entry recorded.
     pub fn print_entry(&mut self, id: &RunId, entry: &RunEntry) {
-        // What a forked run inherits is no news.
+        // Entries that a fork inherits are not printed.
         let inherited = entry.events.iter().rposition(|event| matches!(event, RunEvent::Forked(_)));
         for event in entry.events.iter().skip(inherited.map_or(0, |place| place + 1)) {
             self.print_event(id, entry.at, event);
@@ -215,7 +216,8 @@ impl RunProgress {
     }
 }
 
-/// By tool, where that is what an output is: a node that performs what was asked for completes whatever became of it.
+/// Results by tool, if the output has that form. A node that performs requested calls completes whether or not they
+/// succeed.
 fn results(output: &Value) -> impl Iterator<Item = (&String, &Value)> {
     let is_result = |(tool, result): (&String, &Value)| result["tool"] == **tool && result["success"].is_boolean();
     output.as_object().filter(|results| results.iter().all(is_result)).into_iter().flatten()
@@ -242,7 +244,7 @@ fn short(value: &Value) -> String {
     }
 }
 
-/// How a run ended or where it stands, in a line: the state, the time, the cost, the fault.
+/// The state of a run as one line: status, time, cost and error.
 pub fn status_line(run: &Run) -> String {
     let state = run.state();
     let colour = if state == RunState::Completed { "32" } else { "33" };
@@ -252,8 +254,8 @@ pub fn status_line(run: &Run) -> String {
     format!("{}{ending} after {took}, {}{fault}", print::paint(colour, state.word()), run.cost())
 }
 
-/// The last lines: how it ended, what could not be undone, what it answered, or what it waits for and the way on.
-/// `command` begins a command line that speaks of the project.
+/// Prints the last lines of a run: how it ended, what could not be undone, and either its output or what it waits for
+/// and how to continue. `command` is how a command line for the project begins.
 pub fn print_result(run: &Run, follower: &RunFollower, command: &str) {
     print::line(status_line(run));
     if let Some(action) = run.fault().and_then(|fault| fault.suggested_action.as_ref()) {
@@ -270,9 +272,9 @@ pub fn print_result(run: &Run, follower: &RunFollower, command: &str) {
     }
 }
 
-/// What a rollback left, a line each.
+/// What a rollback did not undo, one line for each item.
 fn not_undone(run: &Run) -> Vec<String> {
-    // As it stands now: somebody may have undone by hand what was left then.
+    // Read the current state: a person may have undone by hand what the rollback left.
     let report = run.finished().and_then(|end| end.undone.as_ref()).map(|_| run.saga().report()).unwrap_or_default();
     let rows = report.as_array().cloned().unwrap_or_default();
     let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -1,5 +1,5 @@
-//! OpenAPI documents at an address: read at the start, kept beside the database, so that a project starts while the
-//! address does not answer.
+//! OpenAPI documents at an address. They are read at the start and cached beside the database, so that a project starts
+//! while the address does not respond.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -8,26 +8,27 @@ use baton_core::bundle::ContentHash;
 use baton_tools::ToolsConfig;
 use serde_json::Value;
 
-/// The folder of what is kept.
+/// The cache folder.
 pub const FOLDER: &str = "apis";
-/// How long a document is taken as it is, without asking.
+/// How long a cached document is used without asking the address.
 const CACHE_TTL: Duration = Duration::from_secs(60 * 60);
 
-/// Whether a document is named by an address and not by a file.
+/// Whether a document is referenced by an address and not by a file.
 pub fn is_address(named: &str) -> bool {
     named.starts_with("https://") || named.starts_with("http://")
 }
 
-/// A document, and how it was come by.
+/// A document, and where it came from.
 pub struct FetchedDocument {
     pub document: Value,
-    /// When the address was asked last.
+    /// When the address was last asked.
     pub asked_at: SystemTime,
-    /// Why it did not answer then, so that the one of before stands.
+    /// Why that request failed, so that the earlier document is in use.
     pub last_error: Option<String>,
 }
 
-/// The document, anew unless it was read a little while ago or `is_wanted` now; the kept one where it cannot be read.
+/// Fetches the document, unless the cached copy is recent and `is_wanted` is false. Falls back to the cached copy if
+/// the address cannot be read.
 pub fn fetch(address: &str, settings: &ToolsConfig, folder: &Path, is_wanted: bool) -> anyhow::Result<FetchedDocument> {
     let hash = ContentHash::of(address.as_bytes());
     let path = folder.join(format!("{}.document", hash.as_str()));
@@ -52,12 +53,12 @@ pub fn fetch(address: &str, settings: &ToolsConfig, folder: &Path, is_wanted: bo
                 tracing::warn!(address, reason, "the document cannot be read; the kept one stands");
                 FetchedDocument { document, asked_at: now, last_error: Some(reason) }
             })
-            // What is kept is not there: the reason that counts is why it could not be read.
+            // There is no cached copy: report why the address could not be read.
             .map_err(|_| reason),
     }
 }
 
-/// On a thread of its own, for whoever calls may be within a runtime already.
+/// Downloads on a thread of its own, because the caller may already be inside a runtime.
 fn download(address: &str, settings: &ToolsConfig) -> Result<Vec<u8>, String> {
     std::thread::scope(|scope| {
         let read = scope.spawn(|| {
@@ -72,7 +73,7 @@ fn read_cached(path: &Path, address: &str) -> anyhow::Result<Value> {
     value(&super::read(path)?, address)
 }
 
-/// JSON may be as large as a document may be; YAML as large as a definition.
+/// JSON may be as large as a document. YAML may be as large as a definition.
 fn value(text: &[u8], address: &str) -> anyhow::Result<Value> {
     match serde_json::from_slice(text) {
         Ok(document) => Ok(document),

@@ -1,4 +1,4 @@
-//! Files as they are read: bounded, and refused with their name.
+//! Reads files with a size limit. Errors name the file.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,19 +9,19 @@ use serde_json::Value;
 
 use crate::UsageError;
 
-/// Files of one kind a project may have.
+/// Maximum number of files of one kind in a project.
 const FILES_MAX: usize = 5_000;
-/// Bytes of one file, or of standard input, that are read.
+/// Maximum size of a file or of standard input, in bytes.
 const FILE_BYTES_MAX: u64 = 16 << 20;
-/// What stands for standard input where a file is named.
+/// The argument that means standard input in place of a file.
 const STDIN: &str = "-";
 
-/// YAML and JSON files of a folder, by name; none where there is no folder.
+/// YAML and JSON files of a folder, ordered by name. Empty if the folder does not exist.
 pub fn yaml_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     files(folder, &["yaml", "yml", "json"])
 }
 
-/// Files of a folder whose names end so, by name; none where there is no folder.
+/// Files of a folder with one of these name endings, ordered by name. Empty if the folder does not exist.
 pub(super) fn files(folder: &Path, ends: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -43,7 +43,7 @@ pub(super) fn files(folder: &Path, ends: &[&str]) -> anyhow::Result<Vec<PathBuf>
     Ok(files)
 }
 
-/// A file's bytes, within the limit. What is no file is not read: a device or a pipe may never end.
+/// Reads a file within the size limit. Reads only regular files, because a device or a pipe may never end.
 pub fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     let unreadable = |error: std::io::Error| UsageError::new(format!("{} cannot be read: {error}", display_path(file)));
     if !std::fs::metadata(file).map_err(unreadable)?.is_file() {
@@ -62,22 +62,22 @@ fn bounded(from: impl Read, name: &str) -> anyhow::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// A YAML or JSON file as plain JSON.
+/// Reads a YAML or JSON file as plain JSON.
 pub fn read_value(file: &Path) -> anyhow::Result<Value> {
     parse_value(&read(file)?, &display_path(file))
 }
 
-/// What `@FILE` stands for on a command line; `@-` is standard input.
+/// Reads the value of `@FILE` on a command line. `@-` is standard input.
 pub fn read_argument(file: &str) -> anyhow::Result<Value> {
     let (text, name) = match file {
         STDIN => (bounded(std::io::stdin().lock(), "standard input")?, "standard input".to_owned()),
         file => (read(Path::new(file))?, display_path(Path::new(file))),
     };
-    // What a program wrote is JSON, and may be larger than what a person writes.
+    // Files that programs write are JSON, and may be larger than those that people write.
     serde_json::from_slice(&text).or_else(|_| parse_value(&text, &name))
 }
 
-/// YAML or JSON as plain JSON; `name` is where it is from.
+/// Parses YAML or JSON as plain JSON. `name` identifies the source in errors.
 pub fn parse_value(text: &[u8], name: &str) -> anyhow::Result<Value> {
     definition::source::read(text).map(|tree| tree.to_json()).map_err(|found| {
         let source = String::from_utf8_lossy(text);
@@ -88,10 +88,10 @@ pub fn parse_value(text: &[u8], name: &str) -> anyhow::Result<Value> {
     })
 }
 
-/// Keeps what was asked of others. Where it cannot be kept, they are asked again next time.
+/// Caches a response of an external source. If the write fails, the source is asked again next time.
 pub(super) fn write_cache(path: &Path, text: &[u8]) {
     let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| {
-        // Another process may read it meanwhile: it sees the old or the new, never a half.
+        // Another process may read the file at the same time. It sees the old or the new version, never a partial one.
         let beside = path.with_extension(format!("{}.part", std::process::id()));
         std::fs::write(&beside, text)?;
         std::fs::rename(&beside, path)
@@ -101,7 +101,7 @@ pub(super) fn write_cache(path: &Path, text: &[u8]) {
     }
 }
 
-/// A path as people wrote it, without the dot that stands for where they are.
+/// A path as the user wrote it, without a leading `./`.
 pub fn display_path(file: &Path) -> String {
     file.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(file).display().to_string()
 }

@@ -1,5 +1,5 @@
-//! What tools a project's MCP servers have: asked at the start, kept beside the database, so that they stand while a
-//! server is down.
+//! The tools of a project's MCP servers. The servers are asked at the start, and their lists are cached beside the
+//! database, so that the tools stay available while a server is down.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -11,30 +11,30 @@ use super::ProjectWarning;
 use super::shape_error::tool_location;
 use crate::print;
 
-/// The folder of what is kept.
+/// The cache folder.
 pub const FOLDER: &str = "mcp";
-/// How long a list is taken as it is, without asking.
+/// How long a cached list is used without asking the server.
 const CACHE_TTL: Duration = Duration::from_secs(5 * 60);
 
-/// One server, and what it last said.
+/// One server, and its last listing.
 pub struct ProjectServer {
     /// The file that defines it.
     pub file: String,
     pub source: McpSource,
     listing: McpToolListing,
-    /// Why it did not say what tools it has, where it was asked and did not.
+    /// Why it did not list its tools when it was last asked.
     pub last_error: Option<String>,
-    /// When it was asked last.
+    /// When it was last asked.
     pub asked_at: SystemTime,
 }
 
 impl ProjectServer {
-    /// Its tools, and what of them cannot be used.
+    /// Its tools, and the parts that cannot be used.
     pub fn tools(&self) -> (Vec<ToolDefinition>, Vec<ImportDiagnostic>) {
         self.source.tools(&self.listing)
     }
 
-    /// What its definition names that it last did not have. Of one that has never answered nobody knows.
+    /// Names in its definition that were missing from its last listing. Empty for a server that has never responded.
     pub fn warnings(&self) -> Vec<ProjectWarning> {
         if self.last_error.is_some() && self.len() == 0 {
             return Vec::new();
@@ -46,7 +46,7 @@ impl ProjectServer {
             .collect()
     }
 
-    /// That it was asked and did not answer, with what it said instead.
+    /// The warning that it was asked and did not respond, with the error.
     pub fn silence_warning(&self) -> Option<ProjectWarning> {
         let (name, reason) = (self.source.name(), self.last_error.as_ref()?);
         Some(ProjectWarning {
@@ -62,22 +62,22 @@ impl ProjectServer {
         })
     }
 
-    /// How many tools it last said it has.
+    /// The number of tools in its last listing.
     pub fn len(&self) -> usize {
         self.listing.len()
     }
 }
 
-/// A list as it is kept.
+/// A cached listing.
 #[derive(Serialize, Deserialize)]
 struct CachedListing {
-    /// The server it is of: another command or address is another server.
+    /// The server of the listing. A server with another command or address counts as a different server.
     of: String,
     listing: McpToolListing,
 }
 
-/// Asks all of them at once, except those that were asked a little while ago and are not `wanted` now. Programs are started in
-/// the project's folder `root`; lists are kept in `folder`.
+/// Asks all servers at once, except those that were asked recently and are not `wanted` now. Programs start in the
+/// project's folder `root`. Listings are cached in `folder`.
 pub fn list_tools(
     sources: Vec<(String, McpSource)>,
     settings: &ToolsConfig,
@@ -126,13 +126,13 @@ fn list_one(
     }
 }
 
-/// On a thread without a runtime, so it makes one.
+/// Runs on a thread without a runtime, so it creates one.
 fn fetch_listing(source: &McpSource, settings: &ToolsConfig) -> Result<McpToolListing, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| error.to_string())?.block_on(source.list(settings))
 }
 
-/// What is kept of this very server, and since when.
+/// The cached listing of exactly this server, and its time.
 fn read_cached(path: &PathBuf, source: &McpSource) -> Option<(McpToolListing, SystemTime)> {
     let kept: CachedListing = serde_json::from_slice(&super::read(path).ok()?).ok()?;
     let at = std::fs::metadata(path).ok()?.modified().ok()?;

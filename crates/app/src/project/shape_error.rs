@@ -1,5 +1,5 @@
-//! A file that can be read and is not what it should be: with the place of the word that is wrong, and the nearest
-//! that is known.
+//! Errors for a file that parses but does not have the expected shape: the place of the incorrect word, and the closest
+//! known name.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::files::{display_path, read};
 use crate::UsageError;
 
-/// A value as what it should be; the place in it and what is wrong there otherwise, in plain words.
+/// Deserializes a value. On failure the error gives the place in the file and the problem in plain words.
 pub fn read_as<T: DeserializeOwned>(file: &Path, value: serde_json::Value, otherwise: &str) -> Result<T, UsageError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let (place, reason) = friendly_at(&error.path().to_string(), &error.inner().to_string());
@@ -20,8 +20,8 @@ pub fn read_as<T: DeserializeOwned>(file: &Path, value: serde_json::Value, other
     })
 }
 
-/// `message` is a reader's: ``unknown field `replys`, expected `agent` or `replies` ``. What is wrong in it is the first
-/// word in backticks of its last part; what is known are the others.
+/// `message` is an error of a deserializer: ``unknown field `replys`, expected `agent` or `replies` ``. The first word
+/// in backticks of its last part is the incorrect one. The others are the known names.
 pub fn shape_error(file: &Path, message: &str, otherwise: &str) -> UsageError {
     let text = read(file).unwrap_or_default();
     let tree = source::read(&text).ok();
@@ -31,15 +31,15 @@ pub fn shape_error(file: &Path, message: &str, otherwise: &str) -> UsageError {
     misuse.at(span, &display_path(file), &String::from_utf8_lossy(&text)).hint(hint(message, otherwise))
 }
 
-/// A tool's definition that is not what it should be: `path` is where in the definition.
+/// The error for a tool definition with an unexpected shape. `path` is the place in the definition.
 pub fn tool_shape_error(file: &Path, tool: &str, path: &str, message: &str, otherwise: &str) -> UsageError {
     let Some(node) = tool_at(file, tool, path) else { return shape_error(file, message, otherwise) };
-    // What nobody knows is told by what holds it, and stands in it.
+    // An unknown word is reported at its container. The word itself is inside it.
     let inner = backticked(message).and_then(|word| place(&node, word).or_else(|| span_containing(&node, word)));
     let text = read(file).unwrap_or_default();
     let misuse =
         UsageError::new(message).at(inner.unwrap_or(node.span), &display_path(file), &String::from_utf8_lossy(&text));
-    // The reader of a kind knows its own fields; those that every tool has may have been meant as well.
+    // The reader of one kind of tool lists only its own fields. The author may have meant a field that every tool has.
     let near = backticked(message).filter(|_| message.contains("unknown field"));
     let of_all = near.and_then(|wrong| nearest(wrong, baton_tools::TOOL_FIELDS.iter().copied()));
     misuse.hint(match of_all {
@@ -48,20 +48,20 @@ pub fn tool_shape_error(file: &Path, tool: &str, path: &str, message: &str, othe
     })
 }
 
-/// Where a part of a tool's definition stands, as findings begin: `tools/shop.yaml:3:12`.
+/// The location of a part of a tool's definition, in the form in which findings begin: `tools/shop.yaml:3:12`.
 pub fn tool_location(file: &str, tool: &str, path: &str) -> String {
     let node = tool_at(Path::new(file), tool, path);
     node.map_or_else(|| file.to_owned(), |node| format!("{file}:{}:{}", node.span.line, node.span.column))
 }
 
-/// Where text that holds a word stands in a file.
+/// The location of the first text that contains a word.
 pub fn text_location(file: &str, word: &str) -> String {
     let tree = read(Path::new(file)).ok().and_then(|text| source::read(&text).ok());
     let span = tree.and_then(|tree| span_containing(&tree, word));
     span.map_or_else(|| file.to_owned(), |span| format!("{file}:{}:{}", span.line, span.column))
 }
 
-/// The words in backticks of a message's last part that has some.
+/// The words in backticks in the last part of a message that has some.
 fn quoted_words(message: &str) -> impl Iterator<Item = &str> {
     let last = message.rsplit(": ").find(|part| part.contains('`')).unwrap_or(message);
     last.split('`').skip(1).step_by(2)
@@ -71,7 +71,7 @@ fn backticked(message: &str) -> Option<&str> {
     quoted_words(message).next()
 }
 
-/// What is wrong is the first of a message's words; the nearest of the others may have been meant.
+/// Suggests the closest known name to the incorrect word, which is the first in the message.
 fn hint(message: &str, otherwise: &str) -> String {
     let mut words = quoted_words(message);
     let wrong = words.next().unwrap_or_default();
@@ -81,7 +81,7 @@ fn hint(message: &str, otherwise: &str) -> String {
     }
 }
 
-/// What stands at a path of a tool's definition, or the nearest thing that holds it.
+/// The node at a path of a tool's definition, or its closest ancestor that exists.
 fn tool_at(file: &Path, tool: &str, path: &str) -> Option<YamlNode> {
     let tree = source::read(&read(file).ok()?).ok()?;
     let mut node = definition_of(&tree, tool)?;
@@ -92,7 +92,7 @@ fn tool_at(file: &Path, tool: &str, path: &str) -> Option<YamlNode> {
     Some(node.clone())
 }
 
-/// The definition in a file that is alone in it, or has this name in a list.
+/// The only definition of a file, or the one with this name in a list.
 fn definition_of<'t>(tree: &'t YamlNode, tool: &str) -> Option<&'t YamlNode> {
     let items = match &tree.value {
         YamlValue::List(items) => items,
@@ -111,7 +111,7 @@ fn definition_of<'t>(tree: &'t YamlNode, tool: &str) -> Option<&'t YamlNode> {
     items.iter().find(is_named)
 }
 
-/// One step down a path of keys and places; a key may have dots in it.
+/// One step down a path of keys and indices. A key may contain dots.
 fn step<'t, 'p>(node: &'t YamlNode, path: &'p str) -> Option<(&'t YamlNode, &'p str)> {
     let behind = |key: &str| {
         let rest = path.strip_prefix(key)?;
@@ -130,7 +130,7 @@ fn step<'t, 'p>(node: &'t YamlNode, path: &'p str) -> Option<(&'t YamlNode, &'p 
     }
 }
 
-/// Where a word first stands alone, as a key or as a value.
+/// The first place where a word stands alone, as a key or as a value.
 fn place(tree: &YamlNode, word: &str) -> Option<SourceSpan> {
     match &tree.value {
         YamlValue::String(text) => (text.text == word).then_some(tree.span),
@@ -143,7 +143,7 @@ fn place(tree: &YamlNode, word: &str) -> Option<SourceSpan> {
     }
 }
 
-/// Where text first stands that holds a word.
+/// The first place where text contains a word.
 fn span_containing(tree: &YamlNode, word: &str) -> Option<SourceSpan> {
     match &tree.value {
         YamlValue::String(text) => text.text.contains(word).then_some(tree.span),

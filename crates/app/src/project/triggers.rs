@@ -1,4 +1,5 @@
-//! What a project's folder says of what begins runs and who is told: `triggers/*.yaml`, and the `trigger` nodes of workflows.
+//! The triggers and webhook subscriptions in a project's folder: `triggers/*.yaml`, and the `trigger` nodes of
+//! workflows.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{read_value, shape_error, yaml_files};
 
-/// All of it.
+/// All triggers of a project.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProjectTriggers {
@@ -21,13 +22,13 @@ pub struct ProjectTriggers {
 }
 
 impl ProjectTriggers {
-    /// From the folder's files.
+    /// Reads the files of the folder.
     pub fn read(root: &Path) -> anyhow::Result<Self> {
         let (all, mut faults) = Self::read_partial(root);
         if faults.is_empty() { Ok(all) } else { Err(faults.swap_remove(0)) }
     }
 
-    /// From those files that can be read, with what is wrong with the others.
+    /// Reads the valid files, and returns the errors of the others.
     pub fn read_partial(root: &Path) -> (Self, Vec<anyhow::Error>) {
         let read = |file: &Path| -> anyhow::Result<Self> {
             Ok(shape_error::read_as(file, read_value(file)?, "triggers are in docs/guides/schedules.md")?)
@@ -47,7 +48,8 @@ impl ProjectTriggers {
         (all, faults)
     }
 
-    /// And from a workflow's `trigger` nodes: each is named after the workflow and itself. What a file names the same stands.
+    /// Adds the `trigger` nodes of a workflow, each named after the workflow and the node. A trigger of the same name
+    /// in a file takes precedence.
     pub fn add_nodes(&mut self, workflow: &str, definition: &Value) {
         let nodes = definition.get("nodes").and_then(Value::as_array).into_iter().flatten();
         for node in nodes {

@@ -1,5 +1,5 @@
-//! What a project names and nobody has: models without a price, secrets that are not set, patterns that fit nothing. None
-//! of it keeps anything from running at once; all of it is mostly a slip.
+//! References in a project that cannot be resolved: models without a price, secrets that are not set, patterns that
+//! match nothing. None of them prevents a run. Most are mistakes.
 
 use std::collections::BTreeSet;
 
@@ -15,17 +15,17 @@ use super::shape_error::{text_location, tool_location};
 use super::{Project, ProjectTriggers};
 use crate::{print, wiring};
 
-/// Something that is probably not meant.
+/// A probable mistake in a project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ProjectWarning {
-    /// The setting, or the file with line and column where it has some.
+    /// The setting, or the file with its line and column if known.
     pub place: String,
     pub message: String,
     pub hint: String,
 }
 
 impl ProjectWarning {
-    /// What a tool's definition names, with the place in the file it stands in.
+    /// A warning about a tool's definition, with its place in the file.
     pub(super) fn for_tool(file: &str, tool: &str, doubt: baton_tools::ValidationWarning) -> Self {
         let baton_tools::ValidationWarning { place, message, hint } = doubt;
         Self { place: format!("{}: {place}", tool_location(file, tool, &place)), message, hint }
@@ -33,7 +33,7 @@ impl ProjectWarning {
 }
 
 impl Project {
-    /// All doubts about what the project's files and settings name. Asks nobody.
+    /// All warnings about references in the project's files and settings. Makes no network requests.
     pub fn warnings(&self, models: &ModelGateway, tenant: &TenantId) -> Vec<ProjectWarning> {
         let mut doubts = self.model_warnings(models, tenant);
         doubts.extend(self.name_warnings());
@@ -44,7 +44,7 @@ impl Project {
         doubts
     }
 
-    /// OpenAPI documents whose servers lie where a server that only a document names may not.
+    /// OpenAPI documents whose server addresses are not allowed for servers that only a document names.
     fn address_warnings(&self) -> Vec<ProjectWarning> {
         let outbound = &self.settings.tools.outbound;
         let of_document = |document: &super::ProjectDocument| {
@@ -83,7 +83,7 @@ impl Project {
             named.extend(unknown.map(|model| (super::display_path(&workflow.file), model)));
         }
         let mut seen = BTreeSet::new();
-        // What everybody's profiles name is told once, not for each tenant again.
+        // Report a model of everybody's profiles once, not once for each tenant.
         named.retain(|(place, model)| {
             let place = place.split(" of tenant").next().unwrap_or_default().to_owned();
             seen.insert((place, model.clone()))
@@ -103,8 +103,8 @@ impl Project {
         named.into_iter().map(doubt).collect()
     }
 
-    /// Settings for workflows that no file defines, and for tenants whose name is all but this project's: what they ask
-    /// for, leave above all, is asked of nobody.
+    /// Settings for workflows that no file defines, and for tenants whose name is a near match of this project's. What
+    /// such settings require, above all approvals, is never enforced.
     pub fn name_warnings(&self) -> Vec<ProjectWarning> {
         let tools = &self.settings.tools;
         let names: BTreeSet<String> = self.workflows.iter().map(super::WorkflowFile::name).collect();
@@ -134,9 +134,9 @@ impl Project {
         workflows.chain(tenants).collect()
     }
 
-    /// Triggers that `baton serve` would not keep: it says so, and serves on without them.
+    /// Triggers that `baton serve` would reject. It logs a warning and continues without them.
     fn trigger_warnings(&self) -> Vec<ProjectWarning> {
-        // One that cannot be read is more than a doubt.
+        // A trigger that cannot be read is an error, not a warning.
         let Ok(all) = ProjectTriggers::read(&self.root) else { return Vec::new() };
         let names: BTreeSet<String> = self.workflows.iter().map(super::WorkflowFile::name).collect();
         let schedules = all.schedules.iter().map(|one| ("schedule", &one.name, &one.workflow));
@@ -159,7 +159,7 @@ impl Project {
         nowhere.chain(wrong).collect()
     }
 
-    /// Secrets that are named and are neither in the settings nor sealed in the database.
+    /// Secrets that are referenced but are neither in the settings nor sealed in the database.
     fn secret_warnings(&self) -> Vec<ProjectWarning> {
         let written = &self.settings.tools.secrets;
         let by_agents = self.own_agents.iter().filter_map(|name| {
@@ -189,7 +189,7 @@ impl Project {
     }
 }
 
-/// The models that a tenant's profiles name and its catalogue does not know, with the profile.
+/// The models in a tenant's profiles that its catalogue does not know, with the profile.
 fn profile_models(gateway: &ModelGateway, tenant: &TenantId, whose: &str) -> Vec<(String, String)> {
     let models = profile::ALL.into_iter().flat_map(|one| {
         let models = gateway.rules(tenant, one).groups.into_iter().flatten();
@@ -198,7 +198,7 @@ fn profile_models(gateway: &ModelGateway, tenant: &TenantId, whose: &str) -> Vec
     models.filter(|(_, model)| gateway.facts(tenant, model).is_none()).collect()
 }
 
-/// Every `model` that a node names, wherever nodes are nested.
+/// Collects every `model` of a node, including nested nodes.
 fn models_of(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| models_of(item, found)),
@@ -214,12 +214,12 @@ fn models_of(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Names behind `secrets.` in the templates of a definition.
+/// Collects the names after `secrets.` in the templates of a definition.
 pub fn secrets_of(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| secrets_of(item, found)),
         Value::Object(fields) => {
-            // A document that is laid in is somebody else's words.
+            // An inlined document was written by a third party, so it is not searched.
             fields.iter().filter(|(name, _)| *name != "document").for_each(|(_, field)| secrets_of(field, found));
         }
         Value::String(text) => {

@@ -1,4 +1,4 @@
-//! The workflows of a project: which may run, and what is wrong with the others.
+//! The workflows of a project: those that can run, and the errors of the others.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use baton_core::graph::InputDeclaration;
 use super::{Project, display_path};
 use crate::UsageError;
 
-/// A workflow file, as it was read.
+/// A parsed workflow file.
 pub struct WorkflowFile {
     pub file: PathBuf,
     pub text: Vec<u8>,
 }
 
-/// A workflow that may run, with all its subworkflows sealed.
+/// A workflow that can run, with all its subworkflows sealed.
 pub struct ReadyWorkflow {
     pub file: PathBuf,
     pub name: String,
@@ -28,12 +28,12 @@ pub struct ReadyWorkflow {
     pub text: Vec<u8>,
 }
 
-/// A workflow that may not run.
+/// A workflow that cannot run.
 pub struct RejectedWorkflow {
     file: PathBuf,
-    /// Its own, or its file's where that cannot be read.
+    /// The workflow's name, or the file's if the name cannot be read.
     name: String,
-    /// What stands against it, as `baton validate` shows it.
+    /// The errors, as `baton validate` prints them.
     findings: String,
 }
 
@@ -65,10 +65,11 @@ impl ProjectWorkflows {
         Ok(sorted)
     }
 
-    /// The place in [`Self::ready`] of a workflow by its name, or by its file from here or from the project's folder.
+    /// Finds a workflow by its name, or by its file relative to the current or the project's folder. Returns its index
+    /// in [`Self::ready`].
     ///
     /// # Errors
-    /// [`UsageError`]: with what is wrong with it, or with which there are.
+    /// [`UsageError`]: with the errors of the workflow, or with a list of the workflows that exist.
     pub fn find(&self, project: &Project, wanted: &str) -> anyhow::Result<usize> {
         let is_wanted = |name: &str, file: &Path| name == wanted || is_file(project, file, wanted);
         if let Some(place) = self.ready.iter().position(|ready| ready.name == wanted) {
@@ -82,17 +83,18 @@ impl ProjectWorkflows {
         by_file.ok_or_else(|| self.not_found(project, wanted).into())
     }
 
-    /// Whether a workflow of this name is there and cannot run.
+    /// Whether a workflow of this name exists and cannot run.
     pub fn is_rejected(&self, name: &str) -> bool {
         self.rejected.iter().any(|unready| unready.name == name)
     }
 
-    /// What stands against those that cannot run, as `baton validate` shows it.
+    /// The errors of the workflows that cannot run, as `baton validate` prints them.
     pub fn findings(&self) -> impl Iterator<Item = &str> {
         self.rejected.iter().map(|unready| unready.findings.trim_end())
     }
 
-    /// Said of the others when one is run: they are no reason to refuse it, and somebody should know.
+    /// A note about the workflows that cannot run, for commands that run another one. They do not prevent that run, but
+    /// the user should know.
     pub fn rejected_note(&self) -> Option<String> {
         match self.rejected.as_slice() {
             [] => None,
@@ -126,7 +128,7 @@ impl WorkflowFile {
         String::from_utf8_lossy(&self.text)
     }
 
-    /// The workflow's name as far as it can be read, else the file's.
+    /// The workflow's name if it can be read, else the file's.
     pub fn name(&self) -> String {
         let tree = source::read(&self.text).ok().map(|tree| tree.to_json());
         let own = tree.as_ref().and_then(|tree| tree.get("name").or(tree.pointer("/workflow/name"))?.as_str());
@@ -145,7 +147,7 @@ fn findings(source: &WorkflowFile, checked: &CheckedDefinition) -> String {
     text
 }
 
-/// Whether a path given from here, or from the project's folder, is this file.
+/// Whether a path relative to the current or the project's folder is this file.
 fn is_file(project: &Project, file: &Path, given: &str) -> bool {
     let Ok(file) = file.canonicalize() else { return false };
     [PathBuf::from(given), project.root.join(given)].iter().any(|path| path.canonicalize().is_ok_and(|it| it == file))

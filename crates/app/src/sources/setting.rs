@@ -1,4 +1,4 @@
-//! A source as somebody added it: what may be said of one, and asking it for its tools.
+//! A source that a tenant added: validation of its definition, and the request for its tools.
 
 use std::collections::BTreeSet;
 
@@ -14,32 +14,32 @@ use serde_json::{Map, Value, json};
 use super::refused;
 use crate::project::{parse_value, secrets_of};
 
-/// Bytes of a name: it stands before the names of the tools, of which models take 64.
+/// Maximum size of a name, in bytes. The name is a prefix of the tool names, and models accept 64 bytes for those.
 const NAME_BYTES_MAX: usize = 32;
-/// Bytes of what a source said that are kept: a document, or a list of tools.
+/// Maximum size of a stored response, in bytes: a document, or a list of tools.
 pub const CONTENT_BYTES_MAX: usize = RECORD_BYTES_MAX - 1_024;
-/// Where a key of the caller's own would stand in a setting that people can read.
+/// Words in the names of fields that may hold a credential, in a setting that people can read.
 const CREDENTIAL_WORDS: [&str; 6] = ["auth", "key", "token", "secret", "cookie", "password"];
 
-/// What may stand before the name of a secret.
+/// Words that may precede a reference to a secret.
 const SCHEMES: [&str; 5] = ["", "bearer", "basic", "token", "apikey"];
 
-/// A source's setting.
+/// The setting of a source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SourceSetting {
     #[serde(skip)]
     pub name: String,
     pub kind: SourceKind,
-    /// As it was written; a document that was sent is not here.
+    /// The definition as it was submitted, without an inline document.
     pub definition: Map<String, Value>,
-    /// The hash of what it said last; nothing where that is nothing.
+    /// The hash of the last response. `None` if there is none.
     pub content: Option<String>,
-    /// How many tools that has.
+    /// The number of tools in that response.
     #[serde(default)]
     pub tools: usize,
-    /// In milliseconds since 1970.
+    /// When it was last asked, in milliseconds since 1970.
     pub asked_at: i64,
-    /// Why it did not answer since.
+    /// Why later requests failed.
     pub last_error: Option<String>,
 }
 
@@ -66,12 +66,12 @@ impl SourceSetting {
         json!(self)
     }
 
-    /// Where it is asked; nothing: its document was sent.
+    /// The address that is asked. `None` for an inline document.
     pub fn address(&self) -> Option<&str> {
         ["url", "document"].into_iter().find_map(|field| self.definition.get(field)?.as_str())
     }
 
-    /// What it was added by.
+    /// The definition that the source was created from.
     pub fn to_definition(&self) -> SourceDefinition {
         let mut fields = self.definition.clone();
         fields.insert("kind".to_owned(), Value::from(self.kind.word()));
@@ -79,7 +79,7 @@ impl SourceSetting {
     }
 }
 
-/// What a source said: its document, or its list of tools.
+/// The response of a source: a document, or a list of tools.
 #[derive(Clone, Debug)]
 pub struct SourceContent {
     pub value: Value,
@@ -100,25 +100,25 @@ impl SourceContent {
     }
 }
 
-/// A source that may be asked.
+/// A source that passed validation.
 pub struct CheckedSource {
     name: String,
     kind: SourceKind,
-    /// Without the document.
+    /// The definition without the document.
     fields: Map<String, Value>,
     place: SourceLocation,
 }
 
 enum SourceLocation {
-    /// A document that was sent.
+    /// A document in the request.
     Inline(Value),
-    /// A document at an address.
+    /// The address of a document.
     Address(String),
     Server(Box<McpSource>),
 }
 
 impl CheckedSource {
-    /// What may be said of a source over HTTP, checked as far as it can be before anybody is asked.
+    /// Checks a source that was submitted over HTTP as far as possible without a request to the source.
     pub fn read(new: SourceDefinition, settings: &ToolsConfig) -> Result<Self, SourceError> {
         let SourceDefinition { name, mut fields } = new;
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
@@ -159,7 +159,7 @@ impl CheckedSource {
         Ok(Self { name, kind, fields, place })
     }
 
-    /// Asks it what it has.
+    /// Asks the source for its document or its tools.
     pub async fn ask(&self, settings: &ToolsConfig) -> Result<SourceContent, SourceError> {
         let unavailable = |reason: String| SourceError::Unavailable { name: self.name.clone(), reason };
         let value = match &self.place {
@@ -179,7 +179,7 @@ impl CheckedSource {
         SourceContent::of(&self.name, value)
     }
 
-    /// Its tools, as what it said has them.
+    /// The tools in a response.
     pub fn tools(&self, content: &SourceContent) -> Result<SourceTools, SourceError> {
         SourceTools::of(&self.name, self.kind, &self.fields, &content.value)
             .map_err(|reason| SourceError::Rejected { reason, hint: None })
@@ -198,7 +198,7 @@ impl CheckedSource {
     }
 }
 
-/// The tools of a source, and what connects to it.
+/// The tools of a source, and the connection to it.
 #[derive(Default)]
 pub struct SourceTools {
     pub tools: Vec<ToolDefinition>,
@@ -226,7 +226,7 @@ impl SourceTools {
     }
 }
 
-/// Where its document is; one that was sent is taken out of what is said of it.
+/// The location of the document. An inline document is removed from the fields.
 fn document(fields: &mut Map<String, Value>, settings: &ToolsConfig) -> Result<SourceLocation, SourceError> {
     match fields.get("document") {
         Some(Value::String(address)) if address.starts_with("https://") || address.starts_with("http://") => {
@@ -258,7 +258,7 @@ fn server(name: &str, fields: &Map<String, Value>) -> Result<McpSource, SourceEr
         .ok_or_else(|| SourceError::Rejected { reason: "it is no server".to_owned(), hint: None })
 }
 
-/// What can be said of an address before its name is looked up.
+/// Checks an address before its name is resolved.
 fn check_address(field: &str, address: &str, settings: &ToolsConfig) -> Result<(), SourceError> {
     settings
         .outbound
@@ -266,7 +266,7 @@ fn check_address(field: &str, address: &str, settings: &ToolsConfig) -> Result<(
         .map_err(|reason| SourceError::Rejected { reason: format!("`{field}`: {reason}"), hint: None })
 }
 
-/// No key is written where a tenant's people read it.
+/// Rejects credentials in plain text, because a tenant's people can read the setting.
 fn check_secret_references(fields: &Map<String, Value>) -> Result<(), SourceError> {
     let is_of_key = |name: &str| CREDENTIAL_WORDS.iter().any(|word| name.to_lowercase().contains(word));
     let within = |field: &'static str, is_key: &dyn Fn(&str) -> bool| {
@@ -290,7 +290,8 @@ fn check_secret_references(fields: &Map<String, Value>) -> Result<(), SourceErro
     }
 }
 
-/// Whether a value is a secret by its name, with the word of its scheme before it at most: `Bearer {{ secrets.shop }}`.
+/// Whether a value is a reference to a secret, with at most the word of its scheme before it: `Bearer {{ secrets.shop
+/// }}`.
 fn is_secret_reference(value: &Value) -> bool {
     let Some((scheme, named)) = value.as_str().and_then(|text| text.split_once("{{")) else { return false };
     let Some((name, behind)) = named.split_once("}}") else { return false };
@@ -301,10 +302,10 @@ fn is_secret_reference(value: &Value) -> bool {
         && SCHEMES.contains(&scheme.trim().to_lowercase().as_str())
 }
 
-/// Whether the settings have each secret that is named, for sources that are added.
+/// Checks that the settings have each secret that is referenced and allow it for added sources.
 fn check_secrets_exist(fields: &Map<String, Value>, settings: &ToolsConfig) -> Result<(), SourceError> {
     let mut named = BTreeSet::new();
-    // A document is somebody else's words.
+    // A document was written by a third party, so it is not searched.
     let said = fields.iter().filter(|(name, _)| *name != "document");
     said.for_each(|(_, value)| secrets_of(value, &mut named));
     match named.into_iter().find(|name| !settings.secrets.contains_key(name)) {

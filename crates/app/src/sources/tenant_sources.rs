@@ -1,4 +1,4 @@
-//! The sources that tenants added, taken into the tools of this process.
+//! Loads the sources that tenants added into the tools of this process.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,24 +16,24 @@ use super::setting::{SourceSetting, SourceTools};
 
 pub use super::setting::SourceContent;
 
-/// What sources said last, by tenant, name and hash.
+/// The record space of the last responses of sources, by tenant, name and hash.
 const SPACE: &str = "source";
-/// Why a tool of a source is not called.
+/// Why a tool of a source cannot be called.
 const SHADOWED: &str = "a tool of everybody's has this name and stands before it; add the source under another name";
 
-/// What came of the sources of one tenant.
+/// The status of each source of one tenant.
 type SourceStatuses = BTreeMap<String, SourceStatus>;
 
-/// What came of one of them.
+/// The status of one source.
 struct SourceStatus {
     changes: u64,
     tools: Vec<String>,
     unsupported: Vec<SourceDiagnostic>,
-    /// Why its tools are not there.
+    /// Why its tools are not available.
     error: Option<String>,
 }
 
-/// Takes in what tenants added, each time it is another.
+/// Applies added sources each time they change.
 pub struct TenantSources {
     tools: Arc<ToolRegistry>,
     records: Arc<dyn RecordStore>,
@@ -47,7 +47,7 @@ impl TenantSources {
         Self { tools, records, own_tenant: house, statuses: RwLock::default() }
     }
 
-    /// From here on the tools of these sources are there, and those of no others. What cannot be read now is tried again.
+    /// Makes the tools of exactly these sources available. A source that cannot be read now is retried later.
     pub async fn apply_settings(&self, all: &[&TenantSetting]) {
         let mut by_tenant: BTreeMap<&TenantId, Vec<&TenantSetting>> = BTreeMap::new();
         for setting in all {
@@ -125,7 +125,7 @@ impl TenantSources {
         Ok(self.records.get(&system_tenant(), SPACE, &key).await?.map(|record| record.value))
     }
 
-    /// One that was added, as it stands.
+    /// The current state of an added source.
     pub fn describe(&self, setting: &TenantSetting) -> SourceListing {
         let kept = SourceSetting::of(setting.clone());
         let address = kept.address();
@@ -153,19 +153,19 @@ impl TenantSources {
     }
 }
 
-/// The tools of what a source said, which may be long to read.
+/// Parses the tools of a response. A long response takes time.
 async fn read(kept: SourceSetting, content: Value) -> Result<SourceTools, String> {
     let read = move || SourceTools::of(&kept.name, kept.kind, &kept.definition, &content);
     tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(error.to_string()))
 }
 
-/// Keeps what a source said.
+/// The operation that stores a response of a source.
 pub fn save_content(tenant: &TenantId, name: &str, content: &SourceContent) -> RecordOp {
     let key = format!("{tenant}/{name}/{}", content.hash);
     RecordOp::Put { space: SPACE.to_owned(), key, value: content.value.clone() }
 }
 
-/// Forgets what a source said before.
+/// The operation that deletes the previous response of a source.
 pub fn delete_content(tenant: &TenantId, before: &SourceSetting) -> Option<RecordOp> {
     Some(RecordOp::Delete { space: SPACE.to_owned(), key: key(tenant, before)? })
 }

@@ -1,7 +1,7 @@
-//! Records whose secrets are sealed where they lie: what signs webhooks, theirs and ours.
+//! Records with secrets that are sealed in place: the signing secrets of incoming and outgoing webhooks.
 //!
-//! Rows of before there was a key to seal under stay as they are until they are written again, or until `baton secrets
-//! rotate`. Where there is no key at all they are written as they are.
+//! Rows from before a key was configured stay unsealed until they are written again, or until `baton secrets rotate`.
+//! Without a key, rows are written unsealed.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{KeyRing, SealedSecret};
 
-/// Where secrets lie beside those of [`super::SPACE`].
+/// The record spaces with secrets, in addition to [`super::SPACE`].
 pub(super) const SPACES: [&str; 2] = [webhook::SECRETS, webhook_delivery::SECRETS];
 
 pub struct SealedRecords {
@@ -99,7 +99,7 @@ impl RecordStore for SealedRecords {
     }
 }
 
-/// What a row is bound to; no secret of a tenant's is called so.
+/// The name that a row is bound to. No secret of a tenant can have it.
 fn binding_name(space: &str, key: &str) -> String {
     format!("{space}/{key}")
 }
@@ -114,7 +114,7 @@ pub(super) fn seal_value(
     Ok(json!(ring.seal(tenant, &binding_name(space, key), &value.to_string())?))
 }
 
-/// A value as it was before it was sealed; one that never was is as it is.
+/// The value before sealing. A value that was never sealed is returned unchanged.
 pub(super) fn open_value(
     ring: &KeyRing,
     tenant: &TenantId,
@@ -128,7 +128,7 @@ pub(super) fn open_value(
     }
 }
 
-/// The row, where the value is sealed.
+/// The sealed row, if the value is sealed.
 pub(super) fn sealed_row(value: &Value) -> Option<SealedSecret> {
     value.get("sealed").and_then(|_| serde_json::from_value(value.clone()).ok())
 }

@@ -1,4 +1,4 @@
-//! Keys of models and of memory, where a setting says `{{ secrets.NAME }}` in place of one.
+//! Keys of models and of memory, in settings that say `{{ secrets.NAME }}` in place of a key.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,24 +9,25 @@ use baton_tools::{BoundSecret, SecretString, named_secret, secret_env_var};
 use crate::project::{Project, display_path};
 use crate::{UsageError, vault};
 
-/// The settings that have keys, with the keys themselves in them.
+/// The settings that contain keys, with the references resolved.
 pub struct KeyedConfigs {
     pub models: baton_models::ModelsConfig,
     pub memory: baton_memory::MemoryConfig,
 }
 
-/// All secrets of the project's tenant: those of the settings, and those that are sealed in the database behind them.
+/// All secrets of the project's tenant: those in the settings, then those that are sealed in the database.
 pub fn all_secrets(project: &Project, store: &SqliteStore) -> anyhow::Result<BTreeMap<String, BoundSecret>> {
     let ring = vault::KeyRing::of(&project.settings.secrets, &project.root)?;
     let mut all = project.settings.tools.secrets.clone();
     for (name, secret) in vault::open_secrets(store, &project.tenant()?, ring)? {
-        // What the settings say comes first.
+        // A secret in the settings takes precedence.
         all.entry(name).or_insert_with(|| SecretString::new(secret).into());
     }
     Ok(all)
 }
 
-/// The names of all secrets, for who has no database open; without the sealed ones where that cannot be opened.
+/// The names of all secrets, for callers without an open database. Omits the sealed secrets if the database cannot be
+/// opened.
 pub fn secret_names(project: &Project) -> BTreeSet<String> {
     let database = project.database();
     let sealed = || {
@@ -38,10 +39,10 @@ pub fn secret_names(project: &Project) -> BTreeSet<String> {
 }
 
 impl KeyedConfigs {
-    /// By these secrets.
+    /// Resolves the references with these secrets.
     ///
     /// # Errors
-    /// A setting that names a secret which is not there, or may not go where the key is for.
+    /// A setting references a secret that does not exist, or that may not be sent to the address the key is for.
     pub fn resolve_keys(project: &Project, secrets: &BTreeMap<String, BoundSecret>) -> anyhow::Result<Self> {
         let (mut models, mut memory) = (project.settings.models.clone(), project.settings.memory.clone());
         let find = |setting: &str, text: &str, to: &str| key(secrets, setting, text, to);
@@ -50,7 +51,8 @@ impl KeyedConfigs {
         Ok(Self { models, memory })
     }
 
-    /// For who has no database open: it is looked into only where a setting names a secret that no other setting says.
+    /// Resolves the references for callers without an open database. The database is read only if a setting references
+    /// a secret that is not in the settings.
     pub fn resolve_without_store(project: &Project) -> anyhow::Result<Self> {
         let written = &project.settings.tools.secrets;
         let database = project.database();
@@ -65,7 +67,7 @@ impl KeyedConfigs {
     }
 }
 
-/// The key that a setting stands for, where it stands for one.
+/// The key that a setting refers to, if it is a reference.
 fn key(
     secrets: &BTreeMap<String, BoundSecret>,
     setting: &str,

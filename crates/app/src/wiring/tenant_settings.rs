@@ -1,4 +1,4 @@
-//! What tenants set while the system runs, into the hands of those who go by it.
+//! Applies settings that tenants change while the system runs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use baton_tools::{ToolPermission, ToolRegistry};
 
 use crate::sources::{self, TenantSources};
 
-/// Whoever goes by it in one process.
+/// The components of one process that use tenant settings.
 pub struct SettingConsumers {
     pub tools: Arc<ToolRegistry>,
     pub budget: BudgetLedger,
@@ -34,11 +34,11 @@ impl SettingConsumer for SettingConsumers {
         match topic {
             SettingTopic::Tool => match (ToolPermission::read(from), ToolPermission::read(to)) {
                 (Ok(from), Ok(to)) => to.loosened_field(&from),
-                // One that cannot be read lets nothing through.
+                // A setting that cannot be read rejects everything.
                 (Err(_), _) => Some("what was set cannot be read here".to_owned()),
                 (_, Err(why)) => Some(why),
             },
-            // Admins alone set these.
+            // Only admins change these.
             SettingTopic::Budget | SettingTopic::Source => (from != to).then(|| "an admin sets these".to_owned()),
         }
     }
@@ -50,7 +50,7 @@ impl SettingConsumer for SettingConsumers {
         for setting in all {
             match setting.topic {
                 SettingTopic::Tool => {
-                    // What a newer binary wrote and this one cannot read lets nothing through.
+                    // A setting that a newer binary wrote and this one cannot read rejects everything.
                     let rule = read(setting, ToolPermission::read).unwrap_or_else(ToolPermission::denied);
                     let floor = setting.floor.as_ref().map(|floor| ToolPermission::read(&floor.value));
                     let rule = match floor {

@@ -1,4 +1,4 @@
-//! Triggers of a project's folder, kept with those that were made over the API.
+//! Stores the triggers of a project's folder beside those that were created over the API.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl ProjectSystem {
         }
     }
 
-    /// What follows conversations to their end.
+    /// The indexer of closed conversations.
     pub fn conversation_index(&self) -> ConversationIndexer {
         ConversationIndexer {
             system_tenant: self.tenant.clone(),
@@ -50,9 +50,10 @@ impl ProjectSystem {
         }
     }
 
-    /// Keeps what the folder defines, and takes out what it defined before and does not any more. What cannot be kept is
-    /// said, and the rest holds. What was made for one that is taken out, such as its secret, goes with it where `for_good`:
-    /// a file that is away while others look may be back the next moment.
+    /// Stores the triggers that the folder defines, and removes those that it no longer defines. A trigger that cannot
+    /// be stored is logged, and the others stay in effect. With `for_good`, data of a removed trigger, such as its
+    /// secret, is removed too; otherwise it stays, because a file that disappears during an edit may be back a moment
+    /// later.
     pub async fn save_triggers(
         &self,
         project: &Project,
@@ -67,7 +68,7 @@ impl ProjectSystem {
         }
         let (triggers, outgoing) = (self.triggers(project, engine), self.webhook_delivery(project));
         let (records, tenant, now) = (&*triggers.records, &self.tenant, self.clock.now());
-        // A workflow that cannot run now keeps the version it has, and so the triggers of that.
+        // A workflow that cannot run now keeps its current version, and therefore the triggers of that version.
         if sorted.rejected_note().is_none() {
             let [schedules, hooks, subscriptions] = defined.names();
             let beside = |space: &'static str| if for_good { vec![space] } else { Vec::new() };
@@ -80,7 +81,7 @@ impl ProjectSystem {
         }
         for wanted in &defined.schedules {
             let before = found_or_none(kept::find::<ScheduleTrigger>(records, tenant, &wanted.name).await)?;
-            // Whether it was paused is said by people, and not by the file again and again.
+            // People pause and resume a trigger. The file must not undo that each time it is read.
             let enabled = before.as_ref().map_or(wanted.enabled, |(_, before)| before.enabled);
             let created_at = before.as_ref().map_or(Time::EPOCH, |(_, before)| before.created_at);
             let set_by = before.as_ref().and_then(|(_, before)| before.set_by.clone());
@@ -113,7 +114,7 @@ impl ProjectSystem {
         Ok(())
     }
 
-    /// Takes out those of the folder that it does not name.
+    /// Removes the triggers of the folder that it no longer names.
     async fn remove_missing<T: NamedDefinition>(
         &self,
         named: &BTreeSet<&str>,
@@ -135,7 +136,7 @@ impl ProjectSystem {
     }
 }
 
-/// What is there, or nothing.
+/// The stored definition, or `None` if it does not exist.
 fn found_or_none<T>(found: Result<(u64, T), kept::TriggerError>) -> Result<Option<(u64, T)>, kept::TriggerError> {
     match found {
         Ok(found) => Ok(Some(found)),
@@ -144,7 +145,7 @@ fn found_or_none<T>(found: Result<(u64, T), kept::TriggerError>) -> Result<Optio
     }
 }
 
-/// Says what cannot be kept; what could not be asked is an error.
+/// Logs a definition that was rejected. A failed request to the store is an error.
 fn log_refused<T>(kind: &str, name: &str, saved: Result<T, kept::TriggerError>) -> Result<(), kept::TriggerError> {
     match saved {
         Ok(_) => Ok(()),

@@ -1,4 +1,4 @@
-//! Tools, connections, money, memory and administration over HTTP, from outside.
+//! End-to-end tests of tools, connections, costs, memory and administration over HTTP.
 
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ impl AdminApi {
     }
 }
 
-/// A key of a role.
+/// Creates a key with a role.
 fn key_of(place: &TestFolder, role: &str) -> String {
     let made = place.baton(&["keys", "create", role, "--role", role, "--json"]).expect_code(0).json();
     made["key"].as_str().expect("a secret").to_owned()
@@ -124,7 +124,7 @@ fn a_models_circuit_is_opened_and_closed_by_who_may_with_or_without_the_prefix()
     );
     let listed = api.get("/admin/circuit-breaker").expect_status(200);
     assert_eq!((&listed["circuits"][0]["model"], &listed["circuits"][0]["state"]), (&json!(model), &json!("open")));
-    // As the runbook of the seed closes it.
+    // As the seed's runbook closes a circuit.
     let closed = api.server.ask(&format!("POST {}", path("close")), &api.key, "", &Value::Null).expect_status(200);
     assert_eq!((&closed["model"], &closed["state"]), (&json!(model), &json!("closed")));
     let told = place.baton(&["models", "circuits", "--json"]).expect_code(0).json();
@@ -294,7 +294,7 @@ fn uses_of_tools_are_summed_up_and_reported_week_by_week() {
     assert_eq!(api.get("/tools/report?week=47").expect_status(400)["code"], "PARAMETER_INVALID");
 }
 
-/// A server beside Composio's mock.
+/// A server with a mock of Composio.
 fn with_composio() -> (ComposioMock, TestFolder, AdminApi) {
     let service = ComposioMock::start();
     let place = service.place();
@@ -351,7 +351,7 @@ fn an_account_is_connected_looked_at_and_disconnected() {
     let now = api.get("/composio/connections?check=true").expect_status(200);
     assert_eq!(now["connections"][0]["state"], "ACTIVE");
     assert_eq!(api.get("/composio/apps").expect_status(200)["apps"][0]["is_connected"], true);
-    // A program may connect its customers' accounts, and not the company's.
+    // A program may connect the accounts of its customers, but not the company's.
     let service_key = key_of(&place, "service");
     let connect = |body: &Value| api.server.ask("POST /api/v1/composio/connect/shopify", &service_key, "", body);
     assert_eq!(connect(&json!({})).expect_status(403)["code"], "FORBIDDEN");
@@ -390,7 +390,7 @@ fn nothing_of_a_tenants_is_told_to_another_whatever_is_asked() {
             continue;
         }
         if path.ends_with("/events") {
-            // What is followed does not end.
+            // An event stream does not end.
             let told = api.server.listen(path, &theirs, "").next().expect("an event").data.to_string();
             assert!(!told.contains(&ours) && !told.contains(mark), "{path}: {told}");
             continue;
@@ -405,7 +405,7 @@ fn nothing_of_a_tenants_is_told_to_another_whatever_is_asked() {
         seen += usize::from(own.contains(&ours) || own.contains(mark));
     }
     assert!(walked >= 15 && seen >= 3, "{walked} walked, {seen} told us");
-    // Each has rows of its own: theirs is that of their key.
+    // Row numbers are per tenant: row 1 of the other tenant records its key.
     let (own, told) =
         (api.get("/audit/2").expect_status(200), ask("GET /api/v1/audit/1", &Value::Null).expect_status(200));
     assert_eq!((&told["company_id"], &told["action"]), (&json!("other"), &json!("keys.create")));
@@ -413,7 +413,7 @@ fn nothing_of_a_tenants_is_told_to_another_whatever_is_asked() {
     assert_eq!(ask("GET /api/v1/audit/2", &Value::Null).expect_status(404)["code"], "AUDIT_ROW_NOT_FOUND");
     let disconnect = format!("DELETE /api/v1/composio/connections/shopify?entity_id={mark}");
     assert_eq!(ask(&disconnect, &Value::Null).expect_status(404)["code"], "CONNECTION_NOT_FOUND");
-    // What they call is theirs.
+    // A call belongs to its caller's tenant.
     let told =
         ask("POST /api/v1/tools/calculator/execute", &json!({ "arguments": { "expression": "2" } })).expect_status(200);
     let id = told["execution_id"].as_str().expect("an id");
@@ -438,7 +438,8 @@ fn knowledge_is_kept_found_and_removed() {
     api.post("/knowledge/documents", "", &about).expect_status(200);
     let open = json!({ "name": "ana.md", "text": "Ana likes parcels in red." });
     assert_eq!(api.post("/knowledge/documents", "", &open).expect_status(409)["code"], "DOCUMENT_IS_ABOUT");
-    // Nor does it become another's, nor everybody's one person's, as on the command line.
+    // As on the command line, a document about one person cannot become another's, and a document for everybody cannot
+    // become one person's.
     let anothers = json!({ "name": "ana.md", "text": "Ana likes parcels in red.", "about": "bea" });
     assert_eq!(api.post("/knowledge/documents", "", &anothers).expect_status(409)["code"], "DOCUMENT_IS_ABOUT");
     let hers = json!({ "name": "shop/returns.md", "text": "# Returns", "about": "ana" });
@@ -529,7 +530,7 @@ fn a_customer_is_handed_what_is_kept_of_them_and_nothing_of_anybody_else() {
     for list in ["conversations", "executions", "documents", "audit_rows"] {
         assert_eq!(nobody[list], json!([]), "{list}");
     }
-    // That it was handed over is in the trail, and not whose it was.
+    // The trail records the export, but not whose data it was.
     let rows = api.get("/audit?action=customers.export").expect_status(200);
     assert_eq!(rows["rows"].as_array().map(Vec::len), Some(2), "{rows}");
     assert!(!rows.to_string().contains("zoe"), "{rows}");

@@ -1,4 +1,4 @@
-//! What whoever runs the house does, as the audit trail tells it.
+//! Actions of administrators, as the audit trail records them.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ fn acts_are_told_with_who_what_and_digests_of_before_and_after_and_the_chain_hol
     ask("POST /api/v1/workflows/order/activate", json!({ "revision": version["revision"] })).expect_status(200);
     ask("POST /api/v1/webhooks", json!({ "name": "in", "workflow_id": "order" })).expect_status(201);
     ask("DELETE /api/v1/webhooks/in", Value::Null).expect_status(204);
-    // What is refused, and what is only looked at, is not told.
+    // Rejected requests and reads are not recorded.
     ask("POST /api/v1/keys", json!({ "name": "", "role": "service" })).expect_status(422);
     server.write("POST /api/v1/workflows/validate", &key, "", FLOW).expect_status(200);
     place.baton(&["keys", "create", "desk"]).expect_code(0);

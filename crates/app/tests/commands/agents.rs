@@ -1,4 +1,4 @@
-//! Agents from outside: who they are, how each has done, registering more, and one that somebody else thinks for.
+//! End-to-end tests of agents: listing, health, registration, and an agent that an external service implements.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -27,7 +27,7 @@ fn names(told: &Value) -> Vec<String> {
     told["agents"].as_array().expect("a list").iter().map(|card| card["name"].to_string()).collect()
 }
 
-/// Answers every request with what `think` says to its body; tells where.
+/// A service that answers every request with the result of `think` for its body. Returns its address.
 fn thinker(think: fn(&Value) -> Value) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");

@@ -1,4 +1,4 @@
-//! `/api/v1`, from outside: a server on a project, and requests as any client makes them.
+//! End-to-end tests of `/api/v1`: a server on a project, and requests as any client makes them.
 
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ impl RunsApi {
         self.server.ask(&format!("POST /api/v1{path}"), &self.key, headers, body)
     }
 
-    /// A key of another person's.
+    /// Creates a key of another person.
     fn key_of(&self, place: &TestFolder, name: &str, role: &str) -> String {
         let made = place.baton(&["keys", "create", name, "--role", role, "--json"]).expect_code(0).json();
         made["key"].as_str().expect("a secret").to_owned()
@@ -114,7 +114,7 @@ fn a_workflow_is_executed_and_answered_with_its_trace() {
     let listed = api.get("/executions?workflow_id=book&state=completed").expect_status(200);
     assert_eq!(listed["executions"][0]["execution_id"], run.as_str());
     assert_eq!(listed["next_cursor"], Value::Null);
-    // The command line sees the same run.
+    // The command line shows the same run.
     assert_eq!(place.baton(&["runs", "show", &run, "--json"]).expect_code(0).json()["state"], "completed");
 }
 
@@ -255,7 +255,7 @@ fn a_call_needs_leave_of_who_may_give_it() {
     let olga = api.key_of(&place, "olga", "human_agent");
     let done = api.server.ask(&format!("POST /api/v1{path}"), &olga, "", &leave).expect_status(200);
     assert_eq!(done["outputs"]["pay"]["receipt"], "R-1", "{done}");
-    // She answers, and begins nothing.
+    // Her answer is accepted, but she cannot start a run.
     let begun = api.server.ask("POST /api/v1/workflows/execute", &olga, "", &json!({ "workflow_id": "book" }));
     let refused = begun.expect_status(403);
     assert!(refused["hint"].as_str().is_some_and(|hint| hint.contains("service")), "{refused}");
@@ -364,7 +364,7 @@ fn what_a_model_says_is_told_part_by_part_to_whoever_follows_and_recorded_whole(
     let recorded = told.iter().position(|event| event.kind == "entry" && event.data.to_string().contains("upon"));
     let last_said = told.iter().rposition(|event| event.kind == "model");
     assert!(recorded > last_said, "{told:?}");
-    // Whoever comes afterwards is told what is recorded, and no parts.
+    // A later subscriber gets the recorded entries and no partial replies.
     let later = api.server.listen(&path, &api.key, "").events_until("state");
     assert!(later.iter().all(|event| event.kind == "entry"), "{later:?}");
 }
@@ -518,7 +518,7 @@ fn what_is_refused_leaves_the_journal_as_it_is() {
     let is_empty = |entry: &Value| entry["events"].as_array().is_some_and(Vec::is_empty);
     assert!(!journal()["entries"].as_array().expect("entries").iter().any(is_empty), "{}", journal());
     assert_eq!(entries(&run), before);
-    // What is not refused has the next number.
+    // The next accepted request gets the next number.
     let olga = api.key_of(&place, "olga", "human_agent");
     let path = format!("POST /api/v1/executions/{run}/answer");
     let yes = || api.server.ask(&path, &olga, "", &json!({ "to": "agree", "approve": true }));

@@ -1,4 +1,4 @@
-//! Approvals: what waits for people, and deciding it.
+//! Approvals: listing and deciding them.
 
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ replies:
       - content: 'it said: {{ last }}'
 ";
 
-/// Who decided, and what, by the audit trail.
+/// Who decided, and how, from the audit trail.
 fn words(place: &TestFolder) -> Vec<(String, String)> {
     let trail = place.baton(&["audit", "list", "--json"]).expect_code(0).json();
     let rows = trail["rows"].as_array().expect("rows").iter().filter(|row| row["sent"] == false);
@@ -69,7 +69,7 @@ fn listed(place: &TestFolder) -> Vec<Value> {
     listed.as_array().expect("a list").clone()
 }
 
-/// The one request that waits.
+/// The only pending approval.
 fn the_request(place: &TestFolder) -> String {
     let listed = listed(place);
     assert_eq!(listed.len(), 1, "{listed:?}");
@@ -129,7 +129,7 @@ fn whoever_is_not_asked_can_neither_approve_nor_reject() {
     place.baton(&["approvals", "reject", "one", "--as", "olga"]).expect_code(1).expect_stdout("`olga` rejected");
 }
 
-/// The line that a command is printed as, without what is said beside it.
+/// The command in a printed line, without the note beside it.
 fn command_in(said: &str) -> String {
     let line = said.lines().rfind(|line| line.starts_with("baton ")).expect("a command");
     line.split("  #").next().expect("a command").to_owned()
@@ -145,7 +145,7 @@ fn the_command_that_is_printed_works_as_it_stands() {
     place.shell(&shown()).expect_code(3).expect_stdout("1 of 2 so far");
     assert_eq!(shown(), format!("baton approvals approve {id} --as rosa"));
     place.shell(&shown()).expect_code(0).expect_stdout("R-250");
-    // So does the one that a run prints, where it waits.
+    // The command that a waiting run prints works too.
     let waits = place.baton(&["run", "pay", "--id", "three"]).expect_code(3);
     let line = waits.out.lines().last().expect("what it waits for").split_once(": ").expect("a command").1;
     let line = line.split("  #").next().expect("a command");

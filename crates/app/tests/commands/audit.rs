@@ -1,4 +1,4 @@
-//! The audit trail: what people can ask of it.
+//! The audit trail: the queries that people can make.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -32,7 +32,7 @@ tools:
     results: [{fault: {code: CARD_DECLINED, message: no}}]
 ";
 
-/// A run whose second step fails, so that its first is undone, on behalf of `marta`.
+/// A run on behalf of `marta` whose second step fails, so that its first step is undone.
 fn undone() -> TestFolder {
     let place = TestFolder::with(&[("workflows/order.yaml", ORDER), ("tools/tools.yaml", TOOLS)]);
     place.baton(&["run", "order", "--id", "one", "--context", r#"{"user_id": "marta"}"#]).expect_code(1);
@@ -77,7 +77,7 @@ fn every_attempt_and_what_became_of_it_is_in_the_trail() {
     assert_eq!(actions(&place, &["--tenant", "somebody-else"]), []);
 }
 
-/// Hangs up on the first request, and answers the others. Gives the key of each.
+/// A service that hangs up on the first request and answers the others. Sends the key of each.
 fn forgetful() -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/book", listener.local_addr().expect("an address"));
@@ -115,7 +115,7 @@ fn a_call_that_goes_out_again_under_its_key_leaves_a_row_for_each_attempt() {
     place.baton(&["audit", "verify"]).expect_code(0).expect_stdout("2 rows");
 }
 
-/// Repeats all that it is sent, head and body; a path that begins with `/no` is refused.
+/// A service that echoes all that it receives, head and body. Rejects a path that begins with `/no`.
 fn parrot() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -123,7 +123,7 @@ fn parrot() -> String {
         for mut stream in listener.incoming().flatten() {
             let mut said = Vec::new();
             let mut chunk = [0; 4096];
-            // The body ends the request, and with a brace.
+            // The body ends the request, and its last character is a brace.
             while !said.ends_with(b"}") {
                 match stream.read(&mut chunk) {
                     Ok(0) | Err(_) => break,

@@ -1,11 +1,11 @@
-//! Whoever keeps the calendar, and another who keeps it next, from outside.
+//! End-to-end tests of calendar providers, and of a change from one to another.
 
 use serde_json::{Value, json};
 
 use super::mock_provider::{self, MockProvider};
 use super::test_folder::TestFolder;
 
-/// A workflow that books once somebody said yes.
+/// A workflow that books after an approval.
 const VISIT: &str = "\
 name: visit
 nodes:
@@ -14,7 +14,7 @@ nodes:
 edges: [{from: agree, to: book, when: approved}]
 ";
 
-/// Settings by which the internal calendar books, and Calendly would.
+/// Settings with a calendar provider, in which Calendly is configured too.
 pub fn settings(provider: &str, calendly: &str) -> String {
     format!(
         "[tools]\nzone = \"Europe/Madrid\"\n[tools.calendar]\nprovider = \"{provider}\"\ndays_ahead_max = 10000\n\
@@ -38,7 +38,7 @@ fn a_run_that_counts_on_one_calendar_books_in_no_other_that_promises_less() {
         "nothing was booked, and nothing is orphaned"
     );
 
-    // The newest version knows what an answer that is lost there means: it is looked for, and there is one booking.
+    // The newest version can handle a lost answer: it looks up the booking, so there is only one.
     calendly.drop_next_answer("POST /invitees");
     place.baton(&["runs", "retry", "one"]).expect_code(0).expect_stdout("completed");
     let booked = calendly.state_value();

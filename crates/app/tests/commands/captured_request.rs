@@ -1,4 +1,4 @@
-//! One request, as a service beside the tests hears it.
+//! A request as a service in the test process receives it.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -6,9 +6,9 @@ use std::net::TcpStream;
 
 pub struct CapturedRequest {
     pub method: String,
-    /// With its query.
+    /// Includes the query.
     pub path: String,
-    /// By their names in small letters.
+    /// By lower-case name.
     headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
     stream: TcpStream,
@@ -44,7 +44,7 @@ impl CapturedRequest {
         self.answer_in_part(status, reply, reply.len())
     }
 
-    /// Hangs up after so many bytes of the reply.
+    /// Hangs up after `sent` bytes of the reply.
     pub fn answer_in_part(mut self, status: &str, reply: &str, sent: usize) -> std::io::Result<()> {
         let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}", reply.len());
         write!(self.stream, "{head}\r\nConnection: close\r\n\r\n{}", &reply[..sent])

@@ -1,4 +1,5 @@
-//! Tools of Composio from outside: found, connected, called in workflows, whatever the service answers.
+//! End-to-end tests of Composio's tools: discovery, connection, and calls in workflows, with any response of the
+//! service.
 
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +12,7 @@ use crate::server::{BatonServer, wait_for};
 use crate::test_folder::{CommandOutput, TestFolder};
 
 pub const KEY: &str = "ak_s3cr3t";
-/// A flow of two nodes: what the agent asked for, and a call of its own.
+/// A workflow of two nodes: the agent's request, and a call of its own.
 const RETURN: &str = "
 name: handle_return
 input:
@@ -36,11 +37,11 @@ replies:
       - content: 'Done: {{ results[0].data.did }}'
 ";
 
-/// Composio on this machine: accounts by id with the user and the status, and what was executed.
+/// A local Composio: accounts by id with their user and status, and the executed actions.
 #[derive(Default)]
 pub struct ComposioState {
     accounts: BTreeMap<String, (String, String)>,
-    /// Where browsers are sent afterwards.
+    /// Where browsers are redirected afterwards.
     callback: String,
     executed: Vec<(String, Value)>,
     tools_asked: usize,
@@ -59,7 +60,7 @@ impl ComposioMock {
         let shared = world.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // Whoever asked may have gone away.
+                // The client may be gone.
                 drop(answer(stream, &shared));
             }
         });
@@ -177,7 +178,7 @@ fn a_workflow_whose_agent_may_ask_for_all_of_an_app_runs_against_composio() {
     let service = ComposioMock::start();
     let place = service.place();
     baton(&place, &["validate"]).expect_code(0);
-    // Nobody has connected anything: the call says what to do.
+    // No account is connected yet: the error of the call says what to do.
     let refused = run(&place).expect_code(1);
     assert!(refused.out.contains("CONNECTION_MISSING"), "{}", refused.out);
     assert!(refused.out.contains("baton tools connect shopify"), "{}", refused.out);
@@ -246,7 +247,7 @@ fn what_composio_has_is_listed_searched_and_shown() {
     assert_eq!(found["tools"][0]["name"], "shopify.create_return");
     let shown = baton(&place, &["tools", "show", "shopify.create_return", "--json"]).expect_code(0).json();
     assert_eq!((&shown["tool"]["provider"], &shown["tool"]["facts"]["class"]), (&json!("composio"), &json!("once")));
-    // Without a key what is kept is there all the same.
+    // Without a key the cached tools stay available.
     place.baton(&["tools", "show", "shopify.get_order"]).expect_code(0).expect_stdout("composio");
 }
 
@@ -273,7 +274,7 @@ fn whoever_connected_an_account_comes_back_to_the_server_once() {
     let connect =
         || CommandOutput::wait_for(place.spawn_with(&variables, &["tools", "connect", "shopify"])).expect_code(0);
     connect().expect_stdout("https://connect.example/ca_1");
-    // As Composio sends the browser back, with words of its own behind ours.
+    // Composio redirects the browser with its own parameters appended.
     let back = |callback: &str, status: &str| {
         let path = callback.strip_prefix(&base).expect("leads to us");
         server.get(&format!("{path}&status={status}&connected_account_id=ca_1"), None)
@@ -288,7 +289,7 @@ fn whoever_connected_an_account_comes_back_to_the_server_once() {
     baton(&place, &["tools", "connections", "--kept"]).expect_code(0).expect_stdout("ACTIVE");
     let again = back(&callback, "success");
     assert!(again.starts_with("HTTP/1.1 410") && again.contains("used before"), "{again}");
-    // As a form or as JSON, at the seeds' address as well; and nobody who has no state.
+    // As a form or as JSON, and at the address that the seeds name. A request without a state is rejected.
     let post = |path: &str, headers: &str, body: &str| server.send(&format!("POST {path}"), headers, body);
     let state_of = |callback: &str| callback.rsplit_once("state=").expect("a state").1.to_owned();
     type Bodies = fn(&str) -> String;
@@ -313,7 +314,7 @@ fn whoever_connected_an_account_comes_back_to_the_server_once() {
     }
     let large = post("/composio/callback", "", &"x".repeat(20 << 10));
     assert!(large.starts_with("HTTP/1.1 413"), "{large}");
-    // A browser that only says so has connected nothing.
+    // A browser's claim alone connects nothing.
     connect().expect_stdout("https://connect.example/ca_");
     let callback = service.with(|world| world.callback.clone());
     service.set("ca_1", "EXPIRED");

@@ -1,4 +1,4 @@
-//! Conversations that are over, in long-term memory: found by what was said, once, and gone with their customer.
+//! Closed conversations in long-term memory: found by content, once, and deleted with their customer.
 
 use std::net::TcpListener;
 use std::sync::mpsc;
@@ -22,13 +22,13 @@ fn place(settings: &str) -> TestFolder {
     TestFolder::with(&[("baton.toml", settings), ("tools/tools.yaml", TOOLS), ("workflows/echo.yaml", ECHO)])
 }
 
-/// A conversation of a customer's, and what it answered.
+/// Starts a customer's conversation. Returns the response.
 fn begin(server: &BatonServer, key: &str, user: &str, message: &str) -> Value {
     let body = json!({ "workflow_id": "echo", "user_id": user, "message": message });
     server.ask("POST /api/v1/conversations", key, "", &body).expect_status(200)
 }
 
-/// Conversations like this message: the id, the outcome and the summary of each.
+/// Conversations that are similar to this message: the id, outcome and summary of each.
 fn similar(place: &TestFolder, message: &str) -> Vec<(String, String, String)> {
     let input = json!({ "message": message, "strategy": "long_only" }).to_string();
     let context = place.baton(&["tools", "call", "get_context", "--input", &input, "--json"]).expect_code(0).json();
@@ -49,7 +49,7 @@ fn a_conversation_that_is_over_is_found_by_what_was_said_until_its_customer_is_f
     assert_eq!((&found.0, found.1.as_str()), (&id, "finished"));
     assert!(found.2.contains("customer: where is my xylophone?"), "{found:?}");
 
-    // It goes on, and what is kept is what was said in all.
+    // The conversation continues, and memory then contains all of it.
     let says = json!({ "text": "it has a broken mallet" });
     server.ask(&format!("POST /api/v1/conversations/{id}/messages"), &key, "", &says).expect_status(200);
     wait_for("what was said since is found", || {
@@ -59,7 +59,7 @@ fn a_conversation_that_is_over_is_found_by_what_was_said_until_its_customer_is_f
 
     let gone = place.baton(&["knowledge", "forget", "ana", "--json"]).expect_code(0).json();
     assert_eq!(gone["conversations"], 1, "{gone}");
-    // A rating is one more entry of a conversation that was over before she was forgotten.
+    // A rating adds an entry to a conversation that was closed before she was erased.
     let rate = json!({ "score": 5 });
     server.ask(&format!("POST /api/v1/conversations/{id}/rate"), &key, "", &rate).expect_status(200);
     begin(&server, &key, "ben", "my glockenspiel is late");
@@ -76,7 +76,7 @@ fn one_that_ended_before_a_kill_is_kept_after_it_and_once() {
     let server = BatonServer::start_with(&place, &[("BATON_MEMORY__BASE_URL", &silent)]);
     let key = server.key().expect("a key").to_owned();
     begin(&server, &key, "ana", "where is my xylophone?");
-    // It is over, and what is to be kept has no vectors yet.
+    // The conversation is closed, and what is to be indexed has no vectors yet.
     asked.recv_timeout(std::time::Duration::from_secs(60)).expect("the embedder is asked");
     server.kill();
     let again = BatonServer::start_with(&place, &[("BATON_MEMORY__BASE_URL", &upstream.url)]);
@@ -105,7 +105,7 @@ fn nothing_is_kept_where_the_settings_do_not_want_it_and_what_was_over_meanwhile
     wait_for("the conversation is found", || similar(&place, "xylophone").pop());
 }
 
-/// An embedder that takes requests and never answers; says when it was asked.
+/// An embedder that accepts requests and never answers. Sends a signal for each request.
 fn silent() -> (String, mpsc::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/v1", listener.local_addr().expect("an address"));

@@ -1,4 +1,4 @@
-//! Conversations, from outside: customers write, runs answer, people take over and give back.
+//! End-to-end tests of conversations: customers write, runs answer, people take over and hand back.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ tools:
   - {name: echo, kind: script, class: read, results: [{output: {text: 'you said {{ arguments.text }}'}}]}
   - {name: broken, kind: script, class: read, results: [{fault: {code: NO, message: 'not today'}}]}
 ";
-/// Does one thing, and fails at the next.
+/// Succeeds at the first node, and fails at the next.
 const BREAKS: &str = "\
 name: breaks
 nodes: [{id: first, tool: echo, parameters: {text: x}}, {id: ask, tool: broken}]
@@ -25,10 +25,10 @@ const ECHO: &str = "\
 name: echo
 nodes: [{id: echo, tool: echo, parameters: {text: '{{ input.message }}'}}]
 ";
-/// Waits for the customer's next message, and says it.
+/// Waits for the customer's next message, and repeats it.
 const WAIT: &str = "name: wait\nnodes: [{id: next, type: wait, signal: message}]\n";
 
-/// How long anything here may take.
+/// Time limit for any wait.
 const WAIT_LIMIT: Duration = Duration::from_secs(120);
 
 fn place() -> TestFolder {
@@ -125,7 +125,7 @@ fn a_run_that_waits_for_the_customer_is_given_the_next_message() {
     let answered = talks.says(&id, "two");
     assert_eq!((&answered["state"], &answered["runs"]), (&json!("finished"), &json!(1)), "{answered}");
     assert_eq!(talks.lines(&id), ["customer: one", "customer: two", "ai: two"]);
-    // Its run is an execution as any other.
+    // Its run is an ordinary execution.
     let run = talks.get(&format!("/executions/{}", waiting.as_str().expect("a text")));
     assert_eq!(run["status"], "completed");
 }
@@ -146,7 +146,7 @@ fn a_run_that_its_conversation_let_go_is_not_retried_and_its_fork_is_a_run_of_it
     let fork = talks.post(&format!("/executions/{run}/fork"), &json!({"node_id": "ask"})).expect_status(200);
     assert_eq!((&fork["status"], &fork["error"]["code"]), (&json!("failed"), &json!("NO")), "{fork}");
     assert_eq!(talks.lines(&id), said, "what it says is not the conversation's");
-    // The next message begins another.
+    // The next message starts another run.
     assert_eq!(talks.says(&id, "again")["runs"], 2);
 }
 
@@ -291,7 +291,7 @@ fn what_is_answered_is_as_the_document_says() {
     }
 }
 
-/// Senders, and what each says.
+/// Number of senders, and of messages from each.
 const SENDERS: usize = 200;
 const CONVERSATIONS: usize = 50;
 const EACH: u64 = 3;
@@ -316,7 +316,7 @@ fn two_hundred_senders_are_each_heard_once_in_order_and_no_two_owners_speak() {
                 }
             });
         }
-        // In some of them a person speaks meanwhile, and gives back.
+        // In some of them a person speaks in between, and hands back.
         for id in ids.iter().step_by(5) {
             let talks = &talks;
             threads.spawn(move || {
@@ -343,7 +343,7 @@ fn two_hundred_senders_are_each_heard_once_in_order_and_no_two_owners_speak() {
     }
 }
 
-/// One conversation's transcript, held to what was promised.
+/// Checks the guarantees for one conversation's transcript.
 fn check(talks: &ConversationsApi, id: &str) {
     let said = talks.get(&format!("/conversations/{id}/messages?limit=500"));
     let lines = said["messages"].as_array().expect("lines");
@@ -354,13 +354,13 @@ fn check(talks: &ConversationsApi, id: &str) {
         let (source, number) =
             (line["source"].as_str().expect("a text").to_owned(), line["sequence"].as_u64().expect("a number"));
         let before = heard.entry(source).or_default();
-        // On a machine that is held up for 5 s a gap may be given up: what comes then is marked.
+        // On a machine that stalls for 5 s, a gap may be skipped. A message that arrives later is marked.
         let is_in_order = before.iter().all(|earlier| *earlier < number);
         assert!(!before.contains(&number) && (is_in_order || line["after_gap"] == true), "{before:?} {line}");
         before.push(number);
     }
     assert!(heard.values().all(|numbers| numbers.len() as u64 == EACH), "{heard:?}");
-    // What runs answered, or would have said, is in the order of what they were asked, and nothing twice.
+    // Replies of runs, sent or suggested, follow the order of their messages, and none is repeated.
     let answered: Vec<String> =
         lines.iter().filter(|line| ["ai", "suggestion"].iter().any(|from| line["from"] == *from)).map(text).collect();
     let asked: Vec<String> = customers.iter().map(|line| format!("you said {}", text(line))).collect();

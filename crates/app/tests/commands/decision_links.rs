@@ -1,4 +1,5 @@
-//! Who may decide, from outside: links that are delivered to their person, roles and skills, and what is offered to whom.
+//! End-to-end tests of who may decide: links that are delivered to their person, roles and skills, and the actions that
+//! each caller is offered.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -23,7 +24,7 @@ name: address
 nodes: [{id: where, type: human, title: Where to?, assignees: {role: manager}, form: {type: object}}]
 ";
 
-/// A mail server that takes every letter, in the clear.
+/// A mail server that accepts every e-mail, without encryption.
 pub struct MockMailServer {
     port: u16,
     letters: Arc<Mutex<Vec<String>>>,
@@ -37,14 +38,14 @@ impl MockMailServer {
         let all = letters.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // Whoever sent may have gone away.
+                // The sender may be gone.
                 let _ = converse(stream, &all);
             }
         });
         Self { port, letters }
     }
 
-    /// For `baton.toml`.
+    /// The section for `baton.toml`.
     pub fn settings(&self) -> String {
         let from = "Baton <baton@example.com>";
         format!("[tools.email.smtp]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nfrom = \"{from}\"\n", self.port)
@@ -54,11 +55,11 @@ impl MockMailServer {
         self.letters.lock().expect("whole").clone()
     }
 
-    /// The path of the link in the newest letter to this address.
+    /// The path of the link in the newest e-mail to this address.
     pub fn link_to(&self, address: &str) -> String {
         let letters = self.letters();
         let letter = letters.iter().rev().find(|letter| letter.contains(&format!("RCPT TO:<{address}>")));
-        // As quoted-printable breaks lines.
+        // Undo the line breaks of quoted-printable.
         let letter = letter.expect("a letter").replace("=\r\n", "");
         let from = letter.find("/decide/").expect("a link");
         letter[from..].split_whitespace().next().expect("a path").to_owned()
@@ -136,7 +137,7 @@ impl DecisionFixture {
         self.ask(&format!("PUT /api/v1/human-agents/{person}"), &self.admin, &body).expect_status(200);
     }
 
-    /// Begins a run under this key; the id of what it asks, for addresses.
+    /// Starts a run with this key. Returns the run's id and the id of its request, for paths.
     fn start_run(&self, key: &str, workflow: &str) -> (String, String) {
         let begun = json!({ "workflow_id": workflow });
         let run = self.ask("POST /api/v1/workflows/execute", key, &begun).expect_status(202)["execution_id"].clone();
@@ -224,7 +225,7 @@ fn neither_who_began_it_nor_who_has_the_link_sent_decides_by_it_and_no_channel_i
     let nobody = no(&mallory, "rosa", "LINK_NO_CHANNEL").expect_status(409);
     assert!(nobody["hint"].as_str().expect("a way out").contains("PUT /api/v1/human-agents/rosa"), "{nobody}");
     assert_eq!(world.mail.letters().len(), 0);
-    // Who is taken off the desk decides nothing by what was sent before.
+    // A link that was sent earlier stops working once its person is removed.
     world.send_link(&mallory, &request, "paul").expect_status(201);
     let path = world.mail.link_to("paul@example.com");
     world.ask("DELETE /api/v1/human-agents/paul", &world.admin, &Value::Null).expect_status(204);
@@ -243,7 +244,7 @@ fn a_link_is_its_persons_as_they_were_registered_and_reached_when_it_was_sent() 
         world.mail.link_to(address)
     };
     let (olgas, pauls) = (sent("olga", "olga@example.com"), sent("paul", "paul@example.com"));
-    // Another Olga, and a Paul who is reached elsewhere.
+    // Another Olga, and a Paul with another address.
     world.ask("DELETE /api/v1/human-agents/olga", &world.admin, &Value::Null).expect_status(204);
     world.put_person("olga", json!({}));
     world.put_person("paul", json!({ "email": "paul@elsewhere.example" }));
@@ -255,11 +256,11 @@ fn a_link_is_its_persons_as_they_were_registered_and_reached_when_it_was_sent() 
     }
     let shown = world.ask(&format!("GET /api/v1/approvals/{request}"), &world.admin, &Value::Null).expect_status(200);
     assert_eq!(shown["approved_by"], json!([]), "nothing was decided");
-    // Another link is theirs. What else is changed of a person changes nothing of it.
+    // A new link works. Changes of other fields of a person do not affect it.
     let (olgas, pauls) = (sent("olga", "olga@example.com"), sent("paul", "paul@elsewhere.example"));
     world.put_person("olga", json!({ "skills": ["law"] }));
     assert!(world.press(&olgas, "decision=approve").starts_with("HTTP/1.1 200"));
-    // Hers was used before she moved: nobody is told that nothing was decided.
+    // Her link was used before her address changed. The response must not suggest that nothing was decided.
     world.put_person("olga", json!({ "email": "olga@elsewhere.example" }));
     let again = world.press(&olgas, "decision=approve");
     assert!(again.starts_with("HTTP/1.1 410") && again.contains("This link was used"), "{again}");
@@ -330,13 +331,13 @@ fn an_approval_is_for_who_has_the_role_and_the_skills_and_is_offered_to_nobody_e
     let refused = world.ask(&format!("POST /api/v1/approvals/{request}/approve"), &mark, &json!({})).expect_status(403);
     let hint = refused["hint"].as_str().expect("a way out");
     assert!(hint.contains("the role and the skills") && hint.contains("PUT /api/v1/human-agents/NAME"), "{hint}");
-    // Who began it may take it back, and a builder may look.
+    // The person who started the run may take the request back, and a builder may read it.
     assert_eq!(offered(&world.admin, "approvals"), [json!(["reject"])]);
     let builder = world.key("build", "builder");
     let shown = world.ask(&format!("GET /api/v1/approvals/{request}"), &builder, &Value::Null).expect_status(200);
     assert_eq!((&shown["may"], shown["why_not"].is_string()), (&json!([]), true));
     assert_eq!(offered(&maria, "approvals?mine=true"), [json!(["approve", "reject"])]);
-    // By link, too, for who has both.
+    // Decision links work too, for a person with both the role and the skills.
     assert_eq!(world.send_link(&bob, &request, "maria").status, 403, "it takes an operator");
     let operator = world.key("operator", "operator");
     assert_eq!(world.send_link(&operator, &request, "mark").expect_status(403)["code"], "RUN-015");

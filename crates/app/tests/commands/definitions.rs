@@ -1,4 +1,4 @@
-//! What `validate`, `graph` and `eval` print, word for word.
+//! The exact output of `validate`, `graph` and `eval`.
 
 use serde_json::json;
 
@@ -238,7 +238,7 @@ fn a_name_that_is_not_there_is_an_error_that_names_it_and_what_there_is() {
     done.expect_code(2).expect_stderr("temprature").expect_stderr("temperature");
 }
 
-/// What is wrong in these files is said with its place, and in no words of the language Baton is written in.
+/// Errors in these files are reported with their place, and without terms of the programming language.
 #[test]
 fn a_file_that_is_wrong_is_refused_in_plain_words() {
     let tool = |line: &str| format!("name: t\nkind: http\nurl: https://a.example/x\nirreversible: sent\n{line}\n");

@@ -1,4 +1,4 @@
-//! The desk: all that waits for people.
+//! The task inbox: everything that waits for people.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! `baton doctor`: each finding with a way out.
+//! `baton doctor`: every finding says how to fix it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -103,7 +103,7 @@ fn a_caldav_password_that_is_not_set_is_asked_for_by_its_variable_and_not_in_the
 fn a_server_that_speaks_no_caldav_is_said_to() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
-    // Whoever asked may have gone away.
+    // The client may be gone.
     std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(knows_no_method(stream))));
     let settings = CALDAV.replace("URL", &url).replace("username", "password = \"s3cr3t\"\nusername");
     let place = TestFolder::with(&[("baton.toml", &settings)]);
@@ -114,7 +114,7 @@ fn a_server_that_speaks_no_caldav_is_said_to() {
         .expect_stdout("[tools.calendar]");
 }
 
-/// What a web server says that is no CalDAV server.
+/// The response of a web server that does not support CalDAV.
 fn knows_no_method(mut stream: TcpStream) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut line, mut length) = (String::new(), 0);

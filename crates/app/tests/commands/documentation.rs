@@ -1,4 +1,4 @@
-//! The documentation as a reader walks it: links lead somewhere, and every page can be found.
+//! The documentation: links lead to existing targets, and every page can be reached.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ fn pages(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Where a page's links lead, outside of its code blocks, without what is on the web.
+/// The targets of a page's links, outside code blocks and without links to the web.
 fn links(text: &str) -> Vec<String> {
     let mut is_code = false;
     let prose = text.lines().filter(|line| {
@@ -33,7 +33,7 @@ fn links(text: &str) -> Vec<String> {
     targets.filter(|target| !target.contains("://")).map(str::to_owned).collect()
 }
 
-/// A heading as links name it.
+/// The anchor of a heading.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
     text.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect()

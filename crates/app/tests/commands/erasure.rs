@@ -1,4 +1,5 @@
-//! Erasing customers, from outside: what is left in the files, what still works, and that a killed erasure is finished.
+//! End-to-end tests of the erasure of customers: what is left in the files, what still works, and that an interrupted
+//! erasure is finished.
 
 use std::path::Path;
 
@@ -40,7 +41,7 @@ tools:
   - {name: pay, kind: script, class: keyed, irreversible: paid, results: [{output: {receipt: R-1}}]}
   - {name: fail, kind: script, class: keyed, results: [{fault: {code: SLOT_GONE, message: 'no slot: {{ arguments.note }}'}}]}
 ";
-/// Everything that the shipped tools keep of somebody.
+/// Everything that the shipped tools store about a person.
 const VISIT: &str = "\
 name: visit
 input: {customer_id: string, name: string, email: string, phone: string, note: string, date: string, time: string}
@@ -93,7 +94,7 @@ fn place() -> TestFolder {
     ])
 }
 
-/// Somebody of whom every word holds the same sixteen characters.
+/// A customer whose every word contains the same sixteen characters.
 struct MarkedCustomer {
     mark: String,
     number: u64,
@@ -116,7 +117,7 @@ impl MarkedCustomer {
         format!("+34 6{:08}", self.number * 7_919 + 11_111_111)
     }
 
-    /// What their words have in common, without what an index might keep apart because other words begin so.
+    /// The common part of their words, without the beginning, which an index may store separately.
     fn needles(&self) -> [String; 2] {
         [self.mark[4..].to_owned(), self.phone()[5..].to_owned()]
     }
@@ -150,7 +151,7 @@ impl ErasureApi {
         (answer.status, answer.body)
     }
 
-    /// Leaves everything that a customer can leave behind; answers a run and a conversation.
+    /// Creates everything that a customer can leave behind. Returns a run and a conversation.
     fn fill(&self, of: &MarkedCustomer) -> (String, String) {
         let mark = &of.mark;
         let (id, mail, phone) = (of.id(), of.mail(), of.phone());
@@ -207,7 +208,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     all
 }
 
-/// Where a customer's words are found, in any case.
+/// The places that contain a customer's words, in upper or lower case.
 fn found(place: &TestFolder, of: &MarkedCustomer) -> Vec<String> {
     let mut all = Vec::new();
     for (name, bytes) in files(&place.path().join(".baton")) {
@@ -230,7 +231,7 @@ fn found(place: &TestFolder, of: &MarkedCustomer) -> Vec<String> {
 }
 
 fn subscribe(api: &ErasureApi) {
-    // Nobody listens there: deliveries are tried, and kept.
+    // No server listens there: deliveries are attempted, and stored.
     let told = json!({ "name": "crm", "url": "http://127.0.0.1:9/told", "events": ["execution.completed", "approval.requested"] });
     api.post("/subscriptions", "", &told).expect_status(201);
 }
@@ -264,7 +265,7 @@ fn nothing_of_fifty_erased_customers_is_left_in_any_file_and_others_keep_what_is
     let left: Vec<String> = erased.iter().flat_map(|one| found(&place, one)).collect();
     assert!(left.is_empty(), "{} places:\n{}", left.len(), left.join("\n"));
     assert_eq!(api.get("/audit/verify").expect_status(200)["holds"], true);
-    // What is left says so.
+    // The remainder is marked as erased.
     let (run, talk) = &filled[5];
     let shown = api.get(&format!("/executions/{run}")).expect_status(200);
     assert!(shown["erased_at"].is_string() && shown["state"] == "completed", "{shown}");
@@ -288,7 +289,7 @@ fn nothing_of_fifty_erased_customers_is_left_in_any_file_and_others_keep_what_is
     let export = api.get(&format!("/customers/{}/export", erased[0].id())).expect_status(200);
     assert!(export["erased"]["erased_at"].is_string(), "{export}");
     assert_eq!((&export["conversations"], &export["documents"]), (&json!([]), &json!([])));
-    // Others.
+    // Data of other customers is unchanged.
     for (one, (run, talk)) in kept.iter().zip(&filled) {
         assert!(!found(&place, one).is_empty(), "others keep what is theirs");
         assert_eq!(api.get(&format!("/executions/{run}/timeline")).status, 200);
@@ -299,7 +300,7 @@ fn nothing_of_fifty_erased_customers_is_left_in_any_file_and_others_keep_what_is
     }
     let before = api.erase(&erased[0]);
     assert_eq!((&before["erased"]["executions"], &before["erased"]["records"]), (&json!(0), &json!({})), "{before}");
-    // The command line says the same.
+    // The command line agrees.
     api.server.kill();
     let run = &filled[6].0;
     place.baton(&["runs", "show", run]).expect_code(0).expect_stdout("gone for good");
@@ -345,8 +346,8 @@ fn an_erasure_that_is_killed_is_finished_by_the_same_request() {
         let said = json!({ "text": format!("{}more {number}", ana.mark) });
         api.post(&format!("/conversations/{talk}/messages"), "", &said).expect_status(200);
     }
-    // Each attempt is killed some commits later than the one before, until one is through before it is. Where the file is
-    // written anew, each page is seen as a commit.
+    // Each attempt is killed some commits later than the one before, until one finishes first. While the database file
+    // is rewritten, each page counts as a commit.
     let log = place.path().join(".baton/baton.db-wal");
     let stamp = || std::fs::metadata(&log).ok().map(|of| (of.len(), of.modified().ok()));
     let mut finished = false;
@@ -386,7 +387,7 @@ fn an_erasure_that_is_killed_is_finished_by_the_same_request() {
     assert!(!found(&place, &bob).is_empty());
 }
 
-/// All that is kept of somebody, but for what memory writes by itself and the time it was asked.
+/// All stored data about a customer, except what memory writes by itself and the time of the export.
 fn kept(api: &ErasureApi, of: &MarkedCustomer) -> Value {
     let mut kept = api.get(&format!("/customers/{}/export", of.id())).expect_status(200);
     (kept["exported_at"], kept["documents"]) = (Value::Null, Value::Null);
@@ -415,7 +416,7 @@ fn a_number_for_an_id_takes_nothing_of_anybody_elses_with_it() {
         assert_eq!(kept(&api, &bob), before, "{id}");
         assert_eq!(api.get(&format!("/customers/{id}/export")).expect_status(200)["erased"], Value::Null);
     }
-    // What is theirs is found all the same.
+    // The customer's own data is still found.
     let body = json!({ "workflow_id": "note", "input_data": { "note": "hers", "customer": { "id": 1500 } } });
     let own = api.post("/workflows/execute", "", &body).expect_status(200)["execution_id"]
         .as_str()

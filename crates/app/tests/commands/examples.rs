@@ -45,7 +45,7 @@ fn every_workflow_of_every_example_has_a_test() {
     }
 }
 
-/// The clinic as it lies there, with a model behind OpenAI's protocol in place of the written replies.
+/// The clinic without changes, with a model behind OpenAI's protocol in place of the scripted replies.
 #[test]
 fn an_example_runs_unchanged_on_a_real_providers_protocol() {
     fn receptionist_or_reader(body: &Value) -> Value {

@@ -1,10 +1,10 @@
-//! `baton generate`: a goal becomes a workflow that runs, or is given up with what was found.
+//! `baton generate`: a goal becomes a workflow that runs, or the command stops and reports the errors.
 
 use serde_json::{Value, json};
 
 use super::test_folder::TestFolder;
 
-/// A first draft that names a tool nobody has, and a second that is right.
+/// A first draft that names an unknown tool, and a second that is valid.
 const MENDED: &str = r#"
 agent: workflow_planner
 replies:
@@ -109,13 +109,13 @@ fn where_the_workflow_goes_is_looked_at_before_a_model_is_paid() {
         place.baton(&["generate", "Please mail me when it rains", "--name", name]).expect_code(2).expect_stderr(says);
     }
     place.baton(&["models", "decisions"]).expect_code(0).expect_stdout("no model was asked");
-    // A name the model chose is no reason to throw away what was paid for.
+    // A taken name is no reason to discard a draft that was paid for.
     place.write("workflows/rain_mail.yaml", "name: rain_mail\nnodes: [{id: a, type: transform, set: {x: 1}}]\n");
     let told = place.baton(&["generate", "Please mail me when it rains", "--json"]).expect_code(0).json();
     assert_eq!((&told["name"], &told["file"]), (&"rain_mail_2".into(), &"workflows/rain_mail_2.yaml".into()), "{told}");
 }
 
-/// Plans with the tools it is shown, and with no others.
+/// The model plans only with the tools that it is shown.
 const SHOWN: &str = r#"
 agent: workflow_planner
 replies:

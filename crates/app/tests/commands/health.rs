@@ -1,5 +1,5 @@
-//! A database that is damaged, cut short, taken away or not let grow: nothing is acknowledged that is not kept, the server
-//! says so, and it ends when it is told to.
+//! A database that is damaged, truncated, removed or cannot grow: the server acknowledges nothing that it has not
+//! stored, reports the problem, and ends when it is asked to.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -26,14 +26,14 @@ fn run(server: &BatonServer, key: &str, text: &str) -> ApiAnswer {
     server.ask("POST /api/v1/workflows/execute", key, "", &body)
 }
 
-/// Runs that were acknowledged, by their ids.
+/// Ids of runs that were acknowledged.
 fn runs(server: &BatonServer, key: &str, count: usize) -> Vec<String> {
     let text = "x".repeat(2_000);
     let ids = (0..count).map(|_| run(server, key, &text).expect_status(200));
     ids.map(|body| body["execution_id"].as_str().expect("an id").to_owned()).collect()
 }
 
-/// A project in which so many runs ended; its key.
+/// Completes `count` runs in a project. Returns its API key.
 fn lived_in(place: &TestFolder, count: usize) -> String {
     let server = BatonServer::start(place);
     let key = server.key().expect("a key").to_owned();
@@ -42,12 +42,12 @@ fn lived_in(place: &TestFolder, count: usize) -> String {
     key
 }
 
-/// Fills the page in the middle of the journal with zeroes, as a disk does that loses one.
+/// Zeroes the page in the middle of the journal, as a disk does that loses one.
 fn zero_the_middle(place: &TestFolder) {
     zero_a_leaf(place, "count(*) / 2");
 }
 
-/// The same with one page of the journal's.
+/// Zeroes one chosen page of the journal.
 fn zero_a_leaf(place: &TestFolder, which: &str) {
     let raw = rusqlite::Connection::open(database(place)).expect("opens");
     let ask = |sql: &str| raw.query_row(sql, [], |row| row.get::<_, u64>(0)).expect("answers");
@@ -60,7 +60,7 @@ fn zero_a_leaf(place: &TestFolder, which: &str) {
     file.write_all(&vec![0; usize::try_from(size).expect("a page")]).expect("is written");
 }
 
-/// What `/ready` says of the store.
+/// What `/ready` reports about the store.
 fn problem(server: &BatonServer) -> Option<Value> {
     let answer = server.get("/ready", None);
     let body: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1)?).ok()?;
@@ -99,7 +99,7 @@ fn a_page_lost_in_the_middle_is_said_at_once_and_nothing_more_is_acknowledged() 
 fn a_command_ends_where_what_it_waits_for_cannot_be_written() {
     let place = place();
     lived_in(&place, 100);
-    // What is accepted finds its place, and what becomes of it does not.
+    // The run can be accepted, but its results cannot be stored.
     zero_a_leaf(&place, "count(*) - 1");
     let commands: [&[&str]; 2] =
         [&["run", "note"], &["tools", "call", "create_ticket", "--set", "subject=x", "--set", "description=y"]];
@@ -230,7 +230,7 @@ fn verify_leaves_an_older_layout_as_it_is_and_says_what_to_do() {
 #[test]
 fn verify_in_a_folder_where_nothing_has_run_makes_nothing() {
     let place = place();
-    // A backup that is not there is no good backup.
+    // A missing backup must not pass as a valid one.
     place.baton(&["verify"]).expect_code(2).expect_stderr("nothing has run here");
     assert!(!place.path().join(".baton").exists());
 }
@@ -270,13 +270,13 @@ fn an_empty_or_missing_file_is_not_taken_for_a_new_database_where_one_has_been()
         place.baton(look).expect_code(1).expect_stderr("the file is gone");
     }
     assert!(!database(&place).exists());
-    // Beginning anew is one clear act.
+    // Starting over takes one explicit action.
     fs::remove_dir_all(place.path().join(".baton")).expect("is removed");
     place.baton(&["run", "note"]).expect_code(0);
 }
 
-/// Takes the files away while a server runs: 20 of 20 requests are refused, and what was acknowledged is there once they are
-/// put back.
+/// Removes the files while a server runs. 20 of 20 requests are rejected, and acknowledged work is there once the files
+/// are back.
 #[cfg(unix)]
 fn taken_away(take: impl Fn(&TestFolder), meanwhile: impl Fn(&TestFolder), put_back: impl Fn(&TestFolder)) {
     let place = place();
@@ -305,7 +305,8 @@ fn taken_away(take: impl Fn(&TestFolder), meanwhile: impl Fn(&TestFolder), put_b
 fn without_its_log_a_server_acknowledges_nothing() {
     let remove = |place: &TestFolder| fs::remove_file(place.path().join(".baton/baton.db-wal")).expect("is removed");
     taken_away(remove, |_| {}, |_| {});
-    // Others find the database beside it, and make a log of their own. As it ends, it lays nothing over what is theirs.
+    // Other processes use the database file and create a log of their own. When the server ends, it must not overwrite
+    // their data.
     let others = |place: &TestFolder| {
         place.baton(&["runs", "list", "--limit", "1"]).expect_code(0);
         place.baton(&["keys", "create", "another", "--role", "operator"]).expect_code(0);
@@ -323,13 +324,13 @@ fn with_its_folder_moved_a_server_acknowledges_nothing() {
     taken_away(|place| mv(place, here, there), |_| {}, |place| mv(place, there, here));
 }
 
-/// A limit that is raised again is the nearest thing to a disk that fills up and gets room; and its log fails as well, which
-/// must not end the threads that log.
+/// A file size limit that is raised again is the closest simulation of a disk that fills up and gets free space. The
+/// process's log fails too, which must not end the threads that write it.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_limit_of_files_sizes_is_a_full_disk_and_not_the_end() {
     let place = place();
-    // Some megabytes, in whichever blocks this shell counts.
+    // Several megabytes, whatever block size this shell uses.
     let line = "ulimit -S -f 6000; exec \"$BATON\" serve --listen 127.0.0.1:0 --json 2>/dev/full";
     let server = BatonServer::of(&place, place.spawn_shell(&[("BATON_LOG", "debug")], line));
     let key = server.key().expect("a key").to_owned();
@@ -337,7 +338,7 @@ fn a_limit_of_files_sizes_is_a_full_disk_and_not_the_end() {
     let (mut kept, mut refused) = (Vec::new(), 0);
     for _ in 0..500 {
         let answer = run(&server, &key, &text);
-        // Accepted, and the rest of it did not fit: it goes on once there is room.
+        // The request was accepted, and the rest of its data did not fit. It continues once there is space.
         if matches!(answer.status, 200 | 202) {
             kept.push(answer.body["execution_id"].as_str().expect("an id").to_owned());
             refused = 0;
@@ -345,7 +346,7 @@ fn a_limit_of_files_sizes_is_a_full_disk_and_not_the_end() {
         }
         assert_eq!(answer.expect_status(503)["code"], "STORE_UNAVAILABLE");
         refused += 1;
-        // What the log holds is moved into the database first, and makes room once more.
+        // The contents of the log are first moved into the database, which frees space once.
         if refused == 5 {
             break;
         }

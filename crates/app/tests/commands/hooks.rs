@@ -1,4 +1,4 @@
-//! Webhooks in and out, and decision links, from outside.
+//! End-to-end tests of incoming and outgoing webhooks, and of decision links.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -74,7 +74,7 @@ impl HooksApi {
         made["secret"].as_str().expect("a secret").to_owned()
     }
 
-    /// Status, and the body as JSON.
+    /// Returns the status, and the body as JSON.
     fn deliver(&self, path: &str, headers: &str, body: &str) -> (u16, Value) {
         let answer = self.server.send(&format!("POST {path}"), headers, body);
         let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
@@ -144,7 +144,7 @@ fn nobody_learns_from_a_refusal_which_hooks_there_are() {
     disabled["enabled"] = json!(false);
     api.ask("PUT /api/v1/webhooks/orders", disabled.clone()).expect_status(200);
     assert_eq!(api.deliver("/hooks/orders", &good, BODY), unknown, "it is not enabled");
-    // Who signs is told what is wrong.
+    // A sender with a valid signature is told what is invalid.
     disabled["enabled"] = json!(true);
     api.ask("PUT /api/v1/webhooks/orders", disabled).expect_status(200);
     assert_eq!(api.deliver("/hooks/orders", &signed(&secret, "m", now(), "{"), "{").0, 400);
@@ -179,7 +179,7 @@ fn github_signs_in_its_own_way_and_a_replay_under_another_id_is_the_same_run() {
     assert_eq!(api.runs(), 1);
 }
 
-/// One request that was posted: its header lines, in lower case, and its body.
+/// One posted request: its header lines in lower case, and its body.
 #[derive(Clone, Debug)]
 struct PostedHook {
     head: String,
@@ -192,7 +192,7 @@ impl PostedHook {
     }
 }
 
-/// Somebody who subscribed. Says these statuses, one after the other, and then 204; 0 is no answer at all.
+/// A subscriber. Responds with these statuses in order, then with 204. 0 means no response at all.
 struct HookReceiver {
     address: String,
     heard: Arc<Mutex<Vec<PostedHook>>>,
@@ -210,7 +210,7 @@ impl HookReceiver {
         std::thread::spawn(move || {
             let mut statuses = statuses.iter();
             for stream in listener.incoming().flatten() {
-                // Whoever posted may have gone away.
+                // The sender may be gone.
                 let _ = hear(stream, &all, statuses.next().copied().unwrap_or(204));
             }
         });
@@ -327,7 +327,7 @@ fn who_subscribed_to_conversations_is_told_what_becomes_of_them_and_not_what_is_
     assert_eq!((&of("begun")[0]["data"]["user_id"], &of("rated")[0]["data"]["score"]), (&json!("cust_1"), &json!(5)));
     let reasons: Vec<&Value> = of("handed_over").iter().map(|one| &one["data"]["hil_reason"]).collect();
     assert!(reasons.contains(&&json!("explicit_request")), "{reasons:?}");
-    // The ids rise as things happened.
+    // The ids are in the order of the events.
     let mut ids: Vec<(&str, &Value)> =
         heard.iter().map(|one| one.header("webhook-id")).zip(told.iter().map(|one| &one["type"])).collect();
     ids.sort_by_key(|(id, _)| id[..20].to_owned());
@@ -376,7 +376,7 @@ fn an_address_inside_is_not_subscribed() {
     api.ask("POST /api/v1/subscriptions", wrong).expect_status(422);
 }
 
-/// A run that waits for leave, and the path of a link for olga, as her mail server has it.
+/// A run that waits for an approval, and the path of olga's link from her e-mail.
 fn link(api: &HooksApi, mail: &MockMailServer) -> (String, String) {
     let olga = json!({ "name": "Olga", "email": "olga@example.com" });
     api.ask("PUT /api/v1/human-agents/olga", olga).expect_status(200);
@@ -388,7 +388,7 @@ fn link(api: &HooksApi, mail: &MockMailServer) -> (String, String) {
     (run, mail.link_to("olga@example.com"))
 }
 
-/// The same place, with a mail server.
+/// The same project with a mail server.
 fn place_with(mail: &MockMailServer) -> TestFolder {
     let settings = format!("{SETTINGS}{}", mail.settings());
     let place = place();
@@ -396,7 +396,7 @@ fn place_with(mail: &MockMailServer) -> TestFolder {
     place
 }
 
-/// Head and page.
+/// Returns the head and the page.
 fn press(api: &HooksApi, path: &str, form: &str) -> String {
     api.server.send(&format!("POST {path}"), "Content-Type: application/x-www-form-urlencoded\r\n", form)
 }

@@ -1,8 +1,8 @@
-//! Definitions and expressions made to harm: refused with exit 2 within 5 seconds of work and 512 MB.
+//! Malicious definitions and expressions: rejected with exit code 2 within 5 CPU seconds and 512 MB.
 
 use super::test_folder::TestFolder;
 
-/// CPU seconds and KiB of memory that one command may use; the system ends one that uses more.
+/// Limits of CPU seconds and KiB of memory for one command. The system kills a command that exceeds them.
 const LIMITS: &str = "ulimit -t 5; ulimit -v 524288";
 
 #[track_caller]
@@ -46,7 +46,7 @@ fn an_alias_bomb_costs_no_more_than_its_budget() {
 fn three_hundred_thousand_nodes_are_too_many() {
     let nodes: Vec<String> = (0..300_000).map(|place| format!("{{id: {place}}}")).collect();
     refused(format!("name: many\nnodes: [{}]\n", nodes.join(",")), "error[DEF-001]");
-    // Within the limit of bytes, and over that of values.
+    // Within the size limit, and over the limit on values.
     refused(format!("name: many\nnodes: [{}]\n", vec!["{}"; 300_000].join(",")), "error[DEF-003]");
 }
 

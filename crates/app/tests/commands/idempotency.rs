@@ -1,4 +1,4 @@
-//! `Idempotency-Key` on what acts and begins no run.
+//! `Idempotency-Key` on requests that act without starting a run.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ fn a_key_that_is_made_twice_under_one_key_is_one_and_its_secret_is_shown_once() 
     assert_eq!(first.header("idempotency-replayed"), None);
     let first = first.expect_status(201);
     let secret = first["key"].as_str().expect("a secret").to_owned();
-    // The same, said in another order.
+    // The same fields in another order.
     let again = post(&server, "/keys", "k-1", &json!({ "role": "service", "name": "shop" }));
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!(again.header("cache-control"), Some("no-store"));
@@ -38,11 +38,11 @@ fn a_key_that_is_made_twice_under_one_key_is_one_and_its_secret_is_shown_once() 
     assert_eq!(names(&server, "/keys", "keys"), ["shop", "first start"]);
     let other = post(&server, "/keys", "k-1", &json!({ "name": "desk", "role": "service" })).expect_status(422);
     assert_eq!(other["code"], "IDEMPOTENCY_KEY_REUSED");
-    // Another path under the same key is another request, too.
+    // Another path with the same key is another request too.
     let elsewhere = post(&server, &format!("/keys/{}/rotate", first["id"].as_str().expect("an id")), "k-1", &wish);
     assert_eq!(elsewhere.expect_status(422)["code"], "IDEMPOTENCY_KEY_REUSED");
     assert_eq!(server.stop(), Some(0));
-    // Nothing of it lies in the database.
+    // The secret is not in the database.
     let lies = |name: &str| std::fs::read(place.path().join(".baton").join(name)).unwrap_or_default();
     for file in std::fs::read_dir(place.path().join(".baton")).expect("a folder").flatten() {
         let text = lies(&file.file_name().to_string_lossy());

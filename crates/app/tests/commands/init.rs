@@ -1,4 +1,4 @@
-//! `baton init`, and that what it prints works.
+//! `baton init`, and that the commands it prints work.
 
 use super::test_folder::TestFolder;
 
@@ -27,7 +27,7 @@ fn a_folder_in_use_is_left_alone() {
     place.baton(&["init", "used/mine.txt"]).expect_code(2).expect_stderr("is a file");
     let files: Vec<_> = std::fs::read_dir(place.path().join("used")).expect("a folder").collect();
     assert_eq!(files.len(), 1);
-    // What a command left there that was tried too early is nobody's work.
+    // A database that an earlier command left there belongs to no project.
     place.write("tried/.baton/baton.db", "");
     place.baton(&["init", "tried"]).expect_code(0);
 }

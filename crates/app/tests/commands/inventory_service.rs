@@ -1,5 +1,5 @@
-//! A service in a process of its own: a shelf that things are taken from and put back on. What it did is in a file
-//! before it answers, so that it can be killed at that instant and started again.
+//! A service in a separate process: an inventory from which items are taken and put back. It writes each action to a
+//! file before it responds, so that it can be killed at that moment and restarted.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-/// Tells the service's process where to listen, where its file is, and whether it answers after it acted.
+/// The variable that tells the process its port, its file, and whether it responds after it has acted.
 const ORDERS: &str = "SHELF_ORDERS";
 
 /// The service, as its test sees it.
@@ -26,7 +26,7 @@ impl InventoryService {
         Self::listen(0, folder.join("shelf"), true)
     }
 
-    /// Acts and never answers.
+    /// Acts and never responds.
     pub fn silent(folder: &Path) -> Self {
         Self::listen(0, folder.join("shelf"), false)
     }
@@ -34,7 +34,7 @@ impl InventoryService {
     fn listen(port: u16, file: PathBuf, answers: bool) -> Self {
         let orders = json!({ "port": port, "file": file, "answers": answers });
         let mut process = Command::new(std::env::current_exe().expect("this program"))
-            .args(["shelf::the_service_itself", "--exact", "--nocapture", "--test-threads=1"])
+            .args(["inventory_service::the_service_itself", "--exact", "--nocapture", "--test-threads=1"])
             .env(ORDERS, orders.to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -46,7 +46,8 @@ impl InventoryService {
         shelf
     }
 
-    /// Waits for a line with this in it, and answers the rest of it. The test runner may have begun the line.
+    /// Waits for a line that contains `word`, and returns the rest of it. The test runner may have written the start of
+    /// the line.
     fn wait_for_line(&mut self, word: &str) -> String {
         let mut line = String::new();
         loop {
@@ -58,7 +59,7 @@ impl InventoryService {
         }
     }
 
-    /// Killed at the instant it has acted and not answered.
+    /// Kills the service after it has acted and before it responds.
     pub fn kill_after_acting(mut self) -> StoppedInventory {
         self.wait_for_line("has acted: ");
         self.stop_service()
@@ -93,7 +94,7 @@ pub struct StoppedInventory {
 }
 
 impl StoppedInventory {
-    /// The same service again.
+    /// Restarts the same service.
     pub fn restart(&self) -> InventoryService {
         InventoryService::listen(self.port, self.file.clone(), true)
     }
@@ -103,7 +104,7 @@ impl StoppedInventory {
     }
 }
 
-/// What a service wrote down: `asked`, `took` and `put` with a key.
+/// The actions that a service recorded: `asked`, `took` and `put` with a key.
 pub struct InventoryLog(Vec<(String, String)>);
 
 impl InventoryLog {
@@ -117,14 +118,14 @@ impl InventoryLog {
         self.0.iter().filter(|(said, _)| said == word).map(|(_, key)| key.as_str()).collect()
     }
 
-    /// What is off the shelf.
+    /// The items that are currently taken.
     pub fn taken_items(&self) -> BTreeSet<&str> {
         let back = self.keys("put");
         self.keys("took").into_iter().filter(|key| !back.contains(key)).collect()
     }
 }
 
-/// Not a test: the service's process, begun by [`InventoryService`].
+/// Not a test: the process of the service, started by [`InventoryService`].
 #[test]
 fn the_service_itself() {
     let Ok(orders) = std::env::var(ORDERS) else { return };
@@ -134,7 +135,7 @@ fn the_service_itself() {
     let listener = TcpListener::bind(format!("127.0.0.1:{port}")).expect("the port is free");
     println!("listens on {}", listener.local_addr().expect("bound").port());
     for stream in listener.incoming().flatten() {
-        // Whoever asked may be gone.
+        // The client may be gone.
         drop(serve(stream, &file, orders["answers"] == true));
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens of an identity provider's, from outside: a provider on this machine, whose keys change while Baton runs.
+//! End-to-end tests of JWTs from an identity provider: a local provider whose keys change while Baton runs.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -65,7 +65,7 @@ fn set(keys: &[(&str, &[u8])]) -> String {
     json!({ "keys": keys }).to_string()
 }
 
-/// Hands out its keys, and counts how often.
+/// Serves its keys, and counts the requests.
 struct JwksProvider {
     url: String,
     keys: Arc<Mutex<String>>,
@@ -85,7 +85,7 @@ impl JwksProvider {
                 asked.fetch_add(1, Ordering::SeqCst);
                 let body = keys.lock().expect("a lock").clone();
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n";
-                // Whoever asked may have gone away.
+                // The client may be gone.
                 let _ = write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len());
             }
         });
@@ -114,17 +114,17 @@ fn a_provider_that_changes_its_keys_in_the_middle_locks_nobody_out() {
     assert_eq!((&who["name"], &who["role"], &who["tenant"]), (&json!("ana"), &json!("operator"), &json!("default")));
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
     provider.hand_out(set(&[("two", TWO)]));
-    // The pause is one second: within it the new key is not asked for.
+    // The refresh interval is one second. Within it the new key is not fetched.
     let (begun, new) = (Instant::now(), by_rsa(TWO, "two", &claims("ben")));
     let mut tries = 0;
-    // What was refused is believed refused for five seconds, so each try is another token.
+    // A rejected token stays rejected for five seconds, so each attempt uses another token.
     while me(&server, &by_rsa(TWO, "two", &claims(&format!("ben{tries}")))).status != 200 {
         assert!(begun.elapsed() < Duration::from_secs(60), "the new key was never taken");
         tries += 1;
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(me(&server, &new).expect_status(200)["name"], "ben");
-    // The old key went with the change, also for tokens that had not ended.
+    // The change removed the old key, even for tokens that had not expired.
     let old = me(&server, &by_rsa(ONE, "one", &claims("eve"))).expect_status(401);
     assert!(old["detail"].as_str().expect("a detail").contains("kid"), "{old}");
 }
@@ -137,7 +137,7 @@ fn keys_that_nobody_has_do_not_make_baton_ask_again_and_again() {
         me(&server, &by_rsa(TWO, &format!("kid{guess}"), &claims("eve"))).expect_status(401);
     }
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
-    // Signed with another key under a good id; and by HS256 with what everybody can read as the secret.
+    // Signed with another key under a valid key id, and with HS256 with the public key as the secret.
     me(&server, &by_rsa(TWO, "one", &claims("eve"))).expect_status(401);
     let PublicKeyComponents { n, .. } = public(ONE);
     let confused = me(&server, &by_secret(&n, &claims("eve"))).expect_status(401);
@@ -152,7 +152,7 @@ fn a_shared_secret_signs_too_and_a_role_may_what_it_may() {
     let token = by_secret(SECRET.as_bytes(), &claims("ana"));
     let first = me(&server, &token);
     assert_eq!((first.status, first.header("ratelimit-limit")), (200, Some("5")));
-    // One subject's limit is one, however many tokens it has.
+    // A subject has one limit, whatever its number of tokens.
     let mut later = claims("ana");
     later["exp"] = json!(now() + 601);
     assert_eq!(me(&server, &by_secret(SECRET.as_bytes(), &later)).header("ratelimit-remaining"), Some("3"));
@@ -166,7 +166,7 @@ fn a_shared_secret_signs_too_and_a_role_may_what_it_may() {
     let refused = me(&server, &by_secret(SECRET.as_bytes(), &ended));
     assert_eq!(refused.header("www-authenticate"), Some("bearer"));
     assert!(refused.expect_status(401)["detail"].as_str().expect("a detail").contains("expired"));
-    // A tenant of its own sees nothing of this one's.
+    // Another tenant's token belongs to that tenant only.
     let mut theirs = claims("zoe");
     theirs["tenant_id"] = json!("another");
     assert_eq!(me(&server, &by_secret(SECRET.as_bytes(), &theirs)).expect_status(200)["tenant"], "another");

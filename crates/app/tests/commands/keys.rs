@@ -1,4 +1,5 @@
-//! `baton keys`: made, listed, rotated and revoked on the project's database, and what a server beside makes of them.
+//! `baton keys`: keys created, listed, rotated and revoked on the project's database, and their effect on a running
+//! server.
 
 use serde_json::{Value, json};
 
@@ -129,19 +130,19 @@ fn a_key_that_is_limited_to_scopes_does_what_they_name_and_is_told_what_it_lacks
     let refused = ask("GET /api/v1/executions", &asks, Value::Null).expect_status(403);
     assert_eq!(refused["code"], "SCOPE_MISSING");
     assert!(refused["detail"].as_str().expect("a detail").contains("lacks the scope `read`"), "{refused}");
-    // What it may it may: only the workflow is not there.
+    // The key has the scope for this request: only the workflow does not exist.
     assert_eq!(ask("POST /api/v1/workflows/execute", &asks, json!({ "workflow_id": "x" })).status, 404);
-    // The role says no first; no scope adds to it.
+    // The role is checked first. No scope adds to it.
     assert_eq!(ask("GET /api/v1/keys", &asks, Value::Null).expect_status(403)["code"], "FORBIDDEN");
-    // At the models' door, in its form.
+    // The model API responds in its own format.
     let body = json!({ "model": "fast", "messages": [{ "role": "user", "content": "Hello" }] });
     let refused = chat(server.address(), &half, "", &body).expect("an answer");
     assert!(refused.starts_with("HTTP/1.1 403") && refused.contains("scope_missing"), "{refused}");
-    // Whoever may ask models may see which there are.
+    // A key that may call models may list them.
     assert!(server.get("/v1/models", Some(&asks)).starts_with("HTTP/1.1 200"));
     let (_, answers) = create(&place, &["desk", "--role", "operator", "--scope", "answer"]);
     assert!(server.get("/v1/models", Some(&answers)).starts_with("HTTP/1.1 403"));
-    // Whoever is limited gives nobody more.
+    // A restricted key cannot create a less restricted one.
     let wish = |scopes: Value| json!({ "name": "n", "role": "admin", "scopes": scopes });
     for more in [Value::Null, json!(["read", "build"])] {
         assert_eq!(ask("POST /api/v1/keys", &half, wish(more)).expect_status(403)["code"], "SCOPE_MISSING");
@@ -150,13 +151,13 @@ fn a_key_that_is_limited_to_scopes_does_what_they_name_and_is_told_what_it_lacks
         let made = ask("POST /api/v1/tenants", &half, json!({ "id": tenant })).expect_status(403);
         assert_eq!(made["code"], "SCOPE_MISSING", "a tenant's first key may everything");
     }
-    // A tenant that needed no making is somebody's.
+    // A tenant that exists without having been created is taken.
     let own = ask("GET /api/v1/me", &admin, Value::Null).expect_status(200)["tenant"].clone();
     assert_eq!(ask("POST /api/v1/tenants", &admin, json!({ "id": own })).expect_status(409)["code"], "NAME_TAKEN");
     assert_eq!(ask("POST /api/v1/keys", &half, wish(json!(["read"]))).expect_status(201)["scopes"], json!(["read"]));
     assert_eq!(ask("POST /api/v1/keys", &admin, wish(json!([]))).expect_status(422)["code"], "BODY_INVALID");
     assert_eq!(ask("POST /api/v1/keys", &admin, wish(json!(["fly"]))).expect_status(422)["code"], "BODY_INVALID");
-    // Its successor is limited as it was.
+    // The rotated key has the same restrictions.
     let rotated = ask(&format!("POST /api/v1/keys/{id}/rotate"), &admin, json!({})).expect_status(201);
     assert_eq!(rotated["scopes"], json!(["run"]));
     let again =

@@ -1,4 +1,4 @@
-//! `baton knowledge`: documents kept, found, measured, and taken away.
+//! `baton knowledge`: documents added, searched, evaluated, and removed.
 
 use std::path::Path;
 
@@ -153,7 +153,7 @@ fn what_is_about_a_customer_is_forgotten_to_the_last_byte() {
     assert_eq!(names(&place.baton(&["knowledge", "search", "refund", "--json"])).len(), 3);
 }
 
-/// Whether a word is in any file of the database.
+/// Whether any file of the database contains a word.
 fn kept(place: &Path, word: &str) -> bool {
     let files = std::fs::read_dir(place.join(".baton")).expect("the database's folder");
     files
@@ -194,7 +194,7 @@ fn nobody_is_said_to_be_forgotten_where_an_index_outside_cannot_be_asked() {
     let place = shop();
     place.write("anas-contract.md", "# Contract\n\nShe pays in May.\n");
     place.baton(&["knowledge", "add", "anas-contract.md", "--about", "ana"]).expect_code(0);
-    // Nobody listens there.
+    // No server listens there.
     place.write("baton.toml", "tenant = \"shop\"\n[tools.knowledge.chroma]\nbase_url = \"http://127.0.0.1:1\"\n");
     let forgotten = place.baton(&["knowledge", "forget", "ana"]).expect_code(1);
     forgotten.expect_stderr("NOT from chroma").expect_stderr("knowledge forget").expect_stderr("SERVICE_UNAVAILABLE");

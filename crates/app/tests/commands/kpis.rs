@@ -1,4 +1,4 @@
-//! `GET /api/v1/kpis`, from outside.
+//! End-to-end tests of `GET /api/v1/kpis`.
 
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ fn conversations_are_counted_as_they_end() {
         let kpi = named(name);
         assert_eq!((&kpi["value"], &kpi["of"], &kpi["verdict"]), (&value, &json!(of), &json!(verdict)), "{kpi}");
     };
-    // Of four, one waits for a person and has not ended.
+    // One of four waits for a person and has not ended.
     check("automation_rate", json!(2.0 / 3.0), 3, "missed");
     check("escalation_rate", json!(1.0 / 3.0), 3, "missed");
     assert_eq!(named("escalation_rate")["reasons"], json!({ "explicit_request": 1.0 / 3.0 }));

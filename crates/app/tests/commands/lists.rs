@@ -1,4 +1,4 @@
-//! Lists of the API: whose cursors they take, what executions are found by, and where problems lead.
+//! Lists of the API: which cursors they accept, the filters of executions, and the links of problems.
 
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ impl ListsApi {
         answer.expect_status(200)["execution_id"].as_str().expect("an id").to_owned()
     }
 
-    /// The executions of these filters, and of all pages.
+    /// The executions that match these filters, from all pages.
     fn found(&self, filters: &str) -> Vec<String> {
         let mut found = Vec::new();
         let mut cursor = String::new();
@@ -75,7 +75,7 @@ fn a_cursor_that_no_page_gave_is_refused_on_every_list() {
         }
     }
     assert!(looked_at >= 8, "{looked_at}");
-    // One list's is not another's.
+    // A cursor of one list is not valid for another.
     let other = api.execute("book", "ben");
     let page = api.get("/api/v1/executions?limit=1").expect_status(200);
     assert_eq!(page["executions"][0]["execution_id"], other.as_str());
@@ -109,7 +109,7 @@ fn executions_are_found_by_customer_time_states_error_version_and_words() {
     assert_eq!(api.found("workflow_id=book&version=v3"), [""; 0]);
     assert_eq!(api.found("text=SLOT%20is%20gone"), [&*failed]);
     assert_eq!(api.found(&format!("text={ana}")), [&*ana]);
-    // Two of them may have begun in one millisecond.
+    // Two of them may have been created in the same millisecond.
     let created = |run: &String| {
         let head = api.get(&format!("/api/v1/executions/{run}")).expect_status(200);
         head["created_at"].as_str().expect("a time").to_owned()
@@ -137,7 +137,7 @@ fn a_problem_leads_to_the_page_of_its_code() {
     let problem = api.get("/api/v1/executions/none").expect_status(404);
     let page = problem["type"].as_str().expect("a type");
     assert_eq!(page, "/docs/errors/EXECUTION_NOT_FOUND");
-    // Without a key: whoever was refused may read why.
+    // Needs no key: a caller whose request was rejected may read the reason.
     let read = api.server.get(page, None);
     assert!(read.starts_with("HTTP/1.1 200") && read.contains("text/markdown"), "{read}");
     assert!(read.contains("# EXECUTION_NOT_FOUND") && read.contains("What to do"), "{read}");
@@ -145,7 +145,7 @@ fn a_problem_leads_to_the_page_of_its_code() {
     let browser = api.server.send(&format!("GET {page}"), "Accept: text/html\r\n", "");
     assert!(browser.contains("text/plain"), "{browser}");
     assert_eq!(api.get("/docs/errors/NO_SUCH").expect_status(404)["code"], "NOT_FOUND");
-    // A code of a project's own has no page.
+    // An error code that a project defines has no page.
     let body = json!({ "model": "none" });
     let openai = api.server.ask("POST /v1/embeddings", &api.key, "", &body).expect_status(400);
     assert_eq!(openai["error"]["type"], "invalid_request_error", "{openai}");
@@ -165,7 +165,7 @@ fn the_paths_of_the_seeds_answer_without_the_prefix_and_to_no_one_else() {
     assert_eq!(shown["conversation_id"], talk);
     assert_eq!(api.get("/composio/apps").expect_status(200)["apps"], json!([]));
     assert_eq!(api.get("/composio/connections").expect_status(200)["connections"], json!([]));
-    // Nothing is connected here, so nothing is known of it, as with the prefix.
+    // Composio is not configured here, so the responses are the same as with the prefix.
     for path in ["/composio/connect/gmail", "/composio/refresh"] {
         let short = api.server.ask(&format!("POST {path}"), &api.key, "", &json!({}));
         let long = api.server.ask(&format!("POST /api/v1{path}"), &api.key, "", &json!({}));

@@ -1,4 +1,4 @@
-//! The binary from outside: what each command prints, and with what code it ends.
+//! End-to-end tests of the binary: the output and the exit code of each command.
 
 mod admin_api;
 mod admin_audit;

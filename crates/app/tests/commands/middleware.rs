@@ -1,5 +1,5 @@
-//! What holds for every request and every answer, from outside: headers, other pages, sizes, depth; and what it says of its
-//! own health.
+//! End-to-end tests of the properties of every request and response: headers, CORS, sizes and nesting depth. Also what
+//! the server reports about its own health.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ fn every_answer_keeps_browsers_from_doing_more_than_they_should() {
         assert_eq!(answer.header("access-control-allow-origin"), None, "{path}");
         assert_eq!(answer.header("strict-transport-security"), None, "{path}: it speaks no TLS");
     }
-    // The page has its own policy, or it could not run.
+    // The page has its own policy, because it could not run with the default one.
     let page = ask(&server, "GET /", "Accept: text/html\r\n");
     assert!(page.header("content-security-policy").expect("a policy").contains("script-src 'self'"), "{}", page.head);
 }
@@ -125,7 +125,7 @@ fn the_overview_counts_requests_and_says_how_often_definitions_were_kept() {
         server.ask("POST /api/v1/workflows/execute", &key, "", &body).expect_status(200);
     }
     server.ask("GET /api/v1/nothing", &key, "", &Value::Null).expect_status(404);
-    // On loopback it takes no key, as `/metrics`.
+    // On loopback it needs no key, like `/metrics`.
     let answer = server.get("/metrics/overview", None);
     let told: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).expect("a body")).expect("json");
     assert_eq!((&told["requests"]["total"], &told["requests"]["client_errors"]), (&json!(4.0), &json!(1.0)), "{told}");

@@ -1,4 +1,4 @@
-//! Providers as their documentation describes them, with a memory of what was done: a real server each, on this machine.
+//! Mocks of providers that follow their documentation and remember what was done. Each is a real local server.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,12 +12,12 @@ pub struct MockRequest {
     /// Without the query.
     pub path: String,
     query: String,
-    /// Lower-case names.
+    /// With lower-case names.
     headers: Vec<(String, String)>,
     pub body: String,
 }
 
-/// What it is answered with.
+/// The response to it.
 pub struct MockReply {
     status: u16,
     headers: String,
@@ -29,7 +29,7 @@ impl MockReply {
         Self { status, headers: "content-type: application/json\r\n".to_owned(), body: body.to_string() }
     }
 
-    /// What there is nothing of.
+    /// An empty response.
     pub fn nothing(status: u16) -> Self {
         Self { status, headers: String::new(), body: String::new() }
     }
@@ -44,7 +44,7 @@ impl MockRequest {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 
-    /// A parameter of the query.
+    /// A query parameter.
     pub fn query(&self, name: &str) -> String {
         pair(&self.query, name).unwrap_or_default()
     }
@@ -54,7 +54,7 @@ impl MockRequest {
     }
 }
 
-/// The value of a name in `a=1&b=2`, decoded.
+/// The decoded value of a name in `a=1&b=2`.
 pub fn pair(text: &str, name: &str) -> Option<String> {
     text.split('&')
         .filter_map(|pair| pair.split_once('='))
@@ -78,10 +78,10 @@ fn decoded(text: &str) -> String {
     String::from_utf8(decoded).expect("UTF-8")
 }
 
-/// What a provider makes of a request to its world.
+/// Applies a request to the state of a provider.
 pub type MockHandler = fn(&mut Value, &MockRequest) -> MockReply;
 
-/// A provider that is there until the test ends.
+/// A provider that runs until the test ends.
 pub struct MockProvider {
     pub url: String,
     world: Arc<Mutex<MockProviderState>>,
@@ -89,9 +89,9 @@ pub struct MockProvider {
 
 struct MockProviderState {
     value: Value,
-    /// `METHOD path` of what was asked.
+    /// `METHOD path` of each request.
     asked: Vec<String>,
-    /// The next request that begins so is done and not answered.
+    /// The next request with this prefix is performed, but not answered.
     drop_answer_to: Option<&'static str>,
 }
 
@@ -103,7 +103,7 @@ impl MockProvider {
         let ours = world.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // Whoever asked may have gone away.
+                // The client may be gone.
                 answer(stream, &ours, serves).ok();
             }
         });
@@ -118,12 +118,12 @@ impl MockProvider {
         self.world().value.clone()
     }
 
-    /// How often something that begins so was asked: `POST /invitees`.
+    /// The number of requests with this prefix, such as `POST /invitees`.
     pub fn asked(&self, what: &str) -> usize {
         self.world().asked.iter().filter(|asked| asked.starts_with(what)).count()
     }
 
-    /// The next request that begins so is done, and its answer gets lost.
+    /// Performs the next request with this prefix and drops its response.
     pub fn drop_next_answer(&self, what: &'static str) {
         self.world().drop_answer_to = Some(what);
     }
@@ -176,7 +176,7 @@ fn read(stream: &TcpStream) -> std::io::Result<MockRequest> {
     Ok(asked)
 }
 
-/// Calendly's API v2: an event type that is free at every time that is asked about, and takes one invitee a time.
+/// Calendly's API v2: one event type that is free at every requested time, and accepts one invitee per time.
 pub fn calendly(events: &mut Value, asked: &MockRequest) -> MockReply {
     const API: &str = "https://api.calendly.com";
     if asked.header("authorization") != "Bearer t0k3n" {
@@ -247,7 +247,7 @@ pub fn calendly(events: &mut Value, asked: &MockRequest) -> MockReply {
     }
 }
 
-/// Stripe's API, version 1: one saved payment method, PaymentIntents that succeed and refunds of them, once a key.
+/// Stripe's API, version 1: one saved payment method, PaymentIntents that succeed, and their refunds, once per key.
 pub fn stripe(world: &mut Value, asked: &MockRequest) -> MockReply {
     let wrong = |status: u16, code: &str, message: &str| {
         MockReply::json(status, &json!({"error": {"type": "invalid_request_error", "code": code, "message": message}}))
@@ -300,7 +300,7 @@ pub fn stripe(world: &mut Value, asked: &MockRequest) -> MockReply {
     MockReply::json(200, &made)
 }
 
-/// Google Calendar's API v3, with the tokens that it asks for; one calendar.
+/// Google Calendar's API v3 with its tokens and one calendar.
 pub fn google(events: &mut Value, asked: &MockRequest) -> MockReply {
     let wrong = |status: u16, reason: &str| {
         let error = json!({"domain": "global", "reason": reason, "message": reason});

@@ -1,10 +1,10 @@
-//! `baton models`: the catalogue, its prices, and what was chosen and why.
+//! `baton models`: the catalogue, its prices, and the recorded decisions.
 
 use serde_json::{Value, json};
 
 use super::test_folder::TestFolder;
 
-/// A workflow whose agent asks a model once, answered from a file.
+/// A workflow whose agent calls a model once. The reply comes from a file.
 const WORKFLOW: &str = "name: ask\nnodes: [{id: hello, agent: greeter, prompt_template: 'Say hello'}]\n";
 const AGENT: &str = "name: greeter\ntype: simple\nmodel_profile: fast\nsystem_prompt: You greet.\n";
 const REPLY: &str = "agent: greeter\nreplies: [{content: Hola, usage: {input_tokens: 1000, output_tokens: 500}}]\n";
@@ -238,7 +238,7 @@ fn why_each_model_was_asked_is_kept_and_summed() {
         .expect_stdout("saved: 99 %");
 }
 
-/// As it stands in the guide.
+/// The example in the guide.
 #[test]
 fn the_guides_example_of_one_local_model_asks_that_model_and_no_other() {
     let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides/models.md");

@@ -1,4 +1,5 @@
-//! Budgets and consumers' keys, from outside: through the door, under kills, and in everything that was written.
+//! End-to-end tests of budgets and consumers' keys: over HTTP, with killed processes, and in everything that was
+//! written.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +17,7 @@ const WORKFLOW: &str =
     "name: ask\ninput: {word: string}\nnodes: [{id: hello, agent: greeter, prompt_template: 'Say {{ word }}'}]\n";
 const AGENT: &str = "name: greeter\ntype: simple\nmodel_profile: fast\nsystem_prompt: You greet.\nmax_tokens: 10\n";
 
-/// A project whose one model costs a tenth of a cent a token of its replies, so a reply of ten costs a cent.
+/// A project whose only model costs a tenth of a cent per output token, so a reply of ten tokens costs a cent.
 fn project(upstream: &UpstreamModel, budgets: &str) -> TestFolder {
     let settings = format!(
         "[models]\nbase_url = \"{}\"\napi_key = \"sk-tenant\"\n[models.models]\nfast = [\"mock\"]\n\
@@ -30,7 +31,7 @@ fn hello() -> Value {
     json!({ "model": "fast", "max_tokens": 10, "messages": [{"role": "user", "content": "hello"}] })
 }
 
-/// How many were answered of so many at once.
+/// The number of concurrent requests that succeeded, and the other responses.
 fn crowd(address: &str, key: &str, size: usize, each: usize) -> (usize, Vec<String>) {
     let answered = AtomicUsize::new(0);
     let others = std::sync::Mutex::new(Vec::new());
@@ -112,7 +113,7 @@ fn whoever_nears_a_budget_is_told_with_the_answer_on_the_log_and_by_the_setting_
     }
     let metrics = server.get("/metrics", None);
     assert!(metrics.contains("budget_spent_usd{company_id=\"default\",window=\"day\"}"), "{metrics}");
-    // Whatever waits to be written is written at its end, and what was said goes with it.
+    // Everything that is still buffered is written at shutdown, and so are the notices.
     let said = server.stop_and_read();
     assert!(said.contains("80 %"), "{said}");
     place
@@ -141,7 +142,7 @@ fn people_and_hooks_are_told_of_a_budget_once_even_where_the_server_that_saw_it_
     );
     let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
-    // Not one more: what a killed server held counts as spent, and the budget would be used up.
+    // Exactly eight: reservations of a killed server count as spent, and more would use up the budget.
     (0..8).for_each(|_| drop(chat(server.address(), &key, "", &hello())));
     let spent = || {
         let lines = place.baton(&["budgets", "--json"]).expect_code(0).json();
@@ -155,7 +156,7 @@ fn people_and_hooks_are_told_of_a_budget_once_even_where_the_server_that_saw_it_
     assert!(told("/hooks").is_empty(), "it looks once a minute");
 
     let server = BatonServer::start(&place);
-    // A server that is stopped in the middle of a call asks again, under the same key.
+    // A server that is stopped in the middle of a call repeats it with the same key.
     let once = |path: &str| told(path).into_iter().map(|asked| asked.idempotency_key).collect::<BTreeSet<_>>().len();
     let all = || [once("/hooks"), once("/services"), once("/be")];
     wait_for("each hook is told once", || (all() == [1, 1, 1]).then_some(()));
@@ -172,7 +173,7 @@ fn people_and_hooks_are_told_of_a_budget_once_even_where_the_server_that_saw_it_
     let said = server.stop_and_read();
     place.baton(&["runs", "work"]).expect_code(0);
 
-    // The next to serve tells nobody again, and says what could not be told.
+    // The next server notifies nobody again, and reports what could not be delivered.
     let server = BatonServer::start(&place);
     let desk = || place.baton(&["desk", "list", "--json"]).expect_code(0).json().to_string();
     assert!((0..400).any(|_| desk().contains("nobody could be told by hook `dead`")), "{}", desk());
@@ -201,7 +202,7 @@ fn a_limit_of_a_run_bounds_the_runs_that_it_begins() {
     place.write("workflows/inner.yaml", inner);
     let outer = "name: outer\nmax_cost_usd: 0.025\nnodes: [{id: inner, type: subworkflow, workflow: inner}]\n";
     place.write("workflows/outer.yaml", outer);
-    // Each answer costs a cent: there is money for two, two runs further down.
+    // Each reply costs a cent. The budget covers two, at two levels of child runs.
     place.baton(&["run", "outer", "--id", "one"]).expect_code(1).expect_stdout("COST_LIMIT");
     assert_eq!(upstream.asked().len(), 2);
     let run = place.baton(&["runs", "list", "--json"]).expect_code(0).json();
@@ -266,7 +267,7 @@ fn vectors_are_paid_for_out_of_the_budget_and_not_asked_for_without_money_or_a_p
     let place =
         TestFolder::with(&[("baton.toml", &settings("1", "vectors")), ("a.md", "# Refunds\n\nWithin a month.\n")]);
     let embedded = || upstream.asked().iter().filter(|asked| asked.path.ends_with("/embeddings")).count();
-    // It counts ten tokens, of a tenth of a cent each; a token a byte was reserved.
+    // The provider counts ten tokens at a tenth of a cent each. One token per byte was reserved.
     place.baton(&["knowledge", "add", "a.md"]).expect_code(0);
     let costs = || place.baton(&["costs", "--by", "agent,model", "--json"]).expect_code(0).json();
     let row = costs()[0].clone();
@@ -278,7 +279,7 @@ fn vectors_are_paid_for_out_of_the_budget_and_not_asked_for_without_money_or_a_p
     assert!(held.as_array().expect("lines").iter().all(|line| line["held_usd"] == json!(0.0)), "{held}");
     assert_eq!(embedded(), 1);
 
-    // What it costs is said before and after.
+    // The cost is printed before and after.
     let built = place.baton(&["knowledge", "reindex"]).expect_code(0);
     built
         .expect_stderr("1 piece is embedded anew by `vectors`, some $0.2400")
@@ -296,7 +297,7 @@ fn vectors_are_paid_for_out_of_the_budget_and_not_asked_for_without_money_or_a_p
         .expect_stderr("daily budget");
     place.baton(&["knowledge", "reindex"]).expect_code(1).expect_stderr("daily budget");
     assert_eq!(embedded(), 3, "nothing went out");
-    // Who searches finds by words.
+    // The search falls back to keywords.
     let found = place.baton(&["knowledge", "search", "refunds month", "--json"]).expect_code(0).json();
     assert!(found["degraded_reason"].as_str().is_some_and(|reason| reason.contains("daily budget")), "{found}");
     assert_eq!(found["results"].as_array().map(Vec::len), Some(1));
@@ -321,7 +322,7 @@ fn a_tier_says_how_often_its_tenants_may_ask_and_begin_runs() {
     let first = ask();
     assert!(first.starts_with("HTTP/1.1 200") && first.contains("x-ratelimit-limit-requests: 3\r\n"), "{first}");
     assert!(ask().contains("x-ratelimit-remaining-requests: 1\r\n"));
-    // A run counts too, whichever process begins it.
+    // A run counts too, whichever process starts it.
     place.baton(&["run", "ask", "--set", "word=hello"]).expect_code(0);
     let full = ask();
     assert!(full.starts_with("HTTP/1.1 429") && full.contains("rate_limit_exceeded"), "{full}");
@@ -378,7 +379,7 @@ fn with_less_money_than_the_longest_reply_costs_the_reply_is_kept_shorter() {
     let upstream = UpstreamModel::start();
     let place = project(&upstream, "daily_usd = 0.1");
     let server = BatonServer::start(&place);
-    // By name: a profile has a limit of its own for one call.
+    // By model name, because a profile has its own limit for one call.
     let long = json!({ "model": "mock", "max_tokens": 200, "messages": [{"role": "user", "content": "hello"}] });
     let answer = chat(server.address(), server.key().expect("a key"), "", &long).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -470,7 +471,7 @@ fn whoever_is_killed_again_and_again_overruns_no_budget() {
         let address = server.address().to_owned();
         let before = upstream.asked().len();
         let crowd = std::thread::spawn(move || crowd(&address, &key, 8, 4));
-        // At another moment each time: after one more call than the time before.
+        // Kill at a different moment each time: after one more call than the time before.
         while upstream.asked().len() < before + kill && !crowd.is_finished() {
             std::thread::yield_now();
         }
@@ -503,7 +504,7 @@ fn a_consumers_key_reaches_the_provider_and_is_in_nothing_that_was_written() {
             CommandOutput::wait_for(place.spawn_with(&variables, &["run", "ask", "--set", &word])).expect_code(code);
         said.push_str(&(done.out + &done.err));
     }
-    // What nobody reads yet must find room in a pipe: our own words alone.
+    // The output must fit into a pipe that is not read yet, so only our own crates log.
     let ours = ("BATON_LOG", "baton=trace,baton_server=trace,baton_engine=trace,baton_models=trace,warn");
     let server = BatonServer::start_with(&place, &[ours, traced]);
     let key = server.key().expect("a key").to_owned();
@@ -514,7 +515,7 @@ fn a_consumers_key_reaches_the_provider_and_is_in_nothing_that_was_written() {
         let answer = chat(server.address(), &key, &own, &body).expect("an answer");
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
         said.push_str(&answer);
-        // A workflow as a model: the key in the header, or beside what else is known.
+        // A workflow as a model: the key is in a header, or in the metadata of the request.
         body["model"] = json!("workflow:ask");
         let in_header = chat(server.address(), &key, &own, &body).expect("an answer");
         body["metadata"] = json!({ "api_key": SECRET });
@@ -542,7 +543,7 @@ fn a_consumers_key_reaches_the_provider_and_is_in_nothing_that_was_written() {
     assert!(files >= 4, "the project, the database and its journal are files");
 }
 
-/// Every file beneath, whatever it is.
+/// Searches every file below the folder.
 fn search(folder: &Path, files: &mut usize) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -557,7 +558,7 @@ fn search(folder: &Path, files: &mut usize) {
     }
 }
 
-/// A project whose one reply is written beforehand, with its price.
+/// A project with one scripted reply, and its price.
 fn scripted(settings: &str, workflow: &str, price: &str) -> TestFolder {
     let replies = format!("replies:\n  - {{agent: greeter, content: hello, cost_usd: {price}}}\n");
     let agent = "name: greeter\ntype: simple\n";

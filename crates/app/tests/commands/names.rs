@@ -1,4 +1,4 @@
-//! Names of keys, people, tenants and customers: each is told from every other by looking, and none is the house's own.
+//! Names of keys, people, tenants and customers: no two look the same, and none is a reserved name of the system.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::server::{ApiAnswer, BatonServer};
 use crate::test_folder::TestFolder;
 
 const TALK: &str = "name: talk\nnodes: [{id: say, type: transform, set: {text: '\"Hello\"'}}]\n";
-/// Each with a part of the reason why it is none.
+/// Invalid names, each with a part of the error message.
 const UNFIT: [(&str, &str); 8] = [
     (" ana", "white space"),
     ("ana ", "white space"),
@@ -37,7 +37,7 @@ impl NamesFixture {
         self.server.ask(request, &self.admin, "", body)
     }
 
-    /// Refused with 422, for this field, with these words.
+    /// The request is rejected with 422 for this field and with this message.
     fn refuses(&self, request: &str, body: &Value, field: &str, why: &str) {
         let refused = self.ask(request, body).expect_status(422);
         let detail = refused["detail"].as_str().expect("why");

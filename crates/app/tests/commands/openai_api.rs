@@ -1,4 +1,4 @@
-//! What OpenAI's clients find beside chat completions: customers' words, vectors, and responses.
+//! What OpenAI's clients use in addition to chat completions: user fields, embeddings, and responses.
 
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ replies:
 struct OpenAiApi {
     server: BatonServer,
     key: String,
-    /// Its folder, until it ends.
+    /// The folder of the server, kept until the server ends.
     _place: TestFolder,
 }
 
@@ -72,7 +72,7 @@ impl OpenAiApi {
         answer["choices"][0]["message"]["content"].as_str().expect("words").to_owned()
     }
 
-    /// The events of a streamed response: their names, and what they say.
+    /// The events of a streamed response: their names and data.
     fn events(&self, body: &Value) -> Vec<(String, Value)> {
         let head = format!("Authorization: Bearer {}\r\nContent-Type: application/json\r\n", self.key);
         let body = body.to_string();
@@ -99,7 +99,7 @@ fn a_workflow_as_a_model_speaks_to_the_customer_and_never_in_json() {
     let handed = door.chat("workflow:hand_over", &json!({ "metadata": { "language": "en-GB" } }));
     assert!(handed.contains("A person"), "{handed}");
     assert_eq!(door.chat("workflow:silent", &json!({})), "");
-    // Whose it is, is known of the run.
+    // The run records its customer.
     let ana = door.server.ask("GET /api/v1/executions?customer_id=ana", &door.key, "", &Value::Null).expect_status(200);
     assert_eq!(ana["executions"].as_array().map(Vec::len), Some(4), "{ana}");
     let response = json!({ "model": "workflow:goodbye", "input": "Bye", "user": "ben" });
@@ -197,7 +197,7 @@ fn a_response_is_answered_whole_with_its_words_or_its_calls() {
     let called = called.expect_status(200);
     let call = &called["output"][0];
     assert_eq!((&call["type"], &call["name"]), (&json!("function_call"), &json!("get_weather")), "{called}");
-    // What was said before, as a client sends it back.
+    // The earlier turns, as a client sends them back.
     let items = json!([
         { "role": "user", "content": "The sky?" }, call,
         { "type": "function_call_output", "call_id": call["call_id"], "output": "sunny" },

@@ -1,4 +1,5 @@
-//! What runs do while a service is down, as their tools say, with a real server that is down and comes back.
+//! Runs while a service is down, depending on the settings of their tools, with a real server that is down and
+//! recovers.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -9,10 +10,10 @@ use serde_json::{Value, json};
 use super::reserved_port::ReservedPort;
 use super::test_folder::{CommandOutput, TestFolder};
 
-/// How long a test waits for something to be seen.
+/// Time limit for any wait.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
-/// Nobody listens at its port, until it comes back.
+/// No server listens on its port until it recovers.
 struct DownService(ReservedPort);
 
 impl DownService {
@@ -20,18 +21,18 @@ impl DownService {
         Self(ReservedPort::reserve())
     }
 
-    /// Answers every request from here on.
+    /// Answers every request from now on.
     fn recover(self) {
         let listener = self.0.listen();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // Whoever asked may have gone away.
+                // The client may be gone.
                 answer(stream).ok();
             }
         });
     }
 
-    /// A project with one tool of this service, which says this of outages, and a workflow that calls it.
+    /// A project with one tool of this service that has these outage settings, and a workflow that calls it.
     fn place(&self, tool: &str) -> TestFolder {
         let tool = format!(
             "name: ask\nkind: http\nurl: http://{}/it\nretry: {{max_attempts: 2, initial_ms: 100, \

@@ -1,4 +1,4 @@
-//! The outbox: messages that were written down, since nobody sends them.
+//! The outbox: messages that were stored because no service sends them.
 
 use serde_json::json;
 

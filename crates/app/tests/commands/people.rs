@@ -1,4 +1,4 @@
-//! The people of the desk, from outside: who is there, what waits for them, and whose it is.
+//! End-to-end tests of human agents: who is online, the conversations that wait for them, and who owns each.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ nodes: [{id: echo, tool: echo, parameters: {text: '{{ input.message }}'}}]
 const PAY: &str = "name: pay\nnodes: [{id: pay, tool: pay, parameters: {amount: 250}}]\n";
 const SETTINGS: &str = "[tools.tool.pay]\napproval = true\n";
 
-/// How long anything here may take.
+/// Time limit for any wait.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 struct PeopleApi {
@@ -65,7 +65,7 @@ impl PeopleApi {
         self.ask(&format!("POST /api/v1/conversations/{id}/posts"), key, &body)
     }
 
-    /// The conversation, once it is this person's.
+    /// The conversation, once this person owns it.
     fn wait_for_owner(&self, id: &str, person: &str) -> Value {
         wait_for("it is theirs", || {
             let shown =
@@ -163,7 +163,7 @@ fn an_admin_says_who_is_on_the_desk_and_each_says_who_is_there_of_themselves() {
 fn whatever_somebody_of_the_desk_does_is_a_sign_of_life() {
     let place = place();
     let desk = PeopleApi::of(&place);
-    // Signs of life are written down 8 s apart then.
+    // With this setting, activity is recorded at most every 8 s.
     desk.ask("PUT /api/v1/desk/settings", &desk.admin, &json!({ "unheard_after_ms": 40_000 })).expect_status(200);
     desk.put_person("ana", 1);
     desk.set_status("ana", &desk.ana, "online").expect_status(200);
@@ -185,11 +185,11 @@ fn whatever_somebody_of_the_desk_does_is_a_sign_of_life() {
                 ),
                 _ => drop(desk.post_message(&id, &desk.ana, &anas).expect_status(200)),
             }
-            // Not so often that her key is told to wait.
+            // Slow enough for the rate limit of her key.
             std::thread::sleep(Duration::from_millis(400));
         }
     }
-    // What is refused is none, and who is not of the desk is nobody to be heard of.
+    // A rejected request is not activity, and a person without a profile has none.
     desk.post_message(&id, &desk.bob, &anas).expect_status(409);
     desk.ask(&format!("POST /api/v1/conversations/{id}/notes"), &desk.bob, &note).expect_status(200);
     let listed = desk.ask("GET /api/v1/human-agents", &desk.admin, &Value::Null).expect_status(200);
@@ -310,14 +310,14 @@ fn a_conversation_brings_its_own_urgency_and_deadlines_and_people_change_them() 
     let (_, shown) = waiting(&urgent, &|_| true);
     assert_eq!((&shown["priority"], seconds(&shown, "first_response_by")), (&json!("urgent"), 1_200), "{shown}");
 
-    // What the workflow's sink says holds from then on.
+    // The service level in the workflow's sink applies from then on.
     let handed = begin(json!({ "workflow_id": "hand", "message": "x", "priority": "low" })).expect_status(200);
     assert_eq!(handed["handover_context"]["service_level"]["priority"], "high", "{handed}");
     let handed = handed["conversation_id"].as_str().expect("an id").to_owned();
     let (place_of_handed, shown) = waiting(&handed, &|_| true);
     assert_eq!((place_of_handed, &shown["priority"], seconds(&shown, "first_response_by")), (1, &json!("high"), 600));
 
-    // A person says otherwise, and the line and the deadlines go by that.
+    // A person overrides it, which changes the queue position and the deadlines.
     let promise = |id: &str, key: &str, body: Value| {
         desk.ask(&format!("POST /api/v1/conversations/{id}/service-level"), key, &body)
     };
@@ -327,10 +327,10 @@ fn a_conversation_brings_its_own_urgency_and_deadlines_and_people_change_them() 
     let (now_last, shown) = waiting(&urgent, &|one| one["priority"] == "low");
     assert_eq!((now_last, seconds(&shown, "resolve_by"), seconds(&shown, "first_response_by")), (1, 3_600, 1_200));
 
-    // A deadline that has passed by now is a breach.
+    // A deadline that has already passed is a breach.
     let mut listener = desk.server.listen("/api/v1/desk/events", &desk.ana, "");
     promise(&handed, &desk.ana, json!({ "first_response_ms": 1_000 })).expect_status(200);
-    // On a slow machine it is said before that nobody was there for too long.
+    // On a slow machine an earlier event reports that no person was available for too long.
     let mut escalated = std::iter::repeat_with(|| next_of(&mut listener, "escalated").data);
     let escalated = escalated.find(|told| told["breach"] == "first_response").expect("an event");
     assert_eq!((&escalated["conversation_id"], &escalated["breach"]), (&json!(handed), &json!("first_response")));

@@ -1,5 +1,5 @@
-//! What a shipped tool did at a provider is undone there: fail the run right after it, and the provider's world is as before.
-//! A provider that is added is a row.
+//! A rollback undoes the actions of shipped tools at their providers: if the run fails right after an action, the
+//! provider's state is as before. A new provider takes one row.
 
 use serde_json::{Value, json};
 
@@ -8,19 +8,19 @@ use super::test_folder::TestFolder;
 
 struct ReversalCase {
     name: &'static str,
-    /// Its world before, with something in it that is nobody's to touch.
+    /// Its state before, which includes data that must not be changed.
     world: Value,
     serves: MockHandler,
-    /// The settings that choose it, with `URL` where it is.
+    /// The settings that select it, with `URL` for its address.
     settings: &'static str,
-    /// What is done, as a node has it.
+    /// The action, as a node's fields.
     tool: &'static str,
     parameters: &'static str,
-    /// The request that acts: how it begins.
+    /// The prefix of the request that acts.
     acts: &'static str,
-    /// What a person would see of its world.
+    /// The part of its state that a person would see.
     seen: fn(&Value) -> Value,
-    /// Whether a request whose answer was lost is sent again under its key; else it is looked up.
+    /// Whether a request with a lost response is repeated with its key. Otherwise the outcome is looked up.
     is_keyed: bool,
 }
 
@@ -89,13 +89,13 @@ fn rows() -> Vec<ReversalCase> {
     ]
 }
 
-/// Events that take place.
+/// Events that are not cancelled.
 fn live(world: &Value, cancelled: &str) -> Value {
     let events = world.as_object().into_iter().flatten().filter(|(_, event)| event["status"] != cancelled);
     Value::Object(events.map(|(id, event)| (id.clone(), event.clone())).collect())
 }
 
-/// A workflow that acts once and does this next.
+/// A workflow that acts once, then runs `next`.
 fn place(row: &ReversalCase, url: &str, next: &str) -> TestFolder {
     let workflow = format!(
         "name: act\nnodes:\n  - {{id: act, tool: {}, parameters: {}}}\n  - {{id: next, {next}}}\nedges: [{{from: act, to: next}}]\n",
@@ -148,11 +148,11 @@ fn an_act_whose_answer_was_lost_is_done_once_and_undone() {
     }
 }
 
-/// Who is chosen by settings alone and is not a row here does nothing that could be undone.
+/// Every provider whose actions can be undone must have a row here if settings select it.
 #[test]
 fn every_provider_of_a_tool_that_can_be_undone_is_a_row() {
     let listed = TestFolder::empty().baton(&["tools", "list", "--json"]).expect_code(0).json();
-    // Contacts and tickets at a service are `undone`'s, and what is kept in this installation too.
+    // `undone` tests contacts and tickets at a service, and data in this installation.
     let elsewhere = ["internal", "rest"];
     let rows = rows();
     for tool in listed["tools"].as_array().expect("a list") {

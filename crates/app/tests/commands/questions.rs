@@ -1,4 +1,4 @@
-//! What the tool of an MCP server asks a person: the run waits with the form, and the server hears exactly the answer.
+//! Questions of an MCP server's tool to a person: the run waits with the form, and the server gets exactly the answer.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::test_folder::{CommandOutput, TestFolder};
 
-/// A server of the shell with one tool, which asks for a seat before it books. It keeps what it was told in `answers` and what
-/// it did in `booked`.
+/// A server in shell with one tool, which asks for a seat before it books. It records answers in `answers` and bookings
+/// in `booked`.
 const SERVER: &str = r#"
 says() { echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"content":[{"type":"text","text":"'"$1"'"}]}}'; }
 while read -r line; do
@@ -29,7 +29,7 @@ while read -r line; do
 done
 "#;
 
-/// A project whose server's tool is defined so, and a run of it that asks.
+/// A project with this definition of the server's tool, and a run of it that waits for an answer.
 fn waiting(tool: &Value, hold: &str) -> TestFolder {
     let place = place(tool, hold);
     place.baton(&["run", "book", "--id", "one", "--json"]).expect_code(3);
@@ -57,7 +57,7 @@ fn lines(place: &TestFolder, file: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// What the server was told, answer by answer.
+/// The answers that the server got.
 fn told(place: &TestFolder) -> Vec<Value> {
     let line = |line: &String| serde_json::from_str::<Value>(line).expect("an answer")["result"].clone();
     lines(place, "answers").iter().map(line).collect()
@@ -128,7 +128,7 @@ fn a_server_is_told_that_nobody_answered_in_time() {
 
 #[test]
 fn an_answer_survives_that_its_process_is_killed() {
-    // Told the answer for the first time, the server does nothing for ever.
+    // At the first answer the server hangs forever.
     let hold = "if [ ! -e held ]; then : > held; sleep 1000; fi";
     let place = waiting(&json!({"class": "keyed", "asks_first": true}), hold);
     let mut run = place.spawn(&["runs", "answer", "one", "book#0.0", "--form", r#"{"seat": "1A"}"#]);
@@ -140,7 +140,7 @@ fn an_answer_survives_that_its_process_is_killed() {
     }
     run.kill().expect("it is killed");
     run.wait().expect("it is gone");
-    // Its lease is over in a while.
+    // Its lease expires after a while.
     while lines(&place, "booked").is_empty() {
         assert!(Instant::now() < until, "the call goes out again");
         place.baton(&["runs", "work"]).expect_code(0);

@@ -1,4 +1,4 @@
-//! How often one may ask: by key, and by address for keys that nobody knows.
+//! Rate limits: by key, and by address for unknown keys.
 
 use serde_json::{Value, json};
 
@@ -40,10 +40,10 @@ fn a_key_asks_as_often_as_it_may_and_is_then_told_when() {
     let problem = refused.expect_status(429);
     assert_eq!(problem["code"], "RATE_LIMIT_EXCEEDED");
     assert!(problem["detail"].as_str().expect("a detail").contains("3 times in one minute"), "{problem}");
-    // Another key's limit is its own: the one of the settings.
+    // Another key has its own limit, the one in the settings.
     let answer = me(&server, &other);
     assert_eq!((answer.header("ratelimit-limit"), answer.status), (Some("100"), 200));
-    // The same limit holds at the models' door, in its form.
+    // The same limit applies to the model API, in its own format.
     let body = json!({ "model": "fast", "messages": [{"role": "user", "content": "Hello"}] });
     let refused = chat(server.address(), &own, "", &body).expect("an answer");
     assert!(refused.starts_with("HTTP/1.1 429") && refused.contains("\"rate_limit_error\""), "{refused}");

@@ -1,5 +1,5 @@
-//! Every example with a key for a provider: its own written replies, said over the provider's protocol by somebody who sees
-//! nothing but what is asked.
+//! Every example with a provider key: a mock provider sends the example's scripted replies over the provider's
+//! protocol, and sees nothing but the requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use crate::test_folder::{CommandOutput, TestFolder};
 use crate::upstream::UpstreamModel;
 
-/// How long a reply may take.
+/// Time limit for a reply.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Letters that tell one prompt from another.
+/// Minimum number of letters to tell prompts apart.
 const WORDS_MIN: usize = 20;
-/// How memory's own requests begin.
+/// Prefixes of memory's own prompts.
 const OF_MEMORY: [(&str, &str); 4] = [
     ("rag_judge", "You judge whether passages"),
     ("rag_judge", "Juzgas si unos pasajes"),
@@ -39,10 +39,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Says the replies of an example's files to requests of the protocol.
+/// Answers requests of the protocol with the replies of an example's files.
 struct ScriptedProvider {
     script: ModelGateway,
-    /// What the system prompts of each agent begin with.
+    /// The prefixes of each agent's system prompts.
     agents: Vec<(String, String)>,
 }
 
@@ -56,12 +56,12 @@ impl ScriptedProvider {
             OF_MEMORY.map(|(name, begins)| (name.to_owned(), begins.to_owned())).into();
         for name in files.iter().flat_map(|file| names(&file.document)).collect::<BTreeSet<_>>() {
             let shown = place.baton(&["agents", "show", &name, "--json"]);
-            // Memory and the gateway ask under names that no agent has.
+            // Memory and the gateway use names that are not agents.
             if shown.code == Some(0) {
                 let before = agents.len();
                 agents.extend(prompts(&shown.json()["agent"]).map(|begins| (name.clone(), begins)));
                 if agents.len() == before {
-                    // One without a system prompt is told from the others by having none.
+                    // An agent without a system prompt is identified by its absence.
                     agents.push((name, String::new()));
                 }
             }
@@ -92,14 +92,14 @@ impl ScriptedProvider {
     }
 }
 
-/// Agents that a file of replies speaks for.
+/// Agents for which a file has replies.
 fn names(document: &Value) -> Vec<String> {
     let replies = document["replies"].as_array().map(Vec::as_slice).unwrap_or_default();
     let all = std::iter::once(document).chain(replies).filter_map(|one| one["agent"].as_str());
     all.map(str::to_owned).collect()
 }
 
-/// What the system prompts of an agent say in all cases, in all languages: the words between their holes and branches.
+/// The constant parts of an agent's system prompts, in all languages: the text between placeholders and branches.
 fn prompts(agent: &Value) -> impl Iterator<Item = String> {
     let own = agent["system_prompt"].as_str().map(str::to_owned);
     let more = agent["prompts"].as_object().cloned().unwrap_or_default().into_iter();
@@ -150,13 +150,13 @@ fn message(reply: &ModelReply) -> Value {
     said
 }
 
-/// A test of an example's that a run can stand for: nobody acts but the customer.
+/// An example's test that can be repeated as a run, because only the customer acts in it.
 struct ExampleTest {
     workflow: String,
     arguments: Vec<String>,
     state: String,
     is_of_a_day: bool,
-    /// Where it does not depend on the day.
+    /// Set if the output does not depend on the day.
     output: Option<Value>,
 }
 
@@ -185,7 +185,7 @@ impl ExampleTest {
         let told = (ran.out.clone(), ran.err.clone());
         let is_asked = self.is_of_a_day && ran.code == Some(3);
         let ran = if is_asked { ran.json() } else { ran.expect_code(0).json() };
-        // On another day another hour is free, and the customer is asked once more.
+        // On other days other hours are free, and the customer is asked once more.
         let state = if is_asked { "waiting" } else { &self.state };
         assert_eq!(ran["state"], *state, "{arguments:?} {told:?}");
         if is_asked {
@@ -198,7 +198,7 @@ impl ExampleTest {
     }
 }
 
-/// Names of the workflows in which an agent thinks.
+/// Names of the workflows that use an agent.
 fn with_agents(folder: &Path) -> BTreeSet<String> {
     let all = files(&folder.join("workflows")).into_iter().map(|file| (yaml(&file), std::fs::read_to_string(file)));
     let thinks = all.filter(|(_, text)| text.as_ref().is_ok_and(|text| text.contains("agent:")));
@@ -219,11 +219,11 @@ fn every_example_in_which_an_agent_thinks_runs_unchanged_with_a_key() {
         let cases: Vec<ExampleTest> = cases.filter_map(|case| ExampleTest::of(&case)).collect();
         for workflow in &thinking {
             let before = model.asked().len();
-            // Two of each: the first tells the way, another one that it was not the only one.
+            // Two of each: the first shows that it works, and the second that the first was no special case.
             let own: Vec<&ExampleTest> = cases.iter().filter(|case| case.workflow == *workflow).take(2).collect();
             assert!(!own.is_empty(), "{}: {workflow} has no test that a run can stand for", example.display());
             for case in own {
-                // What one books is taken for the next.
+                // A booking of one test would block the next.
                 let place = TestFolder::copy_of(example);
                 if example.join("knowledge").is_dir() {
                     place.baton(&["knowledge", "add"]).expect_code(0);

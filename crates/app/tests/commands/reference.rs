@@ -1,4 +1,4 @@
-//! The pages the binary writes about itself.
+//! The reference pages that the binary generates.
 
 use super::test_folder::TestFolder;
 

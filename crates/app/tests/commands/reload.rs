@@ -1,4 +1,5 @@
-//! A project's files that change beside `baton serve`: taken in, or told, and what stood before stands.
+//! A project's files that change while `baton serve` runs: they are loaded, or an error is logged and the previous
+//! state stays in effect.
 
 use serde_json::{Value, json};
 
@@ -41,7 +42,7 @@ impl ReloadApi {
         told["data"]["said"].clone()
     }
 
-    /// Calls until it says so.
+    /// Calls the tool until it returns these words.
     fn comes_to_say(&self, tool: &str, words: &str) {
         wait_for(&format!("`{tool}` says {words}"), || (self.called(tool) == words).then_some(()));
     }
@@ -55,7 +56,7 @@ fn a_changed_tool_is_called_as_it_is_now_and_a_bad_file_changes_nothing() {
     api.comes_to_say("greet", "Hola");
     api.place.write("tools/part.yaml", greets("Au revoir").replace("greet", "part"));
     api.comes_to_say("part", "Au revoir");
-    // One that cannot be read, and then one that cannot be.
+    // First a file that cannot be parsed, then one with a conflicting tool.
     api.place.write("tools/greet.yaml", "name: greet\nkind: scribble\n");
     api.server.logs("are not taken in");
     assert_eq!((api.called("greet"), api.called("part")), (json!("Hola"), json!("Au revoir")));

@@ -1,5 +1,4 @@
-//! Bodies of requests, as bare sockets send them: how much of them is held at a time, and what a client hears whose body is too
-//! large.
+//! Request bodies over raw sockets: the limit on buffered bytes, and the response to a body that is too large.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -11,11 +10,11 @@ use crate::server::{ApiAnswer, BatonServer, wait_for};
 use crate::test_folder::TestFolder;
 
 const MB: usize = 1 << 20;
-/// The smallest that may be set.
+/// The smallest value that is allowed.
 const SETTINGS: &str = "[serve]\nrequest_bodies_mb = 16\n";
 const GREET: &str = "name: greet\ninput: {text: string}\nnodes: [{id: say, type: transform, set: {said: '1'}}]\n";
 
-/// A request that is sent piece by piece.
+/// A request that is sent in pieces.
 struct PartialRequest(TcpStream);
 
 impl PartialRequest {
@@ -39,7 +38,7 @@ impl PartialRequest {
     }
 }
 
-/// Bytes of bodies that the server says it holds.
+/// Bytes of request bodies that the server reports as buffered.
 fn held(server: &BatonServer) -> usize {
     let metrics = server.get("/metrics", None);
     let line = metrics.lines().find_map(|line| line.strip_prefix("http_request_bodies_bytes "));
@@ -52,7 +51,7 @@ fn bodies_are_bounded_in_sum_and_one_that_is_too_much_is_told_when_to_come_again
     let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
     let execute = "/api/v1/workflows/execute";
-    // Large as it is sent, and small as it is kept.
+    // Large in transit, and small once it is parsed.
     let said = |bytes: usize| {
         let blank = " ".repeat(bytes);
         format!(r#"{{{blank}"workflow_id": "greet", "input_data": {{"text": "x"}}}}"#).into_bytes()
@@ -71,7 +70,7 @@ fn bodies_are_bounded_in_sum_and_one_that_is_too_much_is_told_when_to_come_again
         let code = if path == execute { &body["code"] } else { &body["error"]["code"] };
         assert_eq!(code, "OVERLOADED", "{body}");
     }
-    // It is nobody else's memory, and nothing of it stays behind.
+    // The first request keeps its memory, and releases all of it.
     first.send(&large[large.len() - 1..]);
     assert_eq!(first.answer().expect_status(200)["status"], "completed");
     wait_for("all is given back", || (held(&server) == 0).then_some(()));
@@ -92,10 +91,10 @@ fn a_client_that_sends_on_hears_that_its_body_is_too_large() {
     for (path, key, status) in [
         ("/api/v1/workflows/execute", &*key, 413),
         ("/v1/chat/completions", &*key, 413),
-        // Whoever is refused before anything is read hears that as well.
+        // A client that is rejected before the body is read still receives the response.
         ("/api/v1/workflows/execute", "baton_wrong", 401),
     ] {
-        // One more than a body may have: what is left of it is read for ten seconds and no longer.
+        // One megabyte over the limit: the server reads the rest for at most ten seconds.
         let bytes = 17 * MB;
         let mut sending = PartialRequest::begin(&server, key, path, bytes);
         let piece = vec![b' '; MB];

@@ -1,10 +1,10 @@
-//! A port that is kept for a service which is down.
+//! A port that is reserved for a service that is down.
 
 use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Socket, Type};
 
-/// Bound, so that nobody else can take it, and not listened at: whoever connects is refused.
+/// Bound, so that no other process can take it, but not listening, so that connections are refused.
 pub struct ReservedPort(Socket);
 
 impl ReservedPort {
@@ -18,7 +18,7 @@ impl ReservedPort {
         self.0.local_addr().ok().and_then(|address| address.as_socket()).expect("an address")
     }
 
-    /// The service comes up.
+    /// Starts to listen, as the service comes up.
     pub fn listen(self) -> TcpListener {
         self.0.listen(128).expect("a listener");
         self.0.into()

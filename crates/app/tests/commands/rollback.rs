@@ -1,4 +1,4 @@
-//! Compensation from outside: whatever shape the work has, a service's world is afterwards as it was before.
+//! End-to-end tests of compensation: whatever the shape of the work, a service's state is afterwards as it was before.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -68,7 +68,8 @@ fn place(shelf: &InventoryService, work: &str, last: &str) -> TestFolder {
     ])
 }
 
-/// Fails right after the work, or is rolled back once it is completed: `takes` things were taken, and all are back.
+/// One run fails right after the work, and another is rolled back after it completed. In both `takes` items were taken,
+/// and all are back.
 #[track_caller]
 fn all_is_back(work: &str, takes: usize) {
     let folder = TestFolder::empty();
@@ -129,7 +130,7 @@ const TWO: &str = "
     for_each: [a, b]
     body: {nodes: [{id: take, tool: take_item}]}";
 
-/// A rollback meets a service that is down, and is tried again once it is back.
+/// A rollback meets a service that is down, and is retried once the service is back.
 #[track_caller]
 fn is_undone_once_the_service_is_back(work: &str) {
     let folder = TestFolder::empty();
@@ -179,7 +180,8 @@ fn a_rollback_of_a_workflow_inside_that_met_an_outage_is_tried_again() {
     is_undone_once_the_service_is_back(CHILD);
 }
 
-/// A service with contacts and tickets. `meddles`: somebody else changes a contact right after it was changed.
+/// A service with contacts and tickets. With `meddles`, a contact is changed again by a third party right after each
+/// change.
 fn office(meddles: bool) -> (String, Arc<Mutex<Value>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -247,7 +249,7 @@ fn at_office(url: Option<&str>) -> TestFolder {
     TestFolder::with(&[("baton.toml", &(hours + &rest)), ("workflows/office.yaml", OFFICE)])
 }
 
-/// What a person would find in this installation's own tables, but for rows that say what was done and undone.
+/// The data in this installation's own tables, except rows that record actions and their compensation.
 fn own_world(place: &TestFolder) -> Value {
     let raw = rusqlite::Connection::open(place.path().join(".baton/baton.db")).expect("opens");
     let count = |sql: &str| raw.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a count");
@@ -290,7 +292,7 @@ fn what_somebody_changed_since_stays_and_a_person_is_told() {
     place.baton(&["runs", "show", "one"]).expect_stdout("CONTACT_CHANGED");
 }
 
-/// Each shipped tool that acts can be undone, or says why not, and then `validate` warns of a failure behind it.
+/// Each shipped tool that acts can be undone or declares why not, and then `validate` warns about a failure after it.
 #[test]
 fn every_shipped_act_can_be_undone_or_is_warned_of() {
     let place = TestFolder::with(&[(

@@ -1,4 +1,4 @@
-//! Runs, from their start to what people do with them afterwards.
+//! Runs, from their start to the actions of people on them afterwards.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ fn show(place: &TestFolder, run: &str) -> Value {
     place.baton(&["runs", "show", run, "--json"]).expect_code(0).json()
 }
 
-/// The command that a run says it can go on with.
+/// The command that a run prints to continue it.
 fn way_on(done: &CommandOutput) -> String {
     let line = done.out.lines().find_map(|line| line.split_once(": baton ")).expect("a way on");
     format!("baton {}", line.1)
@@ -318,7 +318,7 @@ fn the_beginning_of_an_id_stands_for_a_run_where_it_is_of_one_alone() {
         .expect_stderr("`01a205` is the beginning of several runs");
     several.expect_stderr("`01a20561-aaaa` (order), `01a20561-abbb` (order)");
     place.baton(&["runs", "cancel", "01a20561-ab"]).expect_code(0).expect_stdout("cancelled");
-    // Too short to be meant.
+    // Too short for a prefix.
     place.baton(&["runs", "show", "01a20"]).expect_code(2).expect_stderr("did you mean");
 }
 
@@ -493,7 +493,7 @@ fn a_list_stands_in_columns_under_their_names() {
     assert!(lines[1..].iter().all(|line| line[at..].starts_with("waiting ")), "{list}");
 }
 
-/// What a process that stands still misses, it reads once it goes on.
+/// A process that is suspended reads what it missed once it resumes.
 #[test]
 fn a_run_that_another_process_ended_is_reported_by_the_one_that_began_it() {
     let place = TestFolder::with(&[(

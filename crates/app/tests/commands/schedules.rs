@@ -1,4 +1,4 @@
-//! Schedules, from outside: a folder's files, the API, the command line, and a server that is killed.
+//! End-to-end tests of schedules: files in a folder, the API, the command line, and a server that is killed.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ fn place() -> TestFolder {
     ])
 }
 
-/// At which instants the runs of the schedule were due.
+/// The scheduled times of the schedule's runs.
 fn instants(server: &BatonServer, key: &str) -> Vec<String> {
     let runs =
         server.ask("GET /api/v1/executions?workflow_id=tick&limit=200", key, "", &Value::Null).expect_status(200);
@@ -65,7 +65,7 @@ fn a_schedule_of_the_folder_comes_round_once_an_instant_though_the_server_is_kil
     });
     let apart: BTreeSet<&String> = all.iter().collect();
     assert_eq!(apart.len(), all.len(), "no instant twice: {all:?}");
-    // All that were missed are made up for, so that no second is left out in between.
+    // All missed runs are made up for, so no second is missing.
     let mut seconds: Vec<jiff::Timestamp> = apart.iter().map(|at| at.parse().expect("a time")).collect();
     seconds.sort();
     assert!(seconds.windows(2).all(|two| two[1].as_second() - two[0].as_second() == 1), "{seconds:?}");
@@ -163,7 +163,7 @@ fn what_files_of_triggers_say_wrong_is_found_before_it_is_served() {
         assert!(told.contains(says), "{wrong}: {told}");
         place.baton(&["doctor"]).expect_stdout("triggers/");
     }
-    // With this one it is not served at all.
+    // With this file the server does not start.
     place.write("triggers/all.yaml", "webhooks: [{nme: crm, workflow: tick}]\n");
     place
         .baton(&["validate"])

@@ -1,4 +1,4 @@
-//! Sealed secrets, from outside: set, used, rotated, deleted; and that nothing secret is in anything that is written.
+//! End-to-end tests of sealed secrets: set, used, rotated, deleted, and never present in any file or output.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -14,10 +14,10 @@ use crate::upstream::UpstreamModel;
 
 const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 const NEXT: &str = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY=";
-/// One that nobody gives any more.
+/// A key that is no longer available.
 const LOST: &str = "OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMjEwOTg=";
 
-/// Hears what it is asked with.
+/// A service that records its requests.
 fn service() -> (String, Arc<Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let (url, heard) =
@@ -50,7 +50,7 @@ fn place(url: &str) -> TestFolder {
 
 fn with_key(place: &TestFolder, variables: &[(&str, &str)], arguments: &[&str], says: &str) -> CommandOutput {
     let mut child = place.spawn_with_input(variables, arguments);
-    // One that is refused at once hears nothing.
+    // A command that fails immediately does not read its input.
     let _ = child.stdin.take().expect("its input").write_all(says.as_bytes());
     CommandOutput::wait_for(child)
 }
@@ -79,7 +79,7 @@ fn a_sealed_secret_is_used_rotated_and_forgotten_and_is_nowhere_in_the_clear() {
     let listed = CommandOutput::wait_for(place.spawn_with(&now, &["secrets", "list", "--json"])).expect_code(0);
     let old_id = listed.json()[0]["key_id"].as_str().expect("an id").to_owned();
     assert_eq!((&listed.json()[0]["name"], &listed.json()[0]["opens"]), (&json!("crm"), &json!(true)));
-    // Under another key alone it does not open; with the old one beside, it is sealed anew.
+    // With only another key it cannot be opened. With the old key beside it, it is sealed again.
     let next = [("BATON_SECRETS__KEY", NEXT)];
     CommandOutput::wait_for(place.spawn_with(&next, &["run", "look"])).expect_code(2).expect_stderr(&old_id);
     let checked = CommandOutput::wait_for(place.spawn_with(&next, &["doctor"])).expect_code(1);
@@ -114,7 +114,7 @@ fn the_secrets_of_every_tenant_are_sealed_anew_those_of_a_shut_one_too() {
     let place = TestFolder::with(&[("baton.toml", "")]);
     let of = |tenant: &'static str, key: &'static str| [("BATON_SECRETS__KEY", key), ("BATON_TENANT", tenant)];
     place.baton(&["tenants", "create", "acme"]).expect_code(0);
-    // One needs no making.
+    // The tenant `unmade` is never created explicitly.
     for tenant in ["default", "acme", "unmade"] {
         with_key(&place, &of(tenant, KEY), &["secrets", "set", "crm"], tenant).expect_code(0);
     }
@@ -128,7 +128,8 @@ fn the_secrets_of_every_tenant_are_sealed_anew_those_of_a_shut_one_too() {
             .json();
         assert_eq!(listed[0]["opens"], true, "{tenant}: {listed}");
     }
-    // Those that do not open are told with whose they are, and keep no other from it, of the same tenant neither.
+    // Secrets that cannot be opened are reported with their tenant. They do not block others, not even of the same
+    // tenant.
     with_key(&place, &of("unmade", KEY), &["secrets", "set", "later"], "x").expect_code(0);
     with_key(&place, &of("acme", LOST), &["secrets", "set", "a_lost"], "x").expect_code(0);
     with_key(&place, &of("acme", LOST), &["secrets", "set", "b_lost"], "x").expect_code(0);
@@ -218,7 +219,7 @@ fn what_signs_webhooks_is_sealed_under_the_key_and_still_signs_when_the_key_is_c
         let headers = format!("X-GitHub-Delivery: {name}\r\nX-Hub-Signature-256: sha256={signed}\r\n");
         server.send(&format!("POST /hooks/{name}"), &headers, &body)
     };
-    // Of before there was a key.
+    // From before a key was configured.
     let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
     made(&server, &key, "open");
@@ -249,12 +250,12 @@ fn what_signs_webhooks_is_sealed_under_the_key_and_still_signs_when_the_key_is_c
         assert!(deliver(&server, name).starts_with("HTTP/1.1 202"), "{name}");
     }
     assert_eq!(server.stop(), Some(0));
-    // Without its key nothing is let in by it, and nothing is made up.
+    // Without its key every delivery is rejected, and no new secret is generated.
     let server = BatonServer::start(&place);
     assert!(deliver(&server, "sealed").starts_with("HTTP/1.1 503"));
 }
 
-/// Models and an embedder at this address, whose keys are secrets of these names.
+/// Models and an embedder at this address, with secrets of these names as keys.
 fn keyed(url: &str, of_models: &str, of_memory: &str) -> String {
     format!(
         "[models.providers.openai]\nbase_url = \"{url}\"\napi_key = \"{{{{ secrets.{of_models} }}}}\"\n\
@@ -294,7 +295,7 @@ fn providers_and_the_embedder_have_the_keys_that_are_sealed_for_their_tenant() {
     let mut written = (told.out + &told.err).into_bytes();
     everything(place.path(), &mut written);
     assert!(!String::from_utf8_lossy(&written).contains("5ealed"));
-    // Without the key that it is sealed under, it is not sent as it is written.
+    // Without its key, the sealed form is never sent in its place.
     CommandOutput::wait_for(place.spawn(&["run", "ask"])).expect_code(2).expect_stderr("sealed under the key");
 }
 

@@ -1,5 +1,5 @@
-//! The faults that seed 000 found (BUG-TL) and what it recommends (REC-TL), from outside. That calls wait for their turn
-//! (BUG-TL-001) is held in the room `tools` too.
+//! End-to-end tests for the faults that seed 000 found (BUG-TL) and its recommendations (REC-TL). The crate `tools`
+//! also tests that calls wait for their turn (BUG-TL-001).
 
 use baton_core::time::Time;
 use serde_json::{Value, json};
@@ -175,7 +175,7 @@ fn rec_tl_001_a_booking_whose_payment_fails_is_cancelled() {
 #[test]
 fn bug_tl_004_an_error_says_what_the_operator_can_do() {
     let place = place(BOOKS);
-    // The words are the seed's; what is said to the operator names the case.
+    // The fixed words come from the seed. The text for the operator names the case.
     let told = |tool: &str, arguments: &str| {
         let told = place.baton(&["tools", "call", tool, "--input", arguments, "--json"]).expect_code(1).json();
         assert_eq!(told["success"], false, "{told}");
@@ -218,7 +218,7 @@ fn bug_tl_005_what_fails_for_a_moment_is_tried_three_times_and_no_more() {
     assert_eq!(rows(&place).len(), 3);
 }
 
-/// Fails for a moment twice, and takes its time for nothing.
+/// Fails temporarily twice, and takes no time.
 const RECOVERS: &str = "\
 name: recovers
 kind: script
@@ -242,7 +242,7 @@ fn rec_tl_006_what_fails_for_a_moment_is_tried_again_after_growing_waits() {
     let at: Vec<i64> =
         rows.iter().map(|row| row["at"].as_str().expect("a time").parse::<Time>().expect("one").as_ms()).collect();
     assert!(at[1] - at[0] >= 40 && at[2] - at[1] >= 100, "40 ms, then three times as long, 100 ms at most: {at:?}");
-    // The seed's own figures, of a tool that says nothing of it.
+    // The seed's own values, for a tool that defines none.
     let retry =
         place.baton(&["tools", "show", "google_calendar", "--json"]).expect_code(0).json()["tool"]["facts"]["retry"]
             .clone();
@@ -260,7 +260,7 @@ fn rec_tl_006_what_fails_for_good_is_not_tried_again() {
     assert_eq!(rows(&place).len(), 1);
 }
 
-/// What the server counts once a run of this workflow, which it moves itself, has ended.
+/// The server's counters after it has completed a run of this workflow.
 fn counted(place: &TestFolder) -> String {
     let server = BatonServer::start(place);
     place.baton(&["run", "w", "--id", "one", "--detach"]).expect_code(3);
@@ -338,7 +338,7 @@ fn rec_tl_009_every_tool_says_what_it_does() {
     }
 }
 
-/// A tool says what it does, and what each of its arguments is where its name and type do not say it all.
+/// A tool describes what it does, and each argument whose name and type are not sufficient.
 fn explains(name: &Value, facts: &Value) {
     let said = facts["description"].as_str().unwrap_or_default();
     assert!(said.len() > 10, "{name} says nothing of itself");

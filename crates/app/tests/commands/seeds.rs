@@ -1,4 +1,4 @@
-//! What programs read, by the names the seeds have for it, and that each name is shown by a test that is there.
+//! The interfaces for programs, by the names in the seeds. Each name must refer to an existing test.
 
 use std::path::Path;
 
@@ -86,7 +86,7 @@ fn rows(page: &str) -> Vec<Vec<String>> {
     page.lines().filter(is_row).map(cells).collect()
 }
 
-/// Everything in the files of a folder with one of these endings, those in its folders included.
+/// The contents of all files with one of these endings, in a folder and its subfolders.
 fn text_of(folder: &Path, ending: &str) -> String {
     let mut text = String::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {

@@ -1,4 +1,4 @@
-//! `baton serve`, as a process: its first start, its keys, its doors, its end.
+//! `baton serve` as a process: its first start, its keys, its endpoints, its shutdown.
 
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn a_folder_that_is_no_project_is_not_served_unless_one_is_to_be_made() {
     assert!(server.get("/api/v1/workflows", Some(&key)).contains("triage"));
     assert_eq!(server.stop(), Some(0));
     assert!(place.path().join("workflows/triage.yaml").is_file());
-    // What is there is left as it is.
+    // Existing files are left unchanged.
     let again =
         BatonServer::of(&place, place.spawn_with(&[], &["serve", "--init", "--listen", "127.0.0.1:0", "--json"]));
     assert_eq!(again.key(), None);
@@ -85,7 +85,7 @@ fn a_model_that_nobody_has_is_a_404_in_openais_form_also_where_files_answer() {
     assert_eq!((&body["error"]["code"], &body["error"]["param"]), (&json!("MODEL_NOT_FOUND"), &Value::Null));
 }
 
-/// Says it in words first, and in JSON once it is told that words cannot be used.
+/// Replies in words first, and in JSON once it is told that words could not be used.
 fn slow_to_learn(body: &Value) -> Value {
     let is_told = body.to_string().contains("could not be used");
     json!({ "role": "assistant", "content": if is_told { "{\"n\": 7}" } else { "It is seven." } })

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::test_folder::TestFolder;
 
-/// An answer of the API's.
+/// A response of the API.
 #[derive(Debug)]
 pub struct ApiAnswer {
     pub status: u16,
@@ -27,19 +27,19 @@ impl ApiAnswer {
         Self { status, head: head.to_ascii_lowercase(), body: serde_json::from_str(body).unwrap_or_default() }
     }
 
-    /// The body, where it ended so.
+    /// Checks the status, and returns the body.
     pub fn expect_status(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}\n{}", self.head, self.body);
         self.body
     }
 
-    /// What a header says.
+    /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 }
 
-/// Asks until it is so.
+/// Polls until `ask` returns a value.
 #[track_caller]
 pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
@@ -52,17 +52,17 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Lines of a log that are kept for whoever asks for them.
+/// Maximum number of log lines to keep.
 const LINES_MAX: usize = 1 << 16;
 
-/// A server, and what it said when it started.
+/// A server, and its output at the start.
 pub struct BatonServer {
     process: Child,
     stdout: BufReader<ChildStdout>,
-    /// Line by line, as it is logged.
+    /// The log, line by line.
     log: Mutex<Receiver<String>>,
     said: Value,
-    /// A server whose folder is taken away does not serve.
+    /// The folder must outlive the server, which cannot serve without it.
     _folder: Arc<tempfile::TempDir>,
 }
 
@@ -71,16 +71,16 @@ impl BatonServer {
         Self::start_with(place, &[])
     }
 
-    /// With these variables of the environment.
+    /// Starts a server with these environment variables.
     pub fn start_with(place: &TestFolder, variables: &[(&str, &str)]) -> Self {
-        // A folder is only served where it is a project.
+        // A folder is only served if it is a project.
         if !place.path().join("baton.toml").exists() {
             place.write("baton.toml", "");
         }
         Self::of(place, place.spawn_with(variables, &["serve", "--listen", "127.0.0.1:0", "--json"]))
     }
 
-    /// One that was begun so, and says where it is as JSON.
+    /// Wraps a process that was started as a server and prints its address as JSON.
     pub fn of(place: &TestFolder, mut process: Child) -> Self {
         let mut line = String::new();
         let mut stdout = BufReader::new(process.stdout.take().expect("its output"));
@@ -88,7 +88,7 @@ impl BatonServer {
         let (logged, log) = sync_channel(LINES_MAX);
         std::thread::spawn(move || {
             for line in stderr.lines() {
-                // Who asked for it may have gone; it is read to its end all the same.
+                // The receiver may be gone. The log is still read to its end.
                 let _ = logged.send(line.expect("its errors"));
             }
         });
@@ -97,7 +97,7 @@ impl BatonServer {
         Self { process, stdout, log: Mutex::new(log), said, _folder: place.folder() }
     }
 
-    /// The key of its first start.
+    /// The key from its first start.
     pub fn key(&self) -> Option<&str> {
         self.said["key"].as_str()
     }
@@ -107,20 +107,20 @@ impl BatonServer {
         self.said["url"].as_str().and_then(|url| url.split_once("://")).expect("a URL").1
     }
 
-    /// Head and body of an answer.
+    /// The head and body of the response.
     pub fn get(&self, path: &str, key: Option<&str>) -> String {
         let key = key.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
         send(self.address(), &format!("GET {path} HTTP/1.1\r\n{key}"), "").expect("is answered")
     }
 
-    /// Sends a request to the API under a key, with further header lines and a body of YAML.
+    /// Sends an API request with a key, further header lines and a YAML body.
     pub fn write(&self, request: &str, key: &str, headers: &str, body: &str) -> ApiAnswer {
         let head =
             format!("{request} HTTP/1.1\r\nAuthorization: Bearer {key}\r\nContent-Type: application/yaml\r\n{headers}");
         ApiAnswer::of(&send(self.address(), &head, body).expect("is answered"))
     }
 
-    /// Sends a request to the API under a key, with further header lines.
+    /// Sends an API request with a key and further header lines.
     pub fn ask(&self, request: &str, key: &str, headers: &str, body: &Value) -> ApiAnswer {
         let head =
             format!("{request} HTTP/1.1\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n{headers}");
@@ -128,12 +128,12 @@ impl BatonServer {
         ApiAnswer::of(&send(self.address(), &head, &body).expect("is answered"))
     }
 
-    /// Sends a request without a key, with these header lines and this body. Head and body of the answer.
+    /// Sends a request without a key, with these header lines and this body. Returns the head and body of the response.
     pub fn send(&self, request: &str, headers: &str, body: &str) -> String {
         send(self.address(), &format!("{request} HTTP/1.1\r\n{headers}"), body).expect("is answered")
     }
 
-    /// Listens to server-sent events.
+    /// Subscribes to server-sent events.
     pub fn listen(&self, path: &str, key: &str, headers: &str) -> EventListener {
         let mut stream = TcpStream::connect(self.address()).expect("connects");
         let limit = Duration::from_secs(60);
@@ -147,7 +147,7 @@ impl BatonServer {
         EventListener { lines: BufReader::new(stream) }
     }
 
-    /// Reads its log until a line of it says so.
+    /// Reads the log until a line contains `what`.
     #[track_caller]
     pub fn logs(&mut self, what: &str) {
         let until = Instant::now() + Duration::from_secs(60);
@@ -156,13 +156,13 @@ impl BatonServer {
         assert!(lines.any(|line| line.contains(what)), "never logged within a minute, or before it ended: `{what}`");
     }
 
-    /// All that it logs yet.
+    /// The rest of the log so far.
     fn rest(&self) -> String {
         let log = self.log.lock().expect("nobody panicked with it");
         log.iter().fold(String::new(), |said, line| said + &line + "\n")
     }
 
-    /// The number of its process.
+    /// The id of its process.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
@@ -173,12 +173,12 @@ impl BatonServer {
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().expect("kill is there").success());
     }
 
-    /// Whether it takes requests still.
+    /// Whether it still accepts connections.
     pub fn listens(&self) -> bool {
         TcpStream::connect(self.address()).is_ok()
     }
 
-    /// Waits until it has ended. With what code, how long that took, and all it has said on its log.
+    /// Waits until it has ended. Returns its exit code, the time that took, and its whole log.
     pub fn ended(mut self) -> (Option<i32>, Duration, String) {
         let began = Instant::now();
         let said = self.rest();
@@ -186,14 +186,14 @@ impl BatonServer {
         (code, began.elapsed(), said)
     }
 
-    /// Asks it to stop, and says how it ended.
+    /// Asks it to stop. Returns its exit code.
     pub fn stop(mut self) -> Option<i32> {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill is there").success());
         self.process.wait().expect("ends").code()
     }
 
-    /// Asks it to stop. All it has said on its log.
+    /// Asks it to stop. Returns its whole log.
     pub fn stop_and_read(mut self) -> String {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill is there").success());
@@ -202,7 +202,7 @@ impl BatonServer {
         said
     }
 
-    /// Kills it at once. All it has said since it started.
+    /// Kills it immediately. Returns its whole log.
     pub fn kill(mut self) -> String {
         self.process.kill().expect("is killed");
         self.process.wait().expect("ends");
@@ -216,7 +216,7 @@ impl Drop for BatonServer {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        // A test that failed is understood by what the server said.
+        // The server's log explains a failed test.
         if std::thread::panicking() {
             let _ = writeln!(std::io::stderr(), "the server said:\n{}", self.rest());
         }
@@ -231,13 +231,13 @@ pub struct StreamedEvent {
     pub data: Value,
 }
 
-/// Somebody who listens to server-sent events.
+/// A subscriber to server-sent events.
 pub struct EventListener {
     lines: BufReader<TcpStream>,
 }
 
 impl EventListener {
-    /// The next event; nothing once the server has told all.
+    /// The next event. `None` at the end of the stream.
     pub fn next(&mut self) -> Option<StreamedEvent> {
         let (mut id, mut kind, mut data) = (None, String::new(), Value::Null);
         loop {
@@ -250,13 +250,13 @@ impl EventListener {
                 Some(("event", text)) => text.clone_into(&mut kind),
                 Some(("data", text)) => data = serde_json::from_str(text).expect("json"),
                 _ if line.trim_end().is_empty() && !kind.is_empty() => return Some(StreamedEvent { id, kind, data }),
-                // The sizes of chunks, and comments.
+                // Chunk sizes and comments.
                 _ => {}
             }
         }
     }
 
-    /// Those before the first of this kind.
+    /// The events before the first of this kind.
     pub fn events_until(&mut self, kind: &str) -> Vec<StreamedEvent> {
         let mut before = Vec::new();
         loop {
@@ -268,15 +268,15 @@ impl EventListener {
         }
     }
 
-    /// The last state that is told.
+    /// The last state in the stream.
     pub fn last_state(&mut self) -> Value {
         let told = std::iter::from_fn(|| self.next());
         told.filter(|event| event.kind == "state").last().expect("a state").data
     }
 }
 
-/// Posts a chat to the server at this address, under a key, with further header lines. Head and body of the answer;
-/// nothing where it went away meanwhile.
+/// Posts a chat request to the server at this address, with a key and further header lines. Returns the head and body
+/// of the response, or `None` if the server disconnected.
 pub fn chat(address: &str, key: &str, headers: &str, body: &Value) -> Option<String> {
     let head = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n{headers}"

@@ -1,11 +1,11 @@
-//! A service that dies after acting and before answering: it is never made to act twice.
+//! A service that dies after it has acted and before it responds: no call acts twice.
 
 use super::inventory_service::InventoryService;
 use super::test_folder::{CommandOutput, TestFolder};
 
 const TAKE: &str = "name: take\nnodes: [{id: take, tool: take_item}]\n";
 
-/// A tool that takes from the shelf, with these lines that say how it may be repeated.
+/// A tool that takes items from the inventory, with these lines about how calls may be repeated.
 fn place(shelf: &InventoryService, lines: &str) -> TestFolder {
     let url = shelf.url();
     let tool = format!(
@@ -16,7 +16,7 @@ fn place(shelf: &InventoryService, lines: &str) -> TestFolder {
     TestFolder::with(&[("workflows/take.yaml", TAKE), ("tools/take.yaml", &tool)])
 }
 
-/// Killed at that instant, and back while the run still goes on.
+/// The service is killed after it has acted, and is back while the run is still active.
 fn killed_and_back(lines: &str) -> (CommandOutput, InventoryService, TestFolder) {
     let folder = TestFolder::empty();
     let shelf = InventoryService::silent(folder.path());

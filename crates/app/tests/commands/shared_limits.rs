@@ -1,4 +1,4 @@
-//! What all processes of a project count, keep and find out together: rate limits, answers, circuits.
+//! State that all processes of a project share: rate limits, cached results, circuits.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ tools:
 ";
 const TEN_AN_HOUR: &str = "[tools.tool.look]\nrate = \"10/h\"\n";
 
-/// A call in a process of its own, under this id.
+/// Starts a call in a process of its own, with this id.
 fn call(place: &TestFolder, id: &str) -> Child {
     place.spawn(&["tools", "call", "look", "--set", &format!("n={id}"), "--id", id, "--json"])
 }
@@ -25,7 +25,7 @@ fn runs(place: &TestFolder, state: &str) -> Vec<Value> {
     listed["runs"].as_array().or(listed.as_array()).expect("runs").clone()
 }
 
-/// Processes that wait for their turn are not waited for.
+/// Kills processes that wait for their turn.
 fn end(waiting: Vec<Child>) {
     for mut process in waiting {
         process.kill().expect("it is killed");
@@ -44,11 +44,11 @@ fn all_processes_together_call_a_tool_no_more_often_than_its_rate() {
     }
     let ids: Vec<String> = (0..11).map(|number| format!("c{number}")).collect();
     let processes: Vec<Child> = ids.iter().map(|id| call(&place, id)).collect();
-    // Ten have had their turn, three of them the server's; the others wait, and say for what.
+    // Ten have had their turn, three of them in the server. The others wait, and show for what.
     let waiting = wait_for("those beyond the limit to wait", || {
         let (waiting, completed) = (runs(&place, "waiting"), runs(&place, "completed").len());
         assert!(completed <= 10, "ten of fourteen are let through: {completed}");
-        // Some wait for a moment before they have their turn.
+        // Some wait for a moment before they get their turn.
         (completed == 10 && waiting.len() == 4).then_some(waiting)
     });
     let id = waiting[0]["execution_id"].as_str().or(waiting[0]["run"].as_str()).expect("an id").to_owned();
@@ -79,19 +79,19 @@ fn an_answer_that_one_process_was_given_holds_for_the_others() {
     let body = json!({ "arguments": { "n": "2" } });
     let told = server.ask("POST /api/v1/tools/look/execute", &key, "", &body).expect_status(200);
     assert_eq!(told["cached"], false, "other arguments");
-    // A tool that was defined anew is asked anew.
+    // A tool whose definition changed does not use the cached result.
     let other = TOOLS.replace("seen: '{{ arguments.n }}'", "seen: nothing");
     place.write("tools/tools.yaml", other);
     assert_eq!(ask("c"), (json!("nothing"), json!(false)));
 }
 
-/// A service that is down, and asks to be left alone for an hour; its address.
+/// A service that is down and asks clients to wait for an hour. Returns its address.
 fn down_for_an_hour() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            // Whoever asked may have gone away. What is asked has no body, and fits into one piece.
+            // The client may be gone. The request has no body, and fits into one read.
             let _ = stream.read(&mut [0; 16 << 10]);
             let head = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 3600\r\nContent-Length: 0\r\n";
             let _ = write!(stream, "{head}Connection: close\r\n\r\n");
@@ -102,7 +102,7 @@ fn down_for_an_hour() -> String {
 
 #[test]
 fn a_service_that_failed_for_one_process_is_left_alone_by_the_next() {
-    // So it is still left alone when the sixth comes, however slow this machine is.
+    // The circuit is still open when the sixth call comes, however slow this machine is.
     let tool = format!(
         "name: ask\nkind: http\nurl: http://{}/it\nmethod: GET\nclass: read\nretry: {{max_attempts: 1, initial_ms: 1}}\n",
         down_for_an_hour()
@@ -112,7 +112,7 @@ fn a_service_that_failed_for_one_process_is_left_alone_by_the_next() {
     for id in ["a", "b", "c", "d", "e"] {
         assert_eq!(fail(id).expect_code(1).json()["error_code"], "SERVICE_UNAVAILABLE", "{id}");
     }
-    // Five failures in a row, of five processes: the sixth does not ask.
+    // After five failures in a row, of five processes, the sixth sends no request.
     let sixth = place.spawn(&["tools", "call", "ask", "--id", "f", "--json"]);
     let waiting = wait_for("the sixth to wait", || runs(&place, "waiting").pop());
     let id = waiting["execution_id"].as_str().or(waiting["run"].as_str()).expect("an id").to_owned();

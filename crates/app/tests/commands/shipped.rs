@@ -1,4 +1,4 @@
-//! The shipped tools: all that is known of each is said, and the page of them is what the binary lists.
+//! The shipped tools: all facts about each are declared, and their page matches the binary's list.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -30,13 +30,13 @@ fn acts(tool: &Value) -> Vec<(String, &Value)> {
     }
 }
 
-/// How risky it is, or this of the things it does.
+/// The risk of a tool, or of one of its actions.
 fn risk<'t>(tool: &'t Value, action: &str) -> &'t str {
     let acting = &tool["actions"][action];
     word(if acting.is_null() { tool } else { acting }, "risk")
 }
 
-/// Codes that name the tool in the list of codes, each with its page.
+/// Codes in the list of codes that name the tool, each with its page.
 fn codes() -> Vec<(String, String)> {
     let list = std::fs::read_to_string(docs().join("errors/tools/README.md")).expect("the list of codes");
     let row = |line: &str| {
@@ -48,7 +48,7 @@ fn codes() -> Vec<(String, String)> {
     list.lines().filter_map(row).collect()
 }
 
-/// Every schema of an object that names its properties takes no others.
+/// Whether every object schema with named properties rejects others.
 fn is_closed(schema: &Value) -> bool {
     match schema {
         Value::Object(fields) => {
@@ -121,7 +121,7 @@ fn every_code_of_a_tool_has_a_page_and_names_a_tool_that_there_is() {
     }
 }
 
-/// What a call costs: at the provider that performs it before anything is set up, and at others that take something.
+/// The price of a call: at the default provider, and at other providers that charge.
 fn prices(tool: &Value) -> String {
     let priced = |of: &Value| of["cost_usd"].as_f64().filter(|cost| *cost > 0.0);
     let own = priced(tool).map(|cost| format!("${cost}"));

@@ -1,4 +1,4 @@
-//! Told to stop, the process is gone soon, whatever hangs; told twice, it is gone at once.
+//! After one signal the process ends soon, whatever hangs. After a second it ends immediately.
 
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -9,13 +9,13 @@ use serde_json::json;
 use crate::server::{BatonServer, wait_for};
 use crate::test_folder::{CommandOutput, TestFolder};
 
-/// Far more than the 10 s that are promised: a busy machine is slow to reap processes. How it ended is judged by its code
-/// and by what it said.
+/// Far more than the promised 10 s, because a busy machine is slow to reap processes. The exit code and the output show
+/// how the process ended.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 const NOTE: &str = "name: note\nnodes: [{id: keep, type: transform, set: {kept: true}}]\n";
 
-/// What comes of it, if it comes while anybody would wait.
+/// Returns the result of `wait`, or fails after the time limit.
 #[track_caller]
 fn within_limit<T: Send + 'static>(what: &str, wait: impl FnOnce() -> T + Send + 'static) -> T {
     let (tell, told) = sync_channel(1);
@@ -25,7 +25,7 @@ fn within_limit<T: Send + 'static>(what: &str, wait: impl FnOnce() -> T + Send +
     told.expect("it came")
 }
 
-/// With what code the server ended, and what it has said.
+/// The exit code of the server, and its log.
 #[track_caller]
 fn ended(server: BatonServer) -> (Option<i32>, String) {
     let (code, _, said) = within_limit("the server ends", || server.ended());
@@ -64,7 +64,7 @@ fn a_second_signal_ends_it_at_once() {
     assert!(said.contains("told to a second time"), "{said}");
 }
 
-/// A service that takes calls and never answers.
+/// A service that accepts calls and never answers.
 fn silent() -> (String, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -100,10 +100,10 @@ fn a_tool_that_hangs_and_a_request_that_waits_for_it_hold_nobody_up() {
                 body.len()
             );
             let mut stream = std::net::TcpStream::connect(&address).expect("connects");
-            // Longer than anybody else here waits: a test that fails ends as well.
+            // Longer than any other limit here, so that a failed test ends as well.
             stream.set_read_timeout(Some(WAIT_LIMIT * 2)).expect("a limit");
             std::io::Write::write_all(&mut stream, head.as_bytes()).expect("is sent");
-            // It may be cut off, or told that the server stops.
+            // The connection may be cut off, or the response may say that the server stops.
             let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
         });
         calls.recv_timeout(WAIT_LIMIT).expect("the tool is called");
@@ -141,7 +141,7 @@ fn the_answer_of_a_call_that_nobody_could_repeat_is_waited_for() {
     place.baton(&["runs", "show", &run]).expect_code(0).expect_stdout("completed");
 }
 
-/// Built into every process that is begun with it: a sync of the disk hangs for as long as the file `hangs` is there.
+/// Loaded into every process that is started with it: a disk sync hangs as long as the file `hangs` exists.
 #[cfg(target_os = "linux")]
 const HANGS: &str = "\
 #define _GNU_SOURCE
@@ -156,7 +156,7 @@ int fdatasync(int fd) { (void)fd; return hang(); }
 int fsync(int fd) { (void)fd; return hang(); }
 ";
 
-/// The library. Whoever builds these tests has a C compiler.
+/// Compiles the library. A machine that builds these tests has a C compiler.
 #[cfg(target_os = "linux")]
 fn hanging_disk(place: &TestFolder) -> String {
     place.write("hangs.c", HANGS);
@@ -178,7 +178,7 @@ fn with_a_disk_that_does_not_answer_it_ends_in_time() {
     let (code, said) = ended(server);
     assert_eq!(code, Some(4), "{said}");
     assert!(said.contains("not everything could be given back"), "{said}");
-    // Its locks went with it: whoever comes next takes over at once.
+    // Its locks are released with it, so the next process takes over immediately.
     place.baton(&["run", "note"]).expect_code(0);
 }
 

@@ -1,4 +1,4 @@
-//! Where a project's tools come from: documents at an address, MCP servers. Both may be down when the project starts.
+//! Tool sources of a project: documents at an address, and MCP servers. Both may be down when the project starts.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::test_folder::{CommandOutput, TestFolder};
 
-/// Answers each request with this document until it is told to stop: then the port is closed.
+/// Answers each request with this document until it is stopped. Then the port is closed.
 struct DocumentServer {
     url: String,
     stop: std::sync::mpsc::SyncSender<()>,
@@ -27,7 +27,7 @@ impl DocumentServer {
                     return;
                 }
                 let mut stream = stream;
-                // The request is read up to its empty line; it has no body.
+                // The request is read up to its empty line. It has no body.
                 let (mut read, mut byte) = (Vec::new(), [0]);
                 while !read.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|count| count == 1) {
                     read.push(byte[0]);
@@ -41,14 +41,14 @@ impl DocumentServer {
 
     fn end(mut self) {
         self.stop.send(()).expect("it listens");
-        // Wakes it, so that it sees that it is to stop.
+        // Wakes the server, so that it sees the request to stop.
         let address = self.url.trim_start_matches("http://").trim_end_matches("/openapi.json").to_owned();
         drop(std::net::TcpStream::connect(address));
         self.thread.take().expect("it runs").join().expect("it ended");
     }
 }
 
-/// As if what is kept there had been asked long ago.
+/// Makes the cached copies old.
 fn age(place: &TestFolder, folder: &str) {
     for entry in std::fs::read_dir(place.path().join(folder)).expect("what is kept").flatten() {
         let file = std::fs::File::options().write(true).open(entry.path()).expect("a file");
@@ -70,7 +70,7 @@ fn a_document_at_an_address_stands_while_the_address_does_not_answer() {
     place.baton(&["tools", "list", "--search", "shop."]).expect_code(0).expect_stdout("shop.getOrder");
     age(&place, ".baton/apis");
     place.baton(&["tools", "list", "--search", "shop."]).expect_code(0).expect_stdout("shop.getOrder");
-    // Without a copy there is nothing to stand on: its tools are missing, and nothing else.
+    // Without a cached copy only the source's tools are missing.
     let greet = "{name: greet, kind: script, class: read, results: [{output: {said: hello}}]}";
     let bare = TestFolder::with(&[("tools/shop.json", &definition), ("tools/greet.yaml", greet), ("baton.toml", "")]);
     let listed = bare.baton(&["tools", "list"]).expect_code(0).expect_stdout("greet");
@@ -84,7 +84,7 @@ fn a_document_at_an_address_stands_while_the_address_does_not_answer() {
     }
 }
 
-/// An MCP server of the shell, with one tool.
+/// An MCP server in shell, with one tool.
 const SERVER: &str = r#"
 while read -r line; do
   id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
@@ -162,7 +162,7 @@ fn how_far_an_mcp_server_is_with_a_call_is_in_the_log() {
     done.expect_stderr("a call of an MCP server makes progress").expect_stderr("3 of 10: packing");
 }
 
-/// Whether these processes are there; one that ended and was not waited for is not.
+/// Whether these processes are running. A zombie does not count.
 #[cfg(target_os = "linux")]
 fn are_there(processes: &[&str]) -> bool {
     let runs = |id: &&str| {
@@ -176,7 +176,7 @@ fn are_there(processes: &[&str]) -> bool {
 #[test]
 fn an_mcp_server_that_hears_nothing_ends_with_what_it_started_when_baton_is_killed() {
     let place = with_server();
-    // A call that never ends, of a server that does not look whether it is still spoken to, and its own child.
+    // A call that never ends, by a server that ignores a closed connection, and its child process.
     let call =
         "trap '' HUP TERM; sleep 1000 & echo \"$$ $!\" > begun; mv begun processes; wait; while :; do sleep 1000; done";
     place.write(
@@ -199,7 +199,7 @@ fn an_mcp_server_that_hears_nothing_ends_with_what_it_started_when_baton_is_kill
     let written = std::fs::read_to_string(written).expect("its processes");
     let processes: Vec<&str> = written.split_whitespace().collect();
     assert!(processes.len() == 2 && are_there(&processes), "{written}");
-    // `kill -9`: nothing of ours runs any more.
+    // After `kill -9` no process of ours is running.
     run.kill().expect("it is killed");
     run.wait().expect("it is gone");
     while are_there(&processes) {
@@ -224,7 +224,7 @@ fn the_tools_of_an_mcp_server_stand_while_it_is_down() {
         .expect_stdout("warn mcp")
         .expect_stdout("no database")
         .expect_stdout("what it last listed stands, 1 tool");
-    // A server that was never reached has none, and that is said.
+    // A server that was never reached has no tools, and the command reports that.
     std::fs::remove_dir_all(place.path().join(".baton")).expect("what was kept");
     place.baton(&["doctor"]).expect_code(1).expect_stdout("fail mcp").expect_stdout("until it answers it has no tools");
     let doubts = place.baton(&["validate", "--json"]).expect_code(2).json()["doubts"].clone();
@@ -250,7 +250,7 @@ fn a_document_whose_server_every_call_will_be_refused_is_found_before_anything_i
             .expect_stdout("server: URL");
         place.baton(&["validate", "--strict"]).expect_code(2);
         place.baton(&["doctor"]).expect_stdout("ADDRESS_NOT_ALLOWED");
-        // Who names the server means it.
+        // A server that is named explicitly is intended.
         place.write("tools/shop.yaml", tool(&format!("server: \"{server}\"\n")));
         assert!(!place.baton(&["validate"]).expect_code(0).out.contains("ADDRESS_NOT_ALLOWED"));
         place.write("tools/shop.yaml", tool(""));

@@ -1,5 +1,5 @@
-//! Where tools come from, over HTTP: those of the project's files are looked at and asked anew, a tenant adds some of its
-//! own, and nobody else sees or calls them.
+//! Tool sources over HTTP: those of the project's files can be read and refreshed, and a tenant can add sources that no
+//! other tenant sees or calls.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -10,19 +10,19 @@ use crate::captured_request::CapturedRequest;
 use crate::server::{ApiAnswer, BatonServer, wait_for};
 use crate::two_tenants::TwoTenants;
 
-/// What it answers: nothing counts as down.
+/// The service's configuration. The default service is up.
 #[derive(Default)]
 struct ShopState {
     /// Names of its operations and of its tools.
     operations: Vec<String>,
     is_down: bool,
-    /// Its MCP server tells the key it was sent.
+    /// Whether its MCP server repeats the key it was sent.
     repeats: bool,
-    /// The keys that calls brought.
+    /// The keys in calls.
     keys: Vec<String>,
 }
 
-/// A service with an OpenAPI document at `/openapi.json`, a call of it at `/order`, and an MCP server at `/mcp`.
+/// A service with an OpenAPI document at `/openapi.json`, its operation at `/order`, and an MCP server at `/mcp`.
 struct ShopService {
     url: String,
     state: Arc<Mutex<ShopState>>,
@@ -38,7 +38,7 @@ impl ShopService {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (all, at) = (all.clone(), at.clone());
-                // Whoever asked may have gone away.
+                // The client may be gone.
                 std::thread::spawn(move || answer(stream, &all, &at).ok());
             }
         });
@@ -61,7 +61,7 @@ impl ShopService {
         self.state.lock().expect("a lock").keys.clone()
     }
 
-    /// Its document, with something that no tool can use.
+    /// Its document, with a part that cannot become a tool.
     fn document(&self) -> Value {
         document(&self.url, &self.state.lock().expect("a lock").operations)
     }
@@ -104,7 +104,7 @@ fn answer(stream: TcpStream, state: &Mutex<ShopState>, url: &str) -> std::io::Re
     heard.answer(status, &reply)
 }
 
-/// What an MCP server says; or a refusal that repeats the key it was sent.
+/// The response of an MCP server, or an error that repeats the key it was sent.
 fn spoken(message: &Value, tools: &[String], told: Option<String>) -> (&'static str, Value) {
     let Some(id) = message.get("id") else { return ("202 Accepted", Value::Null) };
     let tool = |name: &String| json!({"name": name, "description": name, "inputSchema": {"type": "object"}});
@@ -123,7 +123,7 @@ fn spoken(message: &Value, tools: &[String], told: Option<String>) -> (&'static 
     ("200 OK", json!({"jsonrpc": "2.0", "id": id, "result": result}))
 }
 
-/// It may ask services of this machine.
+/// Allows requests to services on this machine.
 const ALLOWS: &str = "[tools.outbound]\nallow = [\"127.0.0.1\"]\n";
 
 impl TwoTenants {
@@ -158,7 +158,7 @@ fn sources_of_the_files_are_listed_with_their_state_and_asked_anew() {
     assert_eq!((&found["kind"], &found["reachable"]), (&json!("openapi"), &json!(true)));
     assert_eq!((&found["tool_count"], &found["unsupported_count"]), (&json!(1), &json!(2)));
     assert_eq!((&found["file"], &found["address"]), (&json!("tools/shop.json"), &json!(shop.at("/openapi.json"))));
-    // What a program says on standard error is for those who keep the files.
+    // The standard error of a program is visible only to the project's own tenant.
     let theirs = world.get("/api/v1/sources/sh", &world.theirs).to_string();
     assert!(!theirs.contains("s3cr3t") && theirs.contains("did not answer"), "{theirs}");
     let address = &world.get("/api/v1/sources/shop", &world.theirs)["address"];
@@ -180,7 +180,7 @@ fn sources_of_the_files_are_listed_with_their_state_and_asked_anew() {
     let asked = world.ask("POST /api/v1/sources/shop/refresh", &world.own, &Value::Null).expect_status(200);
     assert_eq!(asked["tools"], json!(["shop.getOrder", "shop.listOrders"]));
     world.calls("shop.listOrders", &world.theirs).expect_status(200);
-    // Workflows may name it, too.
+    // Workflows may name the new tool too.
     wait_for("workflows may name the new tool", || {
         let workflow = "name: look\nnodes: [{id: look, tool: shop.listOrders}]\n";
         let checked =
@@ -224,7 +224,7 @@ fn a_tenant_adds_a_document_for_itself_and_it_stands_after_a_restart() {
     let found =
         |key: &str| server.ask("GET /api/v1/tools/search?query=getOrder", key, "", &Value::Null).expect_status(200);
     assert!(found(&theirs).to_string().contains("shop.getOrder") && !found(&own).to_string().contains("shop.getOrder"));
-    // A workflow that names it is one for the tenant, and for no other.
+    // A workflow that names it is valid for the tenant, and for no other.
     let workflow = "name: look\nnodes: [{id: look, tool: shop.getOrder}]\n";
     let save = |key: &str| server.write("POST /api/v1/workflows?activate=true", key, "", workflow);
     assert_eq!((save(&own).status, save(&theirs).status), (422, 201));
@@ -233,7 +233,7 @@ fn a_tenant_adds_a_document_for_itself_and_it_stands_after_a_restart() {
     let rows = server.ask("GET /api/v1/audit?limit=50", &theirs, "", &Value::Null).expect_status(200).to_string();
     assert!(rows.contains("sources.create"), "{rows}");
 
-    // It stands while the service is down, in another process too.
+    // The tools stay available while the service is down, in another process too.
     shop.is_down(true);
     assert_eq!(server.stop(), Some(0));
     let server = BatonServer::start(&place);
@@ -245,7 +245,7 @@ fn a_tenant_adds_a_document_for_itself_and_it_stands_after_a_restart() {
     let run = server.ask("POST /api/v1/workflows/execute", &theirs, "Prefer: wait=20\r\n", &run).expect_status(200);
     assert_eq!(run["status"], "completed", "{run}");
 
-    // A change goes by what was read.
+    // A change must name the version that was read.
     let with = |tag: &str| format!("If-Match: {tag}\r\n");
     let less = json!({"kind": "openapi", "document": shop.at("/openapi.json"), "exclude": ["getOrder"]});
     assert_eq!(
@@ -259,7 +259,7 @@ fn a_tenant_adds_a_document_for_itself_and_it_stands_after_a_restart() {
     assert_eq!(server.ask("DELETE /api/v1/sources/shop", &theirs, &with(&tag), &Value::Null).status, 412);
     assert_eq!(server.ask("DELETE /api/v1/sources/shop", &theirs, &with(&newer), &Value::Null).status, 204);
     assert_eq!(server.ask("GET /api/v1/sources/shop", &theirs, "", &Value::Null).status, 404);
-    // What was read before it was removed is not what is there since.
+    // The version from before the removal does not match the new source.
     server.ask("POST /api/v1/sources", &theirs, "", &new).expect_status(201);
     assert_eq!(server.ask("PUT /api/v1/sources/shop", &theirs, &with(&tag), &less).status, 412);
 }
@@ -354,7 +354,7 @@ fn a_secret_goes_to_a_source_of_the_servers_own_tenant_where_it_is_bound_to_its_
         refused["detail"].as_str().expect("why").contains("no secret `shop`"),
         "another tenant has none: {refused}"
     );
-    // The command line has it, too.
+    // The command line lists it too.
     let listed = world.place.baton(&["tools", "list", "--search", "shop."]).expect_code(0);
     assert!(listed.out.contains("shop.getOrder"), "{}", listed.out);
 }
@@ -395,7 +395,7 @@ fn of_two_that_are_added_at_once_under_one_name_one_is_and_there_are_fifty_at_mo
     });
     at_once.sort_unstable();
     assert_eq!(at_once, [201, 409]);
-    // All but one of the rest, then two at once for the last place.
+    // Use up all but one of the remaining places, then send two requests at once for the last one.
     for number in 2..50 {
         add(&format!("s{number}")).expect_status(201);
     }
@@ -429,7 +429,7 @@ fn the_tools_of_all_sources_that_a_tenant_adds_have_one_limit() {
     assert_eq!(refused["code"], "LIMIT_REACHED");
     assert!(refused["detail"].as_str().expect("why").contains("at most 5000 in all"), "{refused}");
     assert!(refused["hint"].as_str().expect("a hint").contains("`include`"), "{refused}");
-    // What takes another's place counts instead of it.
+    // The replacement of a source counts instead of the old version.
     put("two", 2_499).expect_status(200);
     add("three", 1).expect_status(201);
     assert_eq!(put("three", 2).expect_status(409)["code"], "LIMIT_REACHED");

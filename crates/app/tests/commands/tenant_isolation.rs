@@ -1,7 +1,7 @@
-//! Every route of the document that the server itself serves, walked with another tenant's key and the first one's ids:
-//! nothing of the first tenant's is told, and nothing of it is changed.
+//! Calls every route of the API document with another tenant's key and the first tenant's ids. No response may reveal
+//! data of the first tenant, and no request may change it.
 //!
-//! A route that this walk does not know how to ask fails it: give it an id in [`TenantWalk::real`] and a body in [`said`].
+//! A route that this walk cannot call fails the test: add an id to [`TenantWalk::real`] and a body to [`said`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::server::{ApiAnswer, BatonServer, wait_for};
 use crate::test_folder::TestFolder;
 
-/// Is in everything that the first tenant has said, and in no name that is asked for.
+/// Part of everything that the first tenant has written, and of no name in a request.
 const SECRET: &str = "zebra";
 
 const SETTINGS: &str = "\
@@ -27,9 +27,9 @@ const TOOLS: &str = "tools: [{name: pay, kind: script, class: keyed, irreversibl
 const TALK: &str = "name: okapi_talk\ndescription: zebra\nnodes: [{id: say, type: transform, set: {text: zebra}}]\n";
 const WAITS: &str = "name: okapi_waits\ndescription: zebra\nnodes: [{id: ask, type: wait, signal: go}, {id: zebra, type: transform, set: {a: 1}}]\n";
 
-/// What of another tenant's may be answered well, for it changes and tells nothing of theirs.
+/// Routes that may succeed with another tenant's ids, because they neither change nor reveal its data.
 const OF_ONES_OWN: &[(&str, &str)] = &[
-    // Under a name that is theirs too, they make their own.
+    // These create the caller's own resource under the same name.
     ("PUT", "/api/v1/agents/{agent_id}"),
     ("PUT", "/api/v1/human-agents/{person_id}"),
     ("PUT", "/api/v1/subscriptions/{name}"),
@@ -39,20 +39,20 @@ const OF_ONES_OWN: &[(&str, &str)] = &[
     ("DELETE", "/api/v1/tools/{name}/rule"),
     ("DELETE", "/api/v1/budgets/{of}"),
     ("GET", "/api/v1/budgets/{of}"),
-    // Their own customer of that name.
+    // The caller's own customer of that name.
     ("POST", "/api/v1/customers/{customer_id}/erase"),
     ("GET", "/api/v1/customers/{customer_id}/export"),
-    // Tools and templates are everybody's, and what is called is the caller's.
+    // Tools and templates belong to everybody, and a call belongs to its caller.
     ("GET", "/api/v1/tools/{name}"),
     ("GET", "/api/v1/tools/{name}/rule"),
     ("GET", "/api/v1/tools/{name}/rule/history"),
     ("POST", "/api/v1/tools/{name}/execute"),
     ("GET", "/api/v1/workflows/templates/{template_id}"),
-    // Rows have numbers of each tenant's own.
+    // Row numbers are per tenant.
     ("GET", "/api/v1/audit/{seq}"),
 ];
 
-/// One way to ask.
+/// One route of the API.
 struct ApiRoute {
     method: String,
     path: String,
@@ -61,7 +61,7 @@ struct ApiRoute {
 }
 
 impl ApiRoute {
-    /// Whether it may be answered well though its ids are another tenant's, or makes what goes by such names.
+    /// Whether the route may succeed with another tenant's ids, or creates resources with such names.
     fn makes_ones_own(&self) -> bool {
         let is_known = OF_ONES_OWN.iter().any(|(method, path)| self.method == *method && self.path == *path);
         is_known || (self.method != "GET" && self.parameters.is_empty())
@@ -72,13 +72,13 @@ impl ApiRoute {
     }
 }
 
-/// A server, its own tenant's admin and another's, and everything that the first one has.
+/// A server, the admin keys of its own and of another tenant, and everything that the first tenant has.
 struct TenantWalk {
     _place: TestFolder,
     server: BatonServer,
     ours: String,
     theirs: String,
-    /// Its ids and names, by what they are of.
+    /// Ids and names of the first tenant, by kind.
     real: BTreeMap<&'static str, String>,
 }
 
@@ -106,7 +106,7 @@ impl TenantWalk {
         answer.body
     }
 
-    /// Makes one of everything.
+    /// Creates one of everything.
     fn fill(&mut self) {
         let text = |value: &Value| value.as_str().expect("an id").to_owned();
         let waits = self
@@ -159,7 +159,7 @@ impl TenantWalk {
         self.real.insert("delivery", text(&dead["id"]));
     }
 
-    /// What of the first tenant's stands for a parameter of a path.
+    /// The value of the first tenant for a path parameter.
     fn real(&self, path: &str, parameter: &str) -> Option<String> {
         let known = |name: &str| self.real[name].clone();
         let below = |folder: &str| path.starts_with(&format!("/api/v1/{folder}/"));
@@ -190,7 +190,7 @@ impl TenantWalk {
         Some(real)
     }
 
-    /// The document's routes.
+    /// The routes in the document.
     fn routes(&self) -> Vec<ApiRoute> {
         let document = self.we("GET /openapi.json", &Value::Null);
         let mut routes = Vec::new();
@@ -212,7 +212,7 @@ impl TenantWalk {
         routes
     }
 
-    /// The path with the first tenant's ids in it, and what of it whoever asks says themselves.
+    /// The path with the first tenant's ids filled in, and the values that the caller supplies in it.
     fn address(&self, route: &ApiRoute) -> (String, Vec<String>) {
         let (mut path, mut said) = (route.path.clone(), Vec::new());
         for parameter in &route.parameters {
@@ -243,18 +243,18 @@ impl TenantWalk {
         (answer, own)
     }
 
-    /// Everything of the first tenant's that can be read, by its path.
+    /// Everything of the first tenant that can be read, by path.
     fn everything(&self, routes: &[ApiRoute]) -> BTreeMap<String, Value> {
         let looks = routes.iter().filter(|route| route.method == "GET" && !route.is_stream());
         looks.map(|route| (route.path.clone(), self.ask(&self.ours, route).0.body)).collect()
     }
 
-    /// Ids of the first tenant's, which nobody guesses.
+    /// Ids of the first tenant that cannot be guessed.
     fn ids(&self) -> BTreeSet<String> {
         ["execution", "conversation", "approval", "key", "delivery"].map(|of| self.real[of].clone()).into()
     }
 
-    /// Names and ids of the first tenant's.
+    /// Names and ids of the first tenant.
     fn names(&self) -> BTreeSet<String> {
         let names = [
             "okapi_talk",
@@ -272,7 +272,7 @@ impl TenantWalk {
     }
 }
 
-/// Whatever is told, it is nothing of the first tenant's but what was asked for by name.
+/// Checks that a response contains no data of the first tenant, except what the request named.
 fn tells_nothing(told: &str, own: &[String], names: &BTreeSet<String>, what: &str) {
     assert!(!told.contains(SECRET), "{what} tells what another said: {told}");
     for name in names {
@@ -281,7 +281,7 @@ fn tells_nothing(told: &str, own: &[String], names: &BTreeSet<String>, what: &st
     }
 }
 
-/// A source of tools that has one.
+/// A tool source, for routes that need one.
 fn source(what: &str) -> Value {
     let document = json!({
         "openapi": "3.1.0", "info": {"title": "Shop", "version": "1"}, "servers": [{"url": "http://127.0.0.1:1"}],
@@ -290,13 +290,13 @@ fn source(what: &str) -> Value {
     json!({ "name": "okapi_shop", "kind": "openapi", "document": document })
 }
 
-/// What a route is asked with: enough to act, were it the first tenant who asks.
+/// The body of a request to a route. It would be sufficient to act for the first tenant.
 fn said(route: &ApiRoute) -> Option<Value> {
     let workflow = json!("name: okapi_waits\nnodes: [{id: a, type: transform, set: {b: 1}}]\n");
     let text = json!({ "text": "theirs" });
     let said = match (route.method.as_str(), route.path.strip_prefix("/api/v1").expect("the API")) {
         (_, "/workflows" | "/workflows/import" | "/workflows/validate" | "/workflows/{workflow_id}") => workflow,
-        // Refused before a model is asked: there is none.
+        // Rejected before a model is called. None is configured.
         (_, "/workflows/generate") => json!({ "goal": "" }),
         (_, "/workflows/execute") => json!({ "workflow_id": "okapi_waits" }),
         (_, "/workflows/{workflow_id}/activate") => json!({ "revision": 1 }),
@@ -335,7 +335,7 @@ fn said(route: &ApiRoute) -> Option<Value> {
         (_, "/budgets/{of}") => json!({ "daily_usd": 1 }),
         (_, "/composio/search") => json!({ "query": "theirs" }),
         (_, "/desk/settings") => json!({ "first_response_ms": 1_000 }),
-        // These need nothing said.
+        // These need no body.
         (
             _,
             "/admin/circuit-breaker/{model}/close"
@@ -372,20 +372,20 @@ fn no_route_tells_or_changes_anything_of_another_tenants() {
     let routes = world.routes();
     assert!(routes.len() > 110, "{} routes", routes.len());
     let (before, again) = (world.everything(&routes), world.everything(&routes));
-    // What is of now, such as how long something is since, is no state of anybody's.
+    // Values that depend on the current time, such as ages, are not part of any state.
     let lasting: BTreeSet<&String> = before.keys().filter(|path| before[*path] == again[*path]).collect();
     assert!(lasting.len() > 45, "{} of {} stand still", lasting.len(), before.len());
     let (seen, blank): (Vec<_>, Vec<_>) = before.iter().partition(|(_, told)| told.to_string().contains(SECRET));
     let blank: Vec<&String> = blank.into_iter().map(|(path, _)| path).collect();
     assert!(seen.len() > 25, "only {} routes tell the first tenant what it has; not {blank:?}", seen.len());
 
-    // What makes something of one's own comes last: until then, whatever goes by such a name is the first tenant's.
+    // Routes that create the caller's own resources come last. Until then such names refer only to the first tenant's.
     let (makes, others): (Vec<&ApiRoute>, Vec<&ApiRoute>) = routes.iter().partition(|route| route.makes_ones_own());
     let (names, ids) = (world.names(), world.ids());
     for route in others {
         let what = format!("{} {}", route.method, route.path);
         if route.is_stream() && route.parameters.is_empty() {
-            // What is followed does not end.
+            // An event stream does not end.
             let told = world.server.listen(&route.path, &world.theirs, "").next().expect("an event");
             tells_nothing(&told.data.to_string(), &[], &names, &what);
             continue;
@@ -412,19 +412,19 @@ fn no_route_tells_or_changes_anything_of_another_tenants() {
     }
 }
 
-/// Said no to for what it says, whoever it is about.
+/// Whether the request is rejected for its contents, whatever it refers to.
 fn is_refused_before(route: &ApiRoute, answer: &ApiAnswer) -> bool {
     let code = answer.body["code"].as_str().unwrap_or_default();
     match route.path.strip_prefix("/api/v1").expect("the API") {
-        // Nothing of Composio's is chosen here.
+        // Composio is not configured here.
         "/composio/connect/{app}" | "/composio/connections/{app}" => code == "COMPOSIO_REFUSED",
-        // A workflow that they have not.
+        // A workflow that the caller's tenant does not have.
         "/schedules/{name}" | "/webhooks/{name}" => answer.status == 422,
         _ => false,
     }
 }
 
-/// What is everybody's, or tells the house of all tenants.
+/// Data that belongs to everybody, or that shows operators all tenants.
 fn tells_of_all(path: &str) -> bool {
     path == "/api/v1/tenants"
 }

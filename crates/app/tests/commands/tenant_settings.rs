@@ -1,4 +1,4 @@
-//! What a tenant sets for itself over HTTP, beside the settings' files: rules of its tools, and budgets.
+//! Settings that a tenant changes over HTTP, in addition to the settings files: tool rules and budgets.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ impl TwoTenants {
         ])
     }
 
-    /// What becomes of a greeting: its words, or the code that it is refused with.
+    /// The result of a greeting: its words, or the error code.
     fn greets(&self, key: &str) -> Value {
         let greeting = json!({ "arguments": { "name": "Ana" } });
         let told = self.ask("POST /api/v1/tools/greet/execute", key, &greeting).expect_status(200);
@@ -136,7 +136,7 @@ fn what_an_admin_set_a_builder_makes_stricter_and_neither_loosens_nor_deletes() 
         "nothing was changed"
     );
 
-    // Stricter, and back again, but never below what the admin set.
+    // A builder may make rules stricter and undo that, but never go below what the admin set.
     let stricter = with(json!({ "rate": "5/min", "enabled": false, "cache_seconds": 0 }));
     put(&builder, &stricter).expect_status(200);
     assert_eq!(world.greets(&world.theirs), "TOOL_NOT_ALLOWED");
@@ -272,7 +272,7 @@ fn a_keys_budget_is_that_of_the_key_that_is_made_in_its_place() {
     assert_eq!((of(&new), of(old)), (limit.clone(), limit.clone()));
     let again = world.place.baton(&["keys", "rotate", &new, "--json"]).expect_code(0).json();
     assert_eq!(of(again["id"].as_str().expect("an id")), limit, "the command line does the same");
-    // A key that is not good any more leaves nothing to one that was never made.
+    // A key that is no longer valid cannot be rotated into a new one.
     let revoked =
         |id: &str| world.ask(&format!("DELETE /api/v1/keys/{id}"), &world.own, &Value::Null).expect_status(200);
     revoked(old);

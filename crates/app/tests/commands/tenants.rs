@@ -1,4 +1,4 @@
-//! Tenants: made, shut and opened again, by the command line and over HTTP, beside a server that runs.
+//! Tenants: created, disabled and enabled again, on the command line and over HTTP, with a running server.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -19,7 +19,7 @@ fn me(server: &BatonServer, key: &str) -> ApiAnswer {
     ask(server, "GET /api/v1/me", key, Value::Null)
 }
 
-/// A server believes for a second what it read of a tenant.
+/// Waits for the status. A server caches the state of a tenant for a second.
 fn becomes(server: &BatonServer, key: &str, status: u16) {
     let begun = Instant::now();
     while me(server, key).status != status {
@@ -28,7 +28,7 @@ fn becomes(server: &BatonServer, key: &str, status: u16) {
     }
 }
 
-/// The server, its own admin key, and one of the tenant `acme`.
+/// The server, its own admin key, and an admin key of the tenant `acme`.
 fn two(place: &TestFolder) -> (BatonServer, String, String) {
     let server = BatonServer::start(place);
     let own = server.key().expect("a key").to_owned();
@@ -86,7 +86,7 @@ fn whoever_is_shut_out_is_told_so_at_every_door_and_at_once_and_runs_go_on() {
 
     let shut = ask(&server, "POST /api/v1/tenants/acme/disable", &own, Value::Null).expect_status(200);
     assert!(shut["disabled_at"].is_string(), "{shut}");
-    // The next request already.
+    // The very next request is rejected.
     let refused = me(&server, &theirs).expect_status(403);
     assert_eq!(refused["code"], "TENANT_DISABLED");
     assert!(refused["detail"].as_str().expect("a detail").contains("`acme` is disabled"), "{refused}");
@@ -104,7 +104,7 @@ fn whoever_is_shut_out_is_told_so_at_every_door_and_at_once_and_runs_go_on() {
     assert!(stranger.starts_with("HTTP/1.1 401"), "who has not signed is told nothing of it: {stranger}");
 
     ask(&server, "POST /api/v1/tenants/acme/enable", &own, Value::Null).expect_status(200);
-    // The run was left alone, and goes on.
+    // The run was not affected, and continues.
     let go = json!({ "name": "go" });
     ask(&server, &format!("POST /api/v1/executions/{run}/signal"), &theirs, go).expect_status(200);
     wait_for("it ends", || {

@@ -1,4 +1,4 @@
-//! A folder of its own, and `baton` run in it.
+//! A scratch folder, and `baton` commands in it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-/// A scratch folder; it goes with the value, and with the last server that was started in it.
+/// A scratch folder. It is removed when the value and the last server that was started in it are dropped.
 pub struct TestFolder {
     folder: Arc<tempfile::TempDir>,
 }
 
-/// How a command ended, and what it said.
+/// The exit code of a command, and its output.
 pub struct CommandOutput {
     pub code: Option<i32>,
     pub out: String,
@@ -23,7 +23,7 @@ impl TestFolder {
         Self { folder: Arc::new(tempfile::tempdir().expect("a folder")) }
     }
 
-    /// With these files in it.
+    /// Creates a folder with these files.
     pub fn with(files: &[(&str, &str)]) -> Self {
         let place = Self::empty();
         for (name, text) in files {
@@ -32,7 +32,7 @@ impl TestFolder {
         place
     }
 
-    /// With all that lies in this folder, a project's own data aside.
+    /// Copies the contents of this folder, except a project's own data.
     pub fn copy_of(folder: &Path) -> Self {
         fn copy(from: &Path, to: &Path) {
             std::fs::create_dir_all(to).expect("a folder");
@@ -55,7 +55,7 @@ impl TestFolder {
         self.folder.path()
     }
 
-    /// The folder itself, for whoever must not outlive it.
+    /// The folder itself, for a value that must not outlive it.
     pub fn folder(&self) -> Arc<tempfile::TempDir> {
         Arc::clone(&self.folder)
     }
@@ -70,26 +70,26 @@ impl TestFolder {
         CommandOutput::of(self.command(env!("CARGO_BIN_EXE_baton")).args(arguments))
     }
 
-    /// Begun beside the test; [`CommandOutput::wait_for`] waits for its end.
+    /// Starts a command in the background. [`CommandOutput::wait_for`] waits for its end.
     pub fn spawn(&self, arguments: &[&str]) -> Child {
         self.spawn_with(&[], arguments)
     }
 
-    /// With these variables of the environment.
+    /// Starts a command with these environment variables.
     pub fn spawn_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Child {
         let mut command = self.command(env!("CARGO_BIN_EXE_baton"));
         command.envs(variables.iter().copied());
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it begins")
     }
 
-    /// With these variables, and an input that the test writes.
+    /// Starts a command with these variables, and a standard input that the test writes.
     pub fn spawn_with_input(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Child {
         let mut command = self.command(env!("CARGO_BIN_EXE_baton"));
         command.envs(variables.iter().copied()).stdin(Stdio::piped());
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it begins")
     }
 
-    /// A line as a person types it, `baton` being found.
+    /// Runs a line as a person types it, with `baton` on the path.
     pub fn shell(&self, line: &str) -> CommandOutput {
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_baton"));
         let there = binary.parent().expect("a folder").display().to_string();
@@ -97,7 +97,7 @@ impl TestFolder {
         CommandOutput::of(self.command("sh").env("PATH", path).args(["-c", line]))
     }
 
-    /// Such a line, begun beside the test, with these variables.
+    /// Starts such a line in the background, with these variables.
     pub fn spawn_shell(&self, variables: &[(&str, &str)], line: &str) -> Child {
         let mut command = self.command("sh");
         command.envs(variables.iter().copied()).env("BATON", env!("CARGO_BIN_EXE_baton")).args(["-c", line]);
@@ -132,21 +132,21 @@ impl CommandOutput {
         Self { code: status.code(), out: text(stdout), err: text(stderr) }
     }
 
-    /// Ended with this code; what it said is shown where not.
+    /// Checks the exit code. A failure shows the output.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "\n{}\n{}", self.out, self.err);
         self
     }
 
-    /// Said this on standard output.
+    /// Checks that standard output contains this text.
     #[track_caller]
     pub fn expect_stdout(self, text: &str) -> Self {
         assert!(self.out.contains(text), "`{text}` is not in\n{}\n{}", self.out, self.err);
         self
     }
 
-    /// Said this on standard error.
+    /// Checks that standard error contains this text.
     #[track_caller]
     pub fn expect_stderr(self, text: &str) -> Self {
         assert!(self.err.contains(text), "`{text}` is not in\n{}\n{}", self.err, self.out);

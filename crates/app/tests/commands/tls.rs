@@ -1,4 +1,4 @@
-//! TLS, from outside: a certificate that is shown, HTTP/2 and HTTP/1.1 over it, and a certificate that is renewed.
+//! End-to-end tests of TLS: the server's certificate, HTTP/2 and HTTP/1.1, and a certificate that is renewed.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ fn show(place: &TestFolder, [cert, key]: [&str; 2]) {
     place.write("tls/key.pem", key);
 }
 
-/// Somebody new who trusts this certificate and no other.
+/// A new client that trusts only this certificate.
 fn trusting([cert, _]: [&str; 2], only_http1: bool) -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cert = Certificate::from_pem(cert.as_bytes()).expect("a certificate");
@@ -36,7 +36,7 @@ async fn a_certificate_is_shown_http2_is_spoken_and_a_renewed_one_needs_no_resta
         assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
         assert!(answer.headers().contains_key("strict-transport-security"));
     }
-    // Work under a key, over HTTP/2.
+    // An authenticated request over HTTP/2.
     let me = format!("https://{}/api/v1/me", server.address());
     let key = server.key().expect("a key");
     let answer = trusting(FIRST, false).get(&me).bearer_auth(key).send().await.expect("an answer");
@@ -49,7 +49,7 @@ async fn a_certificate_is_shown_http2_is_spoken_and_a_renewed_one_needs_no_resta
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(trusting(FIRST, false).get(&url).send().await.is_err());
-    // What cannot be used takes nobody's place.
+    // An invalid certificate does not replace the current one.
     place.write("tls/cert.pem", "no certificate");
     server.logs("cannot be used");
     assert!(trusting(SECOND, false).get(&url).send().await.is_ok());

@@ -1,4 +1,4 @@
-//! `baton tools call`: one call from outside.
+//! `baton tools call`: a single tool call.
 
 use serde_json::{Value, json};
 
@@ -33,11 +33,11 @@ fn a_call_is_a_run_and_answers_with_the_envelope() {
     {
         assert!(told.get(field).is_some(), "no `{field}` in {told}");
     }
-    // It is recorded as a run, and in the trail under the id that the envelope names.
+    // The call is recorded as a run, and in the audit trail with the id in the envelope.
     place.baton(&["runs", "show", "sum"]).expect_code(0).expect_stdout("tool.calculator");
     let trail = place.baton(&["audit", "list", "--json"]).expect_code(0).json();
     assert!(trail["rows"].as_array().unwrap().iter().any(|row| row["action"] == "calculator"), "{trail}");
-    // The same id does not do it again.
+    // A second call with the same id has no effect.
     place.baton(&call).expect_code(2).expect_stderr("sum");
 }
 
@@ -105,7 +105,7 @@ fn a_call_that_was_not_allowed_has_failed() {
     let told = place.baton(&["approvals", "reject", "p1", "--as", "olga", "--reason", "too much"]).expect_code(1);
     told.expect_stdout("the call failed: REJECTED: `olga` did not allow the call: too much");
     place.baton(&["runs", "show", "p1"]).expect_code(0).expect_stdout("failed: REJECTED");
-    // What is allowed later is another run's.
+    // A later decision belongs to another run.
     place.baton(&["tools", "call", "pay", "--set", "amount=5", "--id", "p2"]).expect_code(3);
     place.baton(&["approvals", "reject", "p2", "--as", "olga", "--json"]).expect_code(1);
 }

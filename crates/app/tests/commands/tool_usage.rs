@@ -1,4 +1,4 @@
-//! How tools are used, from outside.
+//! End-to-end tests of tool usage reports.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn place() -> TestFolder {
     TestFolder::with(&[("baton.toml", SETTINGS), ("tools/tools.yaml", TOOLS), ("workflows/order.yaml", ORDER)])
 }
 
-/// Two runs, one for `marta`.
+/// Two runs, one of them for `marta`.
 fn used() -> TestFolder {
     let place = place();
     place.baton(&["run", "order", "--id", "one", "--context", r#"{"user_id": "marta"}"#]).expect_code(0);
@@ -32,7 +32,7 @@ fn usage(place: &TestFolder, arguments: &[&str]) -> Value {
     place.baton(&[&["tools", "usage", "--json"], arguments].concat()).expect_code(0).json()
 }
 
-/// This week, as ISO writes it: that of a row that was written a moment ago.
+/// The current ISO week, taken from a row that was written a moment ago.
 fn this_week(place: &TestFolder) -> String {
     let day = usage(place, &["--by", "day"])[0]["day"].as_str().expect("a day").to_owned();
     let week = day.parse::<jiff::civil::Date>().expect("a day").iso_week_date();
@@ -86,7 +86,7 @@ fn a_weeks_report_is_markdown_html_or_json() {
 #[test]
 fn a_weeks_report_has_the_days_of_the_tenants_zone() {
     let place = used();
-    // Half a day ahead of everybody, so that it is another day there for most of the time.
+    // Half a day ahead of UTC, so that the date there differs for most of the time.
     let settings = |zone: &str| format!("{zone}\n{SETTINGS}");
     let report =
         |more: &[&str]| place.baton(&[&["tools", "report", "--week", "2026-W47"], more].concat()).expect_code(0);
@@ -94,7 +94,7 @@ fn a_weeks_report_has_the_days_of_the_tenants_zone() {
     let told = report(&["--json"]).json();
     assert_eq!((&told["from"], &told["to"]), (&json!("2026-11-15T10:00:00.000Z"), &json!("2026-11-22T10:00:00.000Z")));
     report(&[]).expect_stdout("2026-11-16 to 2026-11-22, by the clocks of Pacific/Kiritimati");
-    // A tenant's own counts before everybody's.
+    // A tenant's own time zone takes precedence over the default.
     place.write(
         "baton.toml",
         settings("[tools]\nzone = \"Pacific/Kiritimati\"\n[tools.tenants.default]\nzone = \"Asia/Tokyo\""),

@@ -1,4 +1,4 @@
-//! `baton tools`: what can be called, and what of a project's documents cannot.
+//! `baton tools`: the available tools, and the parts of a project's documents that cannot be tools.
 
 use serde_json::{Value, json};
 
@@ -81,7 +81,7 @@ fn a_call_of_an_operation_that_was_left_out_is_told_why() {
     let unfit = shop(&define(""));
     unfit.write("apis/shop.json", api().replace("\"requestBody\":{", "\"requestBody\":{\"required\":true,"));
     call(&unfit).expect_stderr("paths./orders.post").expect_stderr("application/xml");
-    // One that nobody has is another matter.
+    // The error for an unknown tool is different.
     chosen
         .baton(&["tools", "call", "shop.listOpenOrder"])
         .expect_code(2)

@@ -16,10 +16,10 @@ use crate::server::{BatonServer, wait_for};
 use crate::test_folder::{CommandOutput, TestFolder};
 use crate::upstream::UpstreamModel;
 
-/// Where no collector listens.
+/// An address where no collector listens.
 const NOBODY: &str = "http://127.0.0.1:1";
 
-/// A collector that keeps what it is told.
+/// A collector that stores what it receives.
 pub struct OtlpCollector {
     pub url: String,
     told: Arc<Mutex<Vec<OtlpExport>>>,

@@ -1,11 +1,11 @@
-//! A server with two tenants, for what one of them must not see of the other.
+//! A server with two tenants, to test what one must not see of the other.
 
 use serde_json::{Value, json};
 
 use crate::server::{ApiAnswer, BatonServer};
 use crate::test_folder::TestFolder;
 
-/// A server, its own admin's key, and the admin's key of another tenant.
+/// A server, its own admin key, and the admin key of another tenant.
 pub struct TwoTenants {
     pub place: TestFolder,
     pub server: BatonServer,

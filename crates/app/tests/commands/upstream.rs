@@ -1,4 +1,4 @@
-//! A provider of models on this machine, which counts what it is asked.
+//! A local model provider that records its requests.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 
 use crate::captured_request::CapturedRequest;
 
-/// How long it takes to answer, so that calls overlap.
+/// Response time, so that calls overlap.
 const TAKES: Duration = Duration::from_millis(20);
-/// A request that says this is refused, in words that repeat its key.
+/// A request that contains this is rejected, with an error that repeats its key.
 pub const REFUSE: &str = "refuse me";
-/// A request that says this is answered, and its tokens are not counted.
+/// A request that contains this is answered without token counts.
 pub const UNCOUNTED: &str = "count nothing";
-/// A request that says this has an answer that is cut off in the middle.
+/// The response to a request that contains this is cut off in the middle.
 pub const CUT: &str = "cut it off";
 
-/// Whatever is asked below this path, there is nothing.
+/// Every request below this path returns 404.
 const GONE: &str = "/be%20gone/";
 
-/// One request: its path, its key, its idempotency key, the span it is told of, and its body.
+/// One request: its path, its key, its idempotency key, its trace context, and its body.
 #[derive(Clone, Debug)]
 pub struct UpstreamRequest {
     pub path: String,
@@ -30,7 +30,7 @@ pub struct UpstreamRequest {
     pub body: Value,
 }
 
-/// The message that a request is answered with.
+/// The message in the response to a request.
 pub type UpstreamReplyFn = dyn Fn(&Value) -> Value + Send + Sync;
 
 /// Answers until the test ends.
@@ -40,7 +40,7 @@ pub struct UpstreamModel {
 }
 
 impl UpstreamModel {
-    /// Greets whoever asks.
+    /// Starts a model that replies with a greeting.
     pub fn start() -> Self {
         Self::that_says(|_| json!({ "role": "assistant", "content": "Hola" }))
     }
@@ -54,7 +54,7 @@ impl UpstreamModel {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (all, says) = (all.clone(), says.clone());
-                // Whoever asked may have gone away.
+                // The client may be gone.
                 std::thread::spawn(move || answer(stream, &all, &*says).ok());
             }
         });
@@ -90,7 +90,7 @@ fn answer(stream: TcpStream, asked: &Mutex<Vec<UpstreamRequest>>, says: &Upstrea
     } else if is_gone {
         ("404 Not Found", json!({ "error": "no such hook" }))
     } else {
-        // As long as it was allowed to be.
+        // As long as the request allows.
         let tokens = body["max_tokens"].as_u64().unwrap_or(10);
         let message = says(&body);
         let finish = if message.get("tool_calls").is_some() { "tool_calls" } else { "stop" };

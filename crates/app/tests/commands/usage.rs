@@ -1,4 +1,4 @@
-//! Wrong usage: exit 2, and a way out.
+//! Incorrect usage: exit code 2, and how to fix it.
 
 use super::test_folder::TestFolder;
 

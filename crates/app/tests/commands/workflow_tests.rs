@@ -1,4 +1,4 @@
-//! `baton test`: what passes, what fails, and what is no test.
+//! `baton test`: tests that pass, tests that fail, and files that are not valid tests.
 
 use serde_json::json;
 

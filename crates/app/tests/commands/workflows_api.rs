@@ -1,4 +1,4 @@
-//! Workflows and agents made and changed over `/api/v1`, from outside.
+//! End-to-end tests of workflows and agents, created and changed over `/api/v1`.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ name: book
 input: {day: {type: string, default: sunday}}
 nodes: [{id: book, tool: book, parameters: {day: '{{ input.day }}'}}]
 ";
-/// Says something else.
+/// A version with another output.
 const BOOK_2: &str = "\
 name: book
 input: {day: {type: string, default: sunday}}
@@ -49,7 +49,7 @@ impl WorkflowsApi {
         self.ask(&format!("POST {path}"), "", body)
     }
 
-    /// Sends a document as it is written.
+    /// Sends a document without changes.
     fn write(&self, request: &str, headers: &str, document: &str) -> ApiAnswer {
         let (method, path) = request.split_once(' ').expect("a method");
         self.server.write(&format!("{method} /api/v1{path}"), &self.key, headers, document)
@@ -59,14 +59,14 @@ impl WorkflowsApi {
         self.post("/workflows/execute", &json!({ "workflow_id": workflow, "context": context })).expect_status(200)
     }
 
-    /// With another key.
+    /// Creates another key.
     fn by(&self, place: &TestFolder, name: &str, role: &str) -> String {
         let made = place.baton(&["keys", "create", name, "--role", role, "--json"]).expect_code(0).json();
         made["key"].as_str().expect("a secret").to_owned()
     }
 }
 
-/// A first draft that names a tool nobody has, and a second that is right.
+/// A first draft that names an unknown tool, and a second that is valid.
 const PLANS: &str = "\
 agent: workflow_planner
 replies:
@@ -374,7 +374,7 @@ fn a_file_that_changes_becomes_a_version_while_the_server_runs_and_a_bad_one_cha
     place.write("workflows/book.yaml", BOOK_2);
     wait_for("the file is a version", || (revision() == 2).then_some(()));
     assert_eq!(api.run_of("book", &json!({}))["outputs"]["again"]["id"], "B-late sunday");
-    // Rolled back by hand: the same file does not bring it back.
+    // After a manual rollback, the unchanged file does not restore its version.
     api.post("/workflows/book/rollback", &json!({})).expect_status(200);
     place.write("workflows/book.yaml", "name: book\nnodes: [{id: a, tool: nobody}]\n");
     place.write("workflows/more.yaml", named(BOOK, "more"));
@@ -386,7 +386,7 @@ fn a_file_that_changes_becomes_a_version_while_the_server_runs_and_a_bad_one_cha
     assert!(said.contains("`book` is at revision 2 now") && said.contains("nobody"), "{said}");
 }
 
-/// A turn of a conversation with a workflow: what is answered, and in which run.
+/// A turn of a conversation with a workflow: the reply, and its run.
 fn turn(api: &WorkflowsApi, model: &str, said: &[(&str, &str)], headers: &str) -> (String, String) {
     let messages: Vec<Value> = said.iter().map(|(role, text)| json!({ "role": role, "content": text })).collect();
     let body = json!({ "model": model, "messages": messages });
@@ -432,7 +432,7 @@ fn a_workflow_is_a_model_and_a_conversation_with_it_is_a_run() {
     let (done, same) = turn(&api, "workflow:talk", &[hello, ("assistant", &asks), ("user", "10:00")], "");
     assert_eq!((done.as_str(), &same), ("Booked for 10:00.", &run));
     assert_eq!(api.get(&format!("/executions/{run}")).expect_status(200)["status"], "completed");
-    // Two who begin with the same words: nobody's next word comes to the other's run.
+    // Two conversations begin with the same words. A later message must never reach the other one's run.
     let said: Vec<(String, String)> = (0..2).map(|_| turn(&api, "workflow:talk", &[("user", "Twice")], "")).collect();
     assert_ne!(said[0].1, said[1].1);
     let third = json!([{ "role": "user", "content": "Twice" }, { "role": "assistant", "content": said[0].0 },
@@ -462,7 +462,7 @@ fn a_conversation_with_a_workflow_may_have_a_name_and_be_streamed() {
     assert!(streamed.to_ascii_lowercase().contains(&format!("x-baton-execution: {run}")), "{streamed}");
 }
 
-/// The same turn of two clients at one instant: the runs that they went to.
+/// Two clients send the same turn at the same time. Returns the runs of the two requests.
 fn at_once(api: &WorkflowsApi, body: &Value, headers: &str) -> [String; 2] {
     std::thread::scope(|scope| {
         [(), ()].map(|()| scope.spawn(|| api.server.ask("POST /v1/chat/completions", &api.key, headers, body))).map(
@@ -548,7 +548,7 @@ fn a_turn_that_is_sent_again_under_one_key_is_taken_once_and_answered_as_the_fir
     }
     assert_eq!(first.expect_status(200), again.expect_status(200), "the very same, its id included");
     assert_eq!(runs(), 1);
-    // Another body, another conversation and another path are other requests.
+    // Another body, another conversation or another path makes another request.
     for (path, headers, body) in [
         (chat, "", says("Something else", &json!({}))),
         (chat, "", says("I want to come", &json!({ "stream": true }))),
@@ -561,7 +561,7 @@ fn a_turn_that_is_sent_again_under_one_key_is_taken_once_and_answered_as_the_fir
     assert_eq!(post(chat, " ", "", &hello).expect_status(400)["error"]["code"], "PARAMETER_INVALID");
     assert_eq!(runs(), 1);
 
-    // A stream is sent again from its first event on.
+    // A stream is replayed from its first event.
     let streamed = |once: &str, path: &str, body: &Value| {
         let head = format!(
             "Authorization: Bearer {}\r\nContent-Type: application/json\r\nIdempotency-Key: {once}\r\n",
@@ -584,7 +584,7 @@ fn a_turn_that_is_sent_again_under_one_key_is_taken_once_and_answered_as_the_fir
     let first = post("/v1/responses", "r-1", "", &whole).expect_status(200);
     assert_eq!(post("/v1/responses", "r-1", "", &whole).expect_status(200), first);
 
-    // A refusal is said again.
+    // An error is replayed too.
     let none = says("Hi", &json!({ "model": "workflow:none" }));
     let refused = post(chat, "n-1", "", &none).expect_status(404);
     let again = post(chat, "n-1", "", &none);

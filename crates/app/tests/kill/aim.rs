@@ -1,4 +1,4 @@
-//! The instant of a kill, and the kill.
+//! The moment of a kill, and the kill itself.
 
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -13,15 +13,15 @@ pub enum KillPoint {
 }
 
 impl KillPoint {
-    /// The instant of one of `kills`: the first half at a service's trigger, the second half anywhere in a run that
-    /// usually takes so long.
+    /// The moment of one of `kills`: the first half at a service's trigger, the second half anywhere in a run of the
+    /// `usual` duration.
     pub fn of(place: usize, kills: usize, services: &[&'static str], usual: Duration) -> Self {
         if place < kills / 2 {
             let service = services[place % services.len()];
             let phase = PHASES[place / services.len() % PHASES.len()];
             return Self::At { service, phase };
         }
-        // Spread evenly over the run, in an order that owes nothing to the order of its steps.
+        // Spread evenly over the run, in an order that is independent of its steps.
         let share = (place * 7_919 % kills) as f64 / kills as f64;
         Self::After(usual.mul_f64(share * 0.95))
     }

@@ -1,5 +1,5 @@
-//! The services of a project, and its model where it has one: a small HTTP server that writes down every request it
-//! receives, and may have somebody killed.
+//! The services of a project, and its model if it has one: a small HTTP server that records every request it receives,
+//! and can kill a process.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,22 +10,22 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Services that answer a key they have seen as they did before.
+/// Services that return the same response for a key they have seen before.
 const KEYED: [&str; 6] = ["booking", "email", "reserve", "label", "refund", "mail"];
-/// What a service does before it acts, and before it answers.
+/// Delay of a service before it acts, and before it responds.
 const DELAY: Duration = Duration::from_millis(12);
 
-/// Where a model is asked, and the service it counts as.
+/// The path of the model's endpoint. Its requests count as the service `model`.
 const MODEL_PATH: &str = "v1/chat/completions";
 pub const MODEL: &str = "model";
 
-/// What a model says to a request.
+/// The reply of a model to a request.
 pub type LedgerModel = fn(&Value) -> Value;
 
 #[derive(Clone, Debug)]
 pub struct LedgerRequest {
     pub service: String,
-    /// A service's idempotency key. A model has none: every byte that it was asked.
+    /// A service's idempotency key. For a model, which has none, the whole request body.
     pub key: String,
     pub run: String,
 }
@@ -33,9 +33,9 @@ pub struct LedgerRequest {
 #[derive(Default)]
 struct ServiceLedgerState {
     requests: Vec<LedgerRequest>,
-    /// Acts by service and key, every one of them.
+    /// Every act, by service and key.
     acts: Vec<(String, String)>,
-    /// What keyed services answer to a key they have seen.
+    /// Responses of keyed services by key.
     answers: BTreeMap<String, Value>,
     victim: Option<(String, String, Child)>,
     model: Option<LedgerModel>,
@@ -52,7 +52,7 @@ impl ServiceLedger {
         ledger
     }
 
-    /// Serves on a free port of the loopback, until the process ends.
+    /// Serves on a free loopback port until the process ends. Returns the port.
     pub fn serve(&self) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
@@ -60,7 +60,7 @@ impl ServiceLedger {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let ledger = ledger.clone();
-                // A client that was killed in the middle of its request is no fault of ours.
+                // A client that was killed in the middle of its request is expected.
                 std::thread::spawn(move || ledger.answer(stream).ok());
             }
         });
@@ -77,12 +77,12 @@ impl ServiceLedger {
         state.acts.iter().filter(|(of, key)| of == service && key.starts_with(&format!("{run}/"))).count()
     }
 
-    /// This process is killed as soon as that service reaches that phase.
+    /// Kills this process as soon as the service reaches the phase.
     pub fn aim(&self, service: &str, phase: &str, victim: Child) {
         self.0.lock().expect("not poisoned").victim = Some((service.to_owned(), phase.to_owned(), victim));
     }
 
-    /// Whether the process that was aimed at is gone, killed or by itself.
+    /// Whether the target process has ended, killed or by itself.
     pub fn is_gone(&self) -> bool {
         let mut state = self.0.lock().expect("not poisoned");
         let gone = state.victim.as_mut().is_none_or(|(.., child)| child.try_wait().is_ok_and(|ended| ended.is_some()));
@@ -121,7 +121,7 @@ impl ServiceLedger {
         Ok(())
     }
 
-    /// `look/KEY`: what became of a payment.
+    /// `look/KEY`: the outcome of a payment.
     fn look_up(&self, path: &str) -> (u16, Value) {
         let key = path.strip_prefix("look/").unwrap_or(path).replace("%2F", "/").replace("%2f", "/");
         let state = self.0.lock().expect("not poisoned");
@@ -163,7 +163,7 @@ impl ServiceLedger {
     }
 }
 
-/// The run that a model is asked for: its name stands in the prompt, `<kill-7>`.
+/// The run of a model request. Its name is in the prompt, `<kill-7>`.
 fn run_named_in(asked: &str) -> String {
     let named = asked.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
     named.map(|(run, _)| run.to_owned()).unwrap_or_default()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The longest one process may take.
+/// Time limit of one process.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct KillProject {
@@ -14,7 +14,7 @@ pub struct KillProject {
 }
 
 impl KillProject {
-    /// An empty folder, whose workflow of this name will be run.
+    /// An empty folder, for a workflow with this name.
     pub fn new(workflow: &'static str) -> Self {
         let folder = tempfile::Builder::new().prefix(&format!("{workflow}-")).tempdir().expect("a folder");
         Self { folder, workflow }
@@ -26,7 +26,7 @@ impl KillProject {
         std::fs::write(file, text).expect("written");
     }
 
-    /// The folder outlives the test, to be looked at.
+    /// Keeps the folder after the test, for inspection.
     pub fn keep(&self) -> PathBuf {
         let copy = std::env::temp_dir().join(format!("baton-kill-{}", std::process::id()));
         std::fs::rename(self.folder.path(), &copy).ok();
@@ -37,7 +37,7 @@ impl KillProject {
         self.folder.path().join(".baton/baton.db")
     }
 
-    /// How long the run takes when nobody disturbs it.
+    /// The duration of a run without a kill.
     pub fn run_undisturbed(&self, run: &str) -> Duration {
         let (mut child, began) = self.begin(run);
         let status = child.wait().expect("it ends");
@@ -45,7 +45,7 @@ impl KillProject {
         began.elapsed()
     }
 
-    /// Starts the run in a process of its own, and waits until it says so. The run's name is its message.
+    /// Starts the run in a process of its own, and waits until it reports the start. The run's name is its message.
     pub fn begin(&self, run: &str) -> (Child, Instant) {
         let mut process = self.baton();
         let message = format!("message={run}");
@@ -60,7 +60,7 @@ impl KillProject {
         (child, Instant::now())
     }
 
-    /// Another process brings everything to rest.
+    /// Another process completes all pending work.
     pub fn recover(&self) {
         let output = self.baton().args(["runs", "work"]).output().expect("the binary starts");
         assert!(output.status.success(), "recovery failed: {}", String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,4 @@
-//! What the journal has of a run.
+//! A run as the journal records it.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use baton_store::sqlite::{SqliteStore, StoreOptions};
 
 use crate::project::KillProject;
 
-/// What is recorded of a run.
+/// The recorded facts of a run.
 pub struct RunRecording {
     entries: Vec<RunEntry>,
     pub state: Option<RunState>,
@@ -37,7 +37,7 @@ impl RunRecording {
         self.entries.iter().flat_map(|entry| &entry.events)
     }
 
-    /// Keys of calls whose result is recorded.
+    /// Keys of calls with a recorded result.
     pub fn done(&self, run: &str) -> BTreeSet<String> {
         let run = RunId::from(run);
         let done = self.events().filter_map(|event| match event {
@@ -47,7 +47,7 @@ impl RunRecording {
         done.collect()
     }
 
-    /// The run had begun and had not ended.
+    /// Whether the run had begun and had not ended.
     pub fn is_live(&self) -> bool {
         !self.entries.is_empty() && self.state.is_some_and(|state| !state.is_end())
     }

@@ -1,4 +1,4 @@
-//! A shop whose agents handle a return: one reasons, one writes a plan with Python in it. Their model is the ledger's.
+//! A shop whose agents handle a return: one reasons, one writes a plan that contains Python. The ledger is their model.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ agents:
     tools: [order, label, refund, mail]
 ";
 
-/// The plan's second step: a program that stops three times, twice in a loop.
+/// The plan's second step: a program that pauses three times, twice in a loop.
 const PYTHON: &str = r#"
 labels = []
 for item in items:
@@ -38,7 +38,7 @@ receipt = refund(count=len(labels))
 {"labels": labels, "receipt": receipt["id"]}
 "#;
 
-/// How often the undisturbed run asks: its model, and its tools.
+/// The number of requests of an undisturbed run to its model and its tools.
 pub const ASKED: [(&str, usize); 7] =
     [("model", 5), ("order", 2), ("stock", 1), ("reserve", 1), ("label", 2), ("refund", 1), ("mail", 1)];
 
@@ -53,7 +53,8 @@ impl ReturnsProject {
         let port = ledger.serve();
         let project = KillProject::new("returns");
         let models = format!("[models]\nprovider = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\n");
-        // What each killed process held of a budget stays spent for its window: for all of them, more than the usual hour.
+        // Reservations of killed processes count as spent for their window. All of them together exceed the usual
+        // hourly budget.
         let budgets = "[budgets]\nhourly_usd = \"unlimited\"\ndaily_usd = \"unlimited\"\nmonthly_usd = \"unlimited\"\n";
         project.write("baton.toml", &format!("{models}{budgets}[tools.outbound]\nallow = [\"127.0.0.1\"]\n"));
         project.write("workflows/returns.yaml", WORKFLOW);
@@ -69,7 +70,7 @@ impl ReturnsProject {
     }
 }
 
-/// What the model says: by who asks, and how often it has spoken already.
+/// The model's reply, by the agent that asks and the number of its earlier replies.
 fn reply(asked: &Value) -> Value {
     let messages = asked["messages"].as_array().cloned().unwrap_or_default();
     let is_looker = messages[0]["content"].as_str().is_some_and(|system| system.starts_with("You look."));

@@ -1,27 +1,27 @@
-//! One kill of agents at work: what was recorded of their thoughts, and what model and tools were asked after it.
+//! One kill of agents at work: the steps that were recorded, and the later requests to the model and the tools.
 
 use std::collections::BTreeSet;
 
 use baton_core::agent::SandboxProgram;
 use baton_core::money::Usd;
-use baton_core::run::{CallOutput, EffectRequest as Wanted, RunEvent, RunState};
+use baton_core::run::{CallOutput, EffectRequest, RunEvent, RunState};
 
 use crate::aim::KillPoint;
 use crate::ledger::{LedgerRequest, MODEL};
 use crate::recorded::RunRecording;
 use crate::returns::{ASKED, ReturnsProject};
 
-/// What one kill found.
+/// The result of one kill.
 pub struct AgentKillReport {
     /// The run had begun and had not ended.
     pub hit_live: bool,
-    /// A model call was in flight, and went out again.
+    /// A model call was in flight, and was sent again.
     pub asked_again: bool,
-    /// A program waited for a call of its.
+    /// A program was waiting for a call that it had made.
     pub program_paused: bool,
 }
 
-/// Brings the run to rest in another process, and holds what its model and its tools saw against what was promised.
+/// Completes the run in another process, and checks the requests to its model and tools against the guarantees.
 pub fn judge(returns: &ReturnsProject, run: &str, kill: &KillPoint) -> AgentKillReport {
     let before = RunRecording::of(&returns.project, run);
     let seen_before = returns.ledger.requests_of(run);
@@ -34,7 +34,7 @@ pub fn judge(returns: &ReturnsProject, run: &str, kill: &KillPoint) -> AgentKill
     };
     assert_eq!(after.state, Some(RunState::Completed), "{}", told("the run ends as if undisturbed"));
 
-    // Agents think one thought at a time, so the model's first requests are those whose replies are recorded.
+    // An agent makes one model call at a time, so the first model requests are those with recorded replies.
     let known = distinct(&seen_before);
     let replies = replies(&before).count();
     assert!(known.len() <= replies + 1, "{}", told("more than one model call was in flight"));
@@ -51,7 +51,7 @@ pub fn judge(returns: &ReturnsProject, run: &str, kill: &KillPoint) -> AgentKill
     let again: Vec<&LedgerRequest> = later.iter().filter(|request| known.contains(&request.key.as_str())).collect();
     assert!(again.len() <= 1, "{}", told("more than one model call was asked again"));
 
-    // One that differed by a byte would be one more.
+    // A request that differs in a single byte would count as a further one.
     for (service, times) in ASKED {
         let of_service = requests.iter().filter(|request| request.service == service);
         let keys: BTreeSet<&str> = of_service.clone().map(|request| request.key.as_str()).collect();
@@ -68,7 +68,7 @@ pub fn judge(returns: &ReturnsProject, run: &str, kill: &KillPoint) -> AgentKill
     AgentKillReport { hit_live: before.is_live(), asked_again: !again.is_empty(), program_paused: is_paused(&before) }
 }
 
-/// What a model was asked, in order, each once.
+/// The distinct requests to a model, in order.
 fn distinct(requests: &[LedgerRequest]) -> Vec<&str> {
     let mut found = Vec::new();
     for request in requests.iter().filter(|request| request.service == MODEL) {
@@ -90,7 +90,7 @@ fn replies_costs(recorded: &RunRecording) -> Vec<Usd> {
     replies(recorded).map(|done| done.cost).collect()
 }
 
-/// What was paid for answers that were lost.
+/// The cost of lost responses.
 fn lost(recorded: &RunRecording) -> Vec<Usd> {
     let paid = recorded.events().filter_map(|event| match event {
         RunEvent::HoldLost { cost, .. } => Some(*cost),
@@ -99,19 +99,19 @@ fn lost(recorded: &RunRecording) -> Vec<Usd> {
     paid.collect()
 }
 
-/// How many programs began.
+/// The number of programs that started.
 fn started(recorded: &RunRecording) -> usize {
     let programs = recorded.events().filter(|event| match event {
         RunEvent::Scheduled(scheduled) => match &scheduled.request {
-            Wanted::Code { program, .. } => matches!(**program, SandboxProgram::Start { .. }),
-            Wanted::Tool { .. } | Wanted::Model(_) | Wanted::Step { .. } => false,
+            EffectRequest::Code { program, .. } => matches!(**program, SandboxProgram::Start { .. }),
+            EffectRequest::Tool { .. } | EffectRequest::Model(_) | EffectRequest::Step { .. } => false,
         },
         _ => false,
     });
     programs.count()
 }
 
-/// Whether the last word of a program was that it waits for a call.
+/// Whether the last event of a program is a pause for a call.
 fn is_paused(recorded: &RunRecording) -> bool {
     let ran = recorded.events().filter_map(|event| match event {
         RunEvent::Done(done) => match &done.output {

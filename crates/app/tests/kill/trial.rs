@@ -1,4 +1,4 @@
-//! One kill: the recorded past before recovery, what the services saw after it, and how the run came out.
+//! One kill: the recorded history before recovery, what the services saw afterwards, and how the run ended.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +10,14 @@ use crate::clinic::ClinicProject;
 use crate::ledger::LedgerRequest;
 use crate::recorded::RunRecording;
 
-/// What one kill found.
+/// The result of one kill.
 pub struct KillReport {
     /// The run had begun and had not ended.
     pub hit_live: bool,
     pub once_in_flight: bool,
 }
 
-/// Brings the run to rest in another process, and holds what the services saw against what was promised.
+/// Completes the run in another process, and checks the requests to the services against the guarantees.
 pub fn judge(clinic: &ClinicProject, run: &str, kill: &KillPoint) -> KillReport {
     let before = RunRecording::of(&clinic.project, run);
     let seen_before = clinic.ledger.requests_of(run).len();
@@ -62,7 +62,7 @@ pub fn judge(clinic: &ClinicProject, run: &str, kill: &KillPoint) -> KillReport 
     KillReport { hit_live: before.is_live(), once_in_flight }
 }
 
-/// Whether the marker of a `once` call stands without its result.
+/// Whether there is a marker of a `once` call without its result.
 fn once_in_flight(recorded: &RunRecording) -> bool {
     let marked = recorded.events().filter_map(|event| match event {
         RunEvent::Sending { effect, .. } if effect.call.node.node.as_str() == "whatsapp" => Some(effect.clone()),

@@ -1,4 +1,5 @@
-//! Attempts to get out, to get more, and to get in the way. After each the sandbox must be as it was before.
+//! Attempts to escape the sandbox, to exceed its limits, and to interfere with it. After each the sandbox must be as it
+//! was before.
 
 use std::time::Duration;
 
@@ -7,13 +8,13 @@ use serde_json::json;
 
 use super::{SandboxLimits, SandboxPool, failed, finished, pool, run, start, within};
 
-/// A program, the code it must fail with, and what the message must say.
+/// A program, the error code it must fail with, and a part of the message.
 type EscapeAttempt = (&'static str, &'static str, &'static str);
 
 /// Two tools are granted to each: `find` and `shop.pay`.
 const TOOLS: [&str; 2] = ["find", "shop.pay"];
 
-/// What is not there at all.
+/// Names that do not exist.
 const NOT_THERE: &[EscapeAttempt] = &[
     ("import socket", "CODE_RAISED", "No module named 'socket'"),
     ("import subprocess", "CODE_RAISED", "No module named 'subprocess'"),
@@ -50,7 +51,7 @@ const NOT_THERE: &[EscapeAttempt] = &[
     ("raise SystemExit(0)", "CODE_RAISED", ""),
 ];
 
-/// Walks from what is there to what should not be.
+/// Paths from existing objects to forbidden ones.
 const WALKS: &[EscapeAttempt] = &[
     ("().__class__.__bases__[0].__subclasses__()", "CODE_RAISED", "no attribute '__class__'"),
     ("''.__class__.__mro__", "CODE_RAISED", "no attribute '__class__'"),
@@ -88,11 +89,11 @@ const HOST: &[EscapeAttempt] = &[
     ("import os\nos.environ", "CODE_DENIED", "`os.environ` is out of reach"),
     ("from datetime import datetime\ndatetime.now()", "CODE_DENIED", "`datetime.now` is out of reach"),
     ("from datetime import date\ndate.today()", "CODE_DENIED", "`date.today` is out of reach"),
-    // What is refused is not an exception that a program could outlive.
+    // A program cannot catch a denied operation as an exception.
     ("try:\n    open('/etc/passwd')\nexcept BaseException:\n    pass\n1", "CODE_DENIED", "`open` is out of reach"),
 ];
 
-/// Tools that were not granted, or by other means than a call.
+/// Tools that were not granted, or that are used other than by a call.
 const TOOLS_NOT_GRANTED: &[EscapeAttempt] = &[
     ("send_email(to='x')", "CODE_RAISED", "name 'send_email' is not defined; it may call find, shop_pay"),
     ("pay()", "CODE_RAISED", "name 'pay' is not defined"),
@@ -112,7 +113,7 @@ const TOOLS_NOT_GRANTED: &[EscapeAttempt] = &[
     ("async def f():\n    await shop_pay(amount=1)\nfind(a=1)", "CODE_NOT_AWAITED", "`find(…)` was not awaited"),
 ];
 
-/// More memory than there is. Each under 64 MB and plenty of time.
+/// Too much memory. Each with 64 MB and plenty of time.
 const MEMORY: &[EscapeAttempt] = &[
     ("x = []\nwhile True:\n    x.append(0)", "CODE_MEMORY", "64 MB"),
     ("x = []\nwhile True:\n    x.append('a' * 1000 + str(len(x)))", "CODE_MEMORY", "64 MB"),
@@ -136,12 +137,12 @@ const MEMORY: &[EscapeAttempt] = &[
     ("print(*range(10**12))", "CODE_MEMORY", "64 MB"),
     ("''.join(['a' * 100000] * 100000)", "CODE_MEMORY", "64 MB"),
     ("try:\n    x = [0] * 10**12\nexcept BaseException:\n    x = 1\nx", "CODE_MEMORY", "64 MB"),
-    // Small inside the interpreter, and more than any memory once it is written out.
+    // Small inside the interpreter, and larger than any memory once it is serialized.
     ("x = []\nfor i in range(60):\n    x = [x, x]\nx", "CODE_MEMORY", "64 MB"),
     ("x = []\nfor i in range(60):\n    x = [x, x]\nfind(a=x)", "CODE_MEMORY", "64 MB"),
 ];
 
-/// More time than there is. Each under one second.
+/// Too much time. Each with one second.
 const TIME: &[EscapeAttempt] = &[
     ("while True:\n    pass", "CODE_TIMEOUT", "longer than 1 s"),
     (
@@ -158,11 +159,11 @@ const TIME: &[EscapeAttempt] = &[
     ("sum(range(10**14))", "CODE_TIMEOUT", "1 s"),
     ("all(map(lambda x: True, range(10**14)))", "CODE_TIMEOUT", "1 s"),
     ("[x for x in range(10**14) if x < 0]", "CODE_TIMEOUT", "1 s"),
-    // No check of the interpreter's is reached in time: the process is ended from outside.
+    // No check of the interpreter is reached in time, so the process is killed from outside.
     ("x, y = [], []\nfor i in range(40):\n    x, y = [x, x], [y, y]\nx == y", "CODE_TIMEOUT", "ended from outside"),
 ];
 
-/// Deeper, longer and louder than allowed.
+/// Too deep, too long and too much output.
 const EXTENT: &[EscapeAttempt] = &[
     ("def f(n):\n    return f(n + 1)\nf(0)", "CODE_RECURSION", "deeper than 1000"),
     ("f = lambda: f()\nf()", "CODE_RECURSION", "deeper than 1000"),
@@ -200,7 +201,7 @@ fn limits(pool: &SandboxPool) -> SandboxLimits {
     SandboxLimits { memory_bytes: 64 << 20, time: Duration::from_secs(60), output_bytes: 10_000, ..pool.limits() }
 }
 
-/// Everything at once, as many side by side as there are children; and after each, another program is served.
+/// Runs all attempts, as many concurrently as there are children. After each, another program is served.
 async fn try_all(attempts: &[EscapeAttempt], change: impl Fn(SandboxLimits) -> SandboxLimits) {
     let pool = pool(json!({"children": 4, "wait_ms": 600_000}));
     let limits = change(limits(&pool));

@@ -1,4 +1,4 @@
-//! Calls of tools: how a program makes them, waits, and goes on, here or in another process.
+//! Tool calls: how a program makes them, waits, and continues, in this or in another process.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The children themselves: what they have given up, how many there are, and what becomes of them.
+//! The child processes: the privileges they have dropped, their number, and how they end.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -11,9 +11,8 @@ use serde_json::json;
 
 use super::{SandboxLimits, SandboxPool, config, failed, finished, launch, pool, run, start};
 
-/// Children of this process that run programs, and that are still alive. Each test has a process of its own under
-/// `cargo nextest` and shares one under `cargo test`, so a test looks only for what it put into its own children's
-/// arguments: the memory they were started with.
+/// Live child processes that run programs. Each test has a process of its own under `cargo nextest` and shares one
+/// under `cargo test`. So a test identifies its own children by an argument that it chose: their memory limit.
 fn children(memory_mb: usize) -> BTreeSet<u32> {
     let mark = format!("--memory-bytes\0{}\0", memory_mb << 20);
     let own = std::process::id();
@@ -26,7 +25,7 @@ fn children(memory_mb: usize) -> BTreeSet<u32> {
     all.filter(is_ours).collect()
 }
 
-/// Whether whoever began the process would find that it has ended.
+/// Whether the parent of the process would find that it has ended.
 fn has_ended(id: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{id}/status")).map_or(true, |status| status.contains("State:\tZ"))
 }
@@ -35,7 +34,7 @@ fn kill(id: u32) {
     assert!(Command::new("kill").args(["-KILL", &id.to_string()]).status().unwrap().success());
 }
 
-/// Waits until something is so, giving others their turn.
+/// Waits until a condition holds, and yields to other tasks.
 async fn until(is_so: impl Fn() -> bool) {
     while !is_so() {
         tokio::task::yield_now().await;
@@ -71,7 +70,7 @@ async fn a_child_has_given_up_everything() {
     assert!(memory > 101 << 20 && memory < 600 << 20, "{memory}");
     let memory: usize = limit("Max data size")[1].parse().unwrap();
     assert!(memory > 101 << 20 && memory < 200 << 20, "{memory}");
-    // Readable by the superuser only: a child cannot be inspected.
+    // Readable by the superuser only, so a child cannot be inspected.
     if let Ok(files) = std::fs::read_dir(format!("/proc/{id}/fd")) {
         assert_eq!(files.count(), 3);
         let words = b"MIMALLOC_ARENA_EAGER_COMMIT=0\0MIMALLOC_ARENA_RESERVE=32MiB\0";
@@ -92,7 +91,7 @@ async fn programs_wait_for_a_child_and_all_are_served() {
     for (number, ran) in ran.await.into_iter().enumerate() {
         assert_eq!(finished(ran).0, json!((0..number).sum::<usize>()));
     }
-    // Four that run and two that stand ready, and those that are being buried while others begin.
+    // Four that run and two that are idle, and those that are ending while others start.
     assert!(most.into_inner() <= 12);
 }
 
@@ -118,7 +117,7 @@ async fn an_idle_child_that_somebody_kills_is_not_given_a_program() {
     let ready = children(104);
     assert_eq!(ready.len(), 2);
     ready.iter().copied().for_each(kill);
-    // A dying process has given its memory back, its command line with it, before it has ended.
+    // A dying process releases its memory, and with it its command line, before it has ended.
     until(|| ready.iter().all(|id| has_ended(*id))).await;
     assert_eq!(finished(run(&pool, &start("1", &[])).await).0, json!(1));
 }
@@ -130,7 +129,7 @@ async fn no_program_runs_where_another_ran_unless_the_settings_allow_it() {
         pool.warm().await.unwrap();
         let before = children(memory_mb);
         finished(run(&pool, &start("1", &[])).await);
-        // The child that is done with goes, and its replacement comes, when they can.
+        // The used child exits and its replacement starts at some later moment.
         until(|| before.is_subset(&children(memory_mb)) == same).await;
     }
 }
@@ -156,7 +155,7 @@ async fn a_program_has_the_memory_it_is_granted_and_no_more() {
     assert_eq!(finished(run(&pool, &program).await).0, json!(150_000));
     assert_eq!(failed(super::within(&pool, &program, &narrow).await).0, "CODE_MEMORY");
     assert_eq!(finished(run(&pool, &program).await).0, json!(150_000));
-    // What is asked for beyond the settings is not granted.
+    // Limits above the settings are not granted.
     let wide = SandboxLimits { memory_bytes: 8 << 30, time: Duration::from_secs(10_000), ..pool.limits() };
     let greedy = start("x = []\nwhile True:\n    x.append('a' * 1000 + str(len(x)))", &[]);
     let (code, message) = failed(super::within(&pool, &greedy, &wide).await);

@@ -1,4 +1,5 @@
-//! The sandbox from outside: programs in real children of the real binary, and what they must not get away with.
+//! End-to-end tests of the sandbox: programs in real child processes of the real binary, and what they must not be able
+//! to do.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what is not a test here serves only tests")]
 
@@ -18,7 +19,7 @@ use baton_tools::LaunchCommand;
 use baton_tools::sandbox::{SandboxConfig, SandboxPool};
 use serde_json::{Value, json};
 
-/// Children are started by the binary under test.
+/// The binary under test starts the children.
 fn launch() -> LaunchCommand {
     LaunchCommand {
         program: PathBuf::from(env!("CARGO_BIN_EXE_baton")),
@@ -43,7 +44,7 @@ fn start(source: &str, tools: &[&str]) -> SandboxProgram {
     }
 }
 
-/// What a program comes to, under the pool's own limits.
+/// The outcome of a program with the pool's own limits.
 async fn run(pool: &SandboxPool, program: &SandboxProgram) -> ProgramOutcome {
     within(pool, program, &pool.limits()).await
 }
@@ -52,7 +53,7 @@ async fn within(pool: &SandboxPool, program: &SandboxProgram, limits: &SandboxLi
     pool.run(program, limits).await.unwrap()
 }
 
-/// The result and what was printed.
+/// The result and the printed output.
 #[track_caller]
 fn finished(ran: ProgramOutcome) -> (Value, String) {
     match ran {
@@ -69,7 +70,7 @@ fn calls(ran: ProgramOutcome) -> (Vec<ToolRequest>, ProgramSnapshot, String) {
     }
 }
 
-/// Code and message.
+/// The code and the message.
 #[track_caller]
 fn failed(ran: ProgramOutcome) -> (String, String) {
     match ran {

@@ -1,4 +1,4 @@
-//! Snapshots that are not what was written down.
+//! Snapshots that were altered.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -17,7 +17,7 @@ async fn paused(settings: serde_json::Value) -> ProgramSnapshot {
 async fn an_altered_snapshot_is_refused_before_a_child_sees_it() {
     let settings = json!({"snapshot_key": "k".repeat(32)});
     let snapshot = paused(settings.clone()).await;
-    // No child could be started: whoever is refused here was refused before.
+    // No child can be started, so a rejection here happens before that.
     let mut unable = super::launch();
     unable.program = "/nowhere".into();
     let pool = super::SandboxPool::new(super::config(settings), unable).unwrap();

@@ -1,10 +1,10 @@
-//! `execute_code` in a workflow, by the command line: the binary starts itself as a child.
+//! `execute_code` in a workflow, on the command line: the binary starts itself as a child process.
 
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-/// What `baton run` prints of a workflow with one node, and how it ended.
+/// The output of `baton run` for a workflow with one node, and its exit code.
 fn ran(node: &str) -> (Option<i32>, Value) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("workflows")).unwrap();

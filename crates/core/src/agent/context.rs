@@ -1,22 +1,22 @@
-//! What memory adds before an agent thinks: `context_sources`. It is asked for by tools, as anything is that a
-//! run wants of the world, so it is journaled and a replay sees the same.
+//! Context that memory adds before an agent's first step: `context_sources`. It is requested through tools, like every
+//! effect of a run, so it is journaled and a replay sees the same.
 
 use serde_json::Value;
 
 use super::AgentDefinition;
 
-/// The fields of a node, which become metadata of the agent that works on it.
+/// The field of a node that is copied to the metadata of the node's agent.
 pub const CONTEXT_SOURCES: &str = "context_sources";
 pub const CONTEXT_STRATEGY: &str = "context_strategy";
-/// Metadata: the tools that an agent has for its context alone.
+/// Metadata key: the tools that an agent has only for its context.
 pub const CONTEXT_TOOLS: &str = "context_tools";
 
-/// Recent messages, documents and conversations, within a number of tokens.
+/// Recent messages, documents and conversations, up to a number of tokens.
 pub const GET_CONTEXT: &str = "get_context";
-/// Executions with a goal like this one.
+/// Past executions with a similar goal.
 pub const SIMILAR_EXECUTIONS: &str = "similar_executions";
 
-/// A source that a node may name.
+/// A context source that a node may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContextSource {
     ConversationHistory,
@@ -38,7 +38,7 @@ impl ContextSource {
         }
     }
 
-    /// The tool that is asked for it.
+    /// Returns the tool that provides this source.
     pub fn tool(self) -> &'static str {
         match self {
             Self::ConversationHistory | Self::KnowledgeBase | Self::SimilarConversations => GET_CONTEXT,
@@ -47,13 +47,13 @@ impl ContextSource {
     }
 }
 
-/// Whether an agent's context is made of this.
+/// Returns whether an agent's context uses this source.
 pub fn uses_source(agent: &AgentDefinition, source: ContextSource) -> bool {
     let named = agent.metadata.get(CONTEXT_SOURCES).and_then(Value::as_array);
     named.is_some_and(|named| named.iter().any(|word| word == source.word()))
 }
 
-/// The tools an agent's context is asked of, each once.
+/// Returns the tools that provide an agent's context, without duplicates.
 pub fn context_tools(agent: &AgentDefinition) -> Vec<&'static str> {
     let mut tools: Vec<&str> =
         ContextSource::ALL.into_iter().filter(|one| uses_source(agent, *one)).map(ContextSource::tool).collect();
@@ -61,7 +61,7 @@ pub fn context_tools(agent: &AgentDefinition) -> Vec<&'static str> {
     tools
 }
 
-/// Whether an agent has a tool for its context alone: its model is not offered it.
+/// Returns whether an agent has a tool only for its context. Such a tool is not offered to its model.
 pub fn is_context_only(agent: &AgentDefinition, tool: &str) -> bool {
     let lent = agent.metadata.get(CONTEXT_TOOLS).and_then(Value::as_array);
     lent.is_some_and(|lent| lent.iter().any(|name| name == tool))

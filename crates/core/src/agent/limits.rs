@@ -1,4 +1,4 @@
-//! What the agents of one tenant may use: its tier's line of the table, and who of them is not well.
+//! Limits on the agents of one tenant: the row of its tier, and which agents are unhealthy.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -40,27 +40,28 @@ pub struct AgentLimits {
     pub above: OverLimitPolicy,
 }
 
-/// A tenant's limits, under the name of its tier.
+/// A tenant's limits, with the name of its tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantTier {
     pub name: String,
     pub limits: AgentLimits,
 }
 
-/// What is known of a tenant's agents now, when one is about to begin. Nothing of it is recorded but what follows from it.
+/// The current state of a tenant's agents, read when an agent is about to start. Only what follows from it is recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentConstraints {
-    /// Without one nothing is limited.
+    /// `None` means no limits.
     pub tier: Option<Arc<TenantTier>>,
-    /// Agents that fail too often: another stands in for one where there is another.
+    /// Agents that fail too often. A fallback agent replaces such an agent if one is configured.
     pub failing: BTreeSet<String>,
 }
 
 impl TenantTier {
-    /// Makes an agent keep to the limits.
+    /// Applies the limits to an agent.
     ///
     /// # Errors
-    /// It may not run: its type is not among the tenant's, or it asks for more where that is refused.
+    /// The agent may not run: its type is not allowed for the tenant, or it exceeds a limit and the policy is to
+    /// refuse.
     pub fn enforce(&self, agent: &mut AgentDefinition, tools: &mut Vec<ToolOffer>) -> Result<(), Fault> {
         let limits = &self.limits;
         if !limits.types.contains(&agent.kind) {

@@ -1,9 +1,9 @@
-//! Which tools an agent of a type may have: the lists, under every name that workflows use for a tool.
+//! Which tools an agent of a given type may have. The lists contain every name that workflows use for a tool.
 
 use super::AgentKind;
 use crate::tool::EffectClass;
 
-/// Tools that change nothing. Anybody may be offered them, as far as they only read.
+/// Tools that change nothing. Every agent may be offered them, as long as they only read.
 const SAFE: [&str; 11] = [
     "http_request",
     "query_database",
@@ -18,7 +18,7 @@ const SAFE: [&str; 11] = [
     "search_web",
 ];
 
-/// Tools that are granted by their own name only, never with all of an app.
+/// Tools that must be granted by their own name, not by a wildcard for the whole app.
 const DANGEROUS: [&str; 7] = [
     "execute_code",
     "modify_database",
@@ -29,21 +29,21 @@ const DANGEROUS: [&str; 7] = [
     "delete_resource",
 ];
 
-/// How an agent came by a tool.
+/// How a tool was granted to an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToolGrant {
-    /// Its `tools` name it.
+    /// The agent's `tools` list names it.
     ByName,
-    /// Its `tools` name all of an app: `shopify.*`.
+    /// The agent's `tools` list names the whole app: `shopify.*`.
     WithItsApp,
-    /// Nobody gave it.
+    /// The tool was not granted.
     None,
 }
 
-/// Whether an agent of this type may call a tool, for a call of this class; else why not.
+/// Checks that an agent of this type may call a tool, for a call of this effect class.
 ///
 /// # Errors
-/// A clause that says why not.
+/// A clause that gives the reason.
 pub fn check_grant(kind: AgentKind, tool: &str, grant: ToolGrant, class: EffectClass) -> Result<(), String> {
     let is_safe = !class.has_side_effects() && (SAFE.contains(&tool) || class == EffectClass::Pure);
     let is_dangerous = DANGEROUS.contains(&base_name(tool));
@@ -60,7 +60,7 @@ pub fn check_grant(kind: AgentKind, tool: &str, grant: ToolGrant, class: EffectC
     }
 }
 
-/// A tool's name without its app: `gmail.send_email` is as dangerous as `send_email`.
+/// Returns a tool's name without its app: `gmail.send_email` is as dangerous as `send_email`.
 fn base_name(tool: &str) -> &str {
     tool.rsplit('.').next().unwrap_or(tool)
 }

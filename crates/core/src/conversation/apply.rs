@@ -1,4 +1,4 @@
-//! Folding. It never fails, so replay never fails.
+//! Applies events to the state. It never fails, so replay never fails.
 
 use super::event::{ConversationEntry, ConversationEvent, ConversationLine, LineAuthor};
 use super::handover::HandoverTrigger;
@@ -236,9 +236,9 @@ impl Conversation {
         self.errors = 0;
         self.note = Some(note.to_owned()).filter(|note| !note.is_empty());
         let trigger = self.handover.as_ref().map(|handover| handover.trigger);
-        // Who asks for a person again means it.
+        // A repeated explicit request for a person always counts.
         self.muted = trigger.filter(|trigger| *trigger != HandoverTrigger::ExplicitRequest);
-        // A run that waits speaks for the AI again, once it is told something.
+        // A waiting run speaks for the AI again once it receives something.
         if let Some(active) = self.active.as_mut().filter(|active| active.waits) {
             active.number = number;
         }

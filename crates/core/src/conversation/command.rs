@@ -1,4 +1,4 @@
-//! What is asked of a conversation, and what it asks of others.
+//! Commands to a conversation, and its requests to others.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,15 +19,15 @@ use crate::tool::Caller;
 #[serde(rename_all = "snake_case")]
 pub enum ConversationCommand {
     Begin(Box<NewConversation>),
-    /// From the customer.
+    /// A message from the customer.
     Message(InboundMessage),
-    /// A person speaks to the customer, quoting the number they own the conversation under.
+    /// A person writes to the customer, quoting the ownership number.
     Post {
         by: String,
         number: u64,
         text: String,
     },
-    /// A person writes down what the customer does not see.
+    /// A person writes a note that the customer does not see.
     Note {
         by: String,
         text: String,
@@ -35,7 +35,7 @@ pub enum ConversationCommand {
     TakeOver {
         by: String,
     },
-    /// Back to the AI, whose next run is told the note.
+    /// Returns the conversation to the AI, whose next run receives the note.
     GiveBack {
         by: String,
         #[serde(default)]
@@ -44,43 +44,43 @@ pub enum ConversationCommand {
     Resolve {
         by: String,
     },
-    /// Back into the desk's queue.
+    /// Puts the conversation back into the routing queue.
     Reopen {
         by: String,
     },
-    /// The customer's word on how it went, 1 to 5.
+    /// The customer's rating of the conversation, 1 to 5.
     Rate {
         score: u8,
         #[serde(default)]
         comment: String,
     },
-    /// From a run: it says something to the customer, or waits for them.
+    /// From a run: a text for the customer, or the run waits for the customer.
     RunAsked(RunUpdate),
     RunEnded(Box<RunResult>),
-    /// From a run that has ended: it takes no more, and never took this.
+    /// From a run that has ended: it takes no more messages, and never took these.
     RunReturned {
         run: RunId,
         sequence: u64,
     },
-    /// A person promises something else of it; what is left out stays as it is.
+    /// A person changes the service level; omitted fields stay unchanged.
     ServiceLevel {
         by: String,
         service: ServiceLevel,
     },
-    /// From the desk: it has no room for it now.
+    /// From the routing queue: it is full now.
     NotQueued {
-        /// The number it was to be enqueued under.
+        /// The ticket number with which it was to be enqueued.
         stay: u64,
         reason: String,
     },
-    /// From the desk: this person owns it, under this number.
+    /// From the routing queue: this person owns the conversation, under this number.
     Assigned {
-        /// The number it was enqueued under.
+        /// The ticket number with which it was enqueued.
         stay: u64,
         number: u64,
         person: String,
     },
-    /// From the desk: who owned it is gone, and it waits again, under this number.
+    /// From the routing queue: the owner is gone, and the conversation waits again under this number.
     Requeued {
         stay: u64,
         number: u64,
@@ -113,29 +113,29 @@ impl ConversationCommand {
     }
 }
 
-/// A conversation to begin.
+/// A request to start a conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NewConversation {
     pub conversation: RunId,
     pub tenant: TenantId,
-    /// Who the customer is, where that is known.
+    /// The customer, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// `web`, `mobile`, `api`, or another.
+    /// `web`, `mobile`, `api`, or another channel.
     pub channel: String,
-    /// On whose behalf its runs act.
+    /// The principal for which its runs act.
     #[serde(default)]
     pub caller: Caller,
-    /// What its runs find as their context.
+    /// The context of its runs.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub context: Value,
-    /// What is promised of it, should it wait for a person.
+    /// The service level that applies if it waits for a person.
     #[serde(default, skip_serializing_if = "ServiceLevel::is_usual")]
     pub service: ServiceLevel,
     pub version: PinnedVersion,
 }
 
-/// What a conversation's next run runs on: the version that was active when the customer last wrote.
+/// The version for a conversation's next run: the active version when the customer last wrote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PinnedVersion {
     pub workflow: String,
@@ -144,11 +144,11 @@ pub struct PinnedVersion {
     pub hil: HandoverPolicy,
 }
 
-/// A message of the customer's, as it comes in. It is told from others by its item's `command_id`.
+/// A message from the customer. It is identified by its inbox item's `command_id`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InboundMessage {
     pub message_id: String,
-    /// Who sent it; orders `sequence`.
+    /// The sender; `sequence` is ordered by it.
     #[serde(default)]
     pub source: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,16 +157,16 @@ pub struct InboundMessage {
     pub version: PinnedVersion,
 }
 
-/// What a run tells its conversation while it goes on.
+/// A run's report to its conversation while it is running.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunUpdate {
     pub run: RunId,
-    /// What it says to the customer.
+    /// Text for the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
-    /// It waits for the customer's next message.
+    /// The run waits for the customer's next message.
     pub waits: bool,
-    /// Of the messages it was handed: the sequence up to which they came in, and of those the ones it has not taken.
+    /// Of the messages that the run received: the sequence up to which they arrived, and those that it has not taken.
     pub arrived: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<u64>,
@@ -174,42 +174,42 @@ pub struct RunUpdate {
     pub cost: Usd,
 }
 
-/// What a run tells its conversation as it ends.
+/// A run's report to its conversation when it ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
     pub heard: RunUpdate,
     pub state: run::RunState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
-    /// What it says to the customer.
+    /// Text for the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
-    /// It asks for a person: why, and who can help.
+    /// A request for a person: the reason, and who can help.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handover: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skills: Vec<String>,
-    /// And how soon.
+    /// The requested service level.
     #[serde(default, skip_serializing_if = "ServiceLevel::is_usual")]
     pub service: ServiceLevel,
-    /// How sure it is, 0 to 1; the lowest that any of its nodes says where its output says nothing.
+    /// Confidence, 0 to 1; the lowest of any node if the output gives none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
-    /// Something it did could not be undone.
+    /// An effect could not be undone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_undone: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<AttemptedStep>,
-    /// It had ended before, and was rolled back on request.
+    /// The run had ended before, and was rolled back on request.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rolled_back: bool,
 }
 
-/// What a conversation tells the desk.
+/// A conversation's request to the routing queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RoutingRequest {
-    /// It waits for a person.
+    /// The conversation waits for a person.
     Enqueue {
         conversation: RunId,
         number: u64,
@@ -218,27 +218,28 @@ pub enum RoutingRequest {
         #[serde(default, skip_serializing_if = "ServiceLevel::is_usual")]
         service: ServiceLevel,
     },
-    /// Something else is promised of it.
+    /// The service level changed.
     ServiceLevel { conversation: RunId, number: u64, service: ServiceLevel },
-    /// A person has answered the customer.
+    /// A person answered the customer.
     Answered { conversation: RunId, number: u64 },
-    /// It needs nobody of the desk's any more.
+    /// The conversation no longer needs a person from the queue.
     Left { conversation: RunId, number: u64 },
 }
 
-/// What whoever takes it over must bring.
+/// Requirements for the person who takes over.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HandoverRequirements {
     pub skills: Vec<String>,
-    /// A code (`es`).
+    /// A language code (`es`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
 }
 
-/// Keys of an output that hold words for the customer, the first that is there counts.
+/// Keys of an output that hold text for the customer; the first one present is used.
 const REPLY_KEYS: [&str; 8] = ["text", "reply", "answer", "message", "response", "customer", "output", "summary"];
 
-/// What a run's output says to the customer: its text, or the words under a key that holds such.
+/// Returns the text for the customer in a run's output: the output itself if it is text, or the text under one of these
+/// keys.
 pub fn reply_text(output: &Value) -> Option<String> {
     let text = match output {
         Value::String(text) => Some(text.clone()),

@@ -1,4 +1,4 @@
-//! What becomes of a command. It folds as it goes: each rule sees what the one before it set.
+//! Decides commands. Each event is applied as it is decided, so each rule sees the effect of the rules before it.
 
 use std::sync::Arc;
 
@@ -17,18 +17,18 @@ use crate::routing::{SKILLS_MAX, ServiceLevel};
 use crate::run::{MESSAGE, RunState, Signal, SignalArrival};
 use crate::time::Time;
 
-/// Faults that say that money ran out.
+/// Fault codes which mean that the budget is exhausted.
 const BUDGET_CODES: [&str; 2] = ["BUDGET_EXCEEDED", crate::fault::code::COST_LIMIT];
-/// What a customer is told when a run fails and has no words for it.
+/// What the customer receives when a run fails without a text of its own.
 const APOLOGIES: [(&str, &str); 2] = [
     ("en", "Something went wrong on our side. Please say that again, or ask for a person."),
     ("es", "Algo salió mal de nuestro lado. Dígalo otra vez, por favor, o pida hablar con una persona."),
 ];
-/// Characters of a run's words that are not posted whole.
+/// Marks a text that was cut to the size of one line.
 const ELLIPSIS: &str = "…";
 
 impl InboundMessage {
-    /// As the sender's order knows it.
+    /// Returns the message as its sender's sequence sees it.
     pub(super) fn signal(&self) -> Signal {
         Signal {
             name: MESSAGE.to_owned(),
@@ -40,7 +40,7 @@ impl InboundMessage {
     }
 }
 
-/// A decision under way.
+/// A decision in progress.
 struct ConversationDraft<'c> {
     it: &'c mut Conversation,
     now: Time,
@@ -48,7 +48,7 @@ struct ConversationDraft<'c> {
 }
 
 impl Conversation {
-    /// Decides, and leaves the conversation as if the events had just been applied. `now` never goes back.
+    /// Decides a command and applies the resulting events to the conversation. `now` never goes back.
     pub fn decide(
         &mut self,
         command: ConversationCommand,
@@ -61,7 +61,7 @@ impl Conversation {
         Ok(draft.events)
     }
 
-    /// When it must be looked at if nothing happens before.
+    /// Returns when the conversation must be woken if nothing happens before.
     pub fn wake_at(&self) -> Option<Time> {
         let gap = self.signals.gap_deadline();
         let again = self.asks_again_at.filter(|_| self.state == ConversationState::PendingHuman);
@@ -177,7 +177,7 @@ impl ConversationDraft<'_> {
         }
     }
 
-    /// The customer's message: kept in its sender's order.
+    /// Accepts a message from the customer and keeps its sender's order.
     fn message(&mut self, message: InboundMessage) -> Result<(), ConversationRefusal> {
         check_size("a message", message.text.len(), TEXT_BYTES_MAX)?;
         check_size("the messages that wait", self.it.queue.len() + self.it.early.len() + 1, QUEUE_MAX)?;
@@ -214,7 +214,7 @@ impl ConversationDraft<'_> {
         self.it.early.iter().find(is_it).cloned()
     }
 
-    /// A message whose turn has come.
+    /// Handles a message whose turn has come.
     fn receive(&mut self, message: InboundMessage, after_gap: bool) {
         let InboundMessage { message_id, source, sequence, text, version: _ } = message;
         let asks = self.it.hil().and_then(|hil| hil.matching_phrase(&text)).map(str::to_owned);
@@ -284,7 +284,8 @@ impl ConversationDraft<'_> {
         Ok(())
     }
 
-    /// Whether the desk speaks of what is so still: of an earlier stay, or of an owner before, it is heard no more.
+    /// Checks that a message of the routing queue is still current. One about an earlier ticket or an earlier owner is
+    /// ignored.
     fn check_queue_ticket(&self, state: ConversationState, stay: u64, number: u64) -> Result<(), ConversationRefusal> {
         let is_so = self.it.state == state && self.it.at_desk == Some(stay) && number > self.it.number;
         if is_so || planted(Mutant::EarlierStayHeard) {
@@ -326,7 +327,7 @@ impl ConversationDraft<'_> {
         }
     }
 
-    /// The words of a run: the AI's where it still speaks for it, else a note for people.
+    /// Posts a run's text: as the AI if the run still speaks for it, otherwise as a note for people.
     fn post_run_text(&mut self, run: &RunId, text: String) {
         let run = run.clone();
         match self.speaking_number(&run) {
@@ -381,7 +382,8 @@ impl ConversationDraft<'_> {
         };
         let why = self.handover_trigger(handover, not_undone, fault.as_ref(), confidence, failed);
         if let Some((trigger, reason)) = why.filter(|(trigger, _)| muted != Some(*trigger)) {
-            // An agent that asks for a person says so in its own words; an answer nobody trusts is kept for the person.
+            // An agent that asks for a person has written the text for that; an answer with low confidence is kept for
+            // the person.
             let keeps = trigger != HandoverTrigger::AgentDecision;
             if let Some(text) = reply.take_if(|_| !keeps) {
                 self.say(LineAuthor::Ai { run: run.clone() }, text, Some(number));
@@ -400,7 +402,7 @@ impl ConversationDraft<'_> {
         }
     }
 
-    /// What hands it over now, if anything does.
+    /// Returns the trigger that hands the conversation over now, if any.
     fn handover_trigger(
         &self,
         handover: Option<String>,
@@ -425,7 +427,7 @@ impl ConversationDraft<'_> {
         all.into_iter().flatten().find(|(trigger, _)| hil.is_enabled(*trigger))
     }
 
-    /// Words for a run that had none and owes the customer some.
+    /// Returns the text for a run that owes the customer a reply and gave none.
     fn apology(&self, fault: Option<&Fault>, failed: bool) -> Option<String> {
         let of_fault = fault.and_then(|fault| fault.customer.as_deref().map(str::to_owned));
         let language = self.it.begun.as_ref().and_then(|begun| begun.caller.language.as_deref()).unwrap_or("en");
@@ -463,7 +465,7 @@ impl ConversationDraft<'_> {
         self.emit(ConversationEvent::Said { line });
     }
 
-    /// What waits goes to whoever handles it now: the AI's run, one by one, or people, all of it.
+    /// Passes waiting messages to the current handler: one by one to the AI's run, or all at once to people.
     fn dispatch_queue(&mut self) {
         if self.it.owner != ConversationOwner::Ai {
             let messages: Vec<u64> = self.it.queue.keys().copied().collect();
@@ -482,7 +484,7 @@ impl ConversationDraft<'_> {
                 self.emit(ConversationEvent::Given { run, sequence, message, note });
             }
             Some(_) => {}
-            // What comes back is older than what is here.
+            // Returned messages are older than queued ones.
             None if !self.it.returning.is_empty() => {}
             None => {
                 let (Some(begun), Some(version)) = (&self.it.begun, &self.it.version) else { return };
@@ -498,12 +500,12 @@ fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), Conve
     if size > limit { Err(ConversationRefusal::TooMuch { what, size, limit }) } else { Ok(()) }
 }
 
-/// What the desk would refuse is promised to nobody.
+/// A service level that the routing queue would refuse is refused here.
 fn check_service_level(service: ServiceLevel) -> Result<(), ConversationRefusal> {
     service.check().map_err(|refusal| ConversationRefusal::Impossible { reason: refusal.to_string() })
 }
 
-/// As much of a run's words as one line takes.
+/// Cuts a run's text to the size of one line.
 fn truncate_line(mut text: String) -> String {
     if text.len() > TEXT_BYTES_MAX {
         text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX - ELLIPSIS.len()));

@@ -1,4 +1,4 @@
-//! What has happened to a conversation.
+//! Events of a conversation.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::routing::ServiceLevel;
 use crate::run::RunState;
 use crate::time::Time;
 
-/// What one append records.
+/// The content of one append.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConversationEntry {
     pub at: Time,
@@ -21,18 +21,18 @@ pub struct ConversationEntry {
 #[serde(rename_all = "snake_case")]
 pub enum ConversationEvent {
     Begun(Box<NewConversation>),
-    /// What the next run runs on is another version.
+    /// The next run uses another version.
     Versioned(Box<PinnedVersion>),
-    /// A sender's message came before those that its number leaves room for.
+    /// A sender's message arrived before others with lower numbers.
     Held {
         message: InboundMessage,
         until: Time,
     },
-    /// Somebody said something. A customer's words wait to be handled.
+    /// A line was added to the transcript. A customer's message waits to be handled.
     Said {
         line: ConversationLine,
     },
-    /// People handle these messages: they read them.
+    /// People handle these messages.
     ToPeople {
         messages: Vec<u64>,
     },
@@ -40,11 +40,11 @@ pub enum ConversationEvent {
         run: RunId,
         message: u64,
         version: Box<PinnedVersion>,
-        /// What a person left for it to know.
+        /// A person's note for the AI.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
     },
-    /// A run that waits is handed a message.
+    /// A waiting run receives a message.
     Given {
         run: RunId,
         sequence: u64,
@@ -72,30 +72,30 @@ pub enum ConversationEvent {
         tried: Vec<AttemptedStep>,
         failed: bool,
     },
-    /// What a run that has ended was handed comes back.
+    /// Messages given to a run that has ended are returned.
     Returned {
         run: RunId,
         sequence: u64,
     },
-    /// The AI has answered all there was.
+    /// The AI has answered all messages.
     Finished,
     HandedOver {
         handover: Box<Handover>,
         number: u64,
     },
-    /// It stands in the desk's queue.
+    /// The conversation is in the routing queue.
     Enqueued {
         number: u64,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         skills: Vec<String>,
     },
-    /// The desk has no room for it: it stands in no queue, and asks again then.
+    /// The routing queue is full: the conversation is not in it, and asks again at this time.
     NotQueued {
         number: u64,
         reason: String,
         again_at: Time,
     },
-    /// It asks the desk once more, for the `attempt`th time.
+    /// Asks the routing queue once more, for the `attempt`th time.
     AskedAgain {
         number: u64,
         attempt: u64,
@@ -104,14 +104,14 @@ pub enum ConversationEvent {
         number: u64,
         person: String,
     },
-    /// Who had it is gone: it waits again, where it would be had it never left the line.
+    /// The person who owned it is gone: it waits again, at the position it would have had without the assignment.
     Requeued {
         number: u64,
     },
     TakenOver {
         number: u64,
         by: String,
-        /// The number it waited for, or was in the hands of, somebody of the desk's under.
+        /// The ownership number under which it waited for, or belonged to, a person of the routing queue.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         left: Option<u64>,
         handover: Option<Box<Handover>>,
@@ -134,26 +134,26 @@ pub enum ConversationEvent {
         number: u64,
         by: Option<String>,
     },
-    /// Something else is promised of it.
+    /// The service level changed.
     ServiceLevelSet {
         by: String,
-        /// All that is promised of it now.
+        /// The complete service level now.
         service: ServiceLevel,
-        /// Rises by one with each.
+        /// Increments by one with each change.
         change: u64,
     },
     Rated {
         score: u8,
         comment: String,
     },
-    /// Nobody said anything for so long. A run that waited is told to end.
+    /// The conversation was silent for too long. A waiting run is asked to end.
     Closed {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         run: Option<RunId>,
     },
 }
 
-/// Who said a line.
+/// The author of a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineAuthor {
@@ -164,11 +164,11 @@ pub enum LineAuthor {
     Person {
         name: String,
     },
-    /// A person, to other people.
+    /// A note by a person, for other people.
     Note {
         name: String,
     },
-    /// The AI, when it did not own the conversation: only people see it.
+    /// A text by the AI when it did not own the conversation: only people see it.
     Suggestion {
         run: RunId,
     },
@@ -185,7 +185,7 @@ impl LineAuthor {
         }
     }
 
-    /// Whether the customer sees it.
+    /// Returns whether the customer sees it.
     pub fn is_public(&self) -> bool {
         matches!(self, Self::Customer | Self::Ai { .. } | Self::Person { .. })
     }
@@ -194,12 +194,12 @@ impl LineAuthor {
 /// One line of the transcript.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConversationLine {
-    /// Rises by one with each line of a conversation, from 1.
+    /// Increments by one with each line of a conversation, from 1.
     pub number: u64,
     pub at: Time,
     pub from: LineAuthor,
     pub text: String,
-    /// The number its author owned the conversation under.
+    /// The ownership number of its author.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owned: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

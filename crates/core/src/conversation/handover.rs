@@ -1,4 +1,4 @@
-//! Why a conversation goes to a person, and what goes along.
+//! Why a conversation is handed to a person, and the context that goes with it.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,10 +7,10 @@ use super::state::Conversation;
 use crate::money::Usd;
 use crate::routing::ServiceLevel;
 
-/// Characters of a customer's words that a summary repeats.
+/// Maximum length of a customer quote in a summary, in characters.
 const QUOTED_MAX: usize = 300;
 
-/// What hands a conversation over.
+/// What caused a handover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HandoverTrigger {
@@ -20,7 +20,7 @@ pub enum HandoverTrigger {
     ErrorThreshold,
     Budget,
     FailedCompensation,
-    /// A person takes it over, or opens it again.
+    /// A person takes the conversation over, or reopens it.
     Person,
 }
 
@@ -38,19 +38,19 @@ impl HandoverTrigger {
     }
 }
 
-/// What a run did before: a node of it, and how that ended.
+/// A step that a run attempted: a node, and how it ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptedStep {
     pub what: String,
     /// The kind of node.
     pub kind: String,
-    /// As runs say it: `completed`, `failed`, `waiting`.
+    /// The outcome as runs name it: `completed`, `failed`, `waiting`.
     pub outcome: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// What goes along to whoever takes over: `handover_context` of seed 004.
+/// Context for the person who takes over: `handover_context` of seed 004.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Handover {
     pub trigger: HandoverTrigger,
@@ -58,20 +58,20 @@ pub struct Handover {
     pub summary: String,
     #[serde(default)]
     pub skills: Vec<String>,
-    /// What is promised, where that is not what the desk's settings say.
+    /// The service level, where it differs from the routing queue's settings.
     #[serde(default, skip_serializing_if = "ServiceLevel::is_usual", rename = "service_level")]
     pub service: ServiceLevel,
-    /// Lines of the transcript there are by now.
+    /// Number of transcript lines so far.
     pub lines: u64,
     #[serde(default)]
     pub tried: Vec<AttemptedStep>,
-    /// What waits for a person's yes or no in the run that goes on.
+    /// Pending approvals in the active run.
     #[serde(default)]
     pub pending_approvals: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
     pub cost: Usd,
-    /// What the AI would have said.
+    /// The reply that the AI would have sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggested_reply: Option<String>,
 }
@@ -102,7 +102,7 @@ impl Handover {
 }
 
 impl Conversation {
-    /// What the customer said first and last, and what was said to them last: their own words, nothing made up.
+    /// Returns the customer's first and last message, and the last reply to them, quoted verbatim.
     fn summary(&self) -> String {
         let mut parts = Vec::new();
         if let Some(first) = &self.first_words {

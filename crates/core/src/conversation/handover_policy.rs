@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::handover::HandoverTrigger;
 
-/// Below this confidence a person is asked.
+/// A confidence below this hands over.
 const CONFIDENCE: f64 = 0.7;
-/// After so many errors in a row.
+/// Number of consecutive errors that hands over.
 const CONSECUTIVE_ERRORS: u32 = 3;
-/// What a customer says who wants a person, as in seed 004 and in Spanish. Held against words without their accents.
+/// Phrases of a customer who wants a person, from seed 004 and in Spanish. They are matched against text without
+/// accents.
 const PHRASES: [&str; 13] = [
     "speak to human",
     "speak to a human",
@@ -25,14 +26,14 @@ const PHRASES: [&str; 13] = [
     "quiero una persona",
 ];
 
-/// What hands a conversation over. Nothing said means all of it, with the usual limits.
+/// The conditions of a handover. By default all are on, with the usual limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HandoverPolicy {
-    /// Below it; nothing: whatever the confidence.
+    /// Hands over below this confidence; `None`: at no confidence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
-    /// Said by the customer, in lower case and without accents.
+    /// Phrases of the customer, in lower case and without accents.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub phrases: Vec<String>,
     pub agent_decision: bool,
@@ -60,7 +61,7 @@ fn usual_phrases() -> Vec<String> {
 }
 
 impl HandoverPolicy {
-    /// Nothing hands over.
+    /// Creates a policy that never hands over.
     pub fn never() -> Self {
         Self {
             confidence: None,
@@ -72,7 +73,7 @@ impl HandoverPolicy {
         }
     }
 
-    /// Adds a trigger as `handover_triggers` names it, with what it says; unknown ones are left alone.
+    /// Adds a trigger by its name in `handover_triggers`, with its settings. Unknown names are ignored.
     pub fn add(&mut self, kind: &str, threshold: Option<f64>, patterns: Vec<String>, errors: Option<u32>) {
         match kind {
             "confidence_threshold" => self.confidence = Some(threshold.unwrap_or(CONFIDENCE)),
@@ -86,13 +87,13 @@ impl HandoverPolicy {
         }
     }
 
-    /// What the customer says that asks for a person.
+    /// Returns the phrase by which the customer asks for a person.
     pub fn matching_phrase(&self, text: &str) -> Option<&str> {
         let text = normalize(text);
         self.phrases.iter().find(|phrase| !phrase.is_empty() && text.contains(phrase.as_str())).map(String::as_str)
     }
 
-    /// Whether this trigger is on at all.
+    /// Returns whether this trigger is on.
     pub fn is_enabled(&self, trigger: HandoverTrigger) -> bool {
         match trigger {
             HandoverTrigger::ConfidenceThreshold => self.confidence.is_some(),
@@ -106,7 +107,7 @@ impl HandoverPolicy {
     }
 }
 
-/// Lower case, without accents, with single spaces.
+/// Normalizes a text: lower case, without accents, with single spaces.
 fn normalize(text: &str) -> String {
     let letters = text.chars().flat_map(char::to_lowercase).map(|letter| match letter {
         'á' | 'à' | 'ä' | 'â' => 'a',

@@ -1,4 +1,4 @@
-//! A command said no to, and why. Nothing changed.
+//! A rejected command, with the reason. Nothing changed.
 
 use super::ConversationState;
 
@@ -23,7 +23,7 @@ pub enum ConversationRefusal {
 }
 
 impl ConversationRefusal {
-    /// Every code in a few words, in order.
+    /// Every code with a short title, in order.
     pub const CODES: [(&'static str, &'static str); 8] = [
         ("CONV-001", "the conversation has begun already"),
         ("CONV-002", "no such conversation has begun"),
@@ -35,7 +35,7 @@ impl ConversationRefusal {
         ("CONV-008", "it cannot be done, and the message says why"),
     ];
 
-    /// A stable code, documented one page each.
+    /// Returns the stable code. Each code has a documentation page.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Begun => "CONV-001",

@@ -1,4 +1,4 @@
-//! What a run tells the conversation that began it.
+//! A run's reports to the conversation that started it.
 
 use serde_json::{Map, Value};
 
@@ -9,13 +9,13 @@ use crate::id::RunId;
 use crate::routing::ServiceLevel;
 use crate::run::{HumanTask, MESSAGE, NodeRow, Run, RunFinished};
 
-/// Kinds of nodes that do something.
+/// Kinds of nodes that perform work.
 const ACTING_NODE_KINDS: [&str; 5] = ["tool", "agent", "human", "subworkflow", "loop"];
-/// Why, where whoever asks for a person does not say.
+/// The reason of a request for a person that gives none.
 const DEFAULT_REASON: &str = "the agent asks for a person";
 
 impl RunUpdate {
-    /// A run as it stands.
+    /// Returns the report of a run in its current state.
     pub fn of(run: &Run, id: &RunId, conversation: &RunId) -> Self {
         let (arrived, kept) = run.unconsumed_messages(conversation.as_str());
         let asks = run.human_tasks().iter().any(|ask| matches!(ask, HumanTask::Customer(_)));
@@ -26,7 +26,7 @@ impl RunUpdate {
 }
 
 impl RunResult {
-    /// A run that has ended so.
+    /// Returns the report of a run that ended with this result.
     pub fn of(run: &Run, id: &RunId, conversation: &RunId, finished: &RunFinished) -> Self {
         let outputs = run.outputs();
         let handover = handover_request(&finished.output);
@@ -64,15 +64,15 @@ fn attempted_steps(nodes: Vec<NodeRow>) -> Vec<AttemptedStep> {
     tried.take(ATTEMPTED_STEPS_MAX).collect()
 }
 
-/// A person is asked for.
+/// A request for a person.
 struct HandoverRequest {
     reason: String,
     skills: Vec<String>,
     service: ServiceLevel,
 }
 
-/// Why an output asks for a person, with which skills, and how soon: a `handover_to_human` sink's, an agent's that hands over, or one of
-/// those of several last nodes.
+/// Returns the reason, skills and urgency with which an output asks for a person. The output is that of a
+/// `handover_to_human` sink, of an agent that hands over, or of one of several last nodes.
 fn handover_request(output: &Value) -> Option<HandoverRequest> {
     let fields = output.as_object()?;
     let of = |value: &Value| {

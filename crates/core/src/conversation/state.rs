@@ -1,4 +1,4 @@
-//! A conversation as its events have made it.
+//! The state of a conversation, folded from its events.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::routing::ServiceLevel;
 use crate::run::SignalBuffer;
 use crate::time::Time;
 
-/// Seed 004's states.
+/// The states of seed 004.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConversationState {
@@ -22,7 +22,7 @@ pub enum ConversationState {
     New,
     AiProcessing,
     Finished,
-    /// Passed through: it is in the desk's queue with the same append.
+    /// Transient: the same append puts it in the routing queue.
     Handover,
     PendingHuman,
     HumanActive,
@@ -59,7 +59,7 @@ impl ConversationState {
         Self::ALL.into_iter().find(|state| state.word() == word)
     }
 
-    /// Whether people handle it: `is_hil` of seed 004.
+    /// Returns whether people handle it: `is_hil` of seed 004.
     pub fn is_hil(self) -> bool {
         matches!(self, Self::Handover | Self::PendingHuman | Self::HumanActive)
     }
@@ -104,13 +104,13 @@ impl ConversationStatus {
     }
 }
 
-/// Who may speak.
+/// Who may post as the owner.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConversationOwner {
     #[default]
     Ai,
-    /// It waits for a person, or is over.
+    /// It waits for a person, or is closed.
     Nobody,
     Person(String),
 }
@@ -125,26 +125,26 @@ impl fmt::Display for ConversationOwner {
     }
 }
 
-/// The run that thinks about it now.
+/// The run that handles the conversation now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ActiveRun {
     pub run: RunId,
-    /// The number of the ownership it speaks under.
+    /// The ownership number under which the run speaks.
     pub number: u64,
     pub waits: bool,
-    /// The sequence of the last message it was handed.
+    /// The sequence of the last message it received.
     pub handed: u64,
-    /// Up to which it says they came in.
+    /// The sequence up to which the run reports arrival.
     pub arrived: u64,
-    /// The line it began with.
+    /// The transcript line with which it started.
     pub first: u64,
-    /// What it was handed and has not said to have taken: by sequence, the message's line.
+    /// Messages that it received and has not reported as taken: the message's line, by sequence.
     pub given: BTreeMap<u64, u64>,
-    /// It began with the trigger switched off that had handed over before.
+    /// The trigger of the last handover, which is off for this run.
     pub muted: Option<HandoverTrigger>,
 }
 
-/// What an ended run was handed and never took, and has not said so yet.
+/// A message that an ended run received and never took, until the run reports it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ReturnedMessage {
     pub run: RunId,
@@ -152,7 +152,7 @@ pub(super) struct ReturnedMessage {
     pub message: u64,
 }
 
-/// One conversation. Bounded, however long it lasts: the journal has the rest.
+/// One conversation. Its state is bounded, however long it lasts; the journal has the rest.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Conversation {
     pub(super) begun: Option<Box<NewConversation>>,
@@ -164,13 +164,13 @@ pub struct Conversation {
     pub(super) number: u64,
     pub(super) version: Option<Box<PinnedVersion>>,
     pub(super) signals: SignalBuffer,
-    /// What came too early, by sender and number.
+    /// Messages that arrived too early, by sender and number.
     pub(super) early: Vec<InboundMessage>,
-    /// Lines of the customer's that nobody has handled yet.
+    /// Lines of the customer that are not handled yet.
     pub(super) queue: BTreeMap<u64, ConversationLine>,
     pub(super) active: Option<ActiveRun>,
     pub(super) returning: Vec<ReturnedMessage>,
-    /// Lines that were given to a run and may come back, by number.
+    /// Lines that were given to a run and may be returned, by number.
     pub(super) lent: BTreeMap<u64, ConversationLine>,
     pub(super) runs: u64,
     pub(super) lines: u64,
@@ -182,9 +182,9 @@ pub struct Conversation {
     pub(super) note: Option<String>,
     pub(super) handover: Option<Box<Handover>>,
     pub(super) handovers: u64,
-    /// The number it was last enqueued under, while it is the desk's.
+    /// The number with which it was last enqueued, while the routing queue holds it.
     pub(super) at_desk: Option<u64>,
-    /// Where the desk had no room for it: when it asks again, and how often it has.
+    /// If the routing queue was full: when it asks again, and how often it has asked.
     #[serde(default)]
     pub(super) asks_again_at: Option<Time>,
     #[serde(default)]
@@ -198,10 +198,10 @@ pub struct Conversation {
     pub(super) reopened: u64,
     pub(super) ended_at: Option<Time>,
     pub(super) rating: Option<(u8, String)>,
-    /// What is promised of it, should it wait for a person.
+    /// The service level that applies if it waits for a person.
     #[serde(default)]
     pub(super) service: ServiceLevel,
-    /// How often that was changed by somebody.
+    /// How often the service level was changed.
     #[serde(default)]
     pub(super) service_changes: u64,
 }
@@ -219,7 +219,7 @@ impl Conversation {
         self.begun_at
     }
 
-    /// When something last happened.
+    /// Returns the time of the last event.
     pub fn now(&self) -> Time {
         self.now
     }
@@ -232,22 +232,22 @@ impl Conversation {
         &self.owner
     }
 
-    /// The number its owner owns it under; whoever posts quotes it.
+    /// Returns the current ownership number; each post quotes it.
     pub fn ownership_number(&self) -> u64 {
         self.number
     }
 
-    /// The workflow its next run is one of.
+    /// Returns the workflow version of its next run.
     pub fn version(&self) -> Option<&PinnedVersion> {
         self.version.as_deref()
     }
 
-    /// Lines of its transcript.
+    /// Returns the number of lines in its transcript.
     pub fn line_count(&self) -> u64 {
         self.lines
     }
 
-    /// The customer's messages.
+    /// Returns the number of the customer's messages.
     pub fn message_count(&self) -> u64 {
         self.messages
     }
@@ -264,12 +264,12 @@ impl Conversation {
         self.confidence
     }
 
-    /// What went along when it was last handed over.
+    /// Returns the context of the last handover.
     pub fn handover(&self) -> Option<&Handover> {
         self.handover.as_deref()
     }
 
-    /// How often it was.
+    /// Returns the number of handovers.
     pub fn handover_count(&self) -> u64 {
         self.handovers
     }
@@ -278,22 +278,22 @@ impl Conversation {
         self.rating.as_ref().map(|(score, comment)| (*score, comment.as_str()))
     }
 
-    /// What is promised of it; what is left out is as the desk's settings say.
+    /// Returns the service level; omitted fields follow the settings of the routing queue.
     pub fn service_level(&self) -> ServiceLevel {
         self.service
     }
 
-    /// A line that a run was given, as long as it may come back.
+    /// Returns a line that was given to a run, as long as it may be returned.
     pub fn outstanding_line(&self, message: u64) -> Option<&ConversationLine> {
         self.lent.get(&message)
     }
 
-    /// The last lines, oldest first.
+    /// Returns the last lines, oldest first.
     pub fn recent(&self) -> impl Iterator<Item = &ConversationLine> {
         self.recent.iter()
     }
 
-    /// The number it was enqueued under at the desk, while it is the desk's.
+    /// Returns the number with which it was enqueued, while the routing queue holds it.
     pub fn queue_ticket(&self) -> Option<u64> {
         self.at_desk
     }
@@ -318,12 +318,12 @@ impl Conversation {
         self.ended_at
     }
 
-    /// The run that thinks about it, or waits for the customer.
+    /// Returns the run that handles the conversation, or waits for the customer.
     pub fn active_run(&self) -> Option<&RunId> {
         self.active.as_ref().map(|active| &active.run)
     }
 
-    /// Whether nothing happens unless somebody says something: no run is at work, and nothing waits to be handled.
+    /// Returns whether nothing happens without a new message: no run is working, and no message waits to be handled.
     pub fn is_idle(&self) -> bool {
         let is_at_work =
             self.active.as_ref().is_some_and(|active| !active.waits && self.owner == ConversationOwner::Ai);

@@ -1,4 +1,4 @@
-//! The conversation, held to its rules sentence by sentence.
+//! Tests of the conversation's rules, one by one.
 
 mod fixture;
 mod transitions;
@@ -66,7 +66,7 @@ fn a_run_that_waits_is_handed_the_next_message_and_one_at_work_is_not() {
 fn what_an_ended_run_never_took_goes_to_the_next_before_anything_newer() {
     let mut w = ConversationFixture::begun();
     w.says("one").run_asks("c.1", None, true, 0).says("two");
-    // It gave up waiting at that very moment: the message is on its way to it.
+    // The run stopped waiting at this moment: the message is on its way to it.
     w.run_ends("c.1", |over| over.heard.arrived = 0).says("three");
     assert_eq!(w.began(), ["c.1"], "what comes back is older");
     w.submit(ConversationCommand::RunReturned { run: "c.1".into(), sequence: 1 });
@@ -114,7 +114,7 @@ fn one_owner_speaks() {
     w.submit(ConversationCommand::TakeOver { by: "ana".into() });
     w.refuses(post("ben", 2), "CONV-003").refuses(ConversationCommand::TakeOver { by: "ben".into() }, "CONV-003");
     w.refuses(post("ana", 1), "CONV-004").submit(post("ana", 2));
-    // The answer that was on its way is a note for her.
+    // The answer that was on its way is a note for the person.
     w.run_ends("c.1", |over| over.reply = Some("Hi!".into()));
     assert_eq!(w.public(), ["customer: hello", "person: words"]);
     assert_eq!(w.line(3).from, LineAuthor::Suggestion { run: "c.1".into() });
@@ -167,7 +167,7 @@ fn each_trigger_hands_over_with_what_was_tried() {
         assert_eq!((w.it.state(), handover.trigger), (ConversationState::PendingHuman, trigger));
         assert!(handover.summary.contains("order #12345") && handover.tried.len() == 1, "{handover:?}");
         assert_eq!(handover.skills, ["returns"]);
-        // An answer nobody trusts is no answer, but may be a good draft.
+        // An answer with low confidence is not posted, but may be a good draft.
         let posts = trigger == HandoverTrigger::AgentDecision;
         assert_eq!(w.public().len(), 1 + usize::from(posts), "{trigger:?}");
         assert_eq!(handover.suggested_reply.is_some(), !posts);
@@ -195,7 +195,7 @@ fn given_back_with_a_note_it_does_not_go_straight_into_the_same_handover() {
     assert_eq!(w.note(), Some("it is order 5"));
     w.run_ends("c.2", |over| (over.confidence, over.reply) = (Some(0.1), Some("Done.".into())));
     assert_eq!(w.it.state(), ConversationState::Finished);
-    // From the run after on, it counts again; and who asks for a person means it at any time.
+    // After the next run the trigger counts again; an explicit request for a person counts at any time.
     w.says("more").run_ends("c.3", |over| over.confidence = Some(0.1));
     assert_eq!(w.it.state(), ConversationState::PendingHuman);
     w.submit(ConversationCommand::TakeOver { by: "ana".into() });
@@ -285,7 +285,7 @@ fn what_is_too_much_is_refused_by_name() {
     for n in 0..QUEUE_MAX {
         w.says(&format!("{n}"));
     }
-    // One of them began the run.
+    // One of them started the run.
     w.says("last");
     let beyond = w.message("beyond", None);
     w.refuses(beyond, "CONV-006");

@@ -1,4 +1,4 @@
-//! The nodes and edges of one graph, written either way.
+//! The nodes and edges of one graph, in either form.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use super::diagnostic::{DiagnosticCode, clip_word};
 use super::fields::{FieldSchema, FieldShape, MappingReader, field, read_text, required};
 use super::node;
 use super::reader::DefinitionReader;
-use super::source::{SourceSpan, SpannedValue, YamlNode as Tree, YamlValue};
+use super::source::{SourceSpan, SpannedValue, YamlNode, YamlValue};
 use super::spec::{BodySpec, DefinitionForm, EdgeSpec, NameReference};
 use crate::graph::{EDGES_MAX, NESTING_MAX};
 
@@ -28,9 +28,13 @@ pub(crate) const EDGE: &[FieldSchema] = &[
     field("description", FieldShape::Text, "For people."),
 ];
 
-/// The body of a loop or a branch. What its expressions mention outside it, the node around it mentions, too, but
-/// for the names `local` to the body.
-pub(crate) fn read_nested<'t>(tree: &'t Tree, local: &[&str], reader: &mut DefinitionReader) -> Option<BodySpec<'t>> {
+/// Reads the body of a loop or a branch. The names outside the body that its expressions reference count as references
+/// of the enclosing node, except the names `local` to the body.
+pub(crate) fn read_nested<'t>(
+    tree: &'t YamlNode,
+    local: &[&str],
+    reader: &mut DefinitionReader,
+) -> Option<BodySpec<'t>> {
     if reader.nesting >= NESTING_MAX {
         let message = format!("bodies nest more than {NESTING_MAX} levels deep");
         reader
@@ -57,7 +61,7 @@ pub(crate) fn read_nested<'t>(tree: &'t Tree, local: &[&str], reader: &mut Defin
     Some(body)
 }
 
-/// What a body mentions that is not its own.
+/// References of a body to names outside it.
 fn free_references(body: &BodySpec<'_>, local: &[&str]) -> Vec<NameReference> {
     let of_edges = body.edges.iter().flatten().flat_map(|edge| &edge.references);
     let all = body.nodes.iter().flat_map(|node| &node.references).chain(of_edges);
@@ -132,7 +136,7 @@ fn reject_duplicate_ids(nodes: &[super::spec::NodeSpec<'_>], reader: &mut Defini
     }
 }
 
-fn read_edges(trees: &[Tree], reader: &mut DefinitionReader) -> Vec<EdgeSpec> {
+fn read_edges(trees: &[YamlNode], reader: &mut DefinitionReader) -> Vec<EdgeSpec> {
     if let Some(beyond) = trees.get(EDGES_MAX) {
         let message = format!("the workflow has more than {EDGES_MAX} edges");
         reader.findings.push(beyond.span.error(DiagnosticCode::TooLarge, message));
@@ -140,7 +144,7 @@ fn read_edges(trees: &[Tree], reader: &mut DefinitionReader) -> Vec<EdgeSpec> {
     trees.iter().take(EDGES_MAX).filter_map(|tree| edge(tree, reader)).collect()
 }
 
-fn edge(tree: &Tree, reader: &mut DefinitionReader) -> Option<EdgeSpec> {
+fn edge(tree: &YamlNode, reader: &mut DefinitionReader) -> Option<EdgeSpec> {
     let mut fields = MappingReader::of(tree, "an edge", &mut reader.findings)?;
     reader.take_references();
     let from = read_endpoint("from", &mut fields, reader);
@@ -165,8 +169,8 @@ fn read_endpoint(
     fields.text(name, &mut reader.findings)
 }
 
-/// The branch an edge follows; `true` and `false` need no quotes.
-fn branch(node: &Tree, reader: &mut DefinitionReader) -> Option<SpannedValue<String>> {
+/// Reads the branch of an edge; `true` and `false` need no quotes.
+fn branch(node: &YamlNode, reader: &mut DefinitionReader) -> Option<SpannedValue<String>> {
     match &node.value {
         YamlValue::Bool(is) => Some(SpannedValue::new(is.to_string(), node.span)),
         YamlValue::Map(_) => {

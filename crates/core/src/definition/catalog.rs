@@ -1,4 +1,4 @@
-//! What a definition may name: the agents, tools and workflows there are.
+//! The names available to a definition: agents, tools and workflows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,7 +7,8 @@ use crate::agent::AgentDefinition;
 use crate::bundle::{Bundle, ContentHash};
 use crate::tool::ToolContract;
 
-/// What there is. All of it may be empty: then everything a definition names is unknown, and it is a draft.
+/// Available agents, tools and workflows. If it is empty, every name in a definition is unknown, and the definition is
+/// a draft.
 #[derive(Clone, Debug, Default)]
 pub struct DefinitionCatalog {
     pub agents: BTreeMap<String, AgentDefinition>,
@@ -15,19 +16,19 @@ pub struct DefinitionCatalog {
     pub workflows: BTreeMap<String, PinnedWorkflow>,
 }
 
-/// Another workflow, sealed.
+/// Another workflow, sealed in a bundle.
 #[derive(Clone, Debug)]
 pub struct PinnedWorkflow {
     pub hash: ContentHash,
-    /// The workflows it runs itself.
+    /// The workflows that it runs as subworkflows.
     pub runs: BTreeSet<String>,
 }
 
-/// Workflows that are there and not ready, with the workflows they run.
+/// Workflows that exist but are not ready, with the workflows that they run.
 pub(crate) type UnreadyWorkflows = BTreeMap<String, BTreeSet<String>>;
 
 impl DefinitionCatalog {
-    /// What a bundle pins, and nothing else.
+    /// Returns a catalogue of exactly what a bundle pins.
     pub fn of(bundle: &Bundle) -> Self {
         let known = |hash: &ContentHash| PinnedWorkflow { hash: hash.clone(), runs: BTreeSet::new() };
         Self {
@@ -37,7 +38,7 @@ impl DefinitionCatalog {
         }
     }
 
-    /// The tools a name stands for: itself, or all of an app where it ends in `.*`.
+    /// Returns the tools that a name stands for: one tool, or all tools of an app if it ends in `.*`.
     pub fn resolve<'c>(&'c self, name: &str) -> Vec<(&'c str, &'c ToolContract)> {
         match name.strip_suffix('*') {
             Some(app) if app.ends_with('.') => self
@@ -50,7 +51,7 @@ impl DefinitionCatalog {
         }
     }
 
-    /// The way from one workflow back to `name`, by way of what each runs: `a`, …, `name`.
+    /// Returns the path from one workflow back to `name` through the workflows that each runs: `a`, …, `name`.
     pub(crate) fn cycle_path<'c>(
         &'c self,
         unready: &'c UnreadyWorkflows,

@@ -1,4 +1,4 @@
-//! What is wrong with a definition, where, and the way out.
+//! Findings in a definition: what is wrong, where, and how to fix it.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use serde::{Serialize, Serializer};
 
 use super::source::SourceSpan;
 
-/// Diagnostics kept of one definition; the rest is only counted.
+/// Maximum number of diagnostics kept for one definition; the rest is only counted.
 pub const DIAGNOSTICS_MAX: usize = 200;
-/// Findings that come with a suggestion; the ones after it go without.
+/// Maximum number of findings with a suggestion; later ones have none.
 const SUGGESTIONS_MAX: usize = 50;
-/// Characters of a source line that [`render`] shows.
+/// Maximum width of a source line that [`render`] shows, in characters.
 const LINE_CHARS_MAX: usize = 160;
 
 /// One finding.
@@ -26,30 +26,30 @@ pub struct Diagnostic {
     pub span: SourceSpan,
 }
 
-/// How bad it is. The order is from worst to mildest.
+/// Severity, ordered from worst to mildest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// The text is no workflow.
+    /// The text is not a workflow.
     Error,
-    /// It loads and can be drawn, and is refused when it is activated or run: something it names is not there (yet).
+    /// It loads and can be drawn, but cannot be activated or run: a name in it does not exist (yet).
     Draft,
-    /// It runs, and may not do what was meant.
+    /// It runs, but may not do what was intended.
     Warning,
-    /// It could be said better.
+    /// It could be written better.
     Hint,
 }
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $title:literal;)*) => {
-        /// What kind of thing is wrong: stable, and documented by its text code.
+        /// The kind of a finding: stable, and documented under its text code.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum DiagnosticCode {
             $($(#[$doc])* $name,)*
         }
 
         impl DiagnosticCode {
-            /// Every code there is, in order.
+            /// All codes, in order.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
             pub fn as_str(self) -> &'static str {
@@ -58,7 +58,7 @@ macro_rules! codes {
                 }
             }
 
-            /// The code in a few words.
+            /// Returns a short title of the code.
             pub fn title(self) -> &'static str {
                 match self {
                     $(Self::$name => $title,)*
@@ -133,7 +133,7 @@ impl Diagnostic {
         self
     }
 
-    /// Adds "did you mean", or what there is to choose from when it is little.
+    /// Adds "did you mean", or the list of possible names if it is short.
     #[must_use]
     pub(crate) fn did_you_mean<'n>(self, wrong: &str, known: impl IntoIterator<Item = &'n str>) -> Self {
         const LISTED_MAX: usize = 8;
@@ -147,7 +147,7 @@ impl Diagnostic {
     }
 }
 
-/// Names for a sentence: `a`, `b` and `c`.
+/// Formats names for a sentence: `a`, `b` and `c`.
 pub(crate) fn join_names(names: &[impl AsRef<str>]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", clip_word(name.as_ref()))).collect();
     match quoted.as_slice() {
@@ -157,7 +157,7 @@ pub(crate) fn join_names(names: &[impl AsRef<str>]) -> String {
     }
 }
 
-/// A word of the file as a message repeats it.
+/// Shortens a word of the file for a message.
 pub(crate) fn clip_word(text: &str) -> String {
     const CHARS_MAX: usize = 60;
     let mut shown: String = text.chars().take(CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -175,7 +175,7 @@ pub(crate) struct DiagnosticList {
 }
 
 impl DiagnosticList {
-    /// One mistake is one finding, however often it is come across.
+    /// Adds a finding. Duplicates are added once.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
         let said = |kept: &Diagnostic| {
             (kept.code, kept.span, kept.severity) == (diagnostic.code, diagnostic.span, diagnostic.severity)
@@ -187,7 +187,7 @@ impl DiagnosticList {
         if self.list.len() < DIAGNOSTICS_MAX {
             self.list.push(diagnostic);
         } else {
-            // An error must not be lost behind warnings: it takes the place of the last one.
+            // An error must not be lost after warnings: it replaces the last one.
             self.more += 1;
             if diagnostic.severity == Severity::Error
                 && let Some(mild) = self.list.iter_mut().rev().find(|kept| kept.severity > Severity::Error)
@@ -197,12 +197,12 @@ impl DiagnosticList {
         }
     }
 
-    /// Whether so few were found that suggestions still help.
+    /// Returns whether the number of findings is small enough that suggestions still help.
     pub(crate) fn accepts_suggestions(&self) -> bool {
         self.list.len() < SUGGESTIONS_MAX
     }
 
-    /// Adds a finding with "did you mean", for as long as people read on: looking through many names costs time.
+    /// Adds a finding with "did you mean", while the list is short: comparing many names costs time.
     pub(crate) fn push_with_suggestion<'n>(
         &mut self,
         diagnostic: Diagnostic,
@@ -216,7 +216,7 @@ impl DiagnosticList {
         self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// In the order of the file, the worst first where two share a place.
+    /// Returns the findings in file order, the worst first at the same position.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
         self.list.sort_by_key(|d| (d.span, d.severity, d.code));
         if self.more > 0 {
@@ -228,16 +228,16 @@ impl DiagnosticList {
     }
 }
 
-/// A diagnostic for people: message, place, the line of the source with a caret, hint. Plain text without colour,
-/// ending in a line break. `file` is what the reader calls it; an empty source shows no line.
+/// Formats a diagnostic for people: message, position, the source line with a caret, hint. Plain text without colour,
+/// with a final line break. `file` is the name shown to the reader; an empty source shows no line.
 pub fn render(diagnostic: &Diagnostic, file: &str, source: &str) -> String {
     let Diagnostic { severity, code, message, hint, span } = diagnostic;
     let hint = hint.as_ref().map(|hint| format!("{:gutter$} = hint: {hint}\n", "", gutter = line_number_width(*span)));
     format!("{severity}[{code}]: {message}\n{}{}", excerpt(*span, file, source), hint.unwrap_or_default())
 }
 
-/// A place for people: the file with line and column, and the line of the source with a caret below. Nothing where
-/// there is no place.
+/// Formats a position for people: the file with line and column, and the source line with a caret below. Empty if there
+/// is no position.
 pub fn excerpt(span: SourceSpan, file: &str, source: &str) -> String {
     use fmt::Write as _;
     let SourceSpan { line, column, len } = span;
@@ -258,12 +258,12 @@ pub fn excerpt(span: SourceSpan, file: &str, source: &str) -> String {
     out
 }
 
-/// The width of a line's number.
+/// Returns the width of the line number.
 fn line_number_width(span: SourceSpan) -> usize {
     span.line.to_string().len()
 }
 
-/// The part of a long line around a column, and how many characters it leaves out before.
+/// Returns the part of a long line around a column, and the number of characters cut before it.
 fn line_window(line: &str, column: u32) -> (String, usize) {
     let at = (column as usize).saturating_sub(1);
     let skipped = if at + 1 < LINE_CHARS_MAX { 0 } else { at.saturating_sub(LINE_CHARS_MAX / 2) };

@@ -1,24 +1,23 @@
-//! What one definition says otherwise than another. Lists of things that have names are compared by them, so that a node
-//! that was moved has not changed.
+//! Differences between two definitions. Lists of named items are compared by name, so moving a node is not a change.
 
 use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// Differences that are told; the rest is only counted.
+/// Maximum number of differences returned; the rest is only counted.
 pub const DIFFERENCES_MAX: usize = 500;
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DefinitionChange {
-    /// Where, such as `nodes[book].parameters.day`.
+    /// The path, such as `nodes[book].parameters.day`.
     pub path: String,
     pub how: DefinitionChangeKind,
-    /// What stood there.
+    /// The old value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<Value>,
-    /// What stands there now.
+    /// The new value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<Value>,
 }
@@ -31,7 +30,7 @@ pub enum DefinitionChangeKind {
     Changed,
 }
 
-/// What the second says otherwise than the first, in the order of its keys; and how many differences there are in all.
+/// Returns the differences of the second from the first, in key order, and the total number of differences.
 pub fn diff(from: &Value, to: &Value) -> (Vec<DefinitionChange>, usize) {
     let mut found = ChangeCollector::default();
     found.compare("", Some(from), Some(to));
@@ -91,7 +90,7 @@ fn find_item<'v>(list: &NamedItems<'v>, name: &str) -> Option<&'v Value> {
     list.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
 }
 
-/// The items by their names, where each has one of its own: its `id` or `name`, or for edges where they lead.
+/// Returns the items by name, if each has a unique one: its `id` or `name`, or for edges their endpoints.
 fn items_by_name(items: &[Value]) -> Option<NamedItems<'_>> {
     let named: NamedItems<'_> = items.iter().map(|item| Some((name_of(item)?, item))).collect::<Option<_>>()?;
     let names: BTreeSet<&String> = named.iter().map(|(name, _)| name).collect();

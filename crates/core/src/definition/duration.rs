@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-/// The longest duration a definition may name: ten years.
+/// Maximum duration in a definition: ten years.
 pub const DURATION_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
 /// Units and their milliseconds, longest spelling first.
 const UNITS: &[(&str, u64)] =
     &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
 
-/// Reads one or more numbers with a unit each, such as `1h30m`; a bare number is seconds.
+/// Parses one or more numbers with a unit each, such as `1h30m`; a bare number is seconds.
 ///
 /// # Errors
-/// Why the text is no duration, in words that follow a colon.
+/// The reason why the text is not a duration, to follow a colon.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<f64>() {
@@ -36,7 +36,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     of_seconds(if text.is_empty() { f64::NAN } else { ms / 1_000.0 })
 }
 
-/// A number of seconds, to the millisecond.
+/// Creates a duration from a number of seconds, rounded to the millisecond.
 ///
 /// # Errors
 /// As [`parse`].

@@ -1,4 +1,4 @@
-//! Reading a mapping by the fields it may have. The same tables tell what is unknown and make the JSON Schema.
+//! Reading a mapping by its allowed fields. The same tables detect unknown keys and make the JSON Schema.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word, join_names};
 use super::source::{SourceSpan, SpannedValue, YamlKey, YamlMapping, YamlNode, YamlValue};
 
-/// One key a mapping may have.
+/// One allowed key of a mapping.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FieldSchema {
     pub name: &'static str,
@@ -17,7 +17,7 @@ pub(crate) struct FieldSchema {
     pub required: bool,
 }
 
-/// What a field's value looks like, as far as a JSON Schema needs to know.
+/// The shape of a field's value, as far as the JSON Schema needs it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum FieldShape {
     Any,
@@ -30,7 +30,7 @@ pub(crate) enum FieldShape {
     Object,
     Word(&'static [&'static str]),
     Names,
-    /// One of the schema's own definitions.
+    /// A reference to one of the schema's own definitions.
     Of(&'static str),
     ListOf(&'static str),
     MapOf(&'static str),
@@ -44,7 +44,7 @@ pub(crate) const fn required(name: &'static str, shape: FieldShape, doc: &'stati
     FieldSchema { name, shape, doc, required: true }
 }
 
-/// Words people bring from other tools, and ours.
+/// Synonyms from other tools, with Baton's own words.
 const SYNONYMS: &[(&str, &str)] = &[
     ("action_name", "tool"),
     ("arguments", "parameters"),
@@ -80,9 +80,9 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("branch", "when"),
 ];
 
-/// A mapping being read: what is taken is known, what is left at the end is not.
+/// A mapping that is being read: keys that were taken are known, keys left at the end are unknown.
 pub(crate) struct MappingReader<'t> {
-    /// What it is, for messages: `a tool node`.
+    /// A description for messages: `a tool node`.
     what: &'static str,
     span: SourceSpan,
     maps: Vec<&'t YamlMapping>,
@@ -90,7 +90,7 @@ pub(crate) struct MappingReader<'t> {
 }
 
 impl<'t> MappingReader<'t> {
-    /// Reads `node`, which must be a mapping; says so where it is not.
+    /// Starts to read `node`, which must be a mapping; reports an error otherwise.
     pub(crate) fn of(node: &'t YamlNode, what: &'static str, findings: &mut DiagnosticList) -> Option<Self> {
         let Some(map) = node.as_map() else {
             findings.push(wrong_shape(what, "a mapping", node));
@@ -99,7 +99,7 @@ impl<'t> MappingReader<'t> {
         Some(Self { what, span: node.span, maps: vec![map], taken: BTreeSet::new() })
     }
 
-    /// A second mapping whose keys count as this one's: a node's `config`.
+    /// Adds a second mapping whose keys count as this one's: a node's `config`.
     pub(crate) fn add_mapping(&mut self, map: &'t YamlMapping) {
         self.maps.push(map);
     }
@@ -116,7 +116,7 @@ impl<'t> MappingReader<'t> {
         self.maps.iter().any(|map| map.get(name).is_some_and(|(_, value)| !value.is_null()))
     }
 
-    /// The value of a key; `null` counts as not written.
+    /// Reads the value of a key; `null` counts as absent.
     pub(crate) fn take(&mut self, name: &'static str, findings: &mut DiagnosticList) -> Option<&'t YamlNode> {
         self.entry(name, findings).map(|(_, node)| node)
     }
@@ -136,7 +136,7 @@ impl<'t> MappingReader<'t> {
         first
     }
 
-    /// The value of the one key that is written of several that mean the same.
+    /// Reads the value of the one key that is present among several synonyms.
     pub(crate) fn one_of(
         &mut self,
         names: &[&'static str],
@@ -170,7 +170,7 @@ impl<'t> MappingReader<'t> {
         }
     }
 
-    /// A whole number from `min` to `max`.
+    /// Reads an integer from `min` to `max`.
     pub(crate) fn count(
         &mut self,
         name: &'static str,
@@ -191,7 +191,7 @@ impl<'t> MappingReader<'t> {
         count
     }
 
-    /// A number from `min` to `max`.
+    /// Reads a number from `min` to `max`.
     pub(crate) fn number(
         &mut self,
         name: &'static str,
@@ -212,7 +212,7 @@ impl<'t> MappingReader<'t> {
         number
     }
 
-    /// One of a few words.
+    /// Reads one of a fixed set of words.
     pub(crate) fn keyword<T: Copy>(
         &mut self,
         name: &'static str,
@@ -223,7 +223,7 @@ impl<'t> MappingReader<'t> {
         read_keyword(name, node, words, findings)
     }
 
-    /// Names in a list; one name alone is a list of one.
+    /// Reads a list of names; a single name counts as a list of one.
     pub(crate) fn names(
         &mut self,
         name: &'static str,
@@ -265,8 +265,8 @@ impl<'t> MappingReader<'t> {
         findings.push(self.span.error(DiagnosticCode::MissingKey, message).hint(hint));
     }
 
-    /// Says of every key that nobody took that it means nothing here. `elsewhere` are keys with a meaning on other
-    /// things of the same sort.
+    /// Reports every key that was not taken as unknown. `elsewhere` lists keys that are valid on other items of the
+    /// same sort.
     pub(crate) fn finish(self, tables: &[&[FieldSchema]], elsewhere: &[&[FieldSchema]], findings: &mut DiagnosticList) {
         let known: Vec<&str> = tables.iter().flat_map(|table| table.iter().map(|field| field.name)).collect();
         debug_assert!(
@@ -300,7 +300,7 @@ fn synonym(name: &str, known: &[&str]) -> Option<&'static str> {
     SYNONYMS.iter().find(|(theirs, ours)| *theirs == name && known.contains(ours)).map(|(_, ours)| *ours)
 }
 
-/// A string; anything else is said to be wrong.
+/// Reads a string; reports an error for anything else.
 pub(crate) fn read_text(name: &str, node: &YamlNode, findings: &mut DiagnosticList) -> Option<SpannedValue<String>> {
     if let Some(text) = node.as_str() {
         return Some(SpannedValue::new(text.to_owned(), node.span));
@@ -313,7 +313,7 @@ pub(crate) fn read_text(name: &str, node: &YamlNode, findings: &mut DiagnosticLi
     None
 }
 
-/// One of a few words.
+/// Reads one of a fixed set of words.
 pub(crate) fn read_keyword<T: Copy>(
     name: &str,
     node: &YamlNode,
@@ -334,7 +334,7 @@ pub(crate) fn wrong_shape(what: &str, wanted: &str, node: &YamlNode) -> Diagnost
     node.span.error(DiagnosticCode::WrongShape, format!("{what} must be {wanted}, found {}", describe_node(node)))
 }
 
-/// What stands there, for messages.
+/// Describes a value for messages.
 pub(crate) fn describe_node(node: &YamlNode) -> String {
     match &node.value {
         YamlValue::Number { text, .. } => clip_word(text),

@@ -1,16 +1,16 @@
-//! Workflows of one folder, checked together: those that others run come first, and a circle of them is named.
+//! Workflows of one folder, checked together: subworkflows come first, and cycles are reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalog::{DefinitionCatalog, PinnedWorkflow, UnreadyWorkflows};
 use super::diagnostic::{Diagnostic, DiagnosticCode};
 use super::reader::DefinitionReader;
-use super::source::{self, SpannedValue, YamlNode as Tree};
+use super::source::{self, SpannedValue, YamlNode};
 use super::spec::{BodySpec, NodeKindSpec};
 use super::{CheckedDefinition, check_named, root};
 
-/// Checks definitions that may run each other, each once. Answers in the order they were given, and adds those that
-/// are ready to the catalogue. One that runs a workflow which is not ready is a draft, too.
+/// Checks definitions that may run each other, each once. Returns the results in the given order, and adds ready
+/// workflows to the catalogue. A workflow that runs one which is not ready is a draft, too.
 pub fn check_all<'s>(
     sources: impl IntoIterator<Item = &'s [u8]>,
     catalog: &mut DefinitionCatalog,
@@ -48,9 +48,9 @@ pub fn check_all<'s>(
     checked.into_values().collect()
 }
 
-/// A file, its name, and the workflows it runs.
+/// A file, its name, and its subworkflows.
 struct DefinitionFile {
-    tree: Result<Tree, Vec<Diagnostic>>,
+    tree: Result<YamlNode, Vec<Diagnostic>>,
     name: Option<SpannedValue<String>>,
     runs: BTreeSet<String>,
 }
@@ -85,7 +85,7 @@ fn collect_subworkflows(body: &BodySpec<'_>, runs: &mut BTreeSet<String>) {
     }
 }
 
-/// Files in an order in which each comes after those it runs, and the files for which there is none.
+/// Sorts files so that each comes after its subworkflows. Also returns the files for which no such order exists.
 fn dependency_order(files: &[DefinitionFile], first: &BTreeMap<&str, usize>) -> (Vec<usize>, Vec<usize>) {
     let runs = |place: usize| files[place].runs.iter().filter_map(|name| first.get(name.as_str()).copied());
     let mut waits: Vec<usize> = (0..files.len()).map(|place| runs(place).count()).collect();

@@ -1,4 +1,4 @@
-//! JSON Schemas that people write in definitions: forms, inputs, and the outputs of agents.
+//! JSON Schemas in definitions: forms, inputs, and the outputs of agents.
 
 use jsonschema::Validator;
 use serde_json::Value as Json;
@@ -8,14 +8,14 @@ use super::fields::{MappingReader, wrong_shape};
 use super::reader::DefinitionReader;
 use super::source::YamlNode;
 
-/// The largest schema anyone may write, as JSON bytes.
+/// Maximum size of a schema, in bytes of JSON.
 pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
-/// Regular expressions in all schemas of one definition. Each takes a moment to compile.
+/// Maximum number of regular expressions in all schemas of one definition, because each takes time to compile.
 pub const PATTERNS_MAX: usize = 500;
-/// What a schema's `type` may be.
+/// Valid values of a schema's `type`.
 const TYPES: &str = "`array`, `boolean`, `integer`, `null`, `number`, `object` or `string`";
 
-/// The schema under a key, checked to be one.
+/// Reads the schema under a key and checks that it is valid.
 pub(crate) fn read(name: &'static str, fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option<Json> {
     let node = fields.take(name, &mut reader.findings)?;
     if node.as_map().is_none() {
@@ -25,12 +25,12 @@ pub(crate) fn read(name: &'static str, fields: &mut MappingReader<'_>, reader: &
     check(name, node, reader)
 }
 
-/// A mapping as a schema, checked to be one.
+/// Reads a mapping as a schema and checks that it is valid.
 fn check(name: &str, node: &YamlNode, reader: &mut DefinitionReader) -> Option<Json> {
     compile(name, node, reader).map(|(schema, _)| schema)
 }
 
-/// A mapping as a schema, and what holds values to it.
+/// Reads a mapping as a schema; returns it with a validator for values.
 pub(crate) fn compile(name: &str, node: &YamlNode, reader: &mut DefinitionReader) -> Option<(Json, Validator)> {
     let schema = node.to_json();
     if schema.to_string().len() > SCHEMA_BYTES_MAX {

@@ -1,4 +1,4 @@
-//! Every kind of node: the keys it may have and how they are read. One file per kind, one table of them all.
+//! All kinds of nodes: their keys and how they are read. One file per kind, and one table of all.
 
 pub(crate) mod agent;
 pub(crate) mod condition;
@@ -22,16 +22,16 @@ use super::spec::NodeKindSpec;
 /// One kind of node.
 pub(crate) struct KindDescriptor {
     pub word: &'static str,
-    /// For messages: `a tool node`.
+    /// A label for messages: `a tool node`.
     pub label: &'static str,
     pub doc: &'static str,
     pub fields: &'static [FieldSchema],
-    /// Keys that tell the kind where `type` is not written.
+    /// Keys from which the kind is inferred if `type` is absent.
     pub inferring_keys: &'static [&'static str],
     pub read: for<'t> fn(&mut MappingReader<'t>, &mut DefinitionReader) -> Option<NodeKindSpec<'t>>,
 }
 
-/// All kinds, in the order in which a node without `type` is tried.
+/// All kinds, in the order in which a node without `type` is matched.
 pub(crate) const ALL: &[KindDescriptor] = &[
     agent::KIND,
     tool::KIND,
@@ -49,12 +49,12 @@ pub(crate) const ALL: &[KindDescriptor] = &[
     end::KIND,
 ];
 
-/// The kind of this word.
+/// Returns the kind with this name.
 pub(crate) fn find(word: &str) -> Option<&'static KindDescriptor> {
     ALL.iter().find(|kind| kind.word == word)
 }
 
-/// The first kind that a key of the node tells.
+/// Returns the first kind that one of the node's keys implies.
 pub(crate) fn infer(has: impl Fn(&str) -> bool) -> Option<&'static KindDescriptor> {
     ALL.iter().find(|kind| kind.inferring_keys.iter().any(|key| has(key)))
 }

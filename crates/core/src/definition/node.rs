@@ -5,12 +5,12 @@ use super::fields::{FieldSchema, FieldShape, MappingReader, field, read_text};
 use super::kinds::{self, KindDescriptor};
 use super::policy;
 use super::reader::DefinitionReader;
-use super::source::{SourceSpan, SpannedValue, YamlNode as Tree};
+use super::source::{SourceSpan, SpannedValue, YamlNode};
 use super::spec::{DefinitionForm, NodeKindSpec, NodeSpec};
 use crate::expr::ParamsTemplate;
 use crate::graph::{JoinRule, NODES_MAX};
 
-/// Keys that every node may have, beside those of [`policy`].
+/// Keys of every node, in addition to those of [`policy`].
 pub(crate) const FIELDS: &[FieldSchema] = &[
     field("id", FieldShape::Text, "How others name it: letters, digits, `_` and `-`."),
     field("name", FieldShape::Text, "For people; the id where left out."),
@@ -31,7 +31,7 @@ pub(crate) const FIELDS: &[FieldSchema] = &[
     field("metadata", FieldShape::Any, "Anything you want to keep with it."),
 ];
 
-/// Names that belong to the run or to the expression languages.
+/// Names that are reserved for the run or the expression languages.
 const RESERVED: &[&str] = &[
     "input",
     "context",
@@ -57,9 +57,9 @@ const RESERVED: &[&str] = &[
     "else",
 ];
 
-/// Reads one node. `place` counts from 0 within the list.
+/// Reads one node. `place` is its position in the list, from 0.
 pub(crate) fn read<'t>(
-    node: &'t Tree,
+    node: &'t YamlNode,
     place: usize,
     form: DefinitionForm,
     reader: &mut DefinitionReader,
@@ -96,7 +96,7 @@ pub(crate) fn read<'t>(
     Some(NodeSpec { id: id?, part: part?, references: mentions, ..read })
 }
 
-/// The keys every node may have.
+/// Reads the keys that every node may have.
 fn read_common_keys<'t>(fields: &mut MappingReader<'t>, kind: &str, reader: &mut DefinitionReader) -> NodeSpec<'t> {
     let policy = policy::read(fields, reader);
     let findings = &mut reader.findings;
@@ -107,7 +107,7 @@ fn read_common_keys<'t>(fields: &mut MappingReader<'t>, kind: &str, reader: &mut
     let joins = [("any_taken", JoinRule::AnyTaken), ("all_settled", JoinRule::AllSettled)];
     let join = fields.keyword("join", &joins, findings);
     let output_key = fields.text("output_key", findings);
-    // A condition node's question is read with its kind; a transform's variables too.
+    // The condition of a condition node is read with its kind; so are a transform's variables.
     let condition = match kind {
         "condition" => None,
         _ => fields.take("condition", findings).and_then(|node| reader.condition(node, &[])),
@@ -130,7 +130,7 @@ fn read_common_keys<'t>(fields: &mut MappingReader<'t>, kind: &str, reader: &mut
     }
 }
 
-/// Variables and the values they are set to, by name: the order they are written in means nothing.
+/// Variables and their new values, by name: the written order has no meaning.
 pub(crate) fn sets(
     fields: &mut MappingReader<'_>,
     reader: &mut DefinitionReader,
@@ -148,7 +148,7 @@ pub(crate) fn sets(
     sets
 }
 
-/// The kind that is written, or that another key tells.
+/// Reads the kind that is written, or infers it from another key.
 fn kind(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option<&'static KindDescriptor> {
     if let Some((key, node)) = fields.one_of(&["type", "kind"], &mut reader.findings) {
         let word = read_text(&key.name, node, &mut reader.findings)?;
@@ -175,7 +175,7 @@ fn kind(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option
     kind
 }
 
-/// A link of a chain may have no id: it is then called by its `output_key`, or by its place.
+/// Reads the id. A chained step may have none: its name is then its `output_key`, or its position.
 fn id(
     fields: &mut MappingReader<'_>,
     place: usize,
@@ -207,7 +207,7 @@ fn id(
     Some(id)
 }
 
-/// Whether a step brings no id of its own, and so follows the step before it.
-pub(crate) fn is_chained_step(node: &Tree) -> bool {
+/// Returns whether a step has no id of its own, and so follows the step before it.
+pub(crate) fn is_chained_step(node: &YamlNode) -> bool {
     node.as_map().is_some_and(|map| map.get("id").is_none_or(|(_, id)| id.is_null()))
 }

@@ -1,4 +1,4 @@
-//! What may be written on any node: time-out, retries, what happens on an error, how the effect is undone.
+//! The policy of any node: time-out, retries, error handling, compensation.
 
 use serde_json::Value as Json;
 
@@ -9,11 +9,11 @@ use super::source::{SpannedValue, YamlKey, YamlNode, YamlValue};
 use super::spec::{CompensationSpec, OnErrorSpec, PolicySpec, RetrySpec};
 use crate::money::Usd;
 
-/// The most attempts anyone may ask for.
+/// Maximum number of attempts that a definition may set.
 pub const ATTEMPTS_MAX: u32 = 1_000;
-/// The largest factor between two waits.
+/// Maximum backoff factor between two waits.
 const MULTIPLIER_MAX: f64 = 100.0;
-/// The largest cost limit, in US dollars.
+/// Maximum cost limit, in US dollars.
 const COST_MAX_USD: f64 = 1_000_000.0;
 
 pub(crate) const FIELDS: &[FieldSchema] = &[
@@ -70,7 +70,7 @@ pub(crate) fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionRe
     }
 }
 
-/// An amount of US dollars.
+/// Reads an amount in US dollars.
 pub(crate) fn cost(name: &'static str, fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option<Usd> {
     fields.number(name, 0.0, COST_MAX_USD, &mut reader.findings).map(Usd::from_f64)
 }
@@ -151,7 +151,7 @@ fn compensation<'t>(
 }
 
 impl RetrySpec {
-    /// What is written, over what the tool brings.
+    /// Returns the written policy, with the tool's as the default.
     pub(crate) fn with_defaults_from(&self, base: &crate::tool::RetryPolicy) -> crate::tool::RetryPolicy {
         let initial = self.initial.unwrap_or(base.initial);
         crate::tool::RetryPolicy {
@@ -165,7 +165,8 @@ impl RetrySpec {
     }
 }
 
-/// A deadline for people, and what happens at it. `approval` allows `approve` and `reject`, anything else an output.
+/// Reads a deadline for people, and what happens when it passes. `approval` allows `approve` and `reject`, otherwise an
+/// output is given.
 pub(crate) fn deadline(
     fields: &mut MappingReader<'_>,
     reader: &mut DefinitionReader,

@@ -1,4 +1,4 @@
-//! What reading a definition carries along: what was found wrong, the dialect, and the names its expressions mention.
+//! State while a definition is read: findings, the dialect, and the names that its expressions reference.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use crate::expr::{Condition, ConditionLanguage, FieldRead, JinjaTemplate, Params
 
 pub(crate) struct DefinitionReader {
     pub findings: DiagnosticList,
-    /// How parameters are written in the body being read.
+    /// The dialect of parameters in the current body.
     pub dialect: ParamsDialect,
-    /// Bodies around the one being read.
+    /// Number of bodies around the current one.
     pub nesting: usize,
     /// Nodes read so far.
     pub nodes: usize,
-    /// Regular expressions in the schemas read so far.
+    /// Number of regular expressions in the schemas read so far.
     pub patterns: usize,
-    /// A version that runs are on is read again: what was let in once is not turned away now.
+    /// The definition is a version that runs are pinned to: what was accepted once is not rejected now.
     pub is_pinned: bool,
     references: Vec<NameReference>,
 }
 
-/// An expression as an object.
+/// The object form of an expression.
 pub(crate) const EXPRESSION: &[FieldSchema] = &[
     field(
         "type",
@@ -57,7 +57,7 @@ impl Default for DefinitionReader {
 }
 
 impl DefinitionReader {
-    /// What has been mentioned since the last call.
+    /// Takes the references since the last call.
     pub(crate) fn take_references(&mut self) -> Vec<NameReference> {
         std::mem::take(&mut self.references)
     }
@@ -66,7 +66,7 @@ impl DefinitionReader {
         self.references.push(mention);
     }
 
-    /// Notes what an expression mentions but for the names `local` to where it stands.
+    /// Records the references of an expression, except names `local` to its position.
     fn add_references<'r>(
         &mut self,
         roots: impl IntoIterator<Item = &'r String>,
@@ -85,9 +85,9 @@ impl DefinitionReader {
         }
     }
 
-    /// A condition: a string in `expr`, or an object that names its language, or a structured one.
+    /// Reads a condition: a string in `expr`, an object that names its language, or a structured condition.
     pub(crate) fn condition(&mut self, node: &YamlNode, local: &[&str]) -> Option<Condition> {
-        // A mapping mentions names where its expression stands.
+        // In a mapping, references are located at its expression.
         let place = match node.as_map().and_then(|map| map.get("expression").or_else(|| map.get("field"))) {
             Some((_, expression)) => expression,
             None => node,
@@ -160,7 +160,7 @@ impl DefinitionReader {
         Some(condition)
     }
 
-    /// Text with holes.
+    /// Reads a text template.
     pub(crate) fn template(&mut self, name: &str, node: &YamlNode, local: &[&str]) -> Option<JinjaTemplate> {
         let text = match &node.value {
             YamlValue::String(text) => text.clone(),
@@ -175,7 +175,7 @@ impl DefinitionReader {
         Some(template)
     }
 
-    /// JSON with holes.
+    /// Reads a JSON template.
     pub(crate) fn params(&mut self, node: &YamlNode, local: &[&str]) -> Option<ParamsTemplate> {
         let params = match ParamsTemplate::parse(&node.to_json(), self.dialect) {
             Ok(params) => params,
@@ -190,7 +190,7 @@ impl DefinitionReader {
         Some(params)
     }
 
-    /// Says which leaf is wrong, or that the whole is.
+    /// Reports the leaf that is wrong, or the whole value.
     fn report_params_error(&mut self, node: &YamlNode, error: ParseError) {
         let wrong = node.string_leaves().into_iter().find_map(|(leaf, text)| {
             let error = ParamsTemplate::parse(&Json::String(text.text.clone()), self.dialect).err()?;
@@ -202,7 +202,7 @@ impl DefinitionReader {
         };
     }
 
-    /// Notes what each leaf mentions at the leaf's own place.
+    /// Records the references of each leaf at the leaf's own position.
     fn add_param_references(&mut self, node: &YamlNode, local: &[&str]) {
         for (leaf, text) in node.string_leaves() {
             if let Ok(params) = ParamsTemplate::parse(&Json::String(text.text.clone()), self.dialect) {
@@ -211,12 +211,12 @@ impl DefinitionReader {
         }
     }
 
-    /// No parameters at all.
+    /// Returns empty parameters.
     pub(crate) fn empty_params(&mut self) -> Option<ParamsTemplate> {
         self.ok_or_report(ParamsTemplate::parse(&json!({}), self.dialect), SourceSpan::default(), None)
     }
 
-    /// What was parsed, or what is wrong with it, pointed at as closely as can be.
+    /// Returns the parsed value, or reports the error as precisely as possible.
     pub(crate) fn ok_or_report<T>(
         &mut self,
         parsed: Result<T, ParseError>,
@@ -239,7 +239,7 @@ impl DefinitionReader {
         None
     }
 
-    /// `10s`, `1h30m`, or a number of seconds.
+    /// Reads a duration: `10s`, `1h30m`, or a number of seconds.
     pub(crate) fn duration(&mut self, name: &'static str, fields: &mut MappingReader<'_>) -> Option<Duration> {
         let node = fields.take(name, &mut self.findings)?;
         let parsed = match &node.value {
@@ -258,7 +258,7 @@ impl DefinitionReader {
         }
     }
 
-    /// A duration that cannot be zero.
+    /// Reads a duration that cannot be zero.
     pub(crate) fn positive_duration(&mut self, name: &'static str, fields: &mut MappingReader<'_>) -> Option<Duration> {
         let duration = self.duration(name, fields)?;
         if duration.is_zero() {
@@ -268,7 +268,8 @@ impl DefinitionReader {
         Some(duration)
     }
 
-    /// Whether a name can be a node's, a variable's or a branch's: it must be a word in every expression language.
+    /// Returns whether a name can be the name of a node, a variable or a branch: it must be an identifier in every
+    /// expression language.
     pub(crate) fn check_name(&mut self, what: &str, name: &SpannedValue<String>) -> bool {
         const NAME_BYTES_MAX: usize = 128;
         let word = name.value.as_str();

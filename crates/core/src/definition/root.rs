@@ -1,4 +1,4 @@
-//! The outermost mapping of a file.
+//! The top-level mapping of a file.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::fields::{FieldSchema, FieldShape, MappingReader, field, read_keyword,
 use super::json_schema;
 use super::policy::cost;
 use super::reader::DefinitionReader;
-use super::source::{SpannedValue, YamlKey, YamlNode as Tree, YamlValue};
+use super::source::{SpannedValue, YamlKey, YamlNode, YamlValue};
 use super::spec::{BodySpec, DefinitionForm, VariableDeclaration, WorkflowSpec};
 use crate::conversation::HandoverPolicy;
 use crate::graph::{CombineMode, InputDeclaration, WorkflowVariable, input};
@@ -24,7 +24,7 @@ pub(crate) const FIELDS: &[FieldSchema] = &[
     field("metadata", FieldShape::Any, "Anything you want to keep with it."),
 ];
 
-/// Keys that may stand at the top or under `workflow`, beside those of a body.
+/// Keys at the top level or under `workflow`, in addition to those of a body.
 pub(crate) const WORKFLOW: &[FieldSchema] = &[
     field(
         "input",
@@ -75,11 +75,11 @@ pub(crate) const COMPOSIO_APP: &[FieldSchema] = &[
     field("version", FieldShape::Text, "The pinned version of its tools."),
 ];
 
-/// The most a threshold between 0 and 1 may be, and the most errors in a row anyone waits for.
+/// Maximum number of consecutive errors in a handover policy.
 const CONSECUTIVE_ERRORS_MAX: u32 = 1_000;
 
-/// Reads a whole file. What cannot be read is left out and said.
-pub(crate) fn read<'t>(tree: &'t Tree, reader: &mut DefinitionReader) -> Option<WorkflowSpec<'t>> {
+/// Reads a whole file. Parts that cannot be read are left out and reported.
+pub(crate) fn read<'t>(tree: &'t YamlNode, reader: &mut DefinitionReader) -> Option<WorkflowSpec<'t>> {
     let mut fields = MappingReader::of(tree, "a workflow", &mut reader.findings)?;
     if let Some(inner) = fields.map("workflow", &mut reader.findings) {
         fields.add_mapping(inner);
@@ -128,7 +128,7 @@ fn name(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option
     Some(name)
 }
 
-/// A label: a number stays as it was written.
+/// Reads the version label: a number keeps its spelling.
 fn version(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> String {
     const VERSION_CHARS_MAX: usize = 100;
     let Some(node) = fields.take("version", &mut reader.findings) else { return String::new() };
@@ -147,7 +147,7 @@ fn version(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Str
     label
 }
 
-/// The keys of the input, each with what is said of it.
+/// Reads the keys of the input, with their declarations.
 fn input(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> InputDeclaration {
     let Some(map) = fields.map("input", &mut reader.findings) else { return InputDeclaration::default() };
     let mut keys = BTreeMap::new();
@@ -158,7 +158,7 @@ fn input(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Input
     InputDeclaration(Some(keys))
 }
 
-fn input_key(key: &YamlKey, node: &Tree, reader: &mut DefinitionReader) -> Option<input::InputKey> {
+fn input_key(key: &YamlKey, node: &YamlNode, reader: &mut DefinitionReader) -> Option<input::InputKey> {
     match &node.value {
         YamlValue::Null => None,
         YamlValue::String(_) => {
@@ -202,7 +202,7 @@ fn variables(
     variables
 }
 
-fn variable(key: &YamlKey, node: &Tree, reader: &mut DefinitionReader) -> Option<VariableDeclaration> {
+fn variable(key: &YamlKey, node: &YamlNode, reader: &mut DefinitionReader) -> Option<VariableDeclaration> {
     if node.as_map().is_none() {
         let initial = (!node.is_null()).then(|| node.to_json());
         return Some(VariableDeclaration {
@@ -235,8 +235,8 @@ fn variable(key: &YamlKey, node: &Tree, reader: &mut DefinitionReader) -> Option
     Some(VariableDeclaration { variable: WorkflowVariable { initial, combine }, has_combine: says_how })
 }
 
-/// When a conversation is handed to a person. No list of triggers means all of them.
-fn hil(node: &Tree, reader: &mut DefinitionReader) -> HandoverPolicy {
+/// Reads when a conversation is handed to a person. Without a list of triggers, all are on.
+fn hil(node: &YamlNode, reader: &mut DefinitionReader) -> HandoverPolicy {
     let Some(mut fields) = MappingReader::of(node, "`hil_config`", &mut reader.findings) else {
         return HandoverPolicy::default();
     };
@@ -263,8 +263,8 @@ fn hil(node: &Tree, reader: &mut DefinitionReader) -> HandoverPolicy {
     if enabled == Some(false) { HandoverPolicy::never() } else { hil }
 }
 
-/// Which apps of Composio are used. Answers whose account each app uses, where it says.
-fn composio_apps(node: &Tree, reader: &mut DefinitionReader) -> BTreeMap<String, String> {
+/// Reads the Composio apps in use. Returns whose account each app uses, where that is written.
+fn composio_apps(node: &YamlNode, reader: &mut DefinitionReader) -> BTreeMap<String, String> {
     let mut sources = BTreeMap::new();
     let Some(mut fields) = MappingReader::of(node, "`composio`", &mut reader.findings) else { return sources };
     fields.text("version", &mut reader.findings);

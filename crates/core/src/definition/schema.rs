@@ -1,13 +1,14 @@
-//! The JSON Schema of the format, for editors and generators, made from the tables the reader uses.
+//! The JSON Schema of the format, for editors and generators, made from the reader's own tables.
 //!
-//! A schema cannot say everything the reader checks (names, order, expressions); it never refuses what the reader takes.
+//! A schema cannot express everything that the reader checks (names, order, expressions), but it accepts everything
+//! that the reader accepts.
 
 use serde_json::{Map, Value as Json, json};
 
 use super::fields::{FieldSchema, FieldShape};
 use super::{body, kinds, node, policy, reader, root};
 
-/// JSON Schema (2020-12) of a workflow file, as committed in `docs/reference/workflow.schema.json`.
+/// Returns the JSON Schema (2020-12) of a workflow file, as committed in `docs/reference/workflow.schema.json`.
 pub fn schema() -> Json {
     let mut whole = object(&[root::FIELDS, root::WORKFLOW, body::FIELDS]);
     whole.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
@@ -77,16 +78,17 @@ fn definitions() -> Map<String, Json> {
     all
 }
 
-/// A node of any kind; a step may come without an id.
+/// Returns the schema of a node of any kind; a step may have no id.
 fn any_kind(needs_id: bool) -> Json {
     let kinds: Vec<Json> = kinds::ALL.iter().map(|kind| reference(&format!("{}_node", kind.word))).collect();
     if needs_id { json!({ "anyOf": kinds, "required": ["id"] }) } else { json!({ "anyOf": kinds }) }
 }
 
-/// One kind: told by its `type`, or by a key that tells it. Its own keys may stand under `config`.
+/// Returns the schema of one kind, identified by its `type` or by a key that implies it. Its own keys may be under
+/// `config`.
 fn kind_node(kind: &kinds::KindDescriptor) -> Map<String, Json> {
     let mut schema = object(&[node::FIELDS, policy::FIELDS, kind.fields]);
-    // What is required may stand under `config`, so it is not asked for here.
+    // Required keys may be under `config`, so they are not required here.
     schema.remove("required");
     schema.insert("description".to_owned(), json!(kind.doc));
     let mut told: Vec<Json> = ["type", "kind"]
@@ -112,7 +114,7 @@ fn kind_node(kind: &kinds::KindDescriptor) -> Map<String, Json> {
     schema
 }
 
-/// A mapping with these keys and no others. `null` counts as not written.
+/// Returns the schema of a mapping with exactly these keys. `null` counts as absent.
 fn object(tables: &[&[FieldSchema]]) -> Map<String, Json> {
     let all = || tables.iter().flat_map(|table| table.iter());
     let properties: Map<String, Json> = all().map(|field| (field.name.to_owned(), property(field))).collect();

@@ -1,8 +1,8 @@
-//! YAML (and JSON, which is YAML) as a tree that remembers where everything stood.
+//! YAML (and JSON, a subset of YAML) as a tree with source positions.
 //!
-//! The reader is bounded: it looks at the size before the text, at the text before the grammar, and counts every
-//! value it makes, so that an alias bomb costs no more than the budget it is refused at. Scalars follow the core
-//! schema of YAML 1.2: `on` and `yes` are strings.
+//! The reader is bounded: it checks the size before the text and the text before the grammar, and it counts every value
+//! it makes, so that an alias bomb costs no more than the limit at which it is refused. Scalars follow the core schema
+//! of YAML 1.2: `on` and `yes` are strings.
 
 mod build;
 mod scalar;
@@ -12,17 +12,17 @@ use serde_json::{Map as Object, Number, Value as Json};
 
 use super::diagnostic::{Diagnostic, DiagnosticCode};
 
-/// The largest definition, in bytes.
+/// Maximum size of a definition, in bytes.
 pub const SOURCE_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// How deep values may nest.
+/// Maximum nesting depth of values.
 pub const DEPTH_MAX: usize = 64;
-/// Values of one definition, those that aliases stand for included.
+/// Maximum number of values in one definition, including those that aliases stand for.
 pub const VALUES_MAX: usize = 200_000;
-/// Bytes of text of one definition, those that aliases stand for included.
+/// Maximum size of all text in one definition, in bytes, including the text that aliases stand for.
 pub const TEXT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Where something stands in a file. Lines and columns count from 1, columns and lengths in characters.
-/// A definition that was read from a bundle has no places: all zero.
+/// A position in a file. Lines and columns count from 1, columns and lengths in characters. A definition that was read
+/// from a bundle has no positions: all are zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct SourceSpan {
     pub line: u32,
@@ -30,7 +30,7 @@ pub struct SourceSpan {
     pub len: u32,
 }
 
-/// A value and its place.
+/// A value and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct YamlNode {
     pub span: SourceSpan,
@@ -41,7 +41,7 @@ pub struct YamlNode {
 pub enum YamlValue {
     Null,
     Bool(bool),
-    /// `text` is as written, so that a version `1.10` stays what it was.
+    /// `text` is the source text, so that a version `1.10` keeps its spelling.
     Number {
         number: Number,
         text: String,
@@ -51,14 +51,14 @@ pub enum YamlValue {
     Map(YamlMapping),
 }
 
-/// A string; `verbatim` when its characters stand in the file one for one, from the span's column on.
+/// A string. `verbatim` if its characters appear in the file one for one, from the span's column on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct YamlString {
     pub text: String,
     pub verbatim: bool,
 }
 
-/// A mapping in the order it was written; no key twice.
+/// A mapping in source order, without duplicate keys.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct YamlMapping {
     entries: Vec<(YamlKey, YamlNode)>,
@@ -70,7 +70,7 @@ pub struct YamlKey {
     pub span: SourceSpan,
 }
 
-/// A value with the place it was read from.
+/// A value with its source position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpannedValue<T> {
     pub value: T,
@@ -80,8 +80,8 @@ pub struct SpannedValue<T> {
 /// Reads one document.
 ///
 /// # Errors
-/// What makes the text no definition at all, as one diagnostic (two for a key that is written twice): too large,
-/// not UTF-8 text, not YAML, over a limit, more than one document.
+/// The reason why the text is not a definition, as one diagnostic (two for a duplicate key): too large, not UTF-8 text,
+/// not YAML, over a limit, or more than one document.
 pub fn read(source: &[u8]) -> Result<YamlNode, Vec<Diagnostic>> {
     let text = text::check(source).map_err(|diagnostic| vec![diagnostic])?;
     match text::join_surrogates(text) {
@@ -101,7 +101,7 @@ impl<T> SpannedValue<T> {
 }
 
 impl SourceSpan {
-    /// The place `offset` bytes into a verbatim text that starts here.
+    /// Returns the position `offset` bytes into a verbatim text that starts here.
     pub(crate) fn within(self, text: &YamlString, offset: usize) -> Self {
         let before = text.text.get(..offset).map(|before| before.chars().count());
         match before.and_then(|chars| u32::try_from(chars).ok()) {
@@ -116,7 +116,7 @@ impl SourceSpan {
 }
 
 impl YamlNode {
-    /// A tree without places, from a bundle.
+    /// Creates a tree without positions, from a bundle.
     pub fn from_json(value: &Json) -> Self {
         let value = match value {
             Json::Null => YamlValue::Null,
@@ -134,7 +134,7 @@ impl YamlNode {
         Self { span: SourceSpan::default(), value }
     }
 
-    /// The same as JSON, keys sorted.
+    /// Returns the tree as JSON, keys sorted.
     pub fn to_json(&self) -> Json {
         match &self.value {
             YamlValue::Null => Json::Null,
@@ -155,12 +155,12 @@ impl YamlNode {
         }
     }
 
-    /// Where a word first stands in a string; the whole string where that cannot be told.
+    /// Returns the first position of a word in a string, or the whole string if it cannot be located.
     pub(crate) fn span_of_word(&self, word: &str) -> SourceSpan {
         self.span_where(word, |before| !before.ends_with('.'))
     }
 
-    /// Where a field stands that is read of something, the first time; else the whole text.
+    /// Returns the first position where a field is read from a value, or the whole text if it cannot be located.
     pub(crate) fn span_of_field(&self, field: &str) -> SourceSpan {
         self.span_where(field, |before| before.ends_with(['.', '[', '"', '\'']))
     }
@@ -181,7 +181,7 @@ impl YamlNode {
         }
     }
 
-    /// Every string in it.
+    /// Returns every string in the tree.
     pub(crate) fn string_leaves(&self) -> Vec<(&Self, &YamlString)> {
         match &self.value {
             YamlValue::String(text) => vec![(self, text)],
@@ -202,7 +202,7 @@ impl YamlNode {
         self.value == YamlValue::Null
     }
 
-    /// What it is, for messages.
+    /// Returns a description of its type, for messages.
     pub(crate) fn type_description(&self) -> &'static str {
         match &self.value {
             YamlValue::Null => "nothing",
@@ -214,7 +214,7 @@ impl YamlNode {
         }
     }
 
-    /// The value at the end of a path of keys and list positions, or as far along it as there is one.
+    /// Returns the value at the end of a path of keys and list positions, or the deepest one that exists on the path.
     pub(crate) fn deepest_at<'p>(&self, path: impl IntoIterator<Item = &'p str>) -> &Self {
         let mut here = self;
         for step in path {

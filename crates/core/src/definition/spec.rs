@@ -1,11 +1,11 @@
-//! A definition as it was written: every expression parsed, no name resolved yet.
+//! A definition as written: every expression parsed, no name resolved yet.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::source::{SourceSpan, SpannedValue, YamlKey, YamlMapping, YamlNode as Tree};
+use super::source::{SourceSpan, SpannedValue, YamlKey, YamlMapping, YamlNode};
 use crate::agent::CostTier;
 use crate::conversation::HandoverPolicy;
 use crate::expr::{Condition, JinjaTemplate, ParamsDialect, ParamsTemplate};
@@ -25,13 +25,13 @@ pub(crate) struct WorkflowSpec<'t> {
     pub timeout: Option<Duration>,
     pub max_cost: Option<Usd>,
     pub on_compensated: Option<SpannedValue<String>>,
-    /// By Composio app: whose account it uses.
+    /// Whose account each Composio app uses, by app.
     pub entity_sources: BTreeMap<String, String>,
     /// When a conversation is handed to a person.
     pub hil: HandoverPolicy,
 }
 
-/// A declared variable, and whether it is written how its writes combine.
+/// A declared variable, and whether its combine mode is written.
 #[derive(Debug, Default)]
 pub(crate) struct VariableDeclaration {
     pub variable: WorkflowVariable,
@@ -43,12 +43,12 @@ pub(crate) struct VariableDeclaration {
 pub(crate) struct BodySpec<'t> {
     pub form: DefinitionForm,
     pub nodes: Vec<NodeSpec<'t>>,
-    /// `None` where the file has no `edges`: order then follows from what nodes name.
+    /// `None` if the file has no `edges`: the order then follows from the references of the nodes.
     pub edges: Option<Vec<EdgeSpec>>,
     pub span: SourceSpan,
 }
 
-/// Which of the two ways to write a workflow.
+/// Which of the two forms a workflow is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DefinitionForm {
     Nodes,
@@ -66,14 +66,14 @@ pub(crate) struct NodeSpec<'t> {
     pub policy: PolicySpec<'t>,
     pub output_key: Option<SpannedValue<String>>,
     pub sets: Vec<(SpannedValue<String>, ParamsTemplate)>,
-    /// Names its expressions use, but for those that are local to them.
+    /// Names that its expressions reference, except names local to them.
     pub references: Vec<NameReference>,
 }
 
-/// What a node does.
+/// The behaviour of a node.
 #[derive(Debug)]
 pub(crate) enum NodeKindSpec<'t> {
-    /// Names nothing outside the graph.
+    /// References nothing outside the graph.
     Complete(node::NodeKind),
     Agent(Box<AgentNodeSpec>),
     Tool(Box<ToolNodeSpec<'t>>),
@@ -82,26 +82,26 @@ pub(crate) enum NodeKindSpec<'t> {
     Subworkflow(Box<SubworkflowNodeSpec>),
 }
 
-/// A name an expression uses.
+/// A name that an expression references.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NameReference {
     pub root: String,
     pub span: SourceSpan,
-    /// It is evaluated once the node has completed, so the node may name itself.
+    /// The expression is evaluated after the node completes, so it may reference the node itself.
     pub is_after_node: bool,
-    /// Which of its fields the expression reads.
+    /// The fields that the expression reads from the name.
     pub reads: Vec<FieldReference>,
 }
 
-/// A field that an expression reads of a name.
+/// A field that an expression reads from a name.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FieldReference {
-    /// One or two, outermost first, and where each stands.
+    /// One or two fields, outermost first, each with its position.
     pub fields: Vec<(String, SourceSpan)>,
 }
 
 impl FieldReference {
-    pub(crate) fn new(fields: &[String], node: &Tree) -> Self {
+    pub(crate) fn new(fields: &[String], node: &YamlNode) -> Self {
         Self { fields: fields.iter().map(|field| (field.clone(), node.span_of_field(field))).collect() }
     }
 }
@@ -116,11 +116,11 @@ pub(crate) struct EdgeSpec {
     pub span: SourceSpan,
 }
 
-/// Whose node it is.
+/// The agent of a node.
 #[derive(Debug)]
 pub(crate) enum AgentSelector {
     ByName(SpannedValue<String>),
-    /// Whoever has this capability and costs no more than that.
+    /// Any agent with this capability, up to this cost.
     ByCapability {
         capability: SpannedValue<String>,
         cost: Option<CostTier>,
@@ -139,7 +139,7 @@ impl AgentSelector {
 #[derive(Debug)]
 pub(crate) struct AgentNodeSpec {
     pub agent: AgentSelector,
-    /// In place of the agent's own.
+    /// Replaces the agent's own fallback.
     pub fallback: Option<SpannedValue<String>>,
     pub max_execution_time: Option<u64>,
     pub prompt: Option<JinjaTemplate>,
@@ -153,7 +153,7 @@ pub(crate) struct AgentNodeSpec {
     pub max_iterations: Option<u32>,
     pub tools: Option<Vec<SpannedValue<String>>>,
     pub output_schema: Option<Json>,
-    /// Kept with the agent for those who assemble its context.
+    /// Stored with the agent for the assembly of its context.
     pub metadata: BTreeMap<String, Json>,
 }
 
@@ -162,9 +162,9 @@ pub(crate) enum ToolNodeSpec<'t> {
     Fixed {
         tool: SpannedValue<String>,
         parameters: ParamsTemplate,
-        tree: Option<&'t Tree>,
+        tree: Option<&'t YamlNode>,
     },
-    /// What a selection asked for; `None` allows every tool of the workflow's agents.
+    /// The calls that a selection requested; `None` allows every tool of the workflow's agents.
     AgentRequests {
         tools: Option<Vec<SpannedValue<String>>>,
     },
@@ -184,7 +184,7 @@ pub(crate) struct SubworkflowNodeSpec {
     pub input: ParamsTemplate,
 }
 
-/// What is written of a node's policy; the rest comes from the tool or agent.
+/// The written part of a node's policy; the rest comes from the tool or agent.
 #[derive(Debug, Default)]
 pub(crate) struct PolicySpec<'t> {
     pub timeout: Option<Duration>,
@@ -219,30 +219,30 @@ pub(crate) enum CompensationSpec<'t> {
     Undo {
         tool: SpannedValue<String>,
         parameters: ParamsTemplate,
-        tree: Option<&'t Tree>,
+        tree: Option<&'t YamlNode>,
     },
 }
 
-/// The written parameters that do not depend on a run, by name.
-pub(crate) fn literals(parameters: Option<&Tree>, dialect: ParamsDialect) -> Json {
-    let map = parameters.and_then(Tree::as_map);
-    let literal = |(key, value): (&YamlKey, &Tree)| {
+/// Returns the literal parameters, by name: those that do not depend on a run.
+pub(crate) fn literals(parameters: Option<&YamlNode>, dialect: ParamsDialect) -> Json {
+    let map = parameters.and_then(YamlNode::as_map);
+    let literal = |(key, value): (&YamlKey, &YamlNode)| {
         Some((key.name.clone(), ParamsTemplate::parse(&value.to_json(), dialect).ok()?.literal()?.clone()))
     };
     Json::Object(map.into_iter().flat_map(YamlMapping::iter).filter_map(literal).collect())
 }
 
-/// The facts that hold for a written call: of its action, where that is written plainly.
+/// Returns the contract that applies to a written call: that of its action, if the action is a literal.
 pub(crate) fn action_facts<'f>(
     facts: &'f ToolContract,
-    parameters: Option<&Tree>,
+    parameters: Option<&YamlNode>,
     dialect: ParamsDialect,
 ) -> &'f ToolContract {
     if facts.actions.is_empty() { facts } else { facts.for_arguments(&literals(parameters, dialect)) }
 }
 
 impl DefinitionForm {
-    /// How parameters are written in it.
+    /// Returns the dialect of its parameters.
     pub(crate) fn dialect(self) -> ParamsDialect {
         match self {
             Self::Nodes => ParamsDialect::Edges,

@@ -1,12 +1,12 @@
-//! JSON written as YAML that people read: block style, quotes only where they are needed.
+//! JSON as YAML for people: block style, with quotes only where they are needed.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// Keys that say what something is, in the order people write them; the others come behind, by the alphabet.
+/// Identifying keys, in the order in which people write them; the others follow alphabetically.
 const LEADING_KEYS: [&str; 5] = ["name", "id", "description", "type", "input"];
-/// Words that YAML readers take for something else than text.
+/// Words that YAML readers would not read as text.
 const AMBIGUOUS_WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
 
 pub fn to_yaml(value: &Value) -> String {
@@ -19,7 +19,7 @@ pub fn to_yaml(value: &Value) -> String {
     text
 }
 
-/// Gives a definition another name: it stands at the top, or below `workflow`. `false` where it is no mapping of keys.
+/// Renames a definition: the name is at the top level, or under `workflow`. Returns `false` if it is not a mapping.
 pub fn rename_workflow(definition: &mut Value, name: &str) -> bool {
     let below = definition.get("workflow").is_some_and(Value::is_object);
     let within = if below { definition.get_mut("workflow") } else { Some(definition) };
@@ -27,7 +27,7 @@ pub fn rename_workflow(definition: &mut Value, name: &str) -> bool {
     fields.map(|fields| fields.insert("name".to_owned(), Value::from(name))).is_some()
 }
 
-/// A mapping or a list that is not empty, each entry on a line of its own. The first line is begun already, up to `depth`.
+/// A mapping or list that is not empty, one entry per line. The first line is already indented to `depth`.
 fn block(text: &mut String, value: &Value, depth: usize) {
     let mut margin = "";
     let indent = " ".repeat(depth);
@@ -60,7 +60,7 @@ fn block(text: &mut String, value: &Value, depth: usize) {
     }
 }
 
-/// What stands behind a name.
+/// Writes the value after a key.
 fn write_value(text: &mut String, value: &Value, depth: usize) {
     if is_block(value) {
         // Writing to a string cannot fail.
@@ -88,19 +88,19 @@ fn write_inline(text: &mut String, value: &Value) {
     text.push('\n');
 }
 
-/// Text as it is where no reader can take it for something else, else in the quotes of JSON, which YAML reads, too.
+/// Formats a text: plain if no reader can take it for another type, otherwise quoted as in JSON, which YAML reads, too.
 fn scalar(word: &str) -> String {
     let begins = word.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_');
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' ');
     let is_word = AMBIGUOUS_WORDS.iter().any(|known| known.eq_ignore_ascii_case(word));
-    // `.inf`, `1e5` and dates do not begin with a letter; `e5` is text.
+    // `.inf`, `1e5` and dates do not start with a letter; `e5` is text.
     if begins && word.chars().all(is_plain) && !word.ends_with(' ') && !is_word {
         return word.to_owned();
     }
     let mut quoted = String::new();
     for char in Value::from(word).to_string().chars() {
         match char {
-            // What JSON lets stand and YAML does not, or takes for the end of a line.
+            // Characters that JSON allows and that YAML rejects or reads as a line break.
             '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
                 // Writing to a string cannot fail.
                 let _ = write!(quoted, "\\u{:04x}", u32::from(char));

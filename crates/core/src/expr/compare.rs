@@ -1,4 +1,4 @@
-//! Equality, order and truth of JSON values, as the languages share them.
+//! Equality, order and truth of JSON values, shared by the languages.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use serde_json::{Number, Value};
 use super::error::EvalError;
 use super::meter::EvalMeter;
 
-/// Whether two values are equal. Numbers are equal by value (`1` is `1.0`), objects whatever their order.
+/// Returns whether two values are equal. Numbers are compared by value (`1` is `1.0`), objects regardless of key order.
 pub(crate) fn equal(a: &Value, b: &Value, meter: &mut EvalMeter) -> Result<bool, EvalError> {
     meter.charge_steps(1)?;
     match (a, b) {
@@ -43,7 +43,7 @@ pub(crate) fn equal(a: &Value, b: &Value, meter: &mut EvalMeter) -> Result<bool,
     }
 }
 
-/// The order of two numbers, exact where both are whole.
+/// Returns the order of two numbers, exact if both are integers.
 pub(crate) fn order_numbers(a: &Number, b: &Number) -> Option<Ordering> {
     match (whole(a), whole(b)) {
         (Some(a), Some(b)) => Some(a.cmp(&b)),
@@ -51,12 +51,12 @@ pub(crate) fn order_numbers(a: &Number, b: &Number) -> Option<Ordering> {
     }
 }
 
-/// The number as a whole one, if it is stored as one.
+/// Returns the number as an integer, if it is stored as one.
 pub(crate) fn whole(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
-/// Whether a value counts as true where Python decides: zero and everything empty is false.
+/// Returns whether a value is true in Python: zero and empty values are false.
 pub(crate) fn truthy(value: &Value) -> bool {
     match value {
         Value::Null => false,

@@ -1,4 +1,4 @@
-//! A condition: parsed once, asked many times.
+//! A condition: parsed once, evaluated many times.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -17,14 +17,14 @@ use super::path::ReferencePath;
 use super::structured::ConditionOperator;
 use super::suggest::nearest;
 
-/// The languages a condition may be written in.
+/// The languages in which a condition may be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConditionLanguage {
-    /// JMESPath, as published, with bare `true`, `false` and `null` read as literals where no such field exists.
+    /// JMESPath, as published, with bare `true`, `false` and `null` read as literals if no such field exists.
     JmesPath,
     /// Jinja's expressions with Python's spelling; also called `python`.
     Expr,
-    /// A reference such as `weather.temp`, which holds when its value counts as true.
+    /// A reference such as `weather.temp`, which holds if its value is true.
     Field,
 }
 
@@ -50,18 +50,18 @@ impl FromStr for ConditionLanguage {
     }
 }
 
-/// A bare word of a JMESPath condition that is read as a literal where no such field exists.
+/// A bare word of a JMESPath condition that is read as a literal if no such field exists.
 ///
-/// The standard spelling is the word in backticks, which is what `validate` hints at.
+/// The standard spelling is the word in backticks, which `validate` suggests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BareLiteral {
     /// `true`, `false` or `null`.
     pub word: String,
-    /// Where it stands in the source, in bytes.
+    /// Its position in the source, in bytes.
     pub offset: usize,
 }
 
-/// A question about a run, compiled. Cheap to ask, safe to share between threads.
+/// A compiled condition about a run. Cheap to evaluate, safe to share between threads.
 #[derive(Debug, Clone)]
 pub struct Condition {
     body: ConditionBody,
@@ -78,10 +78,10 @@ enum ConditionBody {
 }
 
 impl Condition {
-    /// Compiles a source of one language.
+    /// Compiles a source in one language.
     ///
     /// # Errors
-    /// A source that is too long, nests too deep, is not of the language, or calls a function there is not.
+    /// The source is too long, nests too deep, is not valid in the language, or calls an unknown function.
     pub fn parse(language: ConditionLanguage, source: &str) -> Result<Self, ParseError> {
         match language {
             ConditionLanguage::JmesPath => Self::jmespath(source),
@@ -95,7 +95,7 @@ impl Condition {
     /// A missing field of a known root is null; ordering against null is false; an unknown root is an error.
     ///
     /// # Errors
-    /// A field that is not a reference, or an operator there is not.
+    /// The field is not a reference, or the operator is unknown.
     pub fn structured(field: &str, operator: &str, value: Value) -> Result<Self, ParseError> {
         let path = ReferencePath::parse(field)?;
         let operator = operator.parse()?;
@@ -127,7 +127,7 @@ impl Condition {
         Ok(Self { roots: BTreeSet::from([path.root().to_owned()]), body: ConditionBody::Field(path), bare: Vec::new() })
     }
 
-    /// Whether the condition holds: the truth of its value, as its language sees truth.
+    /// Returns whether the condition holds: the truth of its value in its language.
     ///
     /// # Errors
     /// See [`Condition::value`].
@@ -143,11 +143,11 @@ impl Condition {
         }
     }
 
-    /// The value of the condition's expression.
+    /// Returns the value of the condition's expression.
     ///
     /// # Errors
-    /// An unknown root name; an operation without meaning for the values it met; a limit reached; in `expr`
-    /// also a missing field that is not defaulted.
+    /// An unknown root name; an operation that is undefined for its values; a limit reached; in `expr` also a missing
+    /// field without a default.
     pub fn value(&self, names: &dyn EvalContext) -> Result<Value, EvalError> {
         let mut meter = EvalMeter::new();
         let value = match &self.body {
@@ -163,12 +163,12 @@ impl Condition {
         Ok(value)
     }
 
-    /// The root names the condition mentions.
+    /// Returns the root names that the condition references.
     pub fn roots(&self) -> &BTreeSet<String> {
         &self.roots
     }
 
-    /// The fields of root names that the condition reads.
+    /// Returns the fields of root names that the condition reads.
     pub fn fields(&self) -> Vec<FieldRead> {
         match &self.body {
             ConditionBody::JmesPath(expression) => expression.fields(),
@@ -177,13 +177,13 @@ impl Condition {
         }
     }
 
-    /// The bare words read as literals where no such field exists; empty but for JMESPath.
+    /// Returns the bare words read as literals if no such field exists; empty except for JMESPath.
     pub fn bare_literals(&self) -> &[BareLiteral] {
         &self.bare
     }
 }
 
-/// A condition is an expression already; the braces of a template around it are a slip, not an object.
+/// A condition is already an expression: template braces around it are a mistake, not an object.
 fn reject_braces(source: &str) -> Result<(), ParseError> {
     if source.trim_start().starts_with("{{") {
         return Err(ParseError::new("a condition is written without `{{ }}`").at(0));

@@ -1,4 +1,4 @@
-//! How an expression sees a run: root names, and what they hold.
+//! An expression's view of a run: root names and their values.
 
 use std::borrow::Cow;
 
@@ -8,39 +8,39 @@ use serde_json::{Map, Value};
 use super::error::{EvalError, EvalErrorCode};
 use super::suggest::nearest;
 
-/// Names shown in an error before the rest is only counted.
+/// Maximum number of names listed in an error; the rest is only counted.
 const NAMES_SHOWN_MAX: usize = 12;
 
-/// Names compared for a "did you mean".
+/// Maximum number of names compared for a "did you mean".
 const NAMES_COMPARED_MAX: usize = 1_000;
 
-/// The names an expression may use, and the moment it is evaluated at.
+/// The names that an expression may use, and the instant at which it is evaluated.
 ///
-/// Only the roots an expression mentions are looked up, so an implementation may make a value on demand
-/// (`Cow::Owned`) without paying for the ones nobody asks for.
+/// Only the roots that an expression references are looked up, so an implementation may make a value on demand
+/// (`Cow::Owned`) without paying for unused ones.
 pub trait EvalContext {
-    /// The value of a root name; `None` if the run does not know the name, `null` if it does but holds nothing.
+    /// Returns the value of a root name; `None` if the run does not know the name, `null` if it has no value.
     fn lookup(&self, root: &str) -> Option<Cow<'_, Value>>;
 
-    /// Every root name there is, for error messages and for an expression that asks for everything (`@`).
+    /// Returns every known root name, for error messages and for an expression that reads everything (`@`).
     fn known_names(&self) -> Vec<String>;
 
-    /// Whether the root is a node or step, whose value is its output: then `step.output` means `step` itself
-    /// wherever the value has no field `output` of its own.
+    /// Returns whether the root is a node or step, whose value is its output: then `step.output` means `step` itself if
+    /// the value has no field `output` of its own.
     fn is_step(&self, _root: &str) -> bool {
         false
     }
 
-    /// The instant that `now()`, `today()` and the date tests mean.
+    /// Returns the instant of `now()`, `today()` and the date tests.
     fn now(&self) -> Timestamp;
 
-    /// The IANA time zone in which dates are read and written.
+    /// Returns the IANA time zone in which dates are read and written.
     fn zone(&self) -> &str {
         "UTC"
     }
 }
 
-/// A plain JSON document as names: its keys are the roots. Anything but an object has no names.
+/// A plain JSON document as names: its keys are the roots. A value that is not an object has no names.
 #[derive(Debug, Clone)]
 pub struct JsonContext<'d> {
     root: &'d Value,
@@ -49,17 +49,17 @@ pub struct JsonContext<'d> {
 }
 
 impl<'d> JsonContext<'d> {
-    /// The keys of `root`, seen at the instant `now`, in UTC.
+    /// Returns the keys of `root`, evaluated at the instant `now`, in UTC.
     pub fn new(root: &'d Value, now: Timestamp) -> Self {
         Self { root, now, zone: "UTC" }
     }
 
-    /// The keys of `root` where the moment does not matter: `now()` is the epoch.
+    /// Returns the keys of `root` where the instant does not matter: `now()` is the epoch.
     pub fn timeless(root: &'d Value) -> Self {
         Self::new(root, Timestamp::UNIX_EPOCH)
     }
 
-    /// The same document, with dates in this IANA time zone.
+    /// Returns the same document, with dates in this IANA time zone.
     pub fn in_zone(self, zone: &'d str) -> Self {
         Self { zone, ..self }
     }
@@ -87,12 +87,12 @@ impl EvalContext for JsonContext<'_> {
     }
 }
 
-/// The value of a root, or the error that says what there was instead.
+/// Returns the value of a root, or an error that lists the known names.
 pub(crate) fn lookup_root<'n>(names: &'n dyn EvalContext, root: &str) -> Result<Cow<'n, Value>, EvalError> {
     names.lookup(root).ok_or_else(|| unknown_name_error(names, root))
 }
 
-/// The error for a root nobody knows.
+/// Returns the error for an unknown root.
 #[cold]
 pub(crate) fn unknown_name_error(names: &dyn EvalContext, root: &str) -> EvalError {
     let mut known = names.known_names();
@@ -104,7 +104,7 @@ pub(crate) fn unknown_name_error(names: &dyn EvalContext, root: &str) -> EvalErr
     }
 }
 
-/// The error for a field that is not in `value`, which is what `path` names.
+/// Returns the error for a field that is missing from `value`; `path` names that value.
 #[cold]
 pub(crate) fn missing_field_error(path: &str, field: &str, value: &Value) -> EvalError {
     let Value::Object(fields) = value else {
@@ -133,7 +133,7 @@ fn list<S: AsRef<str>>(names: &[S]) -> String {
     format!("there are {}{more}", shown.join(", "))
 }
 
-/// What a value is, with its article, for messages.
+/// Returns the type of a value with its article, for messages.
 pub(crate) fn type_description(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -1,4 +1,4 @@
-//! What can be wrong with an expression: with its text, or with what it met.
+//! Errors of an expression: in its text, or with the values it reads.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ParseError {
-    /// What is wrong, in a sentence without a full stop.
+    /// The error, as a sentence without a full stop.
     pub message: String,
-    /// Where in the source it is wrong, in bytes, when one place is to blame.
+    /// The position of the error in the source, in bytes, if there is a single one.
     pub offset: Option<usize>,
-    /// The way out, when there is one to suggest.
+    /// A suggested fix, if there is one.
     pub hint: Option<String>,
 }
 
@@ -29,7 +29,7 @@ impl ParseError {
         self
     }
 
-    /// The hint, if the nearest name is near enough to be worth saying.
+    /// Adds a hint if the nearest name is close enough.
     pub(crate) fn did_you_mean(mut self, nearest: Option<&str>) -> Self {
         if let Some(name) = nearest {
             self.hint = Some(format!("did you mean `{name}`?"));
@@ -37,24 +37,24 @@ impl ParseError {
         self
     }
 
-    /// The same error, said of one place inside a larger thing.
+    /// Returns the same error, located within a larger structure.
     pub(crate) fn within(mut self, place: &str) -> Self {
         self.message = place_message(place, &self.message);
         self
     }
 }
 
-/// The expression is sound, but not with the values it met.
+/// The expression is valid, but its evaluation failed with these values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct EvalError {
-    /// What went wrong, in a sentence without a full stop.
+    /// The error, as a sentence without a full stop.
     pub message: String,
-    /// The way out, when there is one to suggest.
+    /// A suggested fix, if there is one.
     pub hint: Option<String>,
     /// The stable code of this kind of failure.
     pub code: EvalErrorCode,
-    /// The way to the field that an object does not have, such as `secrets.shop`, where that is what went wrong.
+    /// The path of the missing field of an object, such as `secrets.shop`, if that is the error.
     pub absent: Option<String>,
 }
 
@@ -76,14 +76,14 @@ impl EvalError {
         self
     }
 
-    /// The same error, said of one place inside a larger thing.
+    /// Returns the same error, located within a larger structure.
     pub(crate) fn within(mut self, place: &str) -> Self {
         self.message = place_message(place, &self.message);
         self
     }
 }
 
-/// Says where an error is, joining the places of nested things: ``in `to.0`: …``.
+/// Prefixes the position of an error, joining nested positions: ``in `to.0`: …``.
 fn place_message(place: &str, message: &str) -> String {
     match message.strip_prefix("in `") {
         Some(inner) => format!("in `{place}.{inner}"),
@@ -91,26 +91,26 @@ fn place_message(place: &str, message: &str) -> String {
     }
 }
 
-/// The kinds of failure a caller may want to tell apart.
+/// The kinds of errors that a caller may distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EvalErrorCode {
-    /// A name the run does not know.
+    /// A name that the run does not know.
     UnknownName,
-    /// A field that is not there, where the language wants it to be.
+    /// A missing field, in a language that requires it.
     MissingField,
-    /// A value of a type the operation has no meaning for.
+    /// A value of a type that the operation does not accept.
     WrongType,
-    /// A value of the right type that cannot be used: not a date, a division by zero.
+    /// A value of the right type that is invalid: not a date, a division by zero.
     BadValue,
-    /// The expression asked for more than an expression may have.
+    /// The expression exceeded a limit.
     Limit,
 }
 
 impl EvalErrorCode {
-    /// Every code there is, in order.
+    /// All codes, in order.
     pub const ALL: [Self; 5] = [Self::UnknownName, Self::MissingField, Self::WrongType, Self::BadValue, Self::Limit];
 
-    /// The code in a few words.
+    /// Returns a short title of the code.
     pub fn title(self) -> &'static str {
         match self {
             EvalErrorCode::UnknownName => "a name that is not known",
@@ -121,7 +121,7 @@ impl EvalErrorCode {
         }
     }
 
-    /// The code as it is written in messages and in the documentation.
+    /// Returns the code as written in messages and in the documentation.
     pub fn as_str(self) -> &'static str {
         match self {
             EvalErrorCode::UnknownName => "EXPR-001",

@@ -1,21 +1,22 @@
-//! References that stand inside a longer text, where nothing fills them in: `"{n} * 2"`, `"Hello $customer.name"`.
+//! References inside a longer text, where they are not filled in: `"{n} * 2"`, `"Hello $customer.name"`.
 
 use super::path::ReferencePath;
 
-/// Bytes of one reference that is looked for.
+/// Maximum size of one reference that is detected, in bytes.
 const REFERENCE_BYTES_MAX: usize = 200;
 
-/// What looks like a reference in a text, and is none there.
+/// A text fragment that looks like a reference but is not evaluated.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct InertReference {
-    /// The name it begins with.
+    /// Its root name.
     pub root: String,
     pub text: String,
-    /// What it would be in a template.
+    /// The equivalent expression in a template.
     pub expression: String,
 }
 
-/// Everything in a text that is written as a reference of the `steps` form. Who asks knows which names mean something.
+/// Returns all fragments of a text that are written as references of the `steps` form. The caller knows which names are
+/// valid.
 pub(crate) fn inert_references(text: &str) -> Vec<InertReference> {
     let mut found = Vec::new();
     for (at, opening) in text.match_indices(['{', '$']) {
@@ -34,7 +35,7 @@ pub(crate) fn inert_references(text: &str) -> Vec<InertReference> {
     found
 }
 
-/// How far a name and the fields behind it reach: a dot that ends a sentence is none of them.
+/// Returns the length of a name with its fields: a dot that ends a sentence is not included.
 fn dotted(text: &str) -> usize {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     let mut end = text.find(|c| !is_part(c)).unwrap_or(text.len());

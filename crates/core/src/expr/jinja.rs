@@ -1,11 +1,11 @@
-//! Jinja templates, and the expressions of Jinja on their own (`expr`, also called `python`).
+//! Jinja templates, and Jinja's expressions on their own (`expr`, also called `python`).
 //!
-//! Written here rather than taken from a crate because the crates bound only the number of instructions: one
-//! `'a' * 100000000` takes 100 MB, and a dozen of `{% set x = x ~ x %}` double it without end. Here every value
-//! that is made and every item that is walked is paid for, and the run's values are read where they lie.
+//! This is implemented here because existing crates bound only the number of instructions: one `'a' * 100000000` takes
+//! 100 MB, and a dozen of `{% set x = x ~ x %}` double it without end. Here every value that is made and every item
+//! that is visited is charged, and the run's values are read in place.
 //!
-//! The language is Jinja's with strict undefined names, less what reads other templates (`include`, `extends`,
-//! `import`, `block`), plus the methods of Python's strings, lists and dictionaries that change nothing. `null` is
+//! The language is Jinja's with strict undefined names, without the statements that read other templates (`include`,
+//! `extends`, `import`, `block`), plus the non-mutating methods of Python's strings, lists and dictionaries. `null` is
 //! written `none`, lists and objects are written as JSON, and text is never escaped.
 
 mod apply;
@@ -67,17 +67,17 @@ impl CompiledJinja {
         Self { roots: references::roots(&program), program: Arc::new(program) }
     }
 
-    /// The root names it mentions.
+    /// Returns the root names that it references.
     pub(super) fn roots(&self) -> &BTreeSet<String> {
         &self.roots
     }
 
-    /// The fields of them that it reads.
+    /// Returns the fields of them that it reads.
     pub(super) fn fields(&self) -> Vec<FieldRead> {
         references::fields(&self.program)
     }
 
-    /// Whether it is one expression and nothing around it, whose value can keep its JSON type.
+    /// Returns whether it consists of a single expression, whose value can keep its JSON type.
     pub(super) fn is_expression(&self) -> bool {
         self.only_expression().is_some()
     }
@@ -89,7 +89,7 @@ impl CompiledJinja {
         }
     }
 
-    /// What it writes, paid for with `meter`.
+    /// Returns the rendered text, charged to `meter`.
     pub(super) fn text(&self, names: &dyn EvalContext, meter: &mut EvalMeter) -> Result<String, EvalError> {
         let roots = RootCache::new(&self.program, names);
         let mut run = JinjaEvaluator::new(&self.program, &roots, *meter);
@@ -99,7 +99,7 @@ impl CompiledJinja {
         Ok(text)
     }
 
-    /// The value of its one expression, else what it writes, paid for with `meter`.
+    /// Returns the value of its single expression, or the rendered text, charged to `meter`.
     pub(super) fn value(&self, names: &dyn EvalContext, meter: &mut EvalMeter) -> Result<Value, EvalError> {
         let Some(expression) = self.only_expression() else {
             return self.text(names, meter).map(Value::String);
@@ -112,7 +112,7 @@ impl CompiledJinja {
         Ok(value)
     }
 
-    /// Whether its one expression counts as true.
+    /// Returns whether its single expression is true.
     pub(super) fn holds(&self, names: &dyn EvalContext, meter: &mut EvalMeter) -> Result<bool, EvalError> {
         let Some(expression) = self.only_expression() else {
             return Ok(!self.text(names, meter)?.is_empty());

@@ -1,8 +1,8 @@
 //! JMESPath, the whole published language, over borrowed JSON and within limits.
 //!
-//! Written here rather than taken from a crate because the crates evaluate without a bound: twenty pipes of
-//! `[@, @]` make a million values. This one reads the run's values where they lie, counts every step, and says
-//! at which byte a source goes wrong. The public compliance suite in `testdata/jmespath` runs against it.
+//! This is implemented here because existing crates evaluate without a bound: twenty pipes of `[@, @]` make a million
+//! values. This implementation reads the run's values in place, counts every step, and reports the byte position of a
+//! syntax error. It passes the public compliance suite in `testdata/jmespath`.
 
 mod call;
 mod function;
@@ -23,13 +23,13 @@ use super::error::{EvalError, ParseError};
 use super::field_read::FieldRead;
 use super::meter::{ExprLimits, ValueExtent, check_source};
 
-/// Why a search gave no value.
+/// Why a search returned no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SearchError {
     /// The source is not JMESPath.
     #[error(transparent)]
     Parse(#[from] ParseError),
-    /// The source is, but not for this document.
+    /// The source is valid, but its evaluation failed for this document.
     #[error(transparent)]
     Eval(#[from] EvalError),
 }
@@ -37,14 +37,14 @@ pub enum SearchError {
 /// Searches a JSON document with a JMESPath expression, exactly as published: a missing root field is null.
 ///
 /// # Errors
-/// A source that does not parse, a function that refuses its arguments, or a limit reached.
+/// The source does not parse, a function rejects its arguments, or a limit is reached.
 pub fn search(source: &str, document: &Value) -> Result<Value, SearchError> {
     let expression = JmesPathExpression::parse(source, JmesPathDialect::Published)?;
     Ok(expression.value(JmesPathScope::Json(document))?)
 }
 
-/// Searches a JSON document as a condition of a workflow does: bare `true`, `false` and `null` are literals where the
-/// document has no such field. A missing root field is null all the same.
+/// Searches a JSON document as a workflow condition does: bare `true`, `false` and `null` are literals if the document
+/// has no such field. A missing root field is still null.
 ///
 /// # Errors
 /// As [`search`].
@@ -77,19 +77,19 @@ impl JmesPathExpression {
         Ok(Self { node, roots, bare })
     }
 
-    /// The fields of root names that it reads.
+    /// Returns the fields of root names that it reads.
     pub(super) fn fields(&self) -> Vec<FieldRead> {
         let mut found = Vec::new();
         self.node.fields(&mut found);
         found
     }
 
-    /// The value over a run's names, where an unknown root is an error.
+    /// Returns the value over a run's names. An unknown root is an error.
     pub(super) fn evaluate(&self, names: &dyn EvalContext) -> Result<Value, EvalError> {
         self.value(JmesPathScope::Names(names))
     }
 
-    /// Whether the value counts as true, as JMESPath sees it: only false, null and what is empty is not.
+    /// Returns whether the value is true in JMESPath: only false, null and empty values are false.
     pub(super) fn holds(&self, names: &dyn EvalContext) -> Result<bool, EvalError> {
         let value = JmesPathEvaluator::new().eval(&self.node, JmesPathScope::Names(names))?;
         Ok(search::truthy(&value))

@@ -1,17 +1,17 @@
-//! Lists written out in text, by a person or by a template: `['returns']`, `["a", "b"]`.
+//! Lists written as text, by a person or by a template: `['returns']`, `["a", "b"]`.
 
 use serde_json::{Number, Value};
 
 use super::error::ParseError;
 use super::meter::{ExprLimits, check_source};
 
-/// Reads a list written as JSON or as Python would print it.
+/// Reads a list in JSON or Python notation.
 ///
-/// Items are strings in either kind of quotes, numbers, `true`/`True`, `false`/`False`, `null`/`None`, and
-/// lists and objects of these. A comma after the last item is allowed. Surrounding white space is ignored.
+/// Items are strings in either kind of quotes, numbers, `true`/`True`, `false`/`False`, `null`/`None`, and lists and
+/// objects of these. A comma after the last item is allowed. Surrounding white space is ignored.
 ///
 /// # Errors
-/// Anything else, with the byte where it stops being a list; a text over [`ExprLimits::OUTPUT_BYTES_MAX`] or nested
+/// The text is not a list (with the byte position), is longer than [`ExprLimits::OUTPUT_BYTES_MAX`], or is nested
 /// deeper than [`ExprLimits::NESTING_MAX`].
 pub fn literal_list(source: &str) -> Result<Value, ParseError> {
     check_source("list", source, ExprLimits::OUTPUT_BYTES_MAX)?;
@@ -78,7 +78,7 @@ impl LiteralParser<'_> {
         Ok(Value::Object(fields))
     }
 
-    /// Moves past what separates two items; true at the closing bracket, with or without a last comma.
+    /// Skips the separator between two items; returns true at the closing bracket, with or without a trailing comma.
     fn closes(&mut self, close: char, first: bool) -> Result<bool, ParseError> {
         self.skip_space();
         if self.eat(close) {

@@ -1,42 +1,43 @@
-//! What one expression may spend, and the meter that counts it.
+//! The limits of one expression, and the meter that enforces them.
 
 use serde_json::Value;
 
 use super::error::{EvalError, EvalErrorCode, ParseError};
 
-/// The bounds every expression lives in, whatever is written and whatever data it meets.
+/// The limits of every expression, for every source and every input.
 ///
-/// They hold together to keep one evaluation under about 100 ms and 16 MB on a slow core.
+/// Together they keep one evaluation under about 100 ms and 16 MB on a slow core.
 #[derive(Debug)]
 pub struct ExprLimits;
 
 impl ExprLimits {
-    /// The longest condition or expression, in bytes of source.
+    /// Maximum size of a condition or expression, in bytes of source.
     pub const EXPRESSION_BYTES_MAX: usize = 16 * 1024;
-    /// The longest template, in bytes of source. Prompts are templates, so this is the larger one.
+    /// Maximum size of a template, in bytes of source. Larger than for expressions, because prompts are templates.
     pub const TEMPLATE_BYTES_MAX: usize = 128 * 1024;
-    /// How deep brackets, calls and projections may nest in JMESPath and in literal lists.
+    /// Maximum nesting of brackets, calls and projections in JMESPath and in literal lists.
     pub const NESTING_MAX: usize = 128;
-    /// How deep brackets, calls and blocks may nest in a template or an `expr`.
+    /// Maximum nesting of brackets, calls and blocks in a template or an `expr`.
     pub const TEMPLATE_NESTING_MAX: usize = 64;
-    /// How deep an evaluation may call into itself, macros included.
+    /// Maximum recursion depth of an evaluation, including macros.
     pub const DEPTH_MAX: usize = 320;
-    /// Steps of one evaluation: a node visited, an item walked, 64 bytes of text read or written.
+    /// Maximum steps of one evaluation. One step is a visited node, a visited item, or 64 bytes of text read or
+    /// written.
     pub const STEPS_MAX: u32 = 2_000_000;
-    /// Bytes of new values one evaluation may make, dropped ones included.
+    /// Maximum size of all new values of one evaluation, in bytes, including dropped ones.
     pub const GROWTH_BYTES_MAX: usize = 8 * 1024 * 1024;
-    /// The largest result, in bytes of JSON or text.
+    /// Maximum size of a result, in bytes of JSON or text.
     pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
-    /// How deep a result may nest. Under the 128 levels JSON readers accept, so that a result in an envelope
-    /// can be read back.
+    /// Maximum nesting of a result. Below the 128 levels that JSON readers accept, so that a result in an envelope can
+    /// be read back.
     pub const OUTPUT_DEPTH_MAX: usize = 96;
-    /// The most numbers `range` gives.
+    /// Maximum number of items from `range`.
     pub const RANGE_MAX: usize = 10_000;
-    /// The most values a tree of parameters may hold.
+    /// Maximum number of values in a tree of parameters.
     pub const PARAMS_NODES_MAX: usize = 20_000;
 }
 
-/// Refuses a source longer than `max` bytes before anything reads it.
+/// Rejects a source longer than `max` bytes before it is parsed.
 pub(crate) fn check_source(what: &str, source: &str, max: usize) -> Result<(), ParseError> {
     if source.len() <= max {
         return Ok(());
@@ -45,7 +46,7 @@ pub(crate) fn check_source(what: &str, source: &str, max: usize) -> Result<(), P
         .hint("compute the value in a `transform` node or a tool, and name its result here"))
 }
 
-/// Counts what one evaluation spends, and ends it when it has spent what it may.
+/// Counts the cost of one evaluation, and ends it when a limit is reached.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EvalMeter {
     steps_left: u32,
@@ -53,7 +54,7 @@ pub(crate) struct EvalMeter {
     depth: usize,
 }
 
-/// One step of the meter pays for this many bytes read or written.
+/// Number of bytes read or written for the cost of one step.
 const BYTES_PER_STEP: usize = 64;
 
 impl EvalMeter {
@@ -61,7 +62,7 @@ impl EvalMeter {
         Self { steps_left: ExprLimits::STEPS_MAX, bytes_left: ExprLimits::GROWTH_BYTES_MAX, depth: 0 }
     }
 
-    /// Pays for `count` steps.
+    /// Charges `count` steps.
     #[inline]
     pub(crate) fn charge_steps(&mut self, count: usize) -> Result<(), EvalError> {
         match u32::try_from(count).ok().and_then(|n| self.steps_left.checked_sub(n)) {
@@ -73,13 +74,13 @@ impl EvalMeter {
         }
     }
 
-    /// Pays for reading `bytes` bytes.
+    /// Charges for reading `bytes` bytes.
     #[inline]
     pub(crate) fn charge_read(&mut self, bytes: usize) -> Result<(), EvalError> {
         self.charge_steps(1 + bytes / BYTES_PER_STEP)
     }
 
-    /// Pays for making `bytes` bytes, before they are made.
+    /// Charges for making `bytes` bytes, before they are made.
     #[inline]
     pub(crate) fn charge_growth(&mut self, bytes: usize) -> Result<(), EvalError> {
         match self.bytes_left.checked_sub(bytes) {
@@ -89,7 +90,7 @@ impl EvalMeter {
         self.charge_read(bytes)
     }
 
-    /// Goes one level deeper; [`EvalMeter::leave`] comes back.
+    /// Enters one level of recursion; [`EvalMeter::leave`] exits it.
     #[inline]
     pub(crate) fn enter(&mut self) -> Result<(), EvalError> {
         self.depth += 1;
@@ -104,7 +105,7 @@ impl EvalMeter {
         self.depth -= 1;
     }
 
-    /// Copies a value, having paid for it.
+    /// Charges for a value and copies it.
     pub(crate) fn copy(&mut self, value: &Value) -> Result<Value, EvalError> {
         self.charge_copy(value)?;
         Ok(value.clone())
@@ -157,7 +158,7 @@ fn too_deep() -> EvalError {
     .hint("a macro that calls itself has to end sooner")
 }
 
-/// How large a value is once written: bytes of compact JSON (escapes not counted) and levels of nesting.
+/// The size of a value when written: bytes of compact JSON (without escapes) and levels of nesting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ValueExtent {
     pub(crate) bytes: usize,
@@ -189,7 +190,7 @@ impl ValueExtent {
         self.depth = self.depth.max(part.depth);
     }
 
-    /// Refuses a result nobody could store or read back.
+    /// Rejects a result that could not be stored or read back.
     pub(crate) fn check(self) -> Result<(), EvalError> {
         if self.bytes > ExprLimits::OUTPUT_BYTES_MAX {
             return Err(too_much_output());
@@ -209,7 +210,7 @@ impl ValueExtent {
     }
 }
 
-/// The refusal of a result that is too large.
+/// Returns the error for a result that is too large.
 #[cold]
 pub(crate) fn too_much_output() -> EvalError {
     EvalError::new(

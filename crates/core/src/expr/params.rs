@@ -12,20 +12,20 @@ use super::meter::{EvalMeter, ExprLimits, ValueExtent};
 use super::path::ReferencePath;
 use super::template::JinjaTemplate;
 
-/// Which of the two ways to write a workflow the parameters were written in.
+/// The form of the workflow in which the parameters were written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParamsDialect {
     /// `nodes` and `edges`: templates only.
     Edges,
-    /// `steps`: templates, and the whole-string references `$step.field`, `{key}` and `{weather[temp]}`.
-    /// A string that begins with `$$` is itself, without the first `$`.
+    /// `steps`: templates, and the whole-string references `$step.field`, `{key}` and `{weather[temp]}`. A string that
+    /// starts with `$$` is literal text, without the first `$`.
     Steps,
 }
 
-/// A tree of JSON, compiled, whose leaves may be references or templates.
+/// A compiled tree of JSON, whose leaves may be references or templates.
 ///
-/// What has no hole in it is kept ready and only copied. A string that is exactly one reference or one
-/// `{{ expression }}` keeps the JSON type of what it names; any other template makes a string. Keys are literal.
+/// Parts without references are prepared once and only copied. A string that is exactly one reference or one `{{
+/// expression }}` keeps the JSON type of its value; any other template makes a string. Keys are literal.
 #[derive(Debug, Clone)]
 pub struct ParamsTemplate {
     tree: ParamsNode,
@@ -35,7 +35,7 @@ pub struct ParamsTemplate {
 #[derive(Debug, Clone)]
 enum ParamsNode {
     Literal(Value, ValueExtent),
-    /// What is named, and how it was written.
+    /// The reference, and its source text.
     Reference(ReferencePath, String),
     Template(JinjaTemplate),
     List(Vec<ParamsNode>),
@@ -46,37 +46,37 @@ impl ParamsTemplate {
     /// Compiles parameters.
     ///
     /// # Errors
-    /// A template that does not parse, named by its place in the tree; a tree with more than
-    /// [`ExprLimits::PARAMS_NODES_MAX`] values or nested deeper than [`ExprLimits::OUTPUT_DEPTH_MAX`].
+    /// A template does not parse (named by its position in the tree), or the tree has more than
+    /// [`ExprLimits::PARAMS_NODES_MAX`] values or is nested deeper than [`ExprLimits::OUTPUT_DEPTH_MAX`].
     pub fn parse(source: &Value, dialect: ParamsDialect) -> Result<Self, ParseError> {
         let mut compiler = ParamsCompiler { dialect, roots: BTreeSet::new(), nodes: 0 };
         let tree = compiler.node(source, 0)?;
         Ok(Self { tree, roots: compiler.roots })
     }
 
-    /// The parameters, with every hole filled.
+    /// Renders the parameters.
     ///
     /// # Errors
-    /// As for [`JinjaTemplate::render`], named by its place in the tree; a result that is larger than
+    /// As for [`JinjaTemplate::render`], named by its position in the tree, or the result is larger than
     /// [`ExprLimits::OUTPUT_BYTES_MAX`].
     pub fn render(&self, names: &dyn EvalContext) -> Result<Value, EvalError> {
         let mut rendering = ParamsRenderer { names, meter: EvalMeter::new(), extent: ValueExtent::default() };
         rendering.node(&self.tree, 0)
     }
 
-    /// The root names the parameters mention.
+    /// Returns the root names that the parameters reference.
     pub fn roots(&self) -> &BTreeSet<String> {
         &self.roots
     }
 
-    /// The fields of root names that the parameters read.
+    /// Returns the fields of root names that the parameters read.
     pub fn fields(&self) -> Vec<FieldRead> {
         let mut found = Vec::new();
         self.tree.fields(&mut found);
         found
     }
 
-    /// The value, if nothing in it depends on a run.
+    /// Returns the value, if it does not depend on a run.
     pub fn literal(&self) -> Option<&Value> {
         self.tree.as_literal()
     }
@@ -106,7 +106,7 @@ impl ParamsNode {
     }
 }
 
-/// One rendering of a tree: all its leaves together may spend what one expression may.
+/// One rendering of a tree. All its leaves together share the budget of one expression.
 struct ParamsRenderer<'n> {
     names: &'n dyn EvalContext,
     meter: EvalMeter,
@@ -114,7 +114,7 @@ struct ParamsRenderer<'n> {
 }
 
 impl ParamsRenderer<'_> {
-    /// Renders a node that stands `depth` levels down.
+    /// Renders a node at `depth`.
     fn node(&mut self, node: &ParamsNode, depth: usize) -> Result<Value, EvalError> {
         match node {
             ParamsNode::Literal(value, extent) => {
@@ -159,7 +159,7 @@ impl ParamsRenderer<'_> {
     }
 }
 
-/// Says what else a text that names nothing may have been meant to be.
+/// Adds to the error what the text may have been meant to be.
 fn explain_error(error: EvalError, written: &str) -> EvalError {
     if error.hint.is_some() {
         return error;
@@ -248,14 +248,14 @@ impl ParamsCompiler {
     }
 }
 
-/// Whether Jinja would do anything with the text.
+/// Returns whether the text contains Jinja syntax.
 fn has_holes(text: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|open| text.contains(open))
 }
 
-/// The reference that the whole of a string is, if it is one: `$step.field`, `{key}`, `{weather[temp]}`.
+/// Returns the reference that a whole string consists of: `$step.field`, `{key}`, `{weather[temp]}`.
 ///
-/// What only looks like one (`$100`, `{"json": true}`) is not.
+/// A string that only resembles one (`$100`, `{"json": true}`) is not a reference.
 fn reference(text: &str) -> Option<ReferencePath> {
     let inside = match text.strip_prefix('$') {
         Some(inside) => inside,

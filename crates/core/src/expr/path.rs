@@ -9,7 +9,7 @@ use super::error::{EvalError, ParseError};
 use super::field_read::FieldRead;
 use super::meter::{ExprLimits, check_source};
 
-/// The field that means the whole of a step.
+/// The field that stands for a step's whole output.
 pub(crate) const STEP_OUTPUT: &str = "output";
 
 static NULL: Value = Value::Null;
@@ -22,7 +22,7 @@ pub(crate) struct ReferencePath {
 }
 
 impl ReferencePath {
-    /// Reads `root.field[other].0`. Brackets and dots mean the same; quotes inside brackets are allowed.
+    /// Reads `root.field[other].0`. Brackets and dots are equivalent; quotes inside brackets are allowed.
     pub(crate) fn parse(source: &str) -> Result<Self, ParseError> {
         check_source("reference", source, ExprLimits::EXPRESSION_BYTES_MAX)?;
         let mut rest = source;
@@ -51,12 +51,12 @@ impl ReferencePath {
         &self.root
     }
 
-    /// The fields of the root that it reads, if any.
+    /// Returns the fields of the root that it reads, if any.
     pub(super) fn read(&self) -> Option<FieldRead> {
         FieldRead::of(&self.root, self.fields.iter().map(String::as_str))
     }
 
-    /// The same as an expression of a template.
+    /// Returns the equivalent template expression.
     pub(crate) fn expression(&self) -> String {
         let is_name = |field: &str| {
             field.starts_with(|c: char| c.is_alphabetic() || c == '_')
@@ -69,7 +69,7 @@ impl ReferencePath {
         })
     }
 
-    /// What the path names now: null where a known root has no such field, an error where the root is unknown.
+    /// Returns the current value of the path: null if a known root has no such field, an error if the root is unknown.
     pub(crate) fn value<'n>(&self, names: &'n dyn EvalContext) -> Result<Cow<'n, Value>, EvalError> {
         let fields = self.fields.as_slice();
         Ok(match context::lookup_root(names, &self.root)? {
@@ -98,12 +98,12 @@ impl ReferencePath {
     }
 }
 
-/// Whether `root.field` is the whole of a step's output, rather than a field of it.
+/// Returns whether `root.field` is the whole of a step's output, rather than a field of it.
 pub(crate) fn is_whole_step_output(names: &dyn EvalContext, root: &str, field: &str, value: &Value) -> bool {
     field == STEP_OUTPUT && get(value, STEP_OUTPUT).is_none() && names.is_step(root)
 }
 
-/// The field of an object, or the element of a list where the field is its number.
+/// Returns the field of an object, or the element of a list if the field is its index.
 pub(crate) fn get<'v>(value: &'v Value, field: &str) -> Option<&'v Value> {
     match value {
         Value::Object(fields) => fields.get(field),
@@ -120,7 +120,7 @@ fn get_mut<'v>(value: &'v mut Value, field: &str) -> Option<&'v mut Value> {
     }
 }
 
-/// Takes a name off the front: letters, digits, `_` and `-`, not beginning with a digit or `-`.
+/// Takes a name from the front: letters, digits, `_` and `-`, not starting with a digit or `-`.
 fn take_name<'s>(rest: &mut &'s str) -> Option<&'s str> {
     let first = rest.chars().next()?;
     if first.is_ascii_digit() || first == '-' {

@@ -1,4 +1,4 @@
-//! Slices, as Python counts them.
+//! Slices with Python's semantics.
 
 /// `[start:stop:step]`; the step is not 0.
 #[derive(Debug, Clone, Copy)]
@@ -9,7 +9,7 @@ pub(crate) struct ListSlice {
 }
 
 impl ListSlice {
-    /// The places it takes from a list of `len` items, in order.
+    /// Returns the indices that it selects from a list of `len` items, in order.
     pub(crate) fn places(self, len: usize) -> impl Iterator<Item = usize> {
         let len = i64::try_from(len).unwrap_or(i64::MAX);
         let forward = self.step > 0;

@@ -18,7 +18,7 @@ pub enum ConditionOperator {
     Equals,
     /// `!=`
     NotEquals,
-    /// `>`: two numbers, or two strings by their letters; false against null.
+    /// `>`: two numbers, or two strings in code point order; false against null.
     GreaterThan,
     /// `<`
     LessThan,
@@ -26,11 +26,11 @@ pub enum ConditionOperator {
     AtLeast,
     /// `<=`
     AtMost,
-    /// `contains`: a list its item, a string its part, an object its key; false for null.
+    /// `contains`: an item of a list, a substring of a string, a key of an object; false for null.
     Contains,
     /// `not_contains`
     NotContains,
-    /// `in`: the field is an item of the value, or a part of it.
+    /// `in`: the field is an item or a substring of the value.
     In,
     /// `not_in`
     NotIn,
@@ -40,11 +40,11 @@ pub enum ConditionOperator {
     EndsWith,
     /// `is_none`: the field is null or missing. Takes no value.
     IsNone,
-    /// `not_none`: the field is there and not null. Takes no value.
+    /// `not_none`: the field exists and is not null. Takes no value.
     NotNone,
 }
 
-/// Every spelling that is understood; the first of each operator is the one we write.
+/// Every accepted spelling; the first of each operator is the canonical one.
 const SPELLINGS: &[(&str, ConditionOperator)] = &[
     ("==", ConditionOperator::Equals),
     ("equals", ConditionOperator::Equals),
@@ -78,12 +78,12 @@ const SPELLINGS: &[(&str, ConditionOperator)] = &[
 ];
 
 impl ConditionOperator {
-    /// The spelling we write.
+    /// Returns the canonical spelling.
     pub fn as_str(self) -> &'static str {
         SPELLINGS.iter().find(|(_, operator)| *operator == self).map_or("==", |(spelling, _)| spelling)
     }
 
-    /// Whether the operator compares with a value at all.
+    /// Returns whether the operator takes a value.
     pub fn takes_value(self) -> bool {
         !matches!(self, ConditionOperator::IsNone | ConditionOperator::NotNone)
     }
@@ -154,7 +154,7 @@ fn texts<'v>(field: &'v Value, value: &'v Value) -> Option<(&'v str, &'v str)> {
 impl FromStr for ConditionOperator {
     type Err = ParseError;
 
-    /// Reads a spelling in any case; the error suggests the nearest.
+    /// Parses a spelling in any case; the error suggests the nearest.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let spelling = text.trim().to_lowercase();
         if let Some((_, operator)) = SPELLINGS.iter().find(|(known, _)| *known == spelling) {

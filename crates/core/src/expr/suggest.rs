@@ -1,12 +1,13 @@
 //! "Did you mean": the nearest of a few names.
 
-/// Names longer than this are not compared; nobody mistypes them by one letter and it keeps the work small.
+/// Maximum length of compared names, in characters. Single-letter typos are unlikely in longer names, and this bounds
+/// the work.
 const COMPARED_CHARS_MAX: usize = 64;
 
-/// The candidate nearest to `name`, if it is near enough that a slip of the hand explains it.
+/// Returns the candidate nearest to `name`, if it is near enough to be a typo.
 ///
-/// Near means at most a third of the letters differ (insertions, removals, replacements, and swaps of two
-/// neighbours count one each); a candidate that differs only in case always counts.
+/// Near means that at most a third of the letters differ (insertions, deletions, replacements, and swaps of two
+/// adjacent letters count one each); a candidate that differs only in case always counts.
 pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let wanted: Vec<char> = name.to_lowercase().chars().collect();
     if wanted.is_empty() || wanted.len() > COMPARED_CHARS_MAX {
@@ -28,7 +29,7 @@ pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// The optimal string alignment distance: Levenshtein's, with swapped neighbours counted once.
+/// Returns the optimal string alignment distance: Levenshtein's, with adjacent swaps counted once.
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut above: Vec<usize> = (0..=b.len()).collect();

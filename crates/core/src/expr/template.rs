@@ -1,4 +1,4 @@
-//! Text with holes in it.
+//! Text templates.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::field_read::FieldRead;
 use super::jinja::CompiledJinja;
 use super::meter::{EvalMeter, ValueExtent};
 
-/// A Jinja template, compiled. Cheap to clone, safe to share between threads.
+/// A compiled Jinja template. Cheap to clone, safe to share between threads.
 #[derive(Debug, Clone)]
 pub struct JinjaTemplate {
     compiled: CompiledJinja,
@@ -20,22 +20,21 @@ impl JinjaTemplate {
     /// Compiles a template.
     ///
     /// # Errors
-    /// A source that is too long, nests too deep, is not a template, or names a filter, test, function or
-    /// method there is not.
+    /// The source is too long, nests too deep, is not a template, or names an unknown filter, test, function or method.
     pub fn parse(source: &str) -> Result<Self, ParseError> {
         Ok(Self { compiled: CompiledJinja::template(source)? })
     }
 
-    /// The text, with every hole filled.
+    /// Renders the text.
     ///
     /// # Errors
-    /// An unknown name or a missing field that is not defaulted; an operation without meaning for the values
-    /// it met; a limit reached.
+    /// An unknown name or a missing field without a default; an operation that is undefined for its values; a limit
+    /// reached.
     pub fn render(&self, names: &dyn EvalContext) -> Result<String, EvalError> {
         self.compiled.text(names, &mut EvalMeter::new())
     }
 
-    /// The value of a template that is exactly one `{{ expression }}`, with its JSON type; else the text.
+    /// Returns the value of a template that is exactly one `{{ expression }}`, with its JSON type; otherwise the text.
     ///
     /// # Errors
     /// As for [`JinjaTemplate::render`].
@@ -45,22 +44,23 @@ impl JinjaTemplate {
         Ok(value)
     }
 
-    /// The value, as one of several that `meter` pays for; how large it is remains to be checked.
+    /// Returns the value, as one of several charged to `meter`. The caller must check its size.
     pub(super) fn evaluate(&self, names: &dyn EvalContext, meter: &mut EvalMeter) -> Result<Value, EvalError> {
         self.compiled.value(names, meter)
     }
 
-    /// Whether the template is exactly one `{{ expression }}`, so that [`JinjaTemplate::value`] keeps its JSON type.
+    /// Returns whether the template is exactly one `{{ expression }}`, so that [`JinjaTemplate::value`] keeps its JSON
+    /// type.
     pub fn is_expression(&self) -> bool {
         self.compiled.is_expression()
     }
 
-    /// The fields of root names that it reads.
+    /// Returns the fields of root names that it reads.
     pub fn fields(&self) -> Vec<FieldRead> {
         self.compiled.fields()
     }
 
-    /// The root names the template mentions.
+    /// Returns the root names that the template references.
     pub fn roots(&self) -> &BTreeSet<String> {
         self.compiled.roots()
     }

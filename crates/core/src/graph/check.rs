@@ -1,4 +1,4 @@
-//! Static checks: what can be known to go wrong before anything runs. Error edges count as edges in all of them.
+//! Static checks: errors that can be detected before a run. Error edges count as edges in all of them.
 
 mod checked_graph;
 mod compensation;
@@ -50,7 +50,7 @@ fn cycles(lowered: &LoweredGraph, findings: &mut DiagnosticList) {
     lowered.bodies.values().for_each(|body| cycles(body, findings));
 }
 
-/// What each tool node asks, and how it is undone.
+/// The call of each tool node, and how it is undone.
 fn calls(
     body: &BodySpec<'_>,
     catalog: &DefinitionCatalog,

@@ -1,4 +1,4 @@
-//! From a definition to the graph a run walks: names resolved, edges drawn, branches of merges found.
+//! From a definition to the graph of a run: resolves names, builds edges, finds the branches of merges.
 
 mod branches;
 mod calls;
@@ -21,21 +21,21 @@ use crate::tool::RetryPolicy;
 
 pub(crate) use edges::{branches as branches_of, first_branch};
 
-/// A graph, and where in the file its parts stand.
+/// A graph with the source positions of its parts.
 #[derive(Debug)]
 pub(crate) struct LoweredGraph {
     pub graph: Arc<Graph>,
-    /// The place of each edge: where it was written, or the name that implies it.
+    /// The position of each edge: where it was written, or the name that implies it.
     pub edges: Vec<edges::EdgeSpans>,
     /// Bodies of loops (under an empty name) and of branches.
     pub bodies: BTreeMap<(NodeIndex, String), LoweredGraph>,
     /// The node that runs after a rollback.
     pub post_rollback_node: Option<NodeIndex>,
-    /// Whether nodes wait for each other in a circle; then nothing that needs an order is known.
+    /// Whether the graph has a cycle; then nothing that needs an order is available.
     pub is_cyclic: bool,
 }
 
-/// What a definition was found to use: the content of its bundle.
+/// Everything that a definition uses: the content of its bundle.
 #[derive(Debug, Default)]
 pub(crate) struct BundleContents {
     pub agents: BTreeMap<String, AgentDefinition>,
@@ -43,8 +43,8 @@ pub(crate) struct BundleContents {
     pub subworkflows: BTreeMap<String, ContentHash>,
 }
 
-/// Resolves names and draws edges. What cannot be resolved is said, and stands in the graph as a placeholder, so that
-/// a draft can be drawn and checked further.
+/// Resolves names and builds edges. An unresolved name is reported and becomes a placeholder in the graph, so that a
+/// draft can be drawn and checked further.
 pub(crate) fn lower(
     document: &WorkflowSpec<'_>,
     catalog: &DefinitionCatalog,
@@ -69,13 +69,13 @@ pub(crate) fn lower(
 struct GraphLowering<'c, 'f> {
     catalog: &'c DefinitionCatalog,
     unready: &'c UnreadyWorkflows,
-    /// The workflow's own name, which none of its subworkflows may lead back to.
+    /// The workflow's own name; no subworkflow may lead back to it.
     name: Option<&'f str>,
     contents: BundleContents,
     findings: &'f mut DiagnosticList,
-    /// Tools that some agent of the workflow may ask for: what a `tool_requests` node may call.
+    /// Tools that any agent of the workflow may request: the tools that a `tool_requests` node may call.
     agent_tools: BTreeSet<String>,
-    /// Tools whose effects are meant to stay, as some node says.
+    /// Tools whose effects are declared to stay by some node.
     permanent_tools: calls::ToolFactsMap,
 }
 
@@ -155,7 +155,7 @@ impl GraphLowering<'_, '_> {
         }
     }
 
-    /// The body's graph for its node; its places for the checks.
+    /// Returns the body's graph for its node, and keeps its positions for the checks.
     fn nested(
         &mut self,
         body: &BodySpec<'_>,
@@ -210,7 +210,7 @@ impl GraphLowering<'_, '_> {
     }
 }
 
-/// The policy of a node; error edges are filled in once edges are drawn.
+/// Returns the policy of a node; error edges are set after edges are built.
 fn policy(written: &written::PolicySpec<'_>, base: &RetryPolicy) -> NodePolicy {
     let on_error = written.on_error.as_ref().and_then(|on_error| match &on_error.value {
         written::OnErrorSpec::Fail => Some(OnNodeError::Fail),
@@ -238,7 +238,7 @@ impl LoweredGraph {
         self.edges.get(edge.as_usize()).map(|place| place.edge).unwrap_or_default()
     }
 
-    /// Where its branch is written.
+    /// Returns the position of its branch.
     pub(crate) fn when_span(&self, edge: EdgeIndex) -> SourceSpan {
         self.edges.get(edge.as_usize()).map(|place| place.when).unwrap_or_default()
     }

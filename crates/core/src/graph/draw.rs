@@ -1,5 +1,5 @@
-//! A workflow as a picture: Mermaid for documents, DOT for Graphviz, plain nodes and edges for who draws it themselves.
-//! Whatever a label holds, the picture stays one.
+//! Drawings of a workflow: Mermaid for documents, DOT for Graphviz, and plain nodes and edges for other programs. No
+//! label can break the drawing.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::node::{HumanTaskKind, NodeKind, ToolSource};
 use super::{EdgeTrigger, Graph, GraphEdge, GraphNode, NodeIndex, Workflow};
 
-/// Characters of one label.
+/// Maximum length of a label, in characters.
 const LABEL_CHARS_MAX: usize = 80;
-/// Words that mean something else to Mermaid than a node of that name.
+/// Reserved words of Mermaid, which cannot be node names.
 const MERMAID_WORDS: &[&str] = &[
     "call",
     "class",
@@ -29,7 +29,7 @@ const MERMAID_WORDS: &[&str] = &[
     "subgraph",
 ];
 
-/// `graph TD`: `id[tool]` and `a --> b`; bodies of loops and branches as subgraphs.
+/// Draws `graph TD`: `id[tool]` and `a --> b`; bodies of loops and branches as subgraphs.
 pub fn mermaid(workflow: &Workflow) -> String {
     let mut out = String::from("graph TD\n");
     MermaidWriter { names: MermaidNames::default(), out: &mut out }.graph(&workflow.graph, "", 1);
@@ -38,7 +38,7 @@ pub fn mermaid(workflow: &Workflow) -> String {
     out
 }
 
-/// A Graphviz `digraph`; bodies of loops and branches as clusters.
+/// Draws a Graphviz `digraph`; bodies of loops and branches as clusters.
 pub fn dot(workflow: &Workflow) -> String {
     let mut out = format!("digraph {} {{\n    rankdir=TB;\n    node [shape=box];\n", quoted(&workflow.name));
     DotWriter { out: &mut out }.graph(&workflow.graph, "", 1);
@@ -46,7 +46,7 @@ pub fn dot(workflow: &Workflow) -> String {
     out
 }
 
-/// A graph for programs that draw it themselves.
+/// A graph for programs with their own renderer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct GraphDrawing {
     pub nodes: Vec<DrawnNode>,
@@ -57,15 +57,15 @@ pub struct GraphDrawing {
 pub struct DrawnNode {
     pub id: String,
     pub kind: &'static str,
-    /// Its name where it has one, else what it runs.
+    /// Its name, or what it runs if it has none.
     pub label: String,
-    /// As its author calls it, where that is not its id.
+    /// The author's name for it, if that is not its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The tool, the agent or the workflow that it runs, where it names one.
+    /// The tool, agent or workflow that it runs, if it names one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls: Option<String>,
-    /// Of a loop, one without a name; of a parallel node, one a branch.
+    /// For a loop, one body without a name; for a parallel node, one body for each branch.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bodies: Vec<DrawnBody>,
 }
@@ -82,7 +82,7 @@ pub struct DrawnEdge {
     pub from: String,
     pub to: String,
     pub label: Option<String>,
-    /// It is taken where its source failed.
+    /// The edge is taken if its source failed.
     pub on_error: bool,
 }
 
@@ -142,7 +142,7 @@ impl MermaidWriter<'_> {
     }
 }
 
-/// Names that Mermaid takes as they are, each used once.
+/// Names that Mermaid accepts unchanged, each used once.
 #[derive(Default)]
 struct MermaidNames {
     taken: BTreeSet<String>,
@@ -154,7 +154,7 @@ impl MermaidNames {
             format!("{scope}{id}").chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         let is_word = MERMAID_WORDS.contains(&plain.to_ascii_lowercase().as_str());
         let begins_well = plain.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        // A leading `o` or `x` behind an arrow would be read as its head; a space stands between, so it is not.
+        // Mermaid would read a leading `o` or `x` after an arrow as its head; a space in between prevents that.
         let mut name = if is_word || !begins_well { format!("node_{plain}") } else { plain };
         while !self.taken.insert(name.clone()) {
             name.push('_');
@@ -203,7 +203,7 @@ impl DotWriter<'_> {
     }
 }
 
-/// What a node shows: its name where it has one, else what it runs.
+/// Returns the text of a node: its name, or what it runs if it has none.
 fn label(node: &GraphNode) -> String {
     if node.name != node.id.as_str() {
         return node.name.clone();
@@ -229,7 +229,7 @@ fn label(node: &GraphNode) -> String {
     }
 }
 
-/// What a node runs, where its definition names it.
+/// Returns what a node runs, if its definition names it.
 fn calls(kind: &NodeKind) -> Option<String> {
     match kind {
         NodeKind::Tool(tool) => match &tool.from {
@@ -262,7 +262,7 @@ fn edge_label(edge: &GraphEdge) -> Option<String> {
     }
 }
 
-/// The bodies inside a node, by branch; a loop's has no name.
+/// Returns the bodies inside a node, by branch; a loop's has no name.
 fn bodies(kind: &NodeKind) -> Vec<(&str, &Graph)> {
     match kind {
         NodeKind::Loop(each) => vec![("", &*each.body)],
@@ -299,7 +299,7 @@ fn shape(kind: &NodeKind) -> &'static str {
     }
 }
 
-/// A label in Mermaid: bare where it is a plain word, else in quotes.
+/// Returns a Mermaid label: bare if it is a plain word, otherwise quoted.
 fn mermaid_label(text: &str) -> String {
     let is_plain = text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
@@ -307,7 +307,7 @@ fn mermaid_label(text: &str) -> String {
     if is_plain { truncate_label(text) } else { format!("\"{}\"", mermaid_text(text)) }
 }
 
-/// Text that cannot leave its quotes, start markup or be read as HTML.
+/// Escapes text so that it cannot leave its quotes, start markup or be read as HTML.
 fn mermaid_text(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in truncate_label(text).chars() {
@@ -323,12 +323,12 @@ fn mermaid_text(text: &str) -> String {
     escaped
 }
 
-/// A label of DOT.
+/// Returns a label of DOT.
 fn quoted_label(text: &str) -> String {
     quoted(&truncate_label(text))
 }
 
-/// A quoted string of DOT.
+/// Returns a quoted string of DOT.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -342,7 +342,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// One line of bounded length.
+/// Shortens a label to one line of bounded length.
 fn truncate_label(text: &str) -> String {
     let mut cut: String = text.chars().take(LABEL_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(LABEL_CHARS_MAX).is_some() {

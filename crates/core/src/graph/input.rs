@@ -1,8 +1,8 @@
-//! What a workflow says of its input: the keys that a run must bring, and of what form.
+//! The declared input of a workflow: the required keys, and their types.
 //!
-//! A key of which nothing is said may be left out. One with a type or a schema must be there and fit, unless its schema
-//! has a `default`, which then stands in. Keys that are not declared are let through: a caller may know more than the
-//! workflow asks for.
+//! A key without a type or schema is optional. A key with a type or a schema is required and must match, unless its
+//! schema has a `default`, which then applies. Undeclared keys are accepted: a caller may send more than the workflow
+//! needs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,19 +13,19 @@ use serde_json::{Map, Value, json};
 
 use crate::expr::nearest;
 
-/// Mistakes that are named in one refusal; the rest are counted.
+/// Maximum number of errors listed in one refusal; the rest is counted.
 const PROBLEMS_SHOWN_MAX: usize = 5;
-/// Bytes of one mistake's description.
+/// Maximum size of one error's description, in bytes.
 const PROBLEM_BYTES_MAX: usize = 300;
 
-/// The declared keys; `None` where a workflow declares nothing and takes anything.
+/// The declared keys; `None` if a workflow declares nothing and accepts anything.
 #[derive(Clone, Debug, Default)]
 pub struct InputDeclaration(pub Option<BTreeMap<String, InputKey>>);
 
-/// What is said of one key.
+/// The declaration of one key.
 #[derive(Clone, Debug)]
 pub enum InputKey {
-    /// Nothing but that it may be there.
+    /// Optional, of any type.
     Any,
     Typed(InputType),
     /// Boxed, since few keys have one; shared, since a workflow is cloned.
@@ -39,7 +39,7 @@ pub struct InputSchema {
     pub validator: Validator,
 }
 
-/// The types a key may be declared with by name.
+/// The types that a key may be declared with by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputType {
     String,
@@ -51,18 +51,18 @@ pub enum InputType {
     Null,
 }
 
-/// An input that does not fit, with what is wrong; the values are left out, which may be a customer's.
+/// An invalid input, with its errors. Values are left out, because they may be a customer's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputError {
     pub problems: Vec<String>,
 }
 
 impl InputDeclaration {
-    /// Checks an input against what is declared. `Ok(None)`: it holds as it was given. `Ok(Some)`: with the defaults of
-    /// keys that were left out.
+    /// Validates an input against its declaration. `Ok(None)`: it is valid as given. `Ok(Some)`: with the defaults of
+    /// omitted keys.
     ///
     /// # Errors
-    /// Every mistake, where it does not fit.
+    /// All errors of an invalid input.
     pub fn validate(&self, given: &Value) -> Result<Option<Value>, InputError> {
         let Some(declared) = &self.0 else { return Ok(None) };
         let Some(object) = given.as_object() else {
@@ -89,14 +89,14 @@ impl InputDeclaration {
         }))
     }
 
-    /// The keys that a run must bring, each with the word of its type where it has one.
+    /// Returns the required keys, each with the word for its type if it has one.
     pub fn required_keys(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         let declared = self.0.iter().flatten();
         let wanted = declared.filter(|(_, key)| key.is_required() && key.default().is_none());
         wanted.map(|(name, key)| (name.as_str(), key.word()))
     }
 
-    /// What a run must bring, as a JSON Schema; nothing where a workflow takes anything.
+    /// Returns the input as a JSON Schema; `None` if a workflow accepts anything.
     pub fn schema(&self) -> Option<Value> {
         let declared = self.0.as_ref()?;
         let property = |key: &InputKey| match key {
@@ -109,7 +109,7 @@ impl InputDeclaration {
         Some(json!({ "type": "object", "properties": properties, "required": required }))
     }
 
-    /// Whether every value of this key is text: then a caller who only has text need not say so.
+    /// Returns whether this key only accepts text: then a caller with only text need not name the type.
     pub fn accepts_only_text(&self, name: &str) -> bool {
         match self.0.as_ref().and_then(|declared| declared.get(name)) {
             Some(InputKey::Typed(of)) => *of == InputType::String,
@@ -118,13 +118,13 @@ impl InputDeclaration {
         }
     }
 
-    /// Names that are given and not declared, where anything is.
+    /// Keys that are given but not declared, if anything is declared.
     pub fn undeclared<'g>(&self, given: &'g Value) -> Vec<&'g str> {
         let (Some(declared), Some(object)) = (&self.0, given.as_object()) else { return Vec::new() };
         object.keys().map(String::as_str).filter(|name| !declared.contains_key(*name)).collect()
     }
 
-    /// A key that is not there; one that is and was not asked for may have been meant for it.
+    /// Returns the error for a missing key; it mentions an undeclared key that may have been meant.
     fn missing(&self, name: &str, given: &Map<String, Value>) -> String {
         let is_declared = |given: &str| self.0.as_ref().is_some_and(|declared| declared.contains_key(given));
         let others = given.keys().map(String::as_str).filter(|given| !is_declared(given));
@@ -135,7 +135,7 @@ impl InputDeclaration {
     }
 }
 
-/// Whether a JSON Schema lets nothing be but text, and perhaps null.
+/// Returns whether a JSON Schema only accepts text, and possibly null.
 pub fn is_text(schema: &Value) -> bool {
     match schema.get("type") {
         Some(Value::String(word)) => word == "string",
@@ -178,7 +178,7 @@ impl InputKey {
 }
 
 impl InputSchema {
-    /// What is wrong with a value, without showing it.
+    /// Returns the error for a value, without showing the value.
     pub fn violation(&self, name: &str, value: &Value) -> Option<String> {
         let error = self.validator.validate(value).err()?;
         let place = format!("{name}{}", error.instance_path().as_str().replace('/', "."));
@@ -189,7 +189,7 @@ impl InputSchema {
 }
 
 impl InputType {
-    /// By the words a definition uses.
+    /// By the words of a definition.
     pub const WORDS: [(&'static str, Self); 7] = [
         ("string", Self::String),
         ("number", Self::Number),
@@ -228,7 +228,7 @@ impl InputType {
     }
 }
 
-/// What a value is, in a word.
+/// Returns the type of a value, as a word.
 fn word(value: &Value) -> &'static str {
     match value {
         Value::Null => InputType::Null,

@@ -1,10 +1,9 @@
-//! The batches in which the nodes of a graph can run side by side.
+//! The batches in which the nodes of a graph can run concurrently.
 
 use super::{Graph, NodeIndex};
 
-/// Batches in order: a node stands in the first one that comes after all it waits for.
-/// Within a batch nodes keep the order of the file. Nodes on a circle, and what comes after, are left out; a workflow
-/// that passed its checks has none.
+/// Batches in order: a node is in the first batch after all its dependencies. Within a batch nodes keep the order of
+/// the file. Nodes on a cycle, and nodes after it, are left out; a workflow that passed its checks has none.
 pub fn levels(graph: &Graph) -> Vec<Vec<NodeIndex>> {
     let mut waits: Vec<usize> = graph.node_indices().map(|place| graph.incoming(place).len()).collect();
     let mut batch: Vec<NodeIndex> = graph.node_indices().filter(|place| waits[place.as_usize()] == 0).collect();
@@ -24,7 +23,7 @@ pub fn levels(graph: &Graph) -> Vec<Vec<NodeIndex>> {
     batches
 }
 
-/// The batches as text: one a line, its nodes' ids with spaces between.
+/// Returns the batches as text: one per line, with node ids separated by spaces.
 pub fn levels_text(graph: &Graph) -> String {
     let mut text = String::new();
     for level in levels(graph) {

@@ -1,4 +1,4 @@
-//! One node: what it does, when it runs, and what happens when it fails.
+//! One node: what it does, when it runs, and what happens if it fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,41 +13,41 @@ use crate::id::NodeId;
 use crate::money::Usd;
 use crate::tool::{RetryPolicy, ToolContract};
 
-/// Items one for-each may run over.
+/// Maximum number of items of one for-each loop.
 pub const ITEMS_MAX: usize = 100_000;
-/// Iterations of a loop unless `max_iterations` says otherwise.
+/// Default of a loop's `max_iterations`.
 pub const ITERATIONS_DEFAULT: u32 = 1_000;
-/// Bodies of one loop that may be open at once.
+/// Maximum number of concurrently open bodies of one loop.
 pub const CONCURRENCY_MAX: u32 = 256;
 
 #[derive(Clone, Debug)]
 pub struct GraphNode {
     pub id: NodeId,
-    /// For people; the id where none was written.
+    /// For people; the id if none was written.
     pub name: String,
     pub kind: NodeKind,
-    /// False skips the node and kills its out-edges. Sees node ids.
+    /// False skips the node and disables its out-edges. Sees node ids.
     pub condition: Option<Condition>,
     pub join: JoinRule,
     pub policy: NodePolicy,
     /// The output is also published under this variable: the `output_key` of a step.
     pub output_key: Option<String>,
-    /// Variables set when the node completes; sees `output` beside all names.
+    /// Variables set when the node completes; sees `output` and all names.
     pub sets: Vec<(String, ParamsTemplate)>,
 }
 
-/// What holds for any node; what is not written comes from the tool or agent.
+/// The policy of any node; unset fields come from the tool or agent.
 #[derive(Clone, Debug, Default)]
 pub struct NodePolicy {
     pub timeout: Option<Duration>,
     pub retry: Option<RetryPolicy>,
     pub on_error: Option<OnNodeError>,
-    /// How this node's effect is undone, in place of the tool's own way.
+    /// How this node's effect is undone, instead of the tool's own compensation.
     pub compensation: Option<NodeCompensation>,
     pub max_cost: Option<Usd>,
 }
 
-/// A compensation, compiled.
+/// A compiled compensation.
 #[derive(Clone, Debug)]
 pub struct NodeCompensation {
     pub tool: String,
@@ -59,14 +59,14 @@ pub struct NodeCompensation {
 pub enum OnNodeError {
     Fail,
     Continue,
-    /// The error edge to follow; the target is its end.
+    /// The error edge to follow; its target is the end of the edge.
     Goto(EdgeIndex),
     Compensate,
 }
 
 #[derive(Clone, Debug)]
 pub enum NodeKind {
-    /// Where a run begins; its output is the run's input.
+    /// The start of a run; its output is the run's input.
     Trigger,
     Agent(Box<AgentNode>),
     Tool(Box<ToolNode>),
@@ -79,14 +79,14 @@ pub enum NodeKind {
     Human(Box<HumanNode>),
     Wait(WaitNode),
     Subworkflow(Box<SubworkflowNode>),
-    /// Sets variables; output is what it set.
+    /// Sets variables; its output is the values it set.
     Transform(Vec<(String, ParamsTemplate)>),
     End(EndNode),
     Sink(SinkNode),
 }
 
 impl NodeKind {
-    /// The word for it in definitions, journals and messages.
+    /// Returns the name of the kind in definitions, journals and messages.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Trigger => "trigger",
@@ -109,21 +109,21 @@ impl NodeKind {
 
 #[derive(Clone, Debug)]
 pub struct AgentNode {
-    /// The definition it runs, the node's overrides applied.
+    /// The agent's definition, with the node's overrides applied.
     pub agent: AgentDefinition,
-    /// `prompt_template` or `task`, else the agent's own prompt.
+    /// `prompt_template` or `task`, otherwise the agent's own prompt.
     pub prompt: JinjaTemplate,
     pub system: JinjaTemplate,
-    /// In place of it, by the customer's language.
+    /// Replaces it, by the customer's language.
     pub system_by_language: BTreeMap<String, JinjaTemplate>,
-    /// Facts of every tool it may ask for, and of their compensations, by name.
+    /// Contracts of every tool it may request, and of their compensations, by name.
     pub tools: BTreeMap<String, Arc<ToolContract>>,
-    /// Those it may ask for.
+    /// The tools it may request.
     pub offered: BTreeSet<String>,
-    /// It only chooses tools (`mode: select`): its requests go to `shared_context.tool_requests`.
+    /// It only selects tools (`mode: select`): its requests go to `shared_context.tool_requests`.
     pub only_selects_tools: bool,
     pub question_deadline: WaitDeadline,
-    /// Who stands in for it, in this order. What of the node does not depend on who it is, is the node's own.
+    /// Fallback agents, in order. Settings that do not depend on the agent are the node's own.
     pub fallbacks: Vec<AgentNode>,
 }
 
@@ -136,7 +136,7 @@ impl AgentNode {
 #[derive(Clone, Debug)]
 pub struct ToolNode {
     pub from: ToolSource,
-    /// Facts of every tool it may call, and of their compensations, by name.
+    /// Contracts of every tool it may call, and of their compensations, by name.
     pub facts: BTreeMap<String, Arc<ToolContract>>,
 }
 
@@ -144,15 +144,15 @@ pub struct ToolNode {
 pub enum ToolSource {
     /// One call of one tool.
     Fixed { tool: String, parameters: ParamsTemplate },
-    /// Each of `shared_context.tool_requests`; results go to `shared_context.tool_results`.
+    /// Each request in `shared_context.tool_requests`; results go to `shared_context.tool_results`.
     AgentRequests,
 }
 
 #[derive(Clone, Debug)]
 pub struct SwitchNode {
-    /// First case that holds, by name.
+    /// The first case that holds is chosen, by name.
     pub cases: Vec<(String, Condition)>,
-    /// Followed where none holds; without one the node fails no one: all its labelled edges die.
+    /// Followed if no case holds; without a default, the node still completes and none of its labelled edges is taken.
     pub default: Option<String>,
 }
 
@@ -192,8 +192,8 @@ pub struct ParallelNode {
 pub struct MergeNode {
     pub mode: MergeMode,
     pub rest: RemainingWork,
-    /// The nodes of each in-edge's branch: those before it whose every path leads here. A node before several stands in
-    /// each; one before all, in none. Used by `rest: cancel`.
+    /// The nodes of each in-edge's branch: those before it whose every path leads here. A node before several is in
+    /// each; a node before all is in none. Used by `rest: cancel`.
     pub branches: BTreeMap<EdgeIndex, Vec<NodeIndex>>,
     pub undo_losers: bool,
 }
@@ -205,7 +205,7 @@ pub enum MergeMode {
     NOfM(u32),
 }
 
-/// What becomes of work that is no longer needed.
+/// What happens to work that is no longer needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemainingWork {
     Cancel,
@@ -215,7 +215,7 @@ pub enum RemainingWork {
 #[derive(Clone, Debug)]
 pub struct HumanNode {
     pub task: HumanTaskKind,
-    /// What the person reads.
+    /// The text that the person reads.
     pub title: JinjaTemplate,
     pub details: ParamsTemplate,
     /// Who may answer, as written: see [`crate::run::Assignees`].
@@ -227,7 +227,7 @@ pub struct HumanNode {
 pub enum HumanTaskKind {
     /// Chooses the branch `approved` or `rejected`. `needed` people must approve; one rejection rejects.
     Approval { needed: u32 },
-    /// A form by JSON Schema; output is what was filled in.
+    /// A form by JSON Schema; the output is the submitted form.
     Form { schema: Value },
 }
 
@@ -244,7 +244,7 @@ pub enum OnDeadline {
     Fail,
     Approve,
     Reject,
-    /// Completes with this output.
+    /// The node completes with this output.
     Default(Value),
 }
 
@@ -263,7 +263,7 @@ pub enum WaitNode {
 #[derive(Clone, Debug)]
 pub struct SubworkflowNode {
     pub workflow: String,
-    /// The bundle the child runs, pinned with the parent's.
+    /// The bundle of the child run, pinned with the parent's.
     pub bundle: crate::bundle::ContentHash,
     pub input: ParamsTemplate,
 }

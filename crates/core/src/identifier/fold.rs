@@ -1,15 +1,15 @@
-//! One form for all ways of writing the same words.
+//! One normal form for all spellings of the same words.
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// In small letters as case folding has them (`STRASSE` is `straße`), with accents composed (NFKC), signs that nobody sees
-/// left out, and one space for any.
+/// Folds a text to lower case by case folding (`STRASSE` is `straße`), with composed accents (NFKC), without invisible
+/// characters, and with any white space as one space.
 pub fn fold(text: &str) -> String {
     let folded: String = if text.is_ascii() {
         text.to_ascii_lowercase()
     } else {
         let shown = text.nfkc().filter(|c| !is_invisible(*c));
-        // By way of the capitals: `ß` and `ς` have ones that others share.
+        // Through upper case: `ß` and `ς` have upper-case forms that others share.
         shown.flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
     };
     let mut words = folded.split_whitespace();
@@ -17,7 +17,8 @@ pub fn fold(text: &str) -> String {
     words.fold(first, |text, word| text + " " + word)
 }
 
-/// Marks of direction, joiners and soft hyphens, as they come with what is pasted from an address book.
+/// Returns whether a character is invisible: direction marks, joiners and soft hyphens, which come with text pasted
+/// from an address book.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

@@ -1,27 +1,27 @@
-//! Phone numbers, however they are written, and what is written with the same digits and is none.
+//! Phone numbers in any notation, and digits in the same notation that are not a phone number.
 //!
-//! A number is compared by its digits. Where it says its country (`+34 …`, `0034…`), the number without it is the same one,
-//! unless another country is named. All text is folded.
+//! A number is compared by its digits. If it includes its country (`+34 …`, `0034…`), the number without the country is
+//! the same one, unless another country is named. All text is folded.
 
 use std::ops::Range;
 
-/// Digits that make a number a phone number.
+/// Minimum number of digits of a phone number.
 const DIGITS_MIN: usize = 7;
-/// Digits that a number without its country has at least, to be found in running text though it was told with it.
+/// Minimum number of national digits for a number with a country to be matched without it in running text.
 const NATIONAL_DIGITS_MIN: usize = 9;
-/// Bytes on each side of a number in which it is looked for what makes another of it.
+/// Number of bytes on each side of a number that are checked for context that makes it something else.
 const AROUND_MAX: usize = 64;
-/// Digits that may touch a number from before: a country's with `00`.
+/// Maximum number of digits that may touch a number from the left: a country code with `00`.
 const TOUCHING_MAX: usize = 5;
-/// Digits from which on `00` before them is a country's, and no filling.
+/// Minimum number of digits after which a leading `00` is an international prefix, and not padding.
 const ABROAD_DIGITS_MIN: usize = 11;
-/// Codes of countries with two digits; `1` and `7` have one, all others three.
+/// Country codes with two digits; `1` and `7` have one, all others three.
 const TWO_DIGITS: &[&str] = &[
     "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48", "49", "51",
     "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84", "86", "90",
     "91", "92", "93", "94", "95", "98",
 ];
-/// What makes an amount of a number.
+/// Signs that make a number an amount.
 const SIGNS: [char; 7] = ['€', '$', '£', '¥', '₹', '%', '‰'];
 const UNITS: &[&str] = &[
     "eur", "euro", "euros", "usd", "dollar", "dollars", "dolares", "dólares", "gbp", "chf", "jpy", "mxn", "cop", "ars",
@@ -30,20 +30,20 @@ const UNITS: &[&str] = &[
 
 #[derive(Clone, Debug)]
 pub(super) struct PhoneNumber {
-    /// With the country's, where it is told.
+    /// Includes the country code, if known.
     digits: String,
-    /// How many of them are the country's.
+    /// Number of digits of the country code.
     country: Option<usize>,
 }
 
 impl PhoneNumber {
-    /// What consists of digits and of what is written between those of a phone number, and reads as nothing else.
+    /// Parses a text of digits and phone number separators that cannot be read as anything else.
     pub(super) fn of(text: &str) -> Option<Self> {
         if !text.chars().all(|c| is_digit(c) || sets_apart(c)) {
             return None;
         }
         let has_plus = text.trim_start_matches(['(', ' ']).starts_with('+');
-        // `+44 (0)20 …`: the zero is for those who are there.
+        // `+44 (0)20 …`: the zero applies to domestic calls only.
         let text = if has_plus { text.replacen("(0)", " ", 1) } else { text.to_owned() };
         let (first, last) = (text.find(is_digit)?, text.rfind(is_digit)?);
         if reads_otherwise(&text, first..last + 1) {
@@ -65,7 +65,7 @@ impl PhoneNumber {
         self.digits == other.digits || of_both.is_some_and(|(one, other)| one == other && one.len() >= DIGITS_MIN)
     }
 
-    /// Without its country and the zero before it.
+    /// Returns the number without its country code and trunk zero.
     fn national(&self) -> &str {
         let rest = &self.digits[self.country.unwrap_or(0)..];
         rest.strip_prefix('0').unwrap_or(rest)
@@ -75,7 +75,7 @@ impl PhoneNumber {
         self.country.map(|digits| &self.digits[..digits])
     }
 
-    /// Whether running text has it.
+    /// Returns whether running text contains it.
     pub(super) fn occurs_in(&self, text: &str) -> bool {
         let national = self.national();
         let is_told_apart = self.country.is_none() || national.len() >= NATIONAL_DIGITS_MIN;
@@ -94,7 +94,7 @@ impl PhoneNumber {
         })
     }
 
-    /// Whether it may begin behind this: no other number, no word and no other country is before it.
+    /// Returns whether it may start after this text: no other number, word or country code is directly before it.
     fn may_begin(&self, before: &str, is_national: bool) -> bool {
         if before.bytes().rev().take(TOUCHING_MAX + 1).filter(u8::is_ascii_digit).count() > TOUCHING_MAX {
             return false;
@@ -116,7 +116,7 @@ impl PhoneNumber {
         }
     }
 
-    /// Whether no other country than its own is said before it.
+    /// Returns whether no other country code comes before it.
     fn may_follow(&self, before: &str) -> bool {
         let is_between = |c: char| sets_apart(c) && c != '+';
         let (mut rest, mut code) = cut_digits(before.trim_end_matches(is_between));
@@ -132,7 +132,7 @@ impl PhoneNumber {
     }
 }
 
-/// How many of the digits are the country's.
+/// Returns the number of digits of the country code.
 fn country_of(digits: &str) -> usize {
     let length = match digits.as_bytes() {
         [b'1' | b'7', ..] => 1,
@@ -142,12 +142,13 @@ fn country_of(digits: &str) -> usize {
     length.min(digits.len())
 }
 
-/// What is behind these digits, where a text begins with them, however they are set apart.
+/// Returns the rest of a text that starts with these digits, whatever separates them.
 fn behind<'t>(text: &'t str, digits: &str) -> Option<&'t str> {
     digits.chars().try_fold(text, |rest: &str, digit| rest.trim_start_matches(sets_apart).strip_prefix(digit))
 }
 
-/// Whether a number may end before this: it is no part of a longer one, of a word, of a fraction or of a time.
+/// Returns whether a number may end before this text: it is not part of a longer one, of a word, of a fraction or of a
+/// time.
 fn may_end(behind: &str) -> bool {
     let is_cut = |sign: char, digits_max: usize| {
         behind.strip_prefix(sign).is_some_and(|rest| {
@@ -159,8 +160,8 @@ fn may_end(behind: &str) -> bool {
     !goes_on && !is_cut('.', usize::MAX) && !is_cut(',', 3) && !is_cut(':', 2)
 }
 
-/// Whether a number is no part of a longer one that is written in groups: a short one has no group of digits beside it, and
-/// behind a `+` come no more groups than the country's and a zero.
+/// Returns whether a number is not part of a longer one that is written in groups. A short one has no adjacent group of
+/// digits, and after a `+` at most the country code and a zero come before it.
 fn is_standalone(before: &str, behind: &str, digits: usize, is_national: bool) -> bool {
     let is_of_numbers = |c: char| is_digit(c) || sets_apart(c);
     let near = tail(before);
@@ -177,12 +178,12 @@ fn is_standalone(before: &str, behind: &str, digits: usize, is_national: bool) -
     digits >= NATIONAL_DIGITS_MIN || (others == 0 && !goes_on)
 }
 
-/// The last of a text, as far as it is looked at.
+/// Returns the end of a text, up to the checked length.
 fn tail(text: &str) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(AROUND_MAX))..]
 }
 
-/// Whether what is before or behind a number makes it an amount.
+/// Returns whether the text before or after a number makes it an amount.
 fn is_priced(before: &str, behind: &str) -> bool {
     let (before, behind) = (before.trim_end(), behind.trim_start());
     let unit = |word: &str| UNITS.contains(&word);
@@ -191,7 +192,7 @@ fn is_priced(before: &str, behind: &str) -> bool {
     before.ends_with(SIGNS) || behind.starts_with(SIGNS) || unit(last) || unit(first)
 }
 
-/// Whether the digits at this place are, or are part of, a date or a fraction.
+/// Returns whether the digits at this position are, or are part of, a date or a fraction.
 fn reads_otherwise(text: &str, number: Range<usize>) -> bool {
     let groups = groups_around(text, &number);
     let own: Vec<&Range<usize>> =
@@ -211,7 +212,7 @@ fn reads_otherwise(text: &str, number: Range<usize>) -> bool {
         [one, last] if joint(one, last) == "." && last.len() <= 2 => return true,
         _ => {}
     }
-    // A date has three groups, and the same sign between them and nowhere beside them.
+    // A date has three groups with the same separator between them and none next to them.
     groups.windows(3).enumerate().any(|(at, three)| {
         let sign = joint(&three[0], &three[1]);
         let goes_on = |one: Option<&Range<usize>>, next: Option<&Range<usize>>| {
@@ -226,7 +227,7 @@ fn reads_otherwise(text: &str, number: Range<usize>) -> bool {
     })
 }
 
-/// The groups of digits around a place, as far as nothing but what is written in phone numbers is between them.
+/// Returns the groups of digits around a position that are connected only by phone number separators.
 fn groups_around(text: &str, number: &Range<usize>) -> Vec<Range<usize>> {
     let is_of_numbers = |c: char| is_digit(c) || sets_apart(c);
     let before = tail(&text[..number.start]);
@@ -258,7 +259,7 @@ fn is_plain_date(digits: &str) -> bool {
     is_date([year, month, day]) && is_time
 }
 
-/// Year, month and day; or day and month, in any order, and year.
+/// Returns whether these are year, month and day; or day and month, in either order, and year.
 fn is_date(parts: [&str; 3]) -> bool {
     let lengths = parts.map(str::len);
     let [one, two, three] = parts.map(|part| part.parse::<u32>().unwrap_or_default());
@@ -272,7 +273,7 @@ fn is_date(parts: [&str; 3]) -> bool {
     }
 }
 
-/// A text without the digits at its end, and these.
+/// Splits a text before its trailing digits.
 fn cut_digits(text: &str) -> (&str, &str) {
     text.split_at(text.trim_end_matches(is_digit).len())
 }
@@ -281,12 +282,12 @@ fn is_digit(c: char) -> bool {
     c.is_ascii_digit()
 }
 
-/// Not of scripts that write no spaces.
+/// Returns whether this is a letter of a script that uses spaces between words.
 fn is_letter(c: char) -> bool {
     c.is_ascii_alphabetic() || c == '_'
 }
 
-/// Whether it is written between the digits of a phone number.
+/// Returns whether this character may separate the digits of a phone number.
 fn sets_apart(c: char) -> bool {
     matches!(c, ' ' | '-' | '(' | ')' | '.' | '/' | '+' | '\u{2010}'..='\u{2015}' | '\u{2212}')
 }

@@ -74,7 +74,7 @@ fn a_phone_number_is_found_beside_other_digits() {
 
 #[test]
 fn a_long_text_of_digits_is_searched_in_one_pass() {
-    // Each of these begins like the number at every part; read anew from each, a million bytes would take minutes.
+    // Each of these starts like the number in every part; rescanning from each, a million bytes would take minutes.
     for part in ["61234.56 ", "6123456", "612 345 6"] {
         assert!(!mentions(&format!("x {}", part.repeat(1_000_000 / part.len())), "6123456"), "{part}");
     }

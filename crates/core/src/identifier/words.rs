@@ -1,22 +1,23 @@
-//! Words, mail addresses and ids in running text. All of it is folded.
+//! Words, mail addresses and ids in running text. All text is folded.
 
 use super::IDENTIFIER_CHARS_MIN;
 
-/// An id that is so long is not the beginning or the end of somebody else's.
+/// Length from which an id is not assumed to be the start or the end of a longer one.
 const LONG: usize = 12;
-/// Words before a number that make an amount or a date of it.
+/// Words before a number that make it an amount or a date.
 const QUANTITIES: &[&str] = &[
     "eur", "usd", "gbp", "chf", "jpy", "cny", "mxn", "cop", "ars", "clp", "pen", "brl", "uyu", "q", "h", "w", "kw",
     "fy", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", "ene", "abr", "ago",
     "dic", "no", "nr", "year", "week", "day", "room", "page", "covid", "utc", "gmt",
 ];
 
-/// Whether `words` are in a text and are no part of a longer word there.
+/// Returns whether a text contains `words`, not as part of a longer word.
 pub(super) fn has_words(text: &str, words: &str) -> bool {
     whole(text, words).next().is_some()
 }
 
-/// A full stop or a dash ends a sentence, unless the address goes on behind it.
+/// Returns whether a text contains a mail address. A full stop or a dash ends a sentence, unless the address continues
+/// after it.
 pub(super) fn has_address(text: &str, address: &str) -> bool {
     let joins_before = ['.', '_', '%', '+', '-'];
     whole(text, address).any(|(before, behind)| {
@@ -25,7 +26,7 @@ pub(super) fn has_address(text: &str, address: &str) -> bool {
     })
 }
 
-/// Nor of a longer id, unless it is too long to be a part of another one.
+/// Returns whether a text contains an id, not as part of a longer one unless it is too long for that.
 pub(super) fn has_code(text: &str, code: &str) -> bool {
     let joins: &[char] = if code.chars().count() < LONG { &['.', '_', '+', '-', ':'] } else { &['_'] };
     whole(text, code).any(|(before, behind)| {
@@ -35,7 +36,7 @@ pub(super) fn has_code(text: &str, code: &str) -> bool {
     })
 }
 
-/// What is before and behind the words, wherever they stand between other words.
+/// Returns the texts before and after each occurrence of the words between word boundaries.
 fn whole<'t>(text: &'t str, words: &'t str) -> impl Iterator<Item = (&'t str, &'t str)> {
     let around = text.match_indices(words).map(|(at, found)| (&text[..at], &text[at + found.len()..]));
     around.filter(|(before, behind)| {
@@ -43,7 +44,7 @@ fn whole<'t>(text: &'t str, words: &'t str) -> impl Iterator<Item = (&'t str, &'
     })
 }
 
-/// Whether an id is a word that running text has for nothing else: letters and digits that are no amount, no date and no time.
+/// Returns whether an id is unambiguous in running text: letters and digits that are not an amount, a date or a time.
 pub(super) fn is_code(id: &str) -> bool {
     if id.chars().count() < IDENTIFIER_CHARS_MIN || !id.contains(|c: char| c.is_ascii_digit()) {
         return false;
@@ -55,7 +56,7 @@ pub(super) fn is_code(id: &str) -> bool {
     if begins_with_letters {
         return others.peek().is_some() || !QUANTITIES.contains(&first);
     }
-    // `1500eur`, `10am`, `2026-w48` and `20261125t10z` begin so too.
+    // `1500eur`, `10am`, `2026-w48` and `20261125t10z` start in the same way.
     others.peek().is_some() && id.chars().filter(|c| c.is_alphabetic()).count() >= 3
 }
 

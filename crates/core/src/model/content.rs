@@ -1,4 +1,4 @@
-//! What a message says, as APIs of models write it: a text, a list of parts, or nothing.
+//! The content of a message in model APIs: a text, a list of parts, or nothing.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// Read as it stands: an untagged enum would first copy all of it.
+/// Deserialized directly: an untagged enum would first copy all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum MessageContent<P> {
     Text(String),

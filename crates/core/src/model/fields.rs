@@ -1,11 +1,11 @@
-//! The further fields of OpenAI's chat completions that a request may carry. A list of what is allowed, and not of what is
-//! not: a field that nobody here knows may ask for more replies, dearer tokens or services that are billed apart, and no
-//! bound of the call's price would hold.
+//! Additional fields of OpenAI's chat completions that a request may contain. This is an allowlist: an unknown field
+//! may ask for more replies, more expensive tokens or separately billed services, and the bound on the call's price
+//! would not hold.
 
 use serde_json::{Map, Value, json};
 
-/// Fields that are sent on where the provider knows them. None of them changes what a token costs or how many replies
-/// there are, and `max_tokens` bounds whatever they make the model write.
+/// Fields that are forwarded if the provider supports them. None of them changes the price of a token or the number of
+/// replies, and `max_tokens` bounds the output.
 pub const FORWARDED_FIELDS: [&str; 17] = [
     "cache_control",
     "frequency_penalty",
@@ -26,7 +26,7 @@ pub const FORWARDED_FIELDS: [&str; 17] = [
     "verbosity",
 ];
 
-/// A field that is not taken.
+/// A field that is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFieldError {
     pub field: String,
@@ -34,11 +34,10 @@ pub struct ModelFieldError {
     pub remedy: String,
 }
 
-/// Of the fields of a request that nobody has read yet, those that are sent on. A field without a value is as good as
-/// none.
+/// Returns the fields to forward, of those that are not handled otherwise. A field without a value counts as absent.
 ///
 /// # Errors
-/// The first field that is not taken.
+/// The first field that is not accepted.
 pub fn forwarded_fields(more: Map<String, Value>) -> Result<Map<String, Value>, ModelFieldError> {
     let mut kept = Map::new();
     for (name, value) in more {
@@ -51,7 +50,7 @@ pub fn forwarded_fields(more: Map<String, Value>) -> Result<Map<String, Value>, 
     Ok(kept)
 }
 
-/// Whether a field asks for what there is anyway: then it is taken and left out.
+/// Returns whether a field asks for the default behaviour: then it is accepted and dropped.
 fn is_default(name: &str, value: &Value) -> bool {
     match name {
         "n" | "best_of" => *value == json!(1),

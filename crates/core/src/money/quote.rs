@@ -1,40 +1,40 @@
-//! What one call may cost, said before it is made.
+//! The estimated cost of one call, before it is made.
 
 use serde::{Deserialize, Serialize};
 
 use super::Usd;
 
-/// The price of a call that nobody has answered yet, between two bounds. The default is a call that costs nothing.
+/// The bounds on the price of a call in advance. The default is a call that costs nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriceQuote {
-    /// With the longest reply it may have: it cannot cost more.
+    /// The maximum, with the longest possible reply.
     pub most: Usd,
-    /// With a reply of a usual length.
+    /// With a reply of usual length.
     pub usual: Usd,
-    /// With a short one: under this there is no use in asking.
+    /// With a short reply: a call with a smaller budget is not worth making.
     pub least: Usd,
 }
 
 impl PriceQuote {
-    /// A price that is known beforehand.
+    /// Creates a quote for a price that is known in advance.
     pub const fn exactly(price: Usd) -> Self {
         Self { most: price, usual: price, least: price }
     }
 
-    /// What covers this call and the other, whichever is made.
+    /// Returns a quote that covers either of two calls.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self { most: self.most.max(other.most), usual: self.usual.max(other.usual), least: self.least.min(other.least) }
     }
 
-    /// The same call where no more than `left` may be spent on it; nothing where that is too little to ask at all.
+    /// Returns the same call with at most `left` to spend; `None` if that is too little for the call.
     pub fn capped(self, left: Usd) -> Option<Self> {
         (left >= self.least).then(|| Self { most: self.most.min(left), usual: self.usual.min(left), ..self })
     }
 
-    /// How much of what is `left` of a limit is held for this call, so that others beside it find something too: all it
-    /// may cost where that is at most half, else half, but what it usually costs where that is there. Nothing where too
-    /// little is left.
+    /// Returns the amount to reserve for this call out of the remaining limit `left`, so that concurrent calls find a
+    /// share, too: the maximum if that is at most half of `left`, otherwise half, but at least the usual cost if `left`
+    /// covers it. `None` if too little is left.
     pub fn hold(self, left: Usd) -> Option<Usd> {
         let half = Usd::from_nanos(left.as_nanos() / 2);
         self.capped(self.most.min(half.max(self.usual)).min(left)).map(|within| within.most)

@@ -1,4 +1,4 @@
-//! Windows that budgets are counted in: whole hours, days and months of UTC.
+//! Budget windows: whole hours, days and months in UTC.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub enum BudgetWindow {
 impl BudgetWindow {
     pub const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Month];
 
-    /// The word for it in settings, tables and messages.
+    /// Returns the name of the window in settings, tables and messages.
     pub fn word(self) -> &'static str {
         match self {
             Self::Hour => "hour",
@@ -29,7 +29,7 @@ impl BudgetWindow {
         }
     }
 
-    /// As people say it of a budget.
+    /// Returns the adjective for a budget.
     pub fn adjective(self) -> &'static str {
         match self {
             Self::Hour => "hourly",
@@ -42,7 +42,7 @@ impl BudgetWindow {
         Self::ALL.into_iter().find(|window| window.word() == word)
     }
 
-    /// When the window that `at` lies in began.
+    /// Returns the start of the window that contains `at`.
     pub fn begin(self, at: Time) -> Time {
         let ms = at.as_ms();
         match self {
@@ -58,7 +58,7 @@ impl BudgetWindow {
         }
     }
 
-    /// When the window that `at` lies in ends, which is when the next begins.
+    /// Returns the end of the window that contains `at`, which is the start of the next.
     pub fn end(self, at: Time) -> Time {
         let begin = self.begin(at);
         match self {
@@ -72,12 +72,12 @@ impl BudgetWindow {
     }
 }
 
-/// Days that every calendar here knows, counted from 1970: to beyond the year 9000.
+/// Range of days, counted from 1970, that all calendars here support: to beyond the year 9000.
 const COMMON_DAYS: std::ops::Range<i64> = 0..2_600_000;
 
-/// How many days of its month lie before a day, which is counted from 1970. Every call to a model asks several times, so
-/// it is arithmetic alone: eras of 400 years that begin in March (Hinnant 2013, "chrono-compatible low-level date
-/// algorithms").
+/// Returns the number of days in a day's month before it; days are counted from 1970. Every model call needs it several
+/// times, so it uses only arithmetic: eras of 400 years that start in March (Hinnant 2013, "chrono-compatible low-level
+/// date algorithms").
 fn day_of_month(day: i64) -> i64 {
     let of_era = (day + 719_468).rem_euclid(146_097);
     let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -87,7 +87,7 @@ fn day_of_month(day: i64) -> i64 {
 }
 
 impl Time {
-    /// The day it lies in, in UTC, as `YYYY-MM-DD`.
+    /// Its date in UTC, as `YYYY-MM-DD`.
     pub fn to_date(self) -> String {
         date_of(self).to_string()
     }

@@ -1,4 +1,4 @@
-//! The patterns: what begins at one byte of a text, if anything does.
+//! The patterns: what starts at one byte of a text, if anything.
 
 use serde_json::Number;
 
@@ -10,21 +10,21 @@ const IBAN: &str = "[REDACTED_IBAN]";
 const PHONE: &str = "[REDACTED_PHONE]";
 const SSN: &str = "[REDACTED_SSN]";
 
-/// RFC 5321: octets before the `@`, and of the domain.
+/// RFC 5321: maximum octets before the `@`, and of the domain.
 const EMAIL_LOCAL_BYTES_MAX: usize = 64;
 const EMAIL_DOMAIN_BYTES_MAX: usize = 255;
-/// ISO 13616: characters of an IBAN.
+/// ISO 13616: length of an IBAN, in characters.
 const IBAN_CHARS_MIN: usize = 15;
 const IBAN_CHARS_MAX: usize = 34;
 /// ISO 13616: letters of the country, before the first digit.
 const IBAN_LETTERS: usize = 2;
-/// ISO/IEC 7812: digits of a card number.
+/// ISO/IEC 7812: number of digits of a card number.
 const CARD_DIGITS_MIN: usize = 13;
 const CARD_DIGITS_MAX: usize = 19;
-/// E.164: digits of a phone number written with its country.
+/// E.164: number of digits of a phone number with its country.
 const PHONE_DIGITS_MIN: usize = 8;
 const PHONE_DIGITS_MAX: usize = 15;
-/// Runs of digits looked at together.
+/// Maximum number of digit groups that are examined together.
 const GROUPS_MAX: usize = 8;
 
 pub(super) struct RedactionMatch {
@@ -33,7 +33,7 @@ pub(super) struct RedactionMatch {
     pub(super) label: &'static str,
 }
 
-/// The first of all behind what is `done`.
+/// Returns the first match of all after `done`.
 pub(super) fn next(text: &str, done: usize) -> Option<RedactionMatch> {
     let bytes = text.as_bytes();
     let mut from = done;
@@ -47,19 +47,20 @@ pub(super) fn next(text: &str, done: usize) -> Option<RedactionMatch> {
     None
 }
 
-/// Whether something may be found at this byte.
+/// Returns whether a match is possible at this byte.
 #[inline]
 pub(super) fn is_candidate(byte: u8) -> bool {
     scan::within(byte, b'0', b'9') | (byte == b'@') | (byte == b'+') | (byte == b'(')
 }
 
-/// What shows all that begins before `end`: an IBAN shows by its first digit, two letters behind where it begins.
+/// Returns the bytes that trigger all matches starting before `end`: an IBAN is triggered by its first digit, two
+/// letters after its start.
 pub(super) fn triggers_before(bytes: &[u8], end: usize) -> &[u8] {
     &bytes[..bytes.len().min(end + IBAN_LETTERS)]
 }
 
-/// What shows at byte `at` and begins before `end`. An e-mail address is found at its `@` and an IBAN at its first digit:
-/// they reach back, never before `done`.
+/// Returns the match that is triggered at byte `at` and starts before `end`. An e-mail address is triggered by its `@`
+/// and an IBAN by its first digit: both extend back, but never before `done`.
 pub(super) fn at(text: &str, done: usize, at: usize, end: usize) -> Option<RedactionMatch> {
     let bytes = text.as_bytes();
     match bytes[at] {
@@ -73,8 +74,8 @@ pub(super) fn at(text: &str, done: usize, at: usize, end: usize) -> Option<Redac
     }
 }
 
-/// Where to look on, behind a byte at which nothing was found. Nothing begins within a run of digits: a number begins a
-/// word, and an IBAN has its first digit behind a letter.
+/// Returns where to continue after a byte without a match. Nothing starts within a run of digits: a number starts at a
+/// word boundary, and an IBAN has its first digit after a letter.
 pub(super) fn next_candidate(bytes: &[u8], at: usize) -> usize {
     at + bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count().max(1)
 }
@@ -87,7 +88,7 @@ fn iban_at(bytes: &[u8], at: usize) -> Option<RedactionMatch> {
     (bytes[at].is_ascii_alphabetic() && begins_word(bytes, at)).then(|| iban(bytes, at)).flatten()
 }
 
-/// Whether a JSON number is a card number.
+/// Returns whether a JSON number is a card number.
 pub(super) fn is_card_number(number: &Number) -> bool {
     const SMALLEST: u64 = 10_u64.pow(CARD_DIGITS_MIN as u32 - 1);
     let Some(number) = number.as_u64().filter(|number| *number >= SMALLEST) else { return false };
@@ -101,7 +102,7 @@ pub(super) fn is_card_number(number: &Number) -> bool {
     is_card(&digits[at..])
 }
 
-/// What a byte may be part of, one bit each.
+/// Character classes of a byte, one bit each.
 const WORD: u8 = 1;
 const LOCAL: u8 = 2;
 const DOMAIN: u8 = 4;
@@ -159,7 +160,7 @@ fn email(text: &str, done: usize, at: usize) -> Option<RedactionMatch> {
     None
 }
 
-/// Without the points and hyphens that a domain does not end in.
+/// Removes trailing points and hyphens, which cannot end a domain.
 fn without_end(domain: &[u8]) -> &[u8] {
     let ends = domain.iter().rposition(|byte| !matches!(byte, b'.' | b'-'));
     &domain[..ends.map_or(0, |last| last + 1)]
@@ -168,10 +169,10 @@ fn without_end(domain: &[u8]) -> &[u8] {
 /// Digits in groups: `+34 612 345 678`, `4111-1111-1111-1111`.
 struct DigitGroups {
     digits: [u8; CARD_DIGITS_MAX],
-    /// How many digits there are up to the end of each group, and where in the text that end is.
+    /// By group: the number of digits up to its end, and the position of that end in the text.
     groups: [(usize, usize); GROUPS_MAX],
     count: usize,
-    /// The separators seen, one bit each: see [`DigitGroups::SPACE`].
+    /// The separators found, one bit each: see [`DigitGroups::SPACE`].
     separators: [u8; GROUPS_MAX],
 }
 
@@ -181,7 +182,7 @@ impl DigitGroups {
     const POINT: u8 = 4;
     const BRACKET: u8 = 8;
 
-    /// Reads up to [`GROUPS_MAX`] groups, at most two separators apart, each ending at the end of a word.
+    /// Reads up to [`GROUPS_MAX`] groups, at most two separators apart, each ending at a word boundary.
     fn read(bytes: &[u8], from: usize) -> Self {
         let mut read =
             Self { digits: [0; CARD_DIGITS_MAX], groups: [(0, 0); GROUPS_MAX], count: 0, separators: [0; GROUPS_MAX] };
@@ -221,18 +222,18 @@ impl DigitGroups {
         self.count >= sizes.len() && self.sizes(sizes.len()).eq(sizes.iter().copied())
     }
 
-    /// Whether the first `count` groups are apart only by these separators.
+    /// Returns whether the first `count` groups are separated only by these separators.
     fn are_apart_by(&self, count: usize, allowed: u8) -> bool {
         self.separators[1..count.max(1)].iter().all(|kinds| kinds & !allowed == 0)
     }
 
-    /// Whether a number may end after `count` groups: only a space parts it from digits that follow.
+    /// Returns whether a number may end after `count` groups: only a space separates it from following digits.
     fn ends_after(&self, count: usize) -> bool {
         count == self.count || self.separators.get(count).is_none_or(|kinds| *kinds == Self::SPACE)
     }
 }
 
-/// Up to two bytes that stand between groups of digits, if a digit follows.
+/// Returns up to two separator bytes between groups, if a digit follows.
 fn separators(bytes: &[u8]) -> (usize, u8) {
     let mut kinds = 0;
     for (skipped, byte) in bytes.iter().take(3).enumerate() {
@@ -274,10 +275,10 @@ fn number(bytes: &[u8], at: usize) -> Option<RedactionMatch> {
     national(&digits).and_then(|groups| found(groups, PHONE))
 }
 
-/// Whether so many digits begin here, whatever sets them apart: a shorter number is nothing that is looked for.
+/// Returns whether at least `count` digits start here, with any separators: shorter numbers are not searched for.
 fn has_digits(bytes: &[u8], count: usize) -> bool {
     let mut digits = 0;
-    // No more than two bytes set two digits apart.
+    // At most two bytes separate two digits.
     for byte in bytes.iter().take(3 * count) {
         match byte {
             b'0'..=b'9' => digits += 1,
@@ -291,7 +292,7 @@ fn has_digits(bytes: &[u8], count: usize) -> bool {
     false
 }
 
-/// The most groups that make a number with its country, behind a prefix of `prefix` digits.
+/// Returns the largest number of groups that form an international number, after a prefix of `prefix` digits.
 fn international(digits: &DigitGroups, prefix: usize) -> Option<usize> {
     (1..=digits.count).rev().find(|count| {
         let total = digits.groups[count - 1].0.saturating_sub(prefix);
@@ -299,7 +300,7 @@ fn international(digits: &DigitGroups, prefix: usize) -> Option<usize> {
     })
 }
 
-/// Ways to write a number without its country: North America's ten digits, and nine as in Spain.
+/// National number formats: North America's ten digits, and nine as in Spain.
 fn national(digits: &DigitGroups) -> Option<usize> {
     const TEN: &[&[usize]] = &[&[10], &[3, 3, 4], &[3, 7], &[6, 4]];
     const NINE: &[&[usize]] = &[&[9], &[3, 3, 3], &[3, 2, 2, 2], &[3, 6]];
@@ -314,7 +315,7 @@ fn national(digits: &DigitGroups) -> Option<usize> {
     }
 }
 
-/// The most groups that make a card number.
+/// Returns the largest number of groups that form a card number.
 fn card(digits: &DigitGroups) -> Option<usize> {
     (1..=digits.count).rev().find(|count| {
         let total = digits.groups[count - 1].0;
@@ -322,7 +323,7 @@ fn card(digits: &DigitGroups) -> Option<usize> {
     })
 }
 
-/// Length, a first digit that payment networks use, and Luhn's check digit.
+/// Checks the length, the first digit (as used by payment networks), and Luhn's check digit.
 fn is_card(digits: &[u8]) -> bool {
     let plausible = (CARD_DIGITS_MIN..=CARD_DIGITS_MAX).contains(&digits.len()) && matches!(digits[0], 2..=6);
     plausible && luhn(digits)
@@ -371,7 +372,7 @@ fn iban(bytes: &[u8], at: usize) -> Option<RedactionMatch> {
     end.map(|to| RedactionMatch { from: at, to, label: IBAN })
 }
 
-/// ISO 7064: a digit counts one place, a letter is 10 to 35 and counts two.
+/// ISO 7064: a digit counts as one position; a letter is 10 to 35 and counts as two.
 fn mod_97(remainder: u32, byte: &u8) -> u32 {
     match byte {
         b'0'..=b'9' => (remainder * 10 + u32::from(byte - b'0')) % 97,

@@ -164,7 +164,7 @@ fn an_address_is_found_in_any_text() {
     }
 }
 
-/// What is escaped stands right before and behind what is found, and in the middle of what then is not one.
+/// Escaped characters are directly before and after a match, and in the middle of text that is then not a match.
 #[test]
 fn what_is_written_escaped_is_found_and_reads_back() {
     for (given, expect) in [
@@ -180,7 +180,7 @@ fn what_is_written_escaped_is_found_and_reads_back() {
     }
 }
 
-/// Both ways through a text, with escapes and without, find the same.
+/// Both scans of a text, with escapes and without, find the same.
 #[test]
 fn a_text_is_cleaned_as_a_value_is() {
     let parts =

@@ -1,4 +1,5 @@
-//! The fold. It never fails, so replay never fails; what each event kind does here is frozen once released.
+//! Applies events to the state. It never fails, so replay never fails. The behaviour of each event kind is frozen once
+//! released.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
 impl RoutingQueue {
-    /// Folds one event that happened at `at`.
+    /// Applies one event that happened at `at`.
     pub fn apply(&mut self, at: Time, event: &RoutingEvent) {
         self.kept.now = self.kept.now.max(at);
         match event {
@@ -66,7 +67,7 @@ impl RoutingQueue {
             }
             RoutingEvent::ServiceLevelSet { conversation, service, priority, respond_by, resolve_by, .. } => {
                 self.update_conversation(conversation, |case| {
-                    // What is promised anew is late anew.
+                    // A new deadline can be missed again.
                     if case.respond_by != *respond_by {
                         case.chains.remove(&SlaBreach::FirstResponse);
                     }
@@ -147,13 +148,13 @@ impl RoutingQueue {
         self.refresh_unserved(at, &wanted);
     }
 
-    /// Which lines somebody can take from.
+    /// Returns the lines from which a person can take conversations.
     fn lines_open_to(&self, person: &PersonId) -> BTreeSet<Arc<RoutingRequirements>> {
         let Some(person) = self.kept.people.get(person) else { return BTreeSet::new() };
         self.index.lines.keys().filter(|wants| person.profile.qualifies_for(wants)).cloned().collect()
     }
 
-    /// Says of what waits in these lines whether anybody can take it.
+    /// Updates whether the conversations in these lines can be served at all.
     fn refresh_unserved(&mut self, at: Time, lines: &BTreeSet<Arc<RoutingRequirements>>) {
         for wants in lines {
             let alone = self.unserved_since(at, wants);
@@ -165,7 +166,7 @@ impl RoutingQueue {
         }
     }
 
-    /// From when on nobody of the desk can take what wants this, where nobody can.
+    /// Returns the time since which no person in the queue meets these requirements, if none does.
     fn unserved_since(&self, at: Time, wants: &RoutingRequirements) -> Option<Time> {
         (!self.kept.people.values().any(|person| person.profile.qualifies_for(wants))).then_some(at)
     }
@@ -204,7 +205,8 @@ impl RoutingQueue {
 }
 
 impl RoutedConversation {
-    /// It keeps the instant from which on nobody could; what was done about it counts no more once somebody can.
+    /// Keeps the time since which no person qualifies. Once one does, earlier escalation steps for that no longer
+    /// count.
     fn set_unserved(&mut self, since: Option<Time>) {
         self.alone_since = since.map(|at| self.alone_since.unwrap_or(at));
         if since.is_none() {

@@ -1,4 +1,4 @@
-//! Who is given what.
+//! Assignment of conversations to people.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,24 +9,25 @@ use super::state::RoutingQueue;
 use crate::id::PersonId;
 use crate::time::Time;
 
-/// What has changed since everything was given out that could be.
+/// What has changed since the last complete assignment.
 #[derive(Clone, Debug, Default)]
 pub(super) enum RoutingChange {
     #[default]
     Nothing,
-    /// One person can take what they could not.
+    /// One person can take conversations that they could not take before.
     Person(PersonId),
-    /// One line has got longer.
+    /// One line has become longer.
     Line(Arc<RoutingRequirements>),
     /// More than that.
     Much,
 }
 
 impl RoutingQueue {
-    /// Gives out what can be given out.
+    /// Assigns every conversation that can be assigned.
     ///
-    /// Only the lines are looked at that have changed, and of each only its first: where nobody can take that one, nobody
-    /// can take those behind it, since they want the same. What one command changes is bounded, so what is given out is too.
+    /// Only changed lines are examined, and only the first conversation of each: if no person can take it, none can
+    /// take the rest of the line, which has the same requirements. The changes of one command are bounded, and so are
+    /// the assignments.
     pub(super) fn assign(&mut self, changed: &RoutingChange, now: Time, events: &mut Vec<RoutingEvent>) {
         let mut heads = self.line_heads(changed);
         while let Some((place, wants)) = heads.pop_first() {
@@ -38,7 +39,7 @@ impl RoutingQueue {
         }
     }
 
-    /// The first of each line that may move.
+    /// Returns the first conversation of each line that may have changed.
     fn line_heads(&self, changed: &RoutingChange) -> BTreeMap<QueuePosition, Arc<RoutingRequirements>> {
         let all = self.index.lines.iter().filter_map(|(wants, line)| Some((line.first()?.clone(), wants.clone())));
         match changed {
@@ -55,7 +56,8 @@ impl RoutingQueue {
         }
     }
 
-    /// Who should take what wants this. Where only one person has changed, nobody else could take anything before.
+    /// Returns the best person for these requirements. If only one person has changed, no other could take anything
+    /// before.
     fn best_person(&self, wants: &RoutingRequirements, changed: &RoutingChange) -> Option<PersonId> {
         let able = |id: &&PersonId| {
             self.kept

@@ -1,4 +1,4 @@
-//! What is asked of the desk.
+//! Commands to the routing queue.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::time::Time;
 #[serde(rename_all = "snake_case")]
 pub enum RoutingCommand {
     Settings(RoutingSettings),
-    /// Somebody new, or what has changed of somebody.
+    /// Adds a person, or changes their profile.
     PutPerson(PersonProfile),
     RemovePerson {
         person: PersonId,
@@ -24,29 +24,29 @@ pub enum RoutingCommand {
         person: PersonId,
         presence: Presence,
     },
-    /// They did something.
+    /// The person was active.
     Heard {
         person: PersonId,
     },
-    /// A conversation waits for somebody.
+    /// A conversation waits for a person.
     Enqueue(EnqueueRequest),
-    /// A conversation needs nobody any more.
+    /// A conversation no longer needs a person.
     Left {
         conversation: RunId,
         number: u64,
     },
-    /// A person has answered it.
+    /// A person has answered the conversation.
     Answered {
         conversation: RunId,
         number: u64,
     },
-    /// It goes to somebody else. `number` is the one that whoever asks has seen.
+    /// Transfers the conversation. `number` is the ownership number that the requester has seen.
     Transfer {
         conversation: RunId,
         number: u64,
         to: TransferTarget,
     },
-    /// Something else is promised of it; what is left out stays as it is.
+    /// Changes the service level; omitted fields stay unchanged.
     ServiceLevel {
         conversation: RunId,
         number: u64,
@@ -59,31 +59,31 @@ pub enum RoutingCommand {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EnqueueRequest {
     pub conversation: RunId,
-    /// The number of who has it now: nobody, since it waits.
+    /// The current ownership number; it has no owner, since it waits.
     pub number: u64,
     #[serde(default)]
     pub wants: RoutingRequirements,
     #[serde(default)]
     pub priority: Priority,
     pub waiting_since: Time,
-    /// Nothing: by the desk's settings.
+    /// `None`: by the settings of the routing queue.
     #[serde(default)]
     pub first_response_by: Option<Time>,
-    /// Nothing: by the desk's settings.
+    /// `None`: by the settings of the routing queue.
     #[serde(default)]
     pub resolve_by: Option<Time>,
-    /// What is promised of it, where it says no instant.
+    /// The service level, which applies where no instant is given.
     #[serde(default, skip_serializing_if = "ServiceLevel::is_usual")]
     pub service: ServiceLevel,
 }
 
-/// Where a conversation goes.
+/// The target of a transfer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransferTarget {
-    /// To somebody who is online and has room, whatever their skills.
+    /// A person who is online and has capacity, whatever their skills.
     Person(PersonId),
-    /// To the line, for whoever has these.
+    /// Back to the queue, for people with these skills.
     Skills(BTreeSet<String>),
 }
 

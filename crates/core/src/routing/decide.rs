@@ -1,4 +1,4 @@
-//! What the desk makes of a command.
+//! Decides commands to the routing queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
 impl RoutingQueue {
-    /// Chooses what happens, and folds it. Refused, nothing has changed.
+    /// Decides a command and applies the resulting events. If it is refused, nothing has changed.
     pub fn decide(&mut self, command: RoutingCommand, now: Time) -> Result<Vec<RoutingEvent>, RoutingRefusal> {
         let now = now.max(self.kept.now);
         let mut events = Vec::new();
@@ -71,7 +71,7 @@ impl RoutingQueue {
         self.kept.people.get(person).ok_or_else(|| RoutingRefusal::NoSuchPerson { person: person.to_string() })
     }
 
-    /// The conversation, where this number is none of an earlier stay.
+    /// Returns the conversation, unless this number belongs to an earlier ticket.
     fn current_ticket(&self, conversation: &RunId, number: u64) -> Option<&RoutedConversation> {
         self.kept.cases.get(conversation).filter(|case| case.stay <= number)
     }
@@ -149,9 +149,9 @@ impl RoutingQueue {
         let wants = wants.sanitized();
         let mut changed = None;
         match self.kept.cases.get(&conversation) {
-            // Told twice.
+            // A duplicate.
             Some(case) if number <= case.stay => return Ok(RoutingChange::Nothing),
-            // It came back before it was heard that it had left.
+            // It was enqueued again before the notice that it had left.
             Some(_) => changed = Some(self.handle_left(conversation.clone(), number, now, events)),
             None if self.kept.cases.len() >= CONVERSATIONS_MAX => {
                 return Err(RoutingRefusal::Full { limit: CONVERSATIONS_MAX });
@@ -160,7 +160,7 @@ impl RoutingQueue {
         }
         let wants = Arc::new(wants);
         let settings = &self.kept.settings;
-        // Nobody has waited since tomorrow.
+        // Waiting cannot have started in the future.
         let waiting_since = waiting_since.min(now);
         let promised = |within: Option<Duration>| within.map(|within| waiting_since + within);
         let queued = RoutingEvent::Queued {
@@ -182,7 +182,7 @@ impl RoutingQueue {
         })
     }
 
-    /// Something else is promised of a conversation: counted from when it began to wait.
+    /// Changes the service level of a conversation; deadlines count from when it started to wait.
     fn set_service_level(
         &mut self,
         conversation: &RunId,
@@ -277,7 +277,7 @@ impl RoutingQueue {
         Ok(())
     }
 
-    /// Puts back into the line what somebody has.
+    /// Returns a person's conversations to the queue.
     fn give_back(&mut self, person: &PersonId, why: RequeueReason, now: Time, events: &mut Vec<RoutingEvent>) {
         let has: Vec<RunId> =
             self.kept.people.get(person).into_iter().flat_map(|person| &person.has).cloned().collect();
@@ -297,7 +297,7 @@ impl RoutingQueue {
         events: &mut Vec<RoutingEvent>,
     ) {
         let Some(case) = self.kept.cases.get(conversation) else { return };
-        // The customer waits for somebody new.
+        // The customer waits for a new person.
         let within = case.service.first_response().unwrap_or(self.kept.settings.first_response);
         let respond_by = case.respond_by.is_none().then(|| now + within);
         let (conversation, from) = (conversation.clone(), from.clone());
@@ -313,7 +313,7 @@ impl RoutingQueue {
         self.emit(event, now, events);
     }
 
-    /// Everything whose time has come, as far as one decision goes; what is left is due at once.
+    /// Handles everything that is due, up to the limit of one decision; the rest is due at once.
     fn tick(&mut self, now: Time, events: &mut Vec<RoutingEvent>) -> RoutingChange {
         while events.len() < STEPS_PER_TICK_MAX {
             let Some((_, person)) = self.index.unheard.first().filter(|(at, _)| *at <= now).cloned() else { break };

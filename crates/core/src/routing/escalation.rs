@@ -1,4 +1,4 @@
-//! What is done where a conversation waits too long: chains of steps, one for each thing that went wrong.
+//! Escalation of conversations that wait too long: chains of steps, one chain for each kind of breach.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::routed_conversation::RoutedConversation;
 use super::settings::RoutingSettings;
 use crate::time::{Time, duration_ms};
 
-/// What went wrong.
+/// The kind of breach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SlaBreach {
@@ -16,37 +16,37 @@ pub enum SlaBreach {
     FirstResponse,
     /// It was not resolved in time.
     Resolution,
-    /// It waits, and nobody of the desk has what it wants.
+    /// It waits, and no person in the queue meets its requirements.
     Nobody,
 }
 
-/// What a step does.
+/// The action of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EscalationAction {
     /// The conversation becomes urgent.
     RaisePriority,
-    /// Anybody may take it.
+    /// Any person may take it.
     DropSkills,
-    /// An item is opened for whoever supervises.
+    /// Creates a task for the supervisors.
     Tell,
 }
 
 /// A step of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EscalationStep {
-    /// After the breach; the steps of a chain come one after another.
+    /// Time after the breach; the steps of a chain run in order.
     #[serde(rename = "after_ms", with = "duration_ms")]
     pub after: Duration,
     pub act: EscalationAction,
 }
 
-/// How far a chain has come.
+/// The progress of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EscalationProgress {
-    /// When the breach was.
+    /// The time of the breach.
     pub since: Time,
-    /// The step that is next.
+    /// Index of the next step.
     pub next: usize,
 }
 
@@ -83,7 +83,7 @@ impl RoutingSettings {
 }
 
 impl RoutedConversation {
-    /// Its next step: when, of which chain that began when, and what.
+    /// Returns the next step: its time, its chain with the start of that, and its action.
     pub(super) fn next_step(
         &self,
         settings: &RoutingSettings,

@@ -1,4 +1,4 @@
-//! What happened at the desk, and what of it others are told.
+//! Events of the routing queue, and the notices derived from them.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub enum RoutingEvent {
     PresenceSet {
         person: PersonId,
         presence: Presence,
-        /// Nobody said so: they were not heard of for too long.
+        /// Because there was no sign of life for too long, not by request.
         unheard: bool,
     },
     Heard {
@@ -47,14 +47,14 @@ pub enum RoutingEvent {
         #[serde(default, skip_serializing_if = "ServiceLevel::is_usual")]
         service: ServiceLevel,
     },
-    /// Something else is promised of it.
+    /// The service level changed.
     ServiceLevelSet {
         conversation: RunId,
         stay: u64,
-        /// All that is promised of it now.
+        /// The complete service level now.
         service: ServiceLevel,
         priority: Priority,
-        /// Nothing where it is answered.
+        /// `None` if it is answered.
         respond_by: Option<Time>,
         resolve_by: Time,
     },
@@ -64,19 +64,19 @@ pub enum RoutingEvent {
         number: u64,
         person: PersonId,
     },
-    /// It waits again, where it would be had it never left the line.
+    /// It waits again, at the position it would have had without the assignment.
     Requeued {
         conversation: RunId,
         stay: u64,
         number: u64,
         from: PersonId,
         why: RequeueReason,
-        /// What it asks for from here on.
+        /// Its requirements from now on.
         wants: Arc<RoutingRequirements>,
-        /// Where it was answered before: when somebody must answer it anew.
+        /// If it was answered before: the deadline for the next answer.
         respond_by: Option<Time>,
     },
-    /// It waited for somebody else, and what it asks for has changed.
+    /// It was waiting, and its requirements have changed.
     Redirected {
         conversation: RunId,
         wants: Arc<RoutingRequirements>,
@@ -95,34 +95,34 @@ pub enum RoutingEvent {
         stay: u64,
         number: u64,
         breach: SlaBreach,
-        /// The chain as it is before this step.
+        /// The chain before this step.
         chain: EscalationProgress,
         act: EscalationAction,
     },
 }
 
-/// Why a conversation is no longer somebody's.
+/// Why a conversation lost its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequeueReason {
-    /// They went offline.
+    /// The person went offline.
     Offline,
-    /// They were not heard of for too long.
+    /// There was no sign of life for too long.
     Unheard,
-    /// They are no longer of the desk.
+    /// The person was removed from the queue.
     Removed,
-    /// It goes to others.
+    /// It was transferred.
     Transferred,
 }
 
-/// What others are told.
+/// A notice to others.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RoutingNotice<'a> {
-    /// To the conversation: it is this person's.
+    /// To the conversation: this person owns it.
     Assigned { conversation: &'a RunId, stay: u64, number: u64, person: &'a PersonId },
     /// To the conversation: it waits again.
     Requeued { conversation: &'a RunId, stay: u64, number: u64, why: RequeueReason },
-    /// To whoever supervises.
+    /// To the supervisors.
     Escalated { conversation: &'a RunId, stay: u64, breach: SlaBreach, since: Time, act: EscalationAction },
 }
 

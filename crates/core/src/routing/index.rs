@@ -1,4 +1,4 @@
-//! What of the desk is looked for often, in the order it is looked for.
+//! Indexes for frequent queries of the routing queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use super::state::{RoutingQueue, RoutingSnapshot};
 use crate::id::{PersonId, RunId};
 use crate::time::Time;
 
-/// Holds nothing that the people and the conversations do not say.
+/// Contains only data derived from the people and the conversations.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct RoutingIndex {
-    /// Who waits, first first.
+    /// Waiting conversations in order.
     pub line: BTreeSet<QueuePosition>,
-    /// The same, by what they want.
+    /// The same, by requirements.
     pub lines: BTreeMap<Arc<RoutingRequirements>, BTreeSet<QueuePosition>>,
-    /// Who may be given a conversation: fewest first, then idle longest.
+    /// Assignable people: those with the fewest conversations first, then those idle longest.
     pub free: BTreeSet<(u32, Time, PersonId)>,
     /// When a conversation's next step is due.
     pub steps: BTreeSet<(Time, RunId)>,
-    /// When somebody of whom nothing is heard is taken to be offline.
+    /// When a person without a sign of life is taken to be offline.
     pub unheard: BTreeSet<(Time, PersonId)>,
-    /// Whose e-mail address it is, in small letters.
+    /// People by e-mail address, in lower case.
     pub emails: BTreeMap<String, PersonId>,
 }
 
@@ -78,7 +78,7 @@ impl RoutingIndex {
 }
 
 impl RoutingQueue {
-    /// Changes somebody, and where they are found.
+    /// Changes a person, and updates the indexes.
     pub(super) fn update_person(&mut self, id: &PersonId, change: impl FnOnce(&mut HumanAgent)) {
         let RoutingSnapshot { people, settings, .. } = &mut self.kept;
         let Some(person) = people.get_mut(id) else { return };
@@ -98,7 +98,7 @@ impl RoutingQueue {
         }
     }
 
-    /// Changes a conversation, and where it is found.
+    /// Changes a conversation, and updates the indexes.
     pub(super) fn update_conversation(&mut self, id: &RunId, change: impl FnOnce(&mut RoutedConversation)) {
         let RoutingSnapshot { cases, settings, .. } = &mut self.kept;
         let Some(case) = cases.get_mut(id) else { return };

@@ -1,4 +1,4 @@
-//! The line, for those who look at it.
+//! A view of the waiting line.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::person::Presence;
 use super::routed_conversation::{RoutedConversation, RoutingRequirements};
 use super::state::RoutingQueue;
 
-/// A conversation that waits.
+/// A waiting conversation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WaitingConversation<'a> {
     pub conversation: &'a RoutedConversation,
@@ -16,21 +16,21 @@ pub struct WaitingConversation<'a> {
     pub blocker: AssignmentBlocker,
 }
 
-/// Why a conversation is nobody's yet.
+/// Why a conversation is not assigned yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AssignmentBlocker {
-    /// Nobody of the desk has what it wants.
+    /// No person in the queue meets its requirements.
     Skills,
-    /// Nobody who has it is online.
+    /// No person who meets them is online.
     Presence,
-    /// All who have it and are online have as many conversations as they may.
+    /// All people who meet them and are online are at capacity.
     Capacity,
-    /// It is being given out.
+    /// It is being assigned.
     Nothing,
 }
 
 impl AssignmentBlocker {
-    /// For programs.
+    /// Returns the name of the blocker in JSON.
     pub fn word(self) -> &'static str {
         match self {
             Self::Skills => "nobody_has_the_skills",
@@ -46,7 +46,7 @@ impl RoutingQueue {
         self.index.line.len()
     }
 
-    /// Who waits, first first, from the place behind `after` on, at most `limit`.
+    /// Returns waiting conversations in order, from the position after `after`, at most `limit`.
     pub fn waiting_page(&self, after: usize, limit: usize) -> Vec<WaitingConversation<'_>> {
         let mut known: BTreeMap<Arc<RoutingRequirements>, AssignmentBlocker> = BTreeMap::new();
         let places = self.index.line.iter().enumerate().skip(after).take(limit);

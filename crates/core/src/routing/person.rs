@@ -1,4 +1,4 @@
-//! Somebody who takes conversations over.
+//! A person who takes conversations over.
 
 use std::collections::BTreeSet;
 
@@ -12,50 +12,50 @@ use crate::id::{PersonId, RunId};
 use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
-/// Whether somebody is there.
+/// Whether a person is available.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
-    /// Is given conversations.
+    /// Receives conversations.
     Online,
-    /// Keeps what they have, and is given no more.
+    /// Keeps their conversations, but receives no new ones.
     Away,
-    /// Has none.
+    /// Has no conversations.
     #[default]
     Offline,
 }
 
-/// What an admin says of somebody.
+/// A person's profile, as an administrator sets it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonProfile {
     pub id: PersonId,
     pub name: String,
-    /// No two people of a desk have the same, whatever its case.
+    /// Unique in a routing queue, regardless of case.
     pub email: String,
     #[serde(default)]
     pub skills: BTreeSet<String>,
-    /// What they are besides, for approvals that ask for a role: `manager`.
+    /// Further roles, for approvals that require one: `manager`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub roles: BTreeSet<String>,
-    /// Conversations at a time: 1 to [`CAPACITY_MAX`].
+    /// Number of concurrent conversations: 1 to [`CAPACITY_MAX`].
     #[serde(default = "capacity")]
     pub max_capacity: u32,
-    /// What they speak, as codes (`es`); none: whatever is asked for.
+    /// Spoken languages as codes (`es`); empty: any language.
     #[serde(default)]
     pub languages: BTreeSet<String>,
 }
 
-/// Somebody of the desk.
+/// A person in the routing queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HumanAgent {
     pub profile: PersonProfile,
     pub presence: Presence,
-    /// When they last did anything; `last_active` of the seed.
+    /// The time of their last activity; `last_active` of the seed.
     pub heard_at: Time,
-    /// When they were last given a conversation, lost one or came online, whichever is newest.
+    /// When they last received a conversation, lost one or came online, whichever is latest.
     pub idle_since: Time,
     pub created_at: Time,
-    /// The conversations that are theirs now.
+    /// The conversations that they own now.
     pub has: BTreeSet<RunId>,
 }
 
@@ -96,7 +96,7 @@ impl PersonProfile {
         Ok(())
     }
 
-    /// Whether they may take what asks for this.
+    /// Returns whether they meet these requirements.
     pub fn qualifies_for(&self, wants: &RoutingRequirements) -> bool {
         let speaks = |language| self.languages.is_empty() || self.languages.contains(language);
         wants.skills.is_subset(&self.skills) && wants.language.as_ref().is_none_or(speaks)
@@ -112,13 +112,13 @@ impl HumanAgent {
         self.load() < self.profile.max_capacity + u32::from(planted(Mutant::RoomIgnored))
     }
 
-    /// Whether they may be given a conversation.
+    /// Returns whether they may receive a conversation.
     pub(super) fn is_assignable(&self) -> bool {
         self.presence == Presence::Online && self.has_capacity()
     }
 }
 
-/// Names of skills or languages.
+/// Checks names of skills or languages.
 pub(super) fn names(field: &'static str, names: &BTreeSet<String>) -> Result<(), RoutingRefusal> {
     if names.len() > SKILLS_MAX {
         let reason = format!("{} are named, and {SKILLS_MAX} are possible", names.len());
@@ -127,7 +127,7 @@ pub(super) fn names(field: &'static str, names: &BTreeSet<String>) -> Result<(),
     texts(field, names, SKILL_CHARS_MAX)
 }
 
-/// Whether a skill or a language may be called so.
+/// Returns whether this is a valid name of a skill or a language.
 pub(super) fn is_name(name: &str) -> bool {
     fits(name, SKILL_CHARS_MAX)
 }

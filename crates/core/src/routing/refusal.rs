@@ -1,4 +1,4 @@
-//! A command said no to, and why. Nothing changed.
+//! A rejected command, with the reason. Nothing changed.
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RoutingRefusal {
@@ -21,7 +21,7 @@ pub enum RoutingRefusal {
 }
 
 impl RoutingRefusal {
-    /// Every code in a few words, in order.
+    /// Every code with a short title, in order.
     pub const CODES: [(&'static str, &'static str); 8] = [
         ("DESK-001", "a value cannot be so"),
         ("DESK-002", "the desk has as many people as it may"),
@@ -33,7 +33,7 @@ impl RoutingRefusal {
         ("DESK-008", "the person cannot be given it"),
     ];
 
-    /// A stable code, documented one page each.
+    /// Returns the stable code. Each code has a documentation page.
     pub fn code(&self) -> &'static str {
         let place = match self {
             Self::Field { .. } => 0,

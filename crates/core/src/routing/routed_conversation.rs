@@ -1,4 +1,4 @@
-//! A conversation at the desk.
+//! A conversation in the routing queue.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use super::service::ServiceLevel;
 use crate::id::{PersonId, RunId};
 use crate::time::Time;
 
-/// Who is first, whenever they came.
+/// Higher priorities come first, whatever their time of arrival.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
@@ -24,45 +24,45 @@ pub enum Priority {
     Urgent,
 }
 
-/// What somebody must bring to take a conversation. Conversations that want the same wait in one line.
+/// The requirements for a person to take a conversation. Conversations with the same requirements wait in one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RoutingRequirements {
-    /// All of them.
+    /// All of them are required.
     pub skills: BTreeSet<String>,
-    /// A code (`es`).
+    /// A language code (`es`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
 }
 
-/// A conversation that waits for somebody, or is somebody's.
+/// A conversation that waits for a person or belongs to one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoutedConversation {
     pub conversation: RunId,
-    /// The number it was enqueued under.
+    /// The queue ticket: the number with which it was enqueued.
     pub stay: u64,
-    /// The number of who has it now, nobody included.
+    /// The current ownership number, also without an owner.
     pub number: u64,
     pub wants: Arc<RoutingRequirements>,
     pub priority: Priority,
-    /// Its place in line, also after it was given back.
+    /// Its position in the line, also after it was returned.
     pub waiting_since: Time,
-    /// When it must be answered by a person; nothing once it was.
+    /// Deadline of the first answer by a person; `None` once answered.
     pub respond_by: Option<Time>,
     pub resolve_by: Time,
-    /// What is promised of this one.
+    /// The service level of this conversation.
     #[serde(default, skip_serializing_if = "ServiceLevel::is_usual")]
     pub service: ServiceLevel,
-    /// Since when it waits for somebody's first answer, where somebody else had answered before.
+    /// Since when it waits for a person's first answer, if another person had answered before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again_since: Option<Time>,
     pub owner: Option<PersonId>,
-    /// Since when nobody of the desk, there or not, has what it wants.
+    /// Since when no person in the queue, online or not, meets its requirements.
     pub alone_since: Option<Time>,
-    /// How far each chain has come that began.
+    /// The progress of each chain that has started.
     pub chains: BTreeMap<SlaBreach, EscalationProgress>,
 }
 
-/// Where a conversation stands in line: the smallest is first.
+/// A conversation's position in the line: the smallest is first.
 pub(super) type QueuePosition = (Reverse<Priority>, Time, RunId);
 
 impl Priority {
@@ -83,7 +83,7 @@ impl Priority {
 }
 
 impl RoutingRequirements {
-    /// Without what nobody of a desk can ever bring: a conversation is not turned away for it.
+    /// Removes requirements that no person could ever meet: a conversation is not rejected for them.
     pub(super) fn sanitized(mut self) -> Self {
         self.skills.retain(|skill| is_name(skill));
         while self.skills.len() > SKILLS_MAX {

@@ -1,4 +1,4 @@
-//! What is promised of one conversation, where that is not what the desk's settings say of all.
+//! The service level of one conversation, where it differs from the routing queue's settings.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use super::refusal::RoutingRefusal;
 use super::routed_conversation::Priority;
 use super::settings::{DEADLINE_MAX, DEADLINE_MIN};
 
-/// A conversation's own urgency and deadlines; what is left out is as the desk's settings say.
+/// A conversation's own priority and deadlines; omitted fields follow the settings of the routing queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceLevel {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
-    /// From when it begins to wait for a person until one has answered; 1,000 to 2,592,000,000 (30 days).
+    /// From when it starts to wait for a person until one has answered; 1,000 to 2,592,000,000 (30 days).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_response_ms: Option<u64>,
-    /// From when it begins to wait for a person until it is resolved; in the same limits.
+    /// From when it starts to wait for a person until it is resolved; within the same limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution_ms: Option<u64>,
 }
 
 impl ServiceLevel {
-    /// Whether nothing is said of this one.
+    /// Returns whether nothing is set.
     pub fn is_usual(&self) -> bool {
         *self == Self::default()
     }
@@ -36,7 +36,7 @@ impl ServiceLevel {
         self.resolution_ms.map(Duration::from_millis)
     }
 
-    /// What is said now, and where nothing is, what was said before.
+    /// Returns these settings, with those of `before` for omitted fields.
     #[must_use]
     pub fn or(self, before: Self) -> Self {
         Self {
@@ -46,6 +46,8 @@ impl ServiceLevel {
         }
     }
 
+    /// Checks the limits.
+    ///
     /// # Errors
     /// [`RoutingRefusal::Field`]: a deadline out of its limits.
     pub fn check(&self) -> Result<(), RoutingRefusal> {
@@ -59,8 +61,8 @@ impl ServiceLevel {
         Ok(())
     }
 
-    /// What an output says of it beside its reason: nobody is turned away for what cannot be read, and what is out of the
-    /// limits is brought within them.
+    /// Returns the service level in an output, next to its reason. A value that cannot be read is ignored, and one out
+    /// of the limits is clamped: a handover never fails for it.
     pub fn from_output(output: &Value) -> Self {
         let deadline = |key: &str| {
             let value = output.get(key)?;

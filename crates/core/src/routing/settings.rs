@@ -1,4 +1,4 @@
-//! What a tenant says of their desk.
+//! A tenant's settings of the routing queue.
 
 use std::time::Duration;
 
@@ -10,32 +10,33 @@ use super::refusal::RoutingRefusal;
 use crate::time::duration_ms;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Shorter than this nobody is.
+/// Minimum deadline.
 pub(super) const DEADLINE_MIN: Duration = Duration::from_secs(1);
-/// Longer than this nobody means: 30 days.
+/// Maximum deadline: 30 days.
 pub(super) const DEADLINE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// The desk's limits and chains.
+/// The limits and chains of a routing queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RoutingSettings {
-    /// Who is not heard of for so long is offline.
+    /// A person without a sign of life for this long is offline.
     #[serde(rename = "unheard_after_ms", with = "duration_ms")]
     pub unheard_after: Duration,
-    /// When a person must have answered, where a conversation brings no deadline of its own.
+    /// Deadline of a person's first answer, if a conversation has no deadline of its own.
     #[serde(rename = "first_response_ms", with = "duration_ms")]
     pub first_response: Duration,
-    /// When it must be resolved, where a conversation brings no deadline of its own.
+    /// Deadline of its resolution, if a conversation has no deadline of its own.
     #[serde(rename = "resolution_ms", with = "duration_ms")]
     pub resolution: Duration,
-    /// How long a conversation whose skills nobody has waits for somebody who has them.
+    /// How long a conversation whose skills no person has waits for a person who has them.
     #[serde(rename = "nobody_for_ms", with = "duration_ms")]
     pub nobody_for: Duration,
-    /// Steps from a missed first response on.
+    /// Steps after a missed first response.
     pub late_response: Vec<EscalationStep>,
-    /// Steps from a missed resolution on.
+    /// Steps after a missed resolution.
     pub late_resolution: Vec<EscalationStep>,
-    /// Steps where nobody has the skills. One of them waives the skills, lest the conversation wait for ever.
+    /// Steps if no person has the skills. One of them waives the skills, so that the conversation does not wait
+    /// forever.
     pub nobody: Vec<EscalationStep>,
 }
 

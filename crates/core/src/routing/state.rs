@@ -1,4 +1,4 @@
-//! The desk as its events made it.
+//! The state of the routing queue, folded from its events.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::settings::RoutingSettings;
 use crate::id::{PersonId, RunId};
 use crate::time::Time;
 
-/// One tenant's desk. It is what its events made it; a copy of them folded anew is equal.
+/// One tenant's routing queue. Folding its events again gives an equal state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "RoutingSnapshot", into = "RoutingSnapshot")]
 pub struct RoutingQueue {
@@ -20,10 +20,10 @@ pub struct RoutingQueue {
     pub(super) index: RoutingIndex,
 }
 
-/// What a snapshot keeps; the index is made of it.
+/// The part that a snapshot stores; the index is rebuilt from it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct RoutingSnapshot {
-    /// Of the newest event.
+    /// Time of the newest event.
     pub now: Time,
     pub settings: RoutingSettings,
     pub people: BTreeMap<PersonId, HumanAgent>,
@@ -39,7 +39,7 @@ impl RoutingQueue {
         &self.kept.settings
     }
 
-    /// By their ids.
+    /// Returns all people, by id.
     pub fn people(&self) -> impl ExactSizeIterator<Item = &HumanAgent> {
         self.kept.people.values()
     }
@@ -48,13 +48,13 @@ impl RoutingQueue {
         self.kept.people.get(id)
     }
 
-    /// Whether what they do now is to be written down as a sign of life.
+    /// Returns whether their activity now must be recorded as a sign of life.
     pub fn needs_heartbeat(&self, id: &PersonId, now: Time) -> bool {
         let part = self.kept.settings.unheard_after / HEARTBEAT_DIVISOR;
         self.person(id).is_some_and(|person| now.since(person.heard_at) >= part)
     }
 
-    /// By their ids, waiting or with somebody.
+    /// Returns all conversations, by id, waiting or assigned.
     pub fn conversations(&self) -> impl ExactSizeIterator<Item = &RoutedConversation> {
         self.kept.cases.values()
     }
@@ -63,7 +63,7 @@ impl RoutingQueue {
         self.kept.cases.get(conversation)
     }
 
-    /// When it must be told that time has passed, if nothing happens before.
+    /// Returns when it must be woken if nothing happens before.
     pub fn wake_at(&self) -> Option<Time> {
         let case = self.index.steps.first().map(|(at, _)| *at);
         let person = self.index.unheard.first().map(|(at, _)| *at);

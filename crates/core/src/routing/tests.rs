@@ -1,4 +1,4 @@
-//! The desk, rule by rule; then all of them against an oracle that looks at everybody and everything each time.
+//! Tests of the routing queue: rule by rule, then all rules against an oracle that scans everything each time.
 
 mod escalations;
 mod oracle;
@@ -17,12 +17,12 @@ use super::{
 use crate::id::{PersonId, RunId};
 use crate::time::Time;
 
-/// A desk with a clock.
+/// A routing queue with a clock.
 #[derive(Clone)]
 struct RoutingFixture {
     desk: RoutingQueue,
     now: Time,
-    /// Everything since the beginning.
+    /// All events from the start.
     journal: Vec<(Time, RoutingEvent)>,
 }
 
@@ -52,7 +52,7 @@ impl RoutingFixture {
     }
 
     fn try_submit(&mut self, command: RoutingCommand) -> Result<Vec<RoutingEvent>, RoutingRefusal> {
-        // A large desk is not copied for every command.
+        // A large queue is not copied for every command.
         let before = (self.desk.conversations().len() < 100).then(|| self.desk.clone());
         let decided = self.desk.decide(command, self.now);
         match &decided {
@@ -71,7 +71,7 @@ impl RoutingFixture {
         self
     }
 
-    /// Time passes, and whenever the desk wants to be told so, it is.
+    /// Advances time, with a tick whenever the queue asks for one.
     fn advance_with_ticks(&mut self, time: Duration) -> &mut Self {
         let until = self.now + time;
         while let Some(at) = self.desk.wake_at().filter(|at| *at <= until) {
@@ -82,7 +82,7 @@ impl RoutingFixture {
         self
     }
 
-    /// Somebody who is online, and was not heard of before.
+    /// Adds a new person, who is online.
     fn joins(&mut self, id: &str, skills: &[&str], max_capacity: u32) -> &mut Self {
         self.submit(RoutingCommand::PutPerson(profile(id, skills, max_capacity)));
         self.is(id, Presence::Online)
@@ -119,12 +119,12 @@ impl RoutingFixture {
         self
     }
 
-    /// Whose it is; nothing where it waits.
+    /// The owner; `None` if it waits.
     fn owner(&self, conversation: &str) -> Option<&str> {
         self.desk.conversation(&RunId::new(conversation)).unwrap().owner.as_ref().map(PersonId::as_str)
     }
 
-    /// Who waits, first first.
+    /// Waiting conversations in order.
     fn line(&self) -> Vec<&str> {
         self.desk
             .waiting_page(0, usize::MAX)
@@ -133,7 +133,7 @@ impl RoutingFixture {
             .collect()
     }
 
-    /// The journal folded anew, and the state written down and read back, are what the desk is.
+    /// Asserts that folding the journal again, and a snapshot written and read back, give the same queue.
     fn replayed(&self) {
         let mut again = RoutingQueue::new();
         self.journal.iter().for_each(|(at, event)| again.apply(*at, event));
@@ -157,7 +157,7 @@ fn a_promise_of_its_own_counts_from_when_it_began_to_wait_and_anew_after_it_was_
     let usual = after(500) + RoutingSettings::default().resolution;
     assert_eq!(by(case(&desk)), (Priority::High, Some(after(2 * minute)), usual));
 
-    // Late: urgent. Another promise begins another count, and what is left out stays.
+    // Late: urgent. A new service level restarts the deadline, and omitted fields stay.
     desk.decide(RoutingCommand::Tick, after(2 * minute)).expect("time passes");
     assert_eq!(case(&desk).priority, Priority::Urgent);
     let promise = |service| RoutingCommand::ServiceLevel { conversation: "c".into(), number: 4, service };
@@ -165,13 +165,13 @@ fn a_promise_of_its_own_counts_from_when_it_began_to_wait_and_anew_after_it_was_
     assert_eq!(by(case(&desk)), (Priority::Urgent, Some(after(10 * minute)), after(20 * minute)));
     assert!(!case(&desk).chains.contains_key(&SlaBreach::FirstResponse), "it is not late any more");
 
-    // Of an earlier stay nothing is heard, and what cannot be is refused.
+    // Messages about an earlier ticket are ignored, and invalid values are refused.
     let stale =
         RoutingCommand::ServiceLevel { conversation: "c".into(), number: 3, service: level(Some(minute), None) };
     assert_eq!(desk.decide(stale, after(3 * minute)), Ok(Vec::new()));
     assert_eq!(desk.decide(promise(level(Some(5), None)), after(3 * minute)).unwrap_err().code(), "DESK-001");
 
-    // Answered and given back, it waits for an answer anew: as long as it was promised.
+    // Answered and returned, it waits for a new answer, with the same deadline as before.
     desk.decide(RoutingCommand::PutPerson(profile("ana", &[], 5)), after(3 * minute)).expect("is put");
     let presence = |presence| RoutingCommand::Presence { person: "ana".into(), presence };
     desk.decide(presence(Presence::Online), after(3 * minute)).expect("is there");

@@ -1,4 +1,4 @@
-//! Where in a run a thing happened: a scope's path, a node in it, a call of that node.
+//! Addresses within a run: a scope's path, a node in it, a call of that node.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,22 +27,22 @@ impl ScopePath {
         &self.0
     }
 
-    /// Whether this is the body of a loop's iteration.
+    /// Returns whether this is the body of a loop iteration.
     pub(super) fn is_iteration(&self) -> bool {
         self.0.ends_with(']')
     }
 
-    /// The body of a loop's iteration, counted from 0.
+    /// Returns the body of a loop iteration, counted from 0.
     pub fn iteration(&self, node: &NodeId, index: u32) -> Self {
         self.child_path(&format!("{node}[{index}]"))
     }
 
-    /// The body of a parallel node's branch.
+    /// Returns the body of a parallel node's branch.
     pub fn branch(&self, node: &NodeId, name: &str) -> Self {
         self.child_path(&format!("{node}.{name}"))
     }
 
-    /// The graph that this scope walks.
+    /// Returns the graph that this scope executes.
     pub fn graph_of(&self, workflow: &Workflow) -> Option<Arc<Graph>> {
         let Some((outer, node, rest)) = self.parent() else { return Some(workflow.graph.clone()) };
         let outer = outer.graph_of(workflow)?;
@@ -53,7 +53,7 @@ impl ScopePath {
         Self(if self.is_root() { step.into() } else { format!("{}/{step}", self.0).into() })
     }
 
-    /// The scope that holds the node whose body this is, with that node's id and what follows it (`3` or `left`).
+    /// Returns the enclosing scope, with the id of the node whose body this is and the suffix after it (`3` or `left`).
     pub fn parent(&self) -> Option<(Self, NodeId, &str)> {
         let (scope, last) = match self.0.rsplit_once('/') {
             Some((scope, last)) => (scope, last),
@@ -67,7 +67,7 @@ impl ScopePath {
         Some((Self(scope.into()), node.into(), rest))
     }
 
-    /// What the paths of a node's bodies begin with: `[` follows a loop's id, `.` a fork's.
+    /// Returns the path prefix of a node's bodies: `[` follows a loop's id, `.` a fork's.
     pub(super) fn body_prefix(node: &NodeAddress, mark: char) -> Self {
         Self(format!("{node}{mark}").into())
     }
@@ -85,7 +85,7 @@ impl fmt::Debug for ScopePath {
     }
 }
 
-/// A node of a scope; written `scope/node`, and just `node` in the outer graph.
+/// A node of a scope; written `scope/node`, or only `node` in the outer graph.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeAddress {
     pub scope: ScopePath,
@@ -97,12 +97,12 @@ impl NodeAddress {
         Self { scope, node }
     }
 
-    /// A node of the outer graph.
+    /// Returns a node of the outer graph.
     pub fn outer(node: impl Into<NodeId>) -> Self {
         Self { scope: ScopePath::root(), node: node.into() }
     }
 
-    /// The node of `scope` that this address is of, or in a body of.
+    /// Returns the node of `scope` that contains this address, directly or in a body.
     pub(super) fn node_in_scope(&self, scope: &ScopePath) -> Option<&str> {
         if self.scope == *scope {
             return Some(self.node.as_str());
@@ -114,7 +114,7 @@ impl NodeAddress {
         rest.split(['/', '[', '.']).next()
     }
 
-    /// The address that [`fmt::Display`] writes.
+    /// Parses an address as [`fmt::Display`] writes it.
     pub fn parse(text: &str) -> Self {
         match text.rsplit_once('/') {
             Some((scope, node)) => Self { scope: ScopePath(scope.into()), node: node.into() },
@@ -152,7 +152,7 @@ impl<'de> Deserialize<'de> for NodeAddress {
     }
 }
 
-/// What an effect is for: the node's own act, or undoing it.
+/// The purpose of an effect: the node's own act, or undoing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallRole {
@@ -169,11 +169,11 @@ impl CallRole {
     }
 }
 
-/// One call of one node, whatever its generation.
+/// One call of one node, in all its generations.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CallId {
     pub node: NodeAddress,
-    /// Counts the calls of one node: an agent makes many, a tool node one.
+    /// Index of the call within its node: an agent makes many calls, a tool node one.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub call: u32,
     #[serde(default = "act", skip_serializing_if = "is_act")]
@@ -181,7 +181,8 @@ pub struct CallId {
 }
 
 impl CallId {
-    /// `run / scope path / node / call index`, with `/undo` behind a compensation's: what audit rows are linked by.
+    /// Returns `run / scope path / node / call index`, with `/undo` after a compensation's: the id that links audit
+    /// rows.
     pub fn key(&self, run: &RunId) -> String {
         format!("{run}/{}/{}{}", self.node, self.call, self.role.suffix())
     }
@@ -201,8 +202,9 @@ fn is_act(role: &CallRole) -> bool {
     *role == CallRole::Act
 }
 
-/// One generation of a call: what an idempotency key is made of. The generation stays while the outcome is unknown
-/// (also where the next attempt did not act) and rises after a recorded `not_done`, or when a person decides to repeat.
+/// One generation of a call, which the idempotency key is made from. The generation stays the same while the outcome is
+/// unknown (also if the next attempt did not act). It is incremented after a recorded `not_done`, or when a person
+/// decides to repeat.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EffectId {
     #[serde(flatten)]
@@ -212,7 +214,7 @@ pub struct EffectId {
 }
 
 impl EffectId {
-    /// Reads what [`Self`] is shown as: `node#call.generation`, with `/undo` behind a compensation's.
+    /// Parses the displayed form of [`Self`]: `node#call.generation`, with `/undo` after a compensation's.
     pub fn parse(text: &str) -> Option<Self> {
         let (text, role) = match text.strip_suffix("/undo") {
             Some(text) => (text, CallRole::Undo),
@@ -224,7 +226,7 @@ impl EffectId {
         (!node.is_empty()).then_some(Self { call, generation: generation.parse().ok()? })
     }
 
-    /// `run / scope path / node / call index / generation`, with `/undo` behind a compensation's.
+    /// Returns `run / scope path / node / call index / generation`, with `/undo` after a compensation's.
     pub fn key(&self, run: &RunId) -> String {
         let CallId { node, call, role } = &self.call;
         format!("{run}/{node}/{call}/{}{}", self.generation, role.suffix())

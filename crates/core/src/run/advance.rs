@@ -1,4 +1,4 @@
-//! From one decision to all that follows from it: nodes begin, complete and fail, scopes fold, the run ends.
+//! Consequences of a decision: nodes start, complete and fail, scopes close, the run ends.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::graph::node::{NodeKind, OnNodeError};
 use crate::graph::{EdgeTrigger, Graph, GraphEdge, JoinRule, NodeIndex};
 use crate::mutant::{Mutant, planted};
 
-/// Events of one decision, after which the rest waits for the next: an append stays small.
+/// Maximum number of events of one decision, which keeps an append small; the rest waits for the next.
 const EVENTS_PER_DECISION_MAX: usize = 2_000;
 
 impl RunDraft<'_> {
@@ -54,13 +54,13 @@ impl RunDraft<'_> {
         nodes::begin(self, &at, node);
     }
 
-    /// Whether a node whose in-edges are settled runs, rather than being skipped.
+    /// Returns whether a node with settled in-edges runs, rather than being skipped.
     fn is_joined(&self, graph: &Graph, place: NodeIndex, at: &NodeAddress) -> bool {
         let incoming = graph.incoming(place);
         let taken = self.run.node_state(at).map_or(0, |state| state.taken_in);
         let runs = match graph.node(place).join {
             JoinRule::AnyTaken => incoming.is_empty() || taken > 0 || planted(Mutant::SkippedRuns),
-            // Error edges of the `steps` form are followed only when taken; dependencies need only be settled.
+            // Error edges of the `steps` form are followed only if taken; dependencies need only be settled.
             JoinRule::AllSettled => {
                 let only_errors =
                     !incoming.is_empty() && incoming.iter().all(|e| graph.edge(*e).when == EdgeTrigger::Failed);
@@ -84,17 +84,18 @@ impl RunDraft<'_> {
         self.emit(RunEvent::Ended(Box::new(NodeEnded { node: at.clone(), how, taken, held, by })));
     }
 
-    /// Completes a node: its variables are set, its out-edges chosen. `branch` is the one it chose, where it chooses.
+    /// Completes a node: sets its variables and chooses its out-edges. `branch` is the branch it chose, if it chooses
+    /// one.
     pub fn complete(&mut self, at: &NodeAddress, output: Arc<Value>, branch: Option<&str>) {
         self.complete_as(at, NodeOutcome::Completed { output: output.clone() }, &output, branch);
     }
 
-    /// As [`Self::complete`], where the output is the answer just recorded.
+    /// As [`Self::complete`], where the output is the answer that was just recorded.
     pub fn complete_answered(&mut self, at: &NodeAddress, output: &Arc<Value>) {
         self.complete_as(at, NodeOutcome::Answered, output, None);
     }
 
-    /// Completes a node with the result it had when an expression of its own failed.
+    /// Completes a node with its earlier result, after one of its own expressions had failed.
     pub fn complete_with_held_result(&mut self, at: &NodeAddress, held: HeldResult) {
         let how = NodeOutcome::Completed { output: held.output.clone() };
         self.complete_from(at, how, held);
@@ -117,14 +118,14 @@ impl RunDraft<'_> {
         match taken {
             Ok(taken) => self.end(at, how, taken),
             Err(fault) => {
-                // A pure node works its result out anew.
+                // A pure node computes its result again.
                 let asked = self.is_active(at);
                 self.fail_with(at, fault, asked.then(|| Box::new(held)));
             }
         }
     }
 
-    /// Sets what a node sets, and chooses its out-edges.
+    /// Sets a node's variables, and chooses its out-edges.
     fn set_variables_and_choose_edges(&mut self, at: &NodeAddress, held: &mut HeldResult) -> Result<Vec<u32>, Fault> {
         let Some((graph, place)) = self.node(at) else { return Ok(Vec::new()) };
         let node = graph.node(place);
@@ -156,7 +157,7 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// A node fails: caught by its policy, or its scope winds down.
+    /// Fails a node: its policy catches the failure, or its scope drains.
     pub fn fail(&mut self, at: &NodeAddress, fault: Fault) {
         self.fail_with(at, fault, None);
     }
@@ -199,7 +200,7 @@ impl RunDraft<'_> {
         }
         let is_aftermath = path.is_root() && matches!(self.run.phase, RunPhase::Aftermath { .. });
         let over = if is_aftermath {
-            // The nodes that a failure left undone stay so.
+            // Nodes that a failure left unexecuted stay so.
             scope.active.is_empty() && self.run.ready.is_empty()
         } else if scope.winding.is_some() {
             scope.active.is_empty()
@@ -210,7 +211,7 @@ impl RunDraft<'_> {
             return;
         }
         if path.is_root() {
-            // How a winding run ends is decided by `end_winding`, once its saga is settled too.
+            // How a draining run ends is decided by `end_winding`, after its saga is settled.
             return self.complete_run();
         }
         let (output, fault) = match &scope.winding {
@@ -225,12 +226,12 @@ impl RunDraft<'_> {
 
     fn complete_run(&mut self) {
         match self.run.phase {
-            // Losers of a merge that are still being undone hold the end up.
+            // Losers of a merge that are still being undone delay the end.
             RunPhase::Running if self.run.saga.is_settled() && self.run.calls.is_empty() => {
                 let output = self.run.scope(&ScopePath::root()).map(output_of).unwrap_or_default();
                 self.finish(RunState::Completed, output);
             }
-            // Something arrived late while the customer was told of the rollback.
+            // A result arrived late while the customer was being informed of the rollback.
             RunPhase::Aftermath { .. } if self.run.saga.has_due() => self.emit(RunEvent::Compensating),
             RunPhase::Aftermath { why } => self.finish_after_rollback(why),
             RunPhase::New
@@ -241,7 +242,7 @@ impl RunDraft<'_> {
         }
     }
 
-    /// Ends a run whose rollback is over.
+    /// Ends a run whose rollback is complete.
     pub fn finish_after_rollback(&mut self, why: CompensationReason) {
         let state = match why {
             _ if self.run.saga.has_failed() => RunState::Failed,
@@ -263,7 +264,7 @@ impl RunDraft<'_> {
             RunState::Completed => None,
             RunState::TimedOut => Some(Fault::new(code::TIMEOUT, "the run's time was over")),
             RunState::Failed => self.run.fault.clone().or_else(|| Some(not_undone())),
-            // What could not be undone at first was in the end.
+            // An effect that could not be undone at first was undone in the end.
             _ => self.run.fault.clone().filter(|fault| *fault != not_undone()),
         };
         let rolled_back = matches!(
@@ -276,12 +277,12 @@ impl RunDraft<'_> {
     }
 }
 
-/// Why a run failed that did not fail by itself: it was to be undone.
+/// Returns the fault of a run that did not fail by itself, but could not be undone.
 fn not_undone() -> Fault {
     Fault::new(code::NOT_UNDONE, "something could not be undone: a person must see to it")
 }
 
-/// Which out-edges a completed node takes; `view` has its output.
+/// Returns the out-edges that a completed node takes; `view` contains its output.
 fn choose_edges(
     view: &ScopeView<'_>,
     graph: &Graph,
@@ -309,7 +310,7 @@ fn edge_condition_holds(view: &ScopeView<'_>, graph: &Graph, edge: &GraphEdge) -
     condition.holds(view).map_err(|error| expression_fault(&format!("condition of the edge to `{to}`"), &error))
 }
 
-/// Whether an out-edge without a label follows this branch.
+/// Returns whether an out-edge without a label follows this branch.
 fn is_first_branch(kind: &NodeKind, branch: &str) -> bool {
     match kind {
         NodeKind::Condition(_) => branch == "true",
@@ -329,8 +330,7 @@ fn is_first_branch(kind: &NodeKind, branch: &str) -> bool {
     }
 }
 
-/// What a settled scope comes to: what its `end` gave, the output of its one last node, or those of its last nodes by
-/// id.
+/// Returns the output of a settled scope: that of its `end`, of its only last node, or of its last nodes by id.
 fn output_of(scope: &super::state::ScopeState) -> Arc<Value> {
     scope.result.clone().unwrap_or_else(|| output_among(scope, |_| true))
 }

@@ -1,4 +1,5 @@
-//! The fold. It never fails, so replay never fails; what each event kind does here is frozen once released.
+//! Applies events to the state. It never fails, so replay never fails. The behaviour of each event kind is frozen once
+//! released.
 
 mod agents;
 mod calls;
@@ -19,7 +20,7 @@ use crate::time::Time;
 pub(super) use nodes::is_ready;
 
 impl Run {
-    /// Folds one event that happened at `at`.
+    /// Applies one event that happened at `at`.
     pub fn apply(&mut self, at: Time, event: &RunEvent) {
         self.now = self.now.max(at);
         self.events += 1;
@@ -72,7 +73,7 @@ impl Run {
                 }
             }
             RunEvent::Winding { why, compensate } => {
-                // Its children undo what they did whether or not it does.
+                // Its children undo their effects whether or not it does.
                 if let DrainReason::Cancelled { by, asked_by } = why {
                     self.add_requesters(asked_by.iter().chain([by]));
                 }
@@ -109,7 +110,7 @@ impl Run {
         self.bundle = Some(started.bundle.clone());
         self.started = Some(Box::new(started.clone()));
         self.phase = RunPhase::Running;
-        // Without its version a run cannot move, and says so when it is asked to; folding goes on.
+        // Without its version a run cannot continue, and reports that on the next command; folding continues.
         let Some(workflow) = self.versions.get(&started.bundle).cloned() else { return };
         self.declare(&workflow);
         if let Some(limit) = workflow.timeout {
@@ -132,7 +133,7 @@ impl Run {
         self.adjust_agent_clocks(WorkClock::start);
     }
 
-    /// Takes a scope in and lines up the nodes that may begin.
+    /// Adds a scope and queues the nodes that may start.
     fn enter_scope(&mut self, path: ScopePath, scope: ScopeState) {
         for place in scope.graph.node_indices() {
             let state = &scope.nodes[place.as_usize()];

@@ -1,4 +1,5 @@
-//! Leave for a call: who must say yes, how many, until when; and what a no comes to. See `docs/guides/approvals.md`.
+//! Approvals of a call: who must approve, how many, until when; and the effect of a rejection. See
+//! `docs/guides/approvals.md`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,30 +13,30 @@ use super::state::{CallProgress, NodeActivity, OpenCall, Run, RunTimer};
 use crate::fault::{Fault, code};
 use crate::time::Time;
 
-/// Who decides where nobody did in time.
+/// The actor of a decision that a deadline made.
 pub const DEADLINE_ACTOR: &str = "deadline";
 
-/// Why somebody's word does not count.
+/// Why a person's decision does not count.
 pub(super) const OWN_REQUEST: &str = "nobody allows what they asked for themselves";
 pub(super) const NOT_AN_APPROVER: &str = "others are asked";
 const OWN_LINK: &str =
     "nobody decides by a link that they asked for themselves, or about their own request by any link";
 
-/// What people are asked to allow.
+/// An approval that people are asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Approval {
-    /// Of exactly what would be sent; a call of anything else is asked about anew.
+    /// Hash of exactly what would be sent; any other call needs a new approval.
     pub hash: String,
-    /// The arguments that would be sent, secrets by reference; null in journals of before they were kept.
+    /// The arguments that would be sent, with secrets by reference; null in journals from before they were stored.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub arguments: Value,
-    /// The account that it would act with, where the tool has one that people connect.
+    /// The account that the call would use, if people connect accounts for the tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// How many different people must allow it.
+    /// Number of different people who must approve.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub need: u32,
-    /// Who may; empty: whoever is not who asked for it.
+    /// People who may approve; empty: any person except the requester.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,7 +45,7 @@ pub struct Approval {
     pub then: OnExpiry,
 }
 
-/// What holds once nobody decided in time.
+/// The decision that applies at the deadline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnExpiry {
@@ -70,7 +71,7 @@ fn is_one(need: &u32) -> bool {
 }
 
 impl Approval {
-    /// One person's, whoever that is, without a deadline.
+    /// Creates an approval by any one person, without a deadline.
     pub fn of(hash: impl Into<String>) -> Self {
         Self {
             hash: hash.into(),
@@ -85,14 +86,14 @@ impl Approval {
 }
 
 impl BlockReason {
-    /// Waits for one person's leave, whoever that is.
+    /// Waits for an approval by any one person.
     pub fn approval(hash: impl Into<String>) -> Self {
         Self::Approval(Box::new(Approval::of(hash)))
     }
 }
 
 impl Run {
-    /// Calls that people were asked to allow, or asked about, until now at the latest, and nobody has decided.
+    /// Returns the calls with a pending approval or question whose deadline is at or before `now`.
     pub fn expired_approvals(&self, now: Time) -> impl Iterator<Item = EffectId> {
         self.backoffs.iter().take_while(move |(at, _)| *at <= now).filter_map(|(_, id)| {
             let call = self.calls.get(id)?;
@@ -100,11 +101,11 @@ impl Run {
         })
     }
 
-    /// Whether this person's word on a call that waits for leave counts: they are asked, it is not their own request, they
-    /// have not said yes already. Whoever asked for the call may take it back, and not allow it.
+    /// Checks whether this person's decision on a pending approval counts: they are asked, it is not their own request,
+    /// and they have not approved already. A requester may withdraw the call, but not approve it.
     ///
     /// # Errors
-    /// Why it does not.
+    /// The reason why it does not count.
     pub fn check_approver(&self, effect: &EffectId, by: &DecisionMaker, approved: bool) -> Result<(), RunRefusal> {
         let Some((leave, allowed_by)) = self.approval_for(effect) else {
             return Err(RunRefusal::NothingWaits { node: effect.to_string() });
@@ -126,13 +127,14 @@ impl Run {
         Ok(())
     }
 
-    /// A link speaks for whoever it was delivered to: not for whose request it is, and not for who had it sent.
+    /// Returns why a decision by a link does not count, if it does not. A link acts for the person it was delivered to:
+    /// not for the requester of the call, and not for the person who had the link sent.
     pub(super) fn link_rejection(&self, by: &DecisionMaker) -> Option<&'static str> {
         let asked_by = by.link_requested_by()?;
         (asked_by == by.name || self.is_requested_by(&by.name)).then_some(OWN_LINK)
     }
 
-    /// `human` nodes that should have been answered by now.
+    /// Returns the `human` nodes whose deadline has passed.
     pub fn overdue_human_nodes(&self, now: Time) -> impl Iterator<Item = &NodeAddress> {
         self.timers.iter().take_while(move |(at, _)| *at <= now).filter_map(|(_, timer)| match timer {
             RunTimer::Node(node) if matches!(self.activity(node), Some(NodeActivity::Human { .. })) => Some(node),
@@ -142,7 +144,8 @@ impl Run {
 }
 
 impl RunDraft<'_> {
-    /// A person allows a call or does not. A no ends it at once; a yes is one of as many as are needed.
+    /// A person approves or rejects a call. A rejection ends it at once; an approval counts towards the required
+    /// number.
     pub fn approve(
         &mut self,
         effect: EffectId,
@@ -177,7 +180,8 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// Whether fewer people may allow it than must, since one of those named asked for it: it could only wait for ever.
+    /// Returns whether fewer people may approve than must, because one of them is the requester: the call could only
+    /// wait forever.
     pub(super) fn lacks_approvers(&self, leave: &Approval) -> bool {
         let able = leave.from.iter().filter(|name| !self.run.is_requested_by(name)).count();
         !leave.from.is_empty() && able < leave.need as usize && leave.until.is_none()
@@ -198,14 +202,14 @@ impl RunDraft<'_> {
         let why = if note.is_empty() { String::new() } else { format!(": {note}") };
         let fault = Fault::new(code::REJECTED, format!("`{by}` did not allow the call{why}")).decided_by(by);
         if call.unknown {
-            // It may have acted before anybody asked.
+            // It may have acted before the approval was requested.
             self.emit(RunEvent::Doubted { effect: effect.clone(), fault, next: DoubtFollowUp::Person });
             return;
         }
         self.reject_call(effect, call, fault);
     }
 
-    /// Whatever people were asked about calls until now is decided without them.
+    /// Applies the deadline decision to all overdue approvals and questions.
     pub fn expire_approvals(&mut self) {
         for effect in self.run.expired_approvals(self.now).collect::<Vec<_>>() {
             let Ok(call) = self.open_call(&effect).cloned() else { continue };

@@ -1,4 +1,4 @@
-//! A call's way from scheduled to settled: `docs/concepts/effects.md`.
+//! The life of a call from scheduled to settled: `docs/concepts/effects.md`.
 
 mod doubt;
 mod outage;
@@ -24,24 +24,24 @@ use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 use crate::tool::{self, EffectClass, RetryPolicy, ToolContract};
 
-/// Time-out of one attempt at a model.
+/// Time-out of one attempt of a model call.
 const MODEL_TIMEOUT: Duration = Duration::from_secs(120);
-/// Time-out of one stretch of a program (seed 004's 5 minutes); the sandbox has limits of its own within it.
+/// Time-out of one segment of a program (5 minutes, as in seed 004); the sandbox has its own limits within it.
 const CODE_TIMEOUT: Duration = Duration::from_secs(300);
-/// The least time a call of an agent's is given, whatever is left.
+/// Minimum time for a call by an agent, however little is left.
 const AGENT_WORK_MIN: Duration = Duration::from_secs(1);
-/// Time-out of one attempt at whoever thinks for an agent of type `custom`.
+/// Time-out of one attempt at the endpoint of an agent of type `custom`.
 const STEP_TIMEOUT: Duration = Duration::from_secs(60);
-/// Characters of base64 that a paused program may have.
+/// Maximum number of base64 characters of a paused program.
 const SNAPSHOT_CHARS_MAX: usize = SNAPSHOT_BYTES_MAX.div_ceil(3) * 4;
 
 /// Why a call certainly did not act, and what that means for another attempt.
 struct AttemptError {
     fault: Fault,
     retryable: bool,
-    /// Milliseconds the other side asked us to wait.
+    /// Milliseconds that the other side asked to wait.
     retry_after: Option<u64>,
-    /// What the attempt cost all the same.
+    /// The cost of the attempt, even though it failed.
     cost: Usd,
 }
 
@@ -71,26 +71,26 @@ impl RunDraft<'_> {
         self.schedule(at, request, facts.class, timeout, hold);
     }
 
-    /// A model is asked for as long as its agent may still work.
+    /// Schedules a model call, with the agent's remaining time as its limit.
     pub fn schedule_model(&mut self, at: &NodeAddress, request: crate::model::ModelRequest, hold: Usd) {
         let timeout = self.time_left(at).map_or(MODEL_TIMEOUT, |left| left.min(MODEL_TIMEOUT));
         self.schedule(at, EffectRequest::Model(Box::new(request)), EffectClass::Read, timeout, hold);
     }
 
-    /// Whoever thinks for the agent is asked; what is recorded is not asked again.
+    /// Schedules a request to the agent's endpoint for its next step; recorded steps are not requested again.
     pub fn schedule_step(&mut self, at: &NodeAddress, agent: String, endpoint: String, hold: Usd) {
         let timeout = self.time_left(at).map_or(STEP_TIMEOUT, |left| left.min(STEP_TIMEOUT));
         self.schedule(at, EffectRequest::Step { agent, endpoint }, EffectClass::Read, timeout, hold);
     }
 
-    /// How long an agent may still work, where that is limited.
+    /// Returns an agent's remaining working time, if it is limited.
     fn time_left(&self, at: &NodeAddress) -> Option<Duration> {
         let Some(NodeActivity::Agent { task, work, .. }) = self.run.activity(at) else { return None };
         let limit = Duration::from_secs(task.agent.max_execution_time?);
         Some(limit.saturating_sub(work.elapsed()).max(AGENT_WORK_MIN))
     }
 
-    /// What a program comes to depends on itself alone: run once more after a crash, it comes to the same.
+    /// Schedules a program. Its outcome depends only on itself: run again after a crash, it gives the same result.
     pub fn schedule_code(&mut self, at: &NodeAddress, program: SandboxProgram) {
         let agent = self.with_node(at, |node| match &node.kind {
             NodeKind::Agent(agent) => agent.agent.name.clone(),
@@ -107,9 +107,9 @@ impl RunDraft<'_> {
         self.emit(RunEvent::Scheduled(Box::new(CallScheduled { effect, request, class, timeout, hold })));
     }
 
-    /// How much is held for a call: what it may cost, and no more than the run and the node may still spend. What they
-    /// have cost and what their open calls may cost count both, so calls beside each other cannot overrun together what
-    /// each alone would not. A fault where too little is left for it.
+    /// Returns the amount to reserve for a call: its maximum cost, limited to what the run and the node may still
+    /// spend. Both actual costs and reservations of open calls count, so concurrent calls cannot exceed a limit
+    /// together. Returns a fault if too little is left.
     pub fn cost_hold(&self, at: &NodeAddress, quote: PriceQuote) -> Result<Usd, Fault> {
         let mut hold = quote.most;
         for SpendingLimit { owner: of, spent, held, limit } in self.run.spending(at) {
@@ -126,7 +126,7 @@ impl RunDraft<'_> {
         Ok(hold)
     }
 
-    /// The least that the limits of the run and the node leave; nothing where there are none.
+    /// Returns the lower remaining limit of the run and the node; `None` if there is no limit.
     pub fn remaining_cost(&self, at: &NodeAddress) -> Option<Usd> {
         let left = self.run.spending(at).map(|SpendingLimit { spent, held, limit, .. }| limit - spent - held);
         left.min().map(|left| left.max(Usd::ZERO))
@@ -150,7 +150,8 @@ impl RunDraft<'_> {
                 self.done(effect, &call, CallOutput::Code(Box::new(bound_snapshot(ran))), Usd::ZERO, false);
             }
             CallOutcome::Step(Ok(step)) => {
-                // Nobody counts what it cost but whoever thinks: what was held is what its agent says that it is.
+                // Only the endpoint knows the actual cost, so the reserved amount is recorded, which is the configured
+                // cost per step.
                 self.done(effect, &call, CallOutput::Step(Box::new(step)), call.hold, false);
             }
             CallOutcome::Step(Err(failed)) => {
@@ -200,8 +201,8 @@ impl RunDraft<'_> {
             CallOutcome::NotSent if matches!(call.progress, CallProgress::Marked { .. }) => {
                 self.emit(RunEvent::Unsent { effect: effect.clone() });
             }
-            // That nobody knows is known already, what is waited for is not dropped, only a look-up can find nothing, and
-            // what was never marked is sent by whoever owns the run then.
+            // The doubt is already recorded, a waiting call is not dropped, only a look-up can find nothing, and a call
+            // that was never marked is sent by the current owner of the run.
             CallOutcome::Tool(tool::ToolOutcome::Unknown { .. } | tool::ToolOutcome::Asks { .. })
             | CallOutcome::Dropped { .. }
             | CallOutcome::Blocked { .. }
@@ -214,7 +215,7 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// An answer to a call that is not open under this generation any more.
+    /// Handles an answer to a call that is no longer open under this generation.
     fn late_outcome(&mut self, effect: &EffectId, outcome: CallOutcome) -> Result<(), RunRefusal> {
         let duplicate = || RunRefusal::Duplicate { effect: effect.to_string() };
         if let CallOutcome::Dropped { cost } = outcome {
@@ -267,12 +268,12 @@ impl RunDraft<'_> {
         }
     }
 
-    /// Whether another attempt of a call is still wanted: not once its surroundings wind down.
+    /// Returns whether another attempt of a call is still wanted: not once its surroundings drain.
     pub(super) fn is_still_wanted(&self, effect: &EffectId) -> bool {
         effect.call.role == CallRole::Undo || !self.is_draining(&effect.call.node)
     }
 
-    /// A call that was not let out waits; where it is not wanted any more, it is dropped instead.
+    /// A blocked call waits; if it is no longer wanted, it is dropped instead.
     fn blocked(&mut self, effect: &EffectId, by: BlockReason) {
         self.emit(RunEvent::Blocked { effect: effect.clone(), by });
         let is_harmless = self.run.calls.get(&effect.call).is_some_and(|call| call.is_harmless(self.now));
@@ -281,7 +282,7 @@ impl RunDraft<'_> {
         }
     }
 
-    /// Calls that waited for the consumer's key go out.
+    /// Releases calls that waited for the consumer's key.
     pub fn provide_key(&mut self, by: &str) -> Result<(), RunRefusal> {
         let waiting =
             self.run.calls.iter().filter(|(_, call)| call.progress == CallProgress::Blocked(BlockReason::Key));
@@ -296,7 +297,7 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// A person, or nobody in time, said no.
+    /// The call was rejected by a person, or by the deadline.
     pub(super) fn reject_call(&mut self, effect: &EffectId, call: &OpenCall, fault: Fault) {
         self.not_done(effect, call, AttemptError::free(fault, false));
     }
@@ -306,7 +307,8 @@ impl RunDraft<'_> {
         call.ok_or_else(|| RunRefusal::NoSuchCall { effect: effect.to_string() })
     }
 
-    /// When the next attempt goes out, after so many. The spread comes from the effect's key, so a replay agrees.
+    /// Returns the time of the next attempt, after this number of attempts. The jitter is derived from the effect's
+    /// key, so a replay agrees.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by `max`, never negative")]
     fn next_attempt_at(&self, effect: &EffectId, attempts: u32, retry: &RetryPolicy, retry_after: Option<u64>) -> Time {
         let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
@@ -329,13 +331,13 @@ impl RunDraft<'_> {
         of_node.or_else(of_tool).unwrap_or_default()
     }
 
-    /// Drops a call that can have changed nothing.
+    /// Drops a call that cannot have changed anything.
     pub fn abandon(&mut self, call: &CallId) {
         self.emit(RunEvent::Abandoned { call: call.clone() });
     }
 }
 
-/// What a program came to, unless its paused state is more than a journal should hold.
+/// Returns the outcome of a program, unless its paused state exceeds the limit of the journal.
 fn bound_snapshot(ran: ProgramOutcome) -> ProgramOutcome {
     match ran {
         ProgramOutcome::Calls { snapshot, printed, .. } if snapshot.bytes.len() > SNAPSHOT_CHARS_MAX => {
@@ -350,7 +352,7 @@ fn bound_snapshot(ran: ProgramOutcome) -> ProgramOutcome {
     }
 }
 
-/// A stable number from 0 to 1 for a text (FNV-1a), so that jitter needs no randomness.
+/// Returns a stable number from 0 to 1 for a text (FNV-1a), so that jitter needs no randomness.
 #[expect(clippy::cast_precision_loss, reason = "a spread, not a sum")]
 fn jitter_share(text: &str) -> f64 {
     let hash = text

@@ -1,4 +1,4 @@
-//! What is asked of a run. A command is decided into events, or refused.
+//! Commands to a run. A command is decided into events, or refused.
 
 use std::sync::Arc;
 
@@ -18,19 +18,19 @@ use crate::model;
 use crate::money::{PriceQuote, Usd};
 use crate::tool;
 
-/// How a run's owner came to let go of it.
+/// How a run's owner lost it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnerDeparture {
-    /// It gave the run back with nothing out, since nothing was to be done.
+    /// It released the run with nothing in flight, since there was nothing to do.
     Released,
-    /// It stopped, or began afresh: what acts may be out.
+    /// It stopped, or restarted: calls that act may be in flight.
     Dropped,
-    /// It died over it: its model calls may have been asked, too, and their answers be lost.
+    /// It crashed: its model calls may also have been sent, and their answers lost.
     Crashed,
 }
 
 impl OwnerDeparture {
-    /// `is_dead`: another process owned the run, and is gone. `released`: whoever owned it gave it back.
+    /// `is_dead`: another process owned the run, and is gone. `released`: the owner released it.
     pub fn of(is_dead: bool, released: bool) -> Self {
         match (is_dead, released) {
             (true, _) => Self::Crashed,
@@ -46,7 +46,7 @@ pub enum RunCommand {
         started: Box<RunStarted>,
         workflow: Arc<Workflow>,
     },
-    /// An attempt came back. `epoch` is that of the process that sent it.
+    /// An attempt returned. `epoch` is that of the process that sent it.
     Outcome {
         effect: EffectId,
         outcome: CallOutcome,
@@ -57,8 +57,8 @@ pub enum RunCommand {
         epoch: u64,
         deadline: crate::time::Time,
     },
-    /// A process took the run over: calls that an earlier owner marked are in doubt. `went_back`: the clock shows less than
-    /// it did, so that nobody knows what time it was for that owner in the end.
+    /// A process took the run over: calls that an earlier owner marked are in doubt. `went_back`: the clock shows an
+    /// earlier time than before, so the time at which that owner stopped is unknown.
     TakenOver {
         epoch: u64,
         departure: OwnerDeparture,
@@ -66,7 +66,7 @@ pub enum RunCommand {
     },
     /// A timer may be due.
     Wake,
-    /// `quote`: what the model call it asks for may cost.
+    /// `quote`: the estimated cost of the model call that the step requests.
     Stepped {
         node: NodeAddress,
         step: agent::AgentStep,
@@ -82,10 +82,10 @@ pub enum RunCommand {
         effect: EffectId,
         by: DecisionMaker,
         approved: bool,
-        /// Why.
+        /// The reason.
         note: String,
     },
-    /// A person answers what a call asks. Who will not answer does not approve of it.
+    /// A person answers a call's question. To decline, a person rejects it with [`Self::Approve`].
     Fill {
         effect: EffectId,
         by: String,
@@ -96,7 +96,7 @@ pub enum RunCommand {
         by: String,
         resolution: DoubtResolution,
     },
-    /// The process has the consumer's key now: calls that waited for it may go out.
+    /// The process has the consumer's key now: calls that waited for it may be sent.
     KeyGiven {
         by: String,
     },
@@ -117,7 +117,7 @@ pub enum RunCommand {
     Cancel {
         by: String,
         compensate: bool,
-        /// For whom else `by` says it: the other requesters of a run that asks its child.
+        /// Principals for which `by` acts as well: the other requesters of a parent run's request to its child.
         asked_by: Vec<String>,
     },
     Retry {
@@ -127,7 +127,7 @@ pub enum RunCommand {
     },
     Rollback {
         by: String,
-        /// For whom else `by` says it: the other requesters of a run that asks its child.
+        /// Principals for which `by` acts as well: the other requesters of a parent run's request to its child.
         asked_by: Vec<String>,
     },
     Fork {
@@ -136,7 +136,7 @@ pub enum RunCommand {
 }
 
 impl RunCommand {
-    /// The word for it in tables and messages.
+    /// Returns the name of the command in tables and messages.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Start { .. } => "start",
@@ -163,74 +163,75 @@ impl RunCommand {
     }
 }
 
-/// What an attempt came to.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallOutcome {
     Tool(tool::ToolOutcome),
     Model(Result<model::ModelReply, ModelCallError>),
-    /// What a program came to; a fault where the sandbox itself could not run it.
+    /// The outcome of a program; a fault if the sandbox itself could not run it.
     Code(Result<agent::ProgramOutcome, Fault>),
-    /// What whoever thinks for an agent of type `custom` says it wants next.
+    /// The next step of an agent of type `custom`, from its endpoint.
     Step(Result<agent::AgentStep, ModelCallError>),
-    /// The call was not let out; `cost` is what earlier attempts at it cost, which brought no answer.
+    /// The call was blocked; `cost` is that of its earlier attempts, which brought no answer.
     Blocked {
         by: BlockReason,
         cost: Usd,
     },
-    /// The service is known to be failing, and is left alone until then; the fault says so to whoever must be told.
+    /// The service's circuit is open until then; the fault explains that.
     CircuitOpen {
         until: crate::time::Time,
         fault: Fault,
     },
-    /// A check did not let the call out, and will not another time: nobody was asked.
+    /// A check rejected the call for good: it was not sent.
     Stopped {
         fault: Fault,
     },
-    /// A model call that nobody waits for any more was dropped where it was; `cost` is what it cost all the same.
+    /// A model call that was no longer needed was dropped in flight; `cost` is what it cost regardless.
     Dropped {
         cost: Usd,
     },
     /// A look-up found nothing: the call did not act.
     NotFound,
-    /// It was too late to send a call: the time that its marker names is over or, where it has none, its sender's lease.
+    /// The call was too late to send: the deadline of its marker or, without one, its sender's lease had passed.
     NotSent,
 }
 
-/// A model call that failed.
+/// A failed model call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelCallError {
     pub fault: Fault,
     pub retryable: bool,
-    /// Milliseconds the provider asked us to wait.
+    /// Milliseconds that the provider asked to wait.
     pub retry_after: Option<u64>,
-    /// What the attempt cost all the same: what was sent and never answered counts as its hold.
+    /// The cost of the attempt, even though it failed: a request that was sent and never answered counts with its
+    /// reserved amount.
     pub cost: Usd,
     /// The call need not fail: it may wait for this.
     pub block: Option<BlockReason>,
 }
 
 impl ModelCallError {
-    /// A fault that another attempt may not have.
+    /// Creates a fault that another attempt may not have.
     pub fn transient(fault: Fault) -> Self {
         Self { fault, retryable: true, retry_after: None, cost: Usd::ZERO, block: None }
     }
 
-    /// A fault that every attempt would have.
+    /// Creates a fault that every attempt would have.
     pub fn permanent(fault: Fault) -> Self {
         Self { retryable: false, ..Self::transient(fault) }
     }
 }
 
-/// A message from outside, kept until a wait of its name takes it.
+/// A message from outside, stored until a wait with its name takes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Signal {
     /// [`MESSAGE`] is a customer's message.
     pub name: String,
     pub payload: Arc<Value>,
-    /// Who sent it; orders `sequence`.
+    /// The sender; `sequence` is ordered by it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source: String,
-    /// The sender's own number, where it has one.
+    /// The sender's own sequence number, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
     /// It came after a gap that was never filled.
@@ -257,19 +258,19 @@ pub enum HumanDecision {
     },
 }
 
-/// What a person says about a call whose outcome nobody knows.
+/// A person's decision about a call of unknown outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DoubtResolution {
     /// It acted, with this output.
     Done { output: Value },
-    /// It did not act: the node fails, or is tried again where attempts are left.
+    /// It did not act: the node fails, or is retried if attempts are left.
     NotDone,
-    /// Send it again, whatever became of it.
+    /// Send it again, whatever its outcome was.
     Repeat,
 }
 
-/// How a child run ended.
+/// The result of a child run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChildResult {
     pub run: RunId,
@@ -279,32 +280,32 @@ pub struct ChildResult {
     pub fault: Option<Fault>,
     #[serde(default)]
     pub cost: Usd,
-    /// Whether it did anything that a rollback would have to undo.
+    /// Whether it had any effect that a rollback would have to undo.
     #[serde(default)]
     pub acted: bool,
 }
 
-/// Where a run came from.
+/// The origin of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunOrigin {
     #[default]
     Caller,
-    /// A conversation, which is told what the run asks its customer and how it ends.
+    /// A conversation, which is notified of the run's questions to its customer and of its end.
     Conversation { conversation: RunId },
     /// A subworkflow node of another run.
     Parent {
         run: RunId,
         node: NodeAddress,
         depth: u32,
-        /// What it leaves this run to spend.
+        /// The cost limit that it passes to this run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_cost: Option<Usd>,
     },
 }
 
 impl RunOrigin {
-    /// What the run that began this one leaves it to spend, where that is limited.
+    /// Returns the cost limit that the parent run passes to this one, if there is one.
     pub fn max_cost(&self) -> Option<Usd> {
         match self {
             Self::Caller | Self::Conversation { .. } => None,
@@ -314,7 +315,7 @@ impl RunOrigin {
 }
 
 impl IncomingCommand {
-    /// The command it is; `version` gives the workflow of a hash. A fork's past is the caller's to fold first.
+    /// Converts it to a command; `version` returns the workflow of a hash. The caller must fold a fork's past first.
     pub fn into_command(
         self,
         version: impl FnOnce(&bundle::ContentHash) -> Result<Arc<Workflow>, RunRefusal>,
@@ -344,8 +345,8 @@ impl IncomingCommand {
     }
 }
 
-/// What may come in from outside this process: the payload of an inbox item. The engine adds what only it knows
-/// (workflows, sequence numbers) and makes a [`RunCommand`] of it.
+/// A command from outside this process: the payload of an inbox item. The engine adds what only it knows (workflows,
+/// sequence numbers) and makes a [`RunCommand`] of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IncomingCommand {
@@ -391,7 +392,7 @@ pub enum IncomingCommand {
     Cancel {
         by: String,
         compensate: bool,
-        /// For whom else `by` says it: the other requesters of a run that asks its child.
+        /// Principals for which `by` acts as well: the other requesters of a parent run's request to its child.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         asked_by: Vec<String>,
     },
@@ -401,11 +402,11 @@ pub enum IncomingCommand {
     },
     Rollback {
         by: String,
-        /// For whom else `by` says it: the other requesters of a run that asks its child.
+        /// Principals for which `by` acts as well: the other requesters of a parent run's request to its child.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         asked_by: Vec<String>,
     },
-    /// The first item of a forked run: the recorded past it inherits, and what is different.
+    /// The first item of a forked run: the recorded past that it inherits, and the changes.
     Fork {
         past: Vec<super::event::RunEntry>,
         forked: Box<super::event::RunForked>,

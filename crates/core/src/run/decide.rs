@@ -1,4 +1,4 @@
-//! Choosing: each command is refused, or becomes events that are folded as they are made.
+//! Decisions: each command is refused, or becomes events that are applied as they are made.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use crate::graph::{Graph, GraphNode, NodeIndex, Workflow};
 use crate::time::Time;
 
 impl Run {
-    /// Decides a command at `now` and folds what it decides; see the module's words on why `self` changes.
+    /// Decides a command at `now` and applies its events; the module documentation explains why `self` changes.
     ///
-    /// Time does not go back: a `now` before [`Self::now`] counts as that, and what is recorded is recorded at
-    /// [`Self::now`]. Deadlines that have passed are looked at after the command, whatever it was: an answer that is
-    /// taken in first is in time, and no deadline is missed because something else happened at its instant.
+    /// Time does not go back: a `now` before [`Self::now`] counts as [`Self::now`], which is also the recorded time.
+    /// Deadlines that have passed are handled after the command: an answer that is received first is in time, and no
+    /// deadline is missed because another event happened at the same instant.
     pub fn decide(&mut self, command: RunCommand, now: Time) -> Result<Vec<RunEvent>, RunRefusal> {
         let now = now.max(self.now);
         let mut draft = RunDraft { run: self, out: Vec::new(), now, touched: VecDeque::new(), scopes: BTreeSet::new() };
@@ -33,7 +33,7 @@ impl Run {
     }
 }
 
-/// One step of the way to a node, in definition order.
+/// One component of the path to a node, in definition order.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum NodeRank {
     Place(u32),
@@ -41,19 +41,19 @@ enum NodeRank {
     Branch(String),
 }
 
-/// A decision being made: events so far, already folded.
+/// A decision in progress: its events so far, already applied.
 pub(super) struct RunDraft<'run> {
     pub run: &'run mut Run,
     pub out: Vec<RunEvent>,
     pub now: Time,
-    /// Active nodes that something happened to.
+    /// Active nodes that were affected.
     pub touched: VecDeque<NodeAddress>,
     /// Scopes in which a node was settled.
     pub scopes: BTreeSet<ScopePath>,
 }
 
 impl RunDraft<'_> {
-    /// Folds an event and notes what it may set in motion.
+    /// Applies an event and notes what it may trigger.
     pub fn emit(&mut self, event: RunEvent) {
         match &event {
             RunEvent::Done(done) if done.effect.call.role == CallRole::Act => self.mark_changed(&done.effect.call.node),
@@ -99,7 +99,7 @@ impl RunDraft<'_> {
         ScopeView::of(self.run, path, self.now)
     }
 
-    /// A node's compiled form. Graphs are shared, so this borrows nothing of the run.
+    /// Returns a node's compiled form. Graphs are shared, so this does not borrow from the run.
     pub fn node(&self, at: &NodeAddress) -> Option<(Arc<Graph>, NodeIndex)> {
         self.run.compiled(at)
     }
@@ -136,7 +136,7 @@ impl RunDraft<'_> {
                 self.take_over(epoch, left, went_back);
                 Ok(())
             }
-            // What is due is looked at after any command.
+            // Due timers are handled after any command.
             RunCommand::Wake => Ok(()),
             RunCommand::Stepped { node, step, quote } => nodes::agent::stepped(self, &node, step, quote),
             RunCommand::Signal(signal) => self.signal(signal),
@@ -159,8 +159,9 @@ impl RunDraft<'_> {
         }
     }
 
-    /// Begins, with the defaults of what the input leaves out. Who starts a run checks its input before it is accepted;
-    /// one that does not fit all the same, such as what a parent hands to its subworkflow, fails the run before any node.
+    /// Starts the run, with the defaults of omitted inputs. The starter validates the input before the start is
+    /// accepted. If it is still invalid, for example because a parent passed it to its subworkflow, the run fails
+    /// before its first node.
     fn start(&mut self, mut started: Box<RunStarted>, workflow: Arc<Workflow>) -> Result<(), RunRefusal> {
         let fits = workflow.input.validate(&started.input);
         self.run.add_version(started.bundle.clone(), workflow);
@@ -180,12 +181,13 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// Whatever is due: run and node deadlines, waits, gaps. Retries need no event: their calls go out by the clock.
+    /// Handles everything that is due: run and node deadlines, waits, gaps. Retries need no event: their calls are sent
+    /// by the clock.
     fn wake(&mut self) {
         let due: Vec<(Time, RunTimer)> =
             self.run.timers.iter().take_while(|(at, _)| *at <= self.now).cloned().collect();
         for timer in due {
-            // What came before may have settled what this one was for.
+            // An earlier event may have settled the subject of this timer.
             if !self.run.timers.contains(&timer) {
                 continue;
             }
@@ -230,7 +232,7 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// Gives kept signals to the waits that want them, in definition order.
+    /// Delivers stored signals to matching waits, in definition order.
     fn deliver_signals(&mut self) {
         let mut waits: Vec<(Vec<NodeRank>, NodeAddress, String)> = Vec::new();
         for node in self.active_nodes() {
@@ -249,8 +251,8 @@ impl RunDraft<'_> {
         }
     }
 
-    /// Where a node stands in the definition: its place behind those of the nodes whose bodies it is in, each with
-    /// the iteration or branch.
+    /// Returns a node's position in the definition: after the positions of the enclosing nodes, each with its iteration
+    /// or branch.
     fn node_rank(&self, at: &NodeAddress) -> Vec<NodeRank> {
         let mut rank = match at.scope.parent() {
             Some((scope, node, rest)) => {
@@ -264,7 +266,7 @@ impl RunDraft<'_> {
         rank
     }
 
-    /// The fork has no children to wait for: those it still wants it starts itself, the others are as good as ended.
+    /// The fork has no children to wait for: it starts the ones it still needs, and treats the others as ended.
     fn fork(&mut self, forked: Box<RunForked>) {
         self.emit(RunEvent::Forked(forked));
         for node in self.active_nodes() {
@@ -274,7 +276,7 @@ impl RunDraft<'_> {
         }
     }
 
-    /// Active nodes of all scopes, in definition order within each.
+    /// Returns the active nodes of all scopes, in definition order within each.
     pub fn active_nodes(&self) -> Vec<NodeAddress> {
         let of_scope = |(path, scope): (&ScopePath, &super::state::ScopeState)| {
             let nodes = scope.active.iter().filter_map(|place| scope.graph.nodes.get(*place as usize));
@@ -334,7 +336,7 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// Says so at 80 % of the journal limit, and stops the run at 100 %.
+    /// Records a warning at 80 % of the journal limit, and stops the run at 100 %.
     fn check_journal_limit(&mut self) {
         let before = self.run.events - self.out.len() as u64;
         let warn_at = EVENTS_MAX / 5 * 4;
@@ -350,7 +352,7 @@ impl RunDraft<'_> {
         }
     }
 
-    /// Whether new work may begin.
+    /// Returns whether new work may start.
     pub fn can_start_work(&self) -> bool {
         !self.run.paused && matches!(self.run.phase, RunPhase::Running | RunPhase::Aftermath { .. })
     }

@@ -1,4 +1,4 @@
-//! Who decides, with what is established of them; and whom a `human` node asks.
+//! The person who makes a decision, with their verified attributes; and the assignees of a `human` node.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,29 +6,29 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A person who decides. Whoever lets the decision in (HTTP, the command line, a decision link) establishes the roles and
-/// skills; they are never taken from what the person sends.
+/// A person who makes a decision. The entry point (HTTP, the command line, a decision link) verifies the roles and
+/// skills; they are never taken from the person's own input.
 ///
-/// Written as the bare name where nothing else is known, as inboxes of before have it.
+/// Serialized as the bare name if nothing else is known, as in older inboxes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "DecisionMakerWire", into = "DecisionMakerWire")]
 pub struct DecisionMaker {
     pub name: String,
     pub roles: BTreeSet<String>,
     pub skills: BTreeSet<String>,
-    /// How the decision came in, where it came with no key or token of the person's own.
+    /// The channel of the decision, if it came without a key or token of the person's own.
     pub via: Option<DecisionChannel>,
 }
 
-/// How a decision came in, other than with the person's own key or token.
+/// The channel of a decision without the person's own key or token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecisionChannel {
-    /// Whoever owns the machine typed the name.
+    /// The owner of the machine typed the name.
     CommandLine,
     /// By a link that was delivered to the person.
     Link {
-        /// Who had it sent.
+        /// The person who had it sent.
         asked_by: String,
     },
 }
@@ -86,7 +86,7 @@ impl fmt::Display for DecisionMaker {
 }
 
 impl DecisionMaker {
-    /// Who had the link sent that this decision came by.
+    /// Returns the person who had the link of this decision sent.
     pub fn link_requested_by(&self) -> Option<&str> {
         match &self.via {
             Some(DecisionChannel::Link { asked_by }) => Some(asked_by),
@@ -95,12 +95,12 @@ impl DecisionMaker {
     }
 }
 
-/// Whom a `human` node asks.
+/// The assignees of a `human` node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Assignees {
     Anybody,
     Names(Vec<String>),
-    /// Whoever has the role, where one is named, and every one of the skills.
+    /// People with the role, if one is named, and all of the skills.
     Qualified {
         role: Option<String>,
         skills: Vec<String>,
@@ -108,10 +108,10 @@ pub enum Assignees {
 }
 
 impl Assignees {
-    /// As a definition writes them.
+    /// Reads assignees as a definition writes them.
     ///
     /// # Errors
-    /// Why it asks nobody that can be told, in words.
+    /// The reason why the assignees are invalid, as text.
     pub fn read(written: &Value) -> Result<Self, String> {
         match written {
             Value::Null => Ok(Self::Anybody),
@@ -146,7 +146,7 @@ impl Assignees {
         Ok(Self::Qualified { role, skills })
     }
 
-    /// Whether the node asks this person. What cannot be read asks nobody: see [`Self::read`].
+    /// Returns whether this person is an assignee. Invalid assignees include no person: see [`Self::read`].
     pub fn includes(written: &Value, who: &DecisionMaker) -> bool {
         match Self::read(written) {
             Ok(Self::Anybody) => true,

@@ -1,4 +1,4 @@
-//! Winding down: nothing new starts, waits end, reads are abandoned, acts in flight are awaited.
+//! Draining: no new work starts, waits end, reads are abandoned, acts in flight are awaited.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::graph::node::OnNodeError;
 use crate::id::NodeId;
 
 impl RunDraft<'_> {
-    /// The whole run winds down; how it ends is decided once everything in flight is settled.
+    /// Drains the whole run; how it ends is decided once everything in flight is settled.
     pub fn drain_run(&mut self, why: DrainReason, compensate: bool) {
         match self.run.phase {
             RunPhase::Running => {
@@ -19,7 +19,7 @@ impl RunDraft<'_> {
                 self.drain_nodes(&ScopePath::root());
                 self.scopes.insert(ScopePath::root());
             }
-            // The rollback is over whatever becomes of what follows it: that only stops.
+            // The rollback is complete whatever happens to the work after it: that work only stops.
             RunPhase::Aftermath { .. } => self.drain_scope(&ScopePath::root(), why),
             RunPhase::New | RunPhase::Winding { .. } | RunPhase::Compensating { .. } | RunPhase::Ended(_) => {}
         }
@@ -46,7 +46,7 @@ impl RunDraft<'_> {
         }
     }
 
-    /// One node's own time is over: it fails with this once what it has in flight is settled.
+    /// Drains a node whose own time is used up: it fails with this fault once its calls in flight are settled.
     pub fn drain_with_fault(&mut self, at: &NodeAddress, fault: Fault) {
         if self.run.node_state(at).is_none_or(|state| state.winding.is_some()) {
             return;
@@ -55,7 +55,7 @@ impl RunDraft<'_> {
         self.drain_node(at);
     }
 
-    /// A merge has enough: what is left of these nodes' work is not waited for.
+    /// A merge has enough results: the remaining work of these nodes is not awaited.
     pub fn cut_branches(&mut self, path: &ScopePath, nodes: Vec<NodeId>, undo: bool) {
         self.emit(RunEvent::BranchesCut { scope: path.clone(), nodes: nodes.clone(), undo });
         for node in nodes {
@@ -66,7 +66,7 @@ impl RunDraft<'_> {
         }
     }
 
-    /// Drops what can be dropped of an active node; it ends now if nothing is left to wait for.
+    /// Drops the droppable work of an active node, and ends it now if nothing is left to wait for.
     fn drain_node(&mut self, at: &NodeAddress) {
         for call in self.open_calls(at) {
             if self.run.calls.get(&call).is_some_and(|call| call.is_harmless(self.now)) {
@@ -88,7 +88,7 @@ impl RunDraft<'_> {
         self.finish_drain(at);
     }
 
-    /// Ends a node that winds down, once nothing of it is in flight.
+    /// Ends a draining node, once none of its calls are in flight.
     pub fn finish_drain(&mut self, at: &NodeAddress) {
         let Some(state) = self.run.node_state(at) else { return };
         let waits = match state.activity.as_deref() {
@@ -104,7 +104,7 @@ impl RunDraft<'_> {
         self.finish_drain_now(at);
     }
 
-    /// Ends a node that winds down: with its own fault where its own time was over.
+    /// Ends a draining node: with its own fault if its own time was used up.
     pub fn finish_drain_now(&mut self, at: &NodeAddress) {
         match self.run.node_state(at).and_then(|state| state.winding.clone()) {
             Some(fault) if !self.is_detached(at) => self.fail(at, fault),
@@ -112,17 +112,17 @@ impl RunDraft<'_> {
         }
     }
 
-    /// Whether a node is on its way out.
+    /// Returns whether a node is draining.
     pub fn is_draining(&self, at: &NodeAddress) -> bool {
         self.is_detached(at) || self.run.node_state(at).is_some_and(|state| state.winding.is_some())
     }
 
-    /// Whether a merge cut the node off.
+    /// Returns whether a merge cancelled the node.
     pub fn is_cut(&self, at: &NodeAddress) -> bool {
         self.run.node_state(at).is_some_and(|state| state.cut.is_some())
     }
 
-    /// Whether a node's ending sets nothing in motion: it was cut off, or its surroundings wind down.
+    /// Returns whether a node's end triggers nothing: it was cancelled, or its surroundings drain.
     pub fn is_detached(&self, at: &NodeAddress) -> bool {
         self.is_cut(at) || self.run.scope(&at.scope).is_none_or(|scope| scope.winding.is_some())
     }
@@ -140,7 +140,8 @@ impl RunDraft<'_> {
         open.map(|(path, _)| path.clone()).collect()
     }
 
-    /// A winding run goes on to its rollback, or to its end, once only calls in doubt are open. True if it moved.
+    /// Continues a draining run to its rollback, or to its end, once only calls in doubt are open. Returns true if it
+    /// moved.
     pub fn finish_run_drain(&mut self) -> bool {
         let RunPhase::Winding { why, compensate } = self.run.phase.clone() else { return false };
         let only_doubts =
@@ -152,8 +153,8 @@ impl RunDraft<'_> {
             self.emit(RunEvent::Compensating);
             return true;
         }
-        // What is in doubt may yet turn out to be something to undo, and while the run is paused what a race lost is not
-        // undone yet.
+        // A call in doubt may still turn out to need compensation, and while the run is paused the losers of a race are
+        // not undone yet.
         if !self.run.calls.is_empty() || self.run.saga.has_due() {
             return false;
         }
@@ -163,11 +164,11 @@ impl RunDraft<'_> {
                     self.run.scope(&ScopePath::root()).and_then(|scope| scope.result.clone()).unwrap_or_default();
                 self.finish(RunState::Completed, output);
             }
-            // Something that a race lost could not be taken back, and everything was to be.
+            // The loser of a race could not be undone, and everything was to be undone.
             DrainReason::Cancelled { .. } | DrainReason::TimedOut if compensate && self.run.saga.has_failed() => {
                 self.finish(RunState::Failed, Arc::default());
             }
-            // With nothing to undo it is compensated all the same: everything, which is nothing, is undone.
+            // With nothing to undo the run still counts as compensated.
             DrainReason::Failed { node, .. } if compensate && self.requests_compensation(&node) => {
                 self.emit(RunEvent::Compensating);
             }

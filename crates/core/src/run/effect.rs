@@ -1,4 +1,4 @@
-//! What the world must do: derived from state, so a crash loses none.
+//! Effects: the work to perform for a run. They are derived from state, so a crash loses none.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use crate::tool::{EffectClass, QuestionReply};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect<'run> {
-    /// One attempt of a call, now.
+    /// Send one attempt of a call, now.
     Send {
         effect: EffectId,
         request: &'run EffectRequest,
         class: EffectClass,
         timeout: Duration,
         attempt: u32,
-        /// When it was scheduled.
+        /// The time when it was scheduled.
         at: Time,
         approved: Option<&'run str>,
-        /// What people answered to what it asked.
+        /// People's answers to its questions.
         replies: &'run [QuestionReply],
     },
-    /// Ask the service what became of a call.
+    /// Ask the service for the outcome of a call.
     LookUp { effect: EffectId, request: &'run EffectRequest, timeout: Duration, at: Time },
 }

@@ -1,4 +1,4 @@
-//! What a tool call came to, as agents and `tool_results` see it.
+//! The result of a tool call as agents and `tool_results` see it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,16 +8,16 @@ use super::state::{CallEnd, Run};
 use crate::money::Usd;
 use crate::tool::ToolEnvelope;
 
-/// What customers are told where nobody has words for what went wrong: the operator's are not for them.
+/// The customer's message if an error has none: the operator's message is not meant for customers.
 const DEFAULT_CUSTOMER_MESSAGES: [(&str, &str); 2] =
     [("en", "That could not be done."), ("es", "No se ha podido hacer.")];
 
-/// What a settled call took.
+/// Metrics of a settled call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct CallMetrics {
     pub cost: Usd,
     pub cached: bool,
-    /// From when it was scheduled, waits between attempts included.
+    /// Since it was scheduled, including waits between attempts.
     pub duration_ms: u64,
     /// Its service was down on the way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -31,7 +31,7 @@ impl CallMetrics {
 }
 
 impl Run {
-    /// `call` is nothing where the request was refused before it became one.
+    /// `call` is `None` if the request was refused before it became a call.
     pub(super) fn envelope(
         &self,
         call: Option<&CallId>,
@@ -52,7 +52,7 @@ impl Run {
             error_code: fault.map(|fault| fault.code.to_string()),
             error_details: fault.map(|fault| fault.message.clone()),
             suggested_action: fault.and_then(|fault| fault.suggested_action.as_ref()).map(ToString::to_string),
-            // Rows of the audit trail are linked by it.
+            // Links to the rows of the audit trail.
             audit_id: call.zip(self.id()).map(|(call, run)| call.key(run)),
             duration_ms: settled.duration_ms,
             cached: settled.cached,

@@ -1,4 +1,4 @@
-//! What happened. Events are journaled and never rewritten: a kind's fold is frozen, a fix is a new kind.
+//! Events. They are journaled and never rewritten: the fold of an event kind is frozen, and a fix is a new kind.
 
 mod call;
 mod wait;
@@ -25,7 +25,7 @@ pub use call::{
 };
 pub use wait::{HumanPrompt, NodeWait};
 
-/// A value that is there, be it `null`: an item of a list, the output of an `end`.
+/// Deserializes a value that is present, even if it is `null`: an item of a list, the output of an `end`.
 pub(super) fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Arc<Value>>, D::Error> {
     Arc::deserialize(d).map(Some)
 }
@@ -41,7 +41,7 @@ pub struct RunEntry {
 #[serde(rename_all = "snake_case")]
 pub enum RunEvent {
     Started(Box<RunStarted>),
-    /// A call must go out.
+    /// A call must be sent.
     Scheduled(Box<CallScheduled>),
     /// The marker before a `once` or `verify` call is sent. `deadline` is when the sender gives up.
     Sending {
@@ -49,76 +49,77 @@ pub enum RunEvent {
         epoch: u64,
         deadline: Time,
     },
-    /// The marker's deadline passed before the call was sent: it certainly did not go out, and may.
+    /// The marker's deadline passed before the call was sent: it was certainly not sent, and may be sent again.
     Unsent {
         effect: EffectId,
     },
-    /// A process took the run over while acting calls without a marker could go out: the one before may have sent them.
+    /// A process took the run over while acting calls without a marker could be sent: the previous owner may have sent
+    /// them.
     TakenOver {
         epoch: u64,
-        /// The clock was set back since: what was held back by time alone may have been sent as well.
+        /// The clock was set back since then: calls that only waited for their time may also have been sent.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         went_back: bool,
     },
     Done(Box<CallCompleted>),
-    /// The call certainly did not act. With `again_at` it goes out again under the next generation.
+    /// The call certainly did not act. With `again_at` it is sent again under the next generation.
     NotDone {
         effect: EffectId,
         fault: Fault,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         again_at: Option<Time>,
-        /// What the attempt cost all the same.
+        /// The cost of the attempt, even though it failed.
         #[serde(default, skip_serializing_if = "is_free")]
         cost: Usd,
     },
-    /// The service of the call's tool is down, and the call certainly did not act: what the tool says for that is done.
-    /// With `attempted` it goes out again, where it does, under the next generation; else its circuit was open.
+    /// The service of the call's tool is down, and the call certainly did not act: the tool's policy for that applies.
+    /// With `attempted`, if it is sent again, it has the next generation; otherwise its circuit was open.
     Degraded {
         effect: EffectId,
         fault: Fault,
         attempted: bool,
         detour: OutageAction,
     },
-    /// What a model was asked is paid for though no answer is recorded: its answer was lost with the process that asked,
-    /// and is paid for at its hold; or attempts failed before nothing more was let out; or nobody waited for it any more,
-    /// and it was dropped.
+    /// A model call is paid for although no answer is recorded: its answer was lost with the process that sent it, and
+    /// counts with its reserved amount; or attempts failed before the call was blocked; or it was no longer needed, and
+    /// was dropped.
     HoldLost {
         effect: EffectId,
         cost: Usd,
     },
-    /// Nobody knows yet whether the call acted; `next` says what is done about it.
+    /// It is unknown whether the call acted; `next` is the follow-up.
     Doubted {
         effect: EffectId,
         fault: Fault,
         next: DoubtFollowUp,
     },
-    /// A person said what became of a doubted call.
+    /// A person decided the outcome of a call in doubt.
     Resolved {
         effect: EffectId,
         by: String,
         resolution: DoubtResolution,
     },
-    /// The call was not let out: it waits for this.
+    /// The call was not sent: it waits for this.
     Blocked {
         effect: EffectId,
         by: BlockReason,
     },
-    /// What blocked the call is gone: an approval was given.
+    /// The call is no longer blocked: an approval was given.
     Unblocked {
         effect: EffectId,
         by: String,
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,
     },
-    /// One of the several people who must allow a call did; the last of them also unblocks it.
+    /// One of several required approvals of a call was given; the last one also unblocks it.
     Approved {
         effect: EffectId,
         by: String,
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,
     },
-    /// What a call asked before it could act was answered, or was not: it goes out with that, under the next generation;
-    /// or under this one (`same_key`), where an earlier attempt may have acted.
+    /// A call's question was answered or declined: the call is sent with that, under the next generation; or under this
+    /// one (`same_key`), if an earlier attempt may have acted.
     Replied {
         effect: EffectId,
         by: String,
@@ -126,32 +127,32 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         same_key: bool,
     },
-    /// An answer to a call that nobody waits for any more.
+    /// An answer to a call that is no longer awaited.
     ArrivedLate(Box<CallCompleted>),
-    /// The call's answer is not wanted any more, and it cannot have changed the world.
+    /// The call's answer is no longer needed, and it cannot have changed anything.
     Abandoned {
         call: CallId,
     },
-    /// A node waits for something that is not a call.
+    /// A node waits for something other than a call.
     Began {
         node: NodeAddress,
         #[serde(flatten)]
         wait: Box<NodeWait>,
     },
-    /// A node is settled; `taken` are the places of the out-edges taken.
+    /// A node is settled; `taken` are the indices of the taken out-edges.
     Ended(Box<NodeEnded>),
     Stepped {
         node: NodeAddress,
         step: Box<agent::AgentStep>,
     },
-    /// An agent gave up before it changed anything: another begins in its place.
+    /// An agent gave up before it changed anything: another one starts in its place.
     AgentReplaced {
         node: NodeAddress,
         gave_up: AgentWork,
         task: Box<agent::AgentTask>,
         fault: Fault,
     },
-    /// A tool an agent may not have: it is told so.
+    /// An agent requested a tool that it may not use: it is informed.
     RequestRefused {
         node: NodeAddress,
         id: String,
@@ -175,12 +176,12 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
         item: Option<Arc<Value>>,
     },
-    /// Nothing new starts here; what is in flight is settled first.
+    /// Nothing new starts in this scope; work in flight is settled first.
     ScopeWinding {
         path: ScopePath,
         why: DrainReason,
     },
-    /// Folded to its output, or to why it has none.
+    /// Closed with its output, or with the fault.
     ScopeClosed {
         path: ScopePath,
         #[serde(default)]
@@ -188,7 +189,7 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fault: Option<Fault>,
     },
-    /// A merge has enough: what is left of its branches winds down.
+    /// A merge has enough results: its remaining branches drain.
     BranchesCut {
         scope: ScopePath,
         nodes: Vec<crate::id::NodeId>,
@@ -216,34 +217,35 @@ pub enum RunEvent {
     Resumed {
         by: String,
     },
-    /// A node winds down by itself: its time is over.
+    /// A single node drains: its time is used up.
     NodeWinding {
         node: NodeAddress,
         fault: Fault,
     },
-    /// The child of a node that winds down is asked to stop.
+    /// The child of a draining node is asked to stop.
     ChildCancelling {
         node: NodeAddress,
         run: RunId,
     },
-    /// The run winds down: nothing new starts, what is in flight is settled. `compensate`: then what can be undone is.
+    /// The run drains: nothing new starts, and work in flight is settled. `compensate`: then everything that can be
+    /// undone is undone.
     Winding {
         why: DrainReason,
         compensate: bool,
     },
     Compensating,
-    /// A compensation finally failed: it is a desk item, and the run will end `failed`.
+    /// A compensation finally failed: it becomes a task, and the run will end `failed`.
     NotUndone {
         effect: EffectId,
         fault: Fault,
     },
-    /// What could not be undone is tried once more, under the next generation; `effect` is the attempt that did not. A run
-    /// that ended takes it up again.
+    /// A failed compensation is attempted once more, under the next generation; `effect` is the failed attempt. A run
+    /// that ended resumes it.
     UndoAgain {
         effect: EffectId,
         by: String,
     },
-    /// A person undid at the service what no compensation could.
+    /// A person undid the effect at the service, after its compensation failed.
     UndoneByHand {
         effect: EffectId,
         by: String,
@@ -258,10 +260,10 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fault: Option<Fault>,
     },
-    /// The rollback is over: the `on_compensated` node runs.
+    /// The rollback is complete: the `on_compensated` node runs.
     Aftermath,
     Finished(Box<RunFinished>),
-    /// A failed run goes on, or a finished one is rolled back.
+    /// A failed run continues, or a finished one is rolled back.
     Reopened(Box<RunReopened>),
     Forked(Box<RunForked>),
     /// 80 % of the journal limit is used.
@@ -289,13 +291,13 @@ pub struct RunStarted {
 pub struct NodeEnded {
     pub node: NodeAddress,
     pub how: NodeOutcome,
-    /// Places of the taken out-edges in the node's graph.
+    /// Indices of the taken out-edges in the node's graph.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<u32>,
-    /// Where it failed with its result at hand: that result, so that a retry need not ask for it again.
+    /// If it failed after it had a result: that result, so that a retry need not request it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Box<HeldResult>>,
-    /// Of an agent's node: who worked on it.
+    /// For an agent's node: the agent that worked on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Box<AgentWork>>,
 }
@@ -304,20 +306,20 @@ pub struct NodeEnded {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentWork {
     pub agent: String,
-    /// Waiting for people not counted.
+    /// Waiting for people is not counted.
     pub work_ms: u64,
-    /// Replies of its model.
+    /// Number of its model's replies.
     pub iterations: u32,
 }
 
-/// What a node had come to when one of its own expressions failed: a variable it sets, the condition of an edge.
+/// The result of a node at the failure of one of its own expressions: a variable it sets, the condition of an edge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldResult {
     pub output: Arc<Value>,
-    /// The branch it chose, where it chooses.
+    /// The branch it chose, if it chooses one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
-    /// How many of the variables it sets were set.
+    /// Number of its variables that were set.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub sets: u32,
 }
@@ -330,13 +332,13 @@ fn is_zero(n: &u32) -> bool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeOutcome {
-    /// Its output is the answer of its one tool call, which was just recorded.
+    /// Its output is the answer of its only tool call, which was just recorded.
     Answered,
     Completed {
         output: Arc<Value>,
     },
     Skipped,
-    /// Failed and not caught: its scope winds down.
+    /// Failed and not caught: its scope drains.
     Failed {
         fault: Fault,
     },
@@ -344,11 +346,11 @@ pub enum NodeOutcome {
     Caught {
         fault: Fault,
     },
-    /// Cut off by a merge, a cancel or a failure elsewhere.
+    /// Cancelled by a merge, a cancel request or a failure elsewhere.
     Cancelled,
 }
 
-/// Why a scope or a run winds down.
+/// Why a scope or a run drains.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DrainReason {
@@ -358,14 +360,14 @@ pub enum DrainReason {
     },
     Cancelled {
         by: String,
-        /// For whom else, where another run cancels it: what is undone then is their request too.
+        /// Further requesters, if another run cancels it: the resulting compensation is their request, too.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         asked_by: Vec<String>,
     },
     TimedOut,
-    /// An `end` node was reached and the rest is not waited for.
+    /// An `end` node was reached and the rest is not awaited.
     EndReached,
-    /// Its surroundings wind down.
+    /// Its surroundings drain.
     CutOff,
 }
 
@@ -387,12 +389,12 @@ pub struct RunFinished {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunReopened {
-    /// Goes on from its failure, on this version.
+    /// Continues from its failure, on this version.
     Retry { by: String, bundle: bundle::ContentHash },
-    /// Everything it did is undone, which is the request of whoever says so.
+    /// Everything it did is undone, as the request of this principal.
     Rollback {
         by: String,
-        /// For whom else, where another run has it rolled back.
+        /// Further requesters, if another run has it rolled back.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         asked_by: Vec<String>,
     },
@@ -403,8 +405,8 @@ pub struct RunForked {
     pub run: RunId,
     pub from: RunId,
     pub by: String,
-    /// Variables changed on the way.
+    /// Variables that were changed.
     pub variables: BTreeMap<String, Value>,
-    /// Whether this run undoes what it inherited; the original does unless told.
+    /// Whether this run undoes what it inherited; by default the original does.
     pub owns_undo: bool,
 }

@@ -8,8 +8,8 @@ use super::command::RunOrigin;
 use super::event::{NodeOutcome, RunEntry, RunEvent, RunForked};
 use super::state::{CallProgress, NodeActivity, NodeState, Run, RunTimer};
 
-/// What was recorded before the first event of this node, the last entry cut where it begins; nothing where it was never
-/// begun.
+/// Returns the entries before the first event of this node, with the last entry cut where the node starts; `None` if
+/// the node never started.
 pub fn entries_before(entries: &[RunEntry], node: &NodeAddress) -> Option<Vec<RunEntry>> {
     let mut past = Vec::new();
     for entry in entries {
@@ -34,15 +34,15 @@ fn concerns(event: &RunEvent, node: &NodeAddress) -> bool {
 }
 
 impl Run {
-    /// Variables that a fork may change: those it has, and those its workflow declares.
+    /// Returns the variables that a fork may change: existing ones, and those its workflow declares.
     pub fn variable_names(&self) -> BTreeSet<String> {
         let declared = self.workflow().and_then(|workflow| workflow.input.0.as_ref());
         let declared = declared.into_iter().flatten().map(|(name, _)| name.clone());
         self.variables().keys().cloned().chain(declared).collect()
     }
 
-    /// Makes this run the fork of what it was: recorded results are inherited; what was open is asked for anew, under
-    /// the fork's keys and with its own deadlines.
+    /// Turns this run into a fork of itself: recorded results are inherited; open requests are made again, under the
+    /// fork's keys and with its own deadlines.
     pub(super) fn fork(&mut self, forked: &RunForked) {
         if let Some(started) = &mut self.started {
             started.run = forked.run.clone();
@@ -64,7 +64,7 @@ impl Run {
         self.renew_deadlines();
     }
 
-    /// What was in flight belongs to the original, and so does every leave it was given.
+    /// Calls in flight belong to the original, as do all approvals given to it.
     fn resend_open_calls(&mut self) {
         self.backoffs.clear();
         for call in self.calls.values_mut() {
@@ -76,7 +76,7 @@ impl Run {
         }
     }
 
-    /// The children of the original report to it: the fork starts its own, but for those that are not wanted any more.
+    /// The children of the original report to it: the fork starts its own, except for those that are no longer needed.
     fn restart_children(&mut self) {
         let mut waiting = Vec::new();
         for (path, scope) in &mut self.scopes {

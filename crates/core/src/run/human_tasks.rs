@@ -1,4 +1,4 @@
-//! What a run waits for somebody outside to say; the desk shows it.
+//! What a run waits for from outside; the task inbox shows it.
 
 use super::address::{EffectId, NodeAddress, ScopePath};
 use super::approval::Approval;
@@ -9,37 +9,37 @@ use crate::id::RunId;
 use crate::time::Time;
 use crate::tool::{Caller, ToolQuestion};
 
-/// One open question to somebody outside.
+/// One open request to a person outside the run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HumanTask {
     /// A `human` node.
     Human(NodeAddress),
     /// An agent's question to the customer.
     Customer(NodeAddress),
-    /// A call whose outcome nobody knows.
+    /// A call of unknown outcome.
     Doubt(EffectId),
-    /// A tool call that needs leave.
+    /// A tool call that needs an approval.
     Approval(EffectId),
-    /// A tool call that asks something before it acts.
+    /// A tool call that asks a question before it acts.
     Question(EffectId),
-    /// A model call that a budget holds up.
+    /// A model call that a budget blocks.
     Budget(EffectId),
     /// A model call that needs the consumer's own key.
     Key(EffectId),
 }
 
-/// A call that is held back for a time and then goes out by itself.
+/// A call that is held back for a time and is then sent without further action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldCall {
     pub effect: EffectId,
     pub by: HoldReason,
     pub until: Time,
-    /// The tool it asks for, where it asks for one.
+    /// The tool it calls, if it calls one.
     pub tool: Option<String>,
 }
 
 impl Run {
-    /// Calls that are held back at the latest instant the run has seen; none of a run that is paused.
+    /// Returns the calls that are held back at the latest instant of the run; empty if the run is paused.
     pub fn held_calls(&self) -> Vec<HeldCall> {
         let held = self.calls.iter().filter_map(|(id, call)| {
             let (by, until) = call.held_until().filter(|(_, until)| *until > self.now && !self.paused)?;
@@ -49,7 +49,7 @@ impl Run {
         held.collect()
     }
 
-    /// All that is open now; as long as what is open, not as what has happened.
+    /// Returns all open tasks. The cost depends on what is open, not on the length of the history.
     pub fn human_tasks(&self) -> Vec<HumanTask> {
         let calls = self.calls.iter().filter_map(|(id, call)| {
             let effect = EffectId { call: id.clone(), generation: call.generation };
@@ -76,8 +76,8 @@ impl Run {
         calls.chain(nodes).collect()
     }
 
-    /// Whether nothing will happen here before `until` unless somebody outside says something. Of a paused run only its
-    /// owner knows what is still out; of one with [`Self::children`] only those know.
+    /// Returns whether nothing will happen here before `until` without input from outside. For a paused run only its
+    /// owner knows what is still in flight; for one with [`Self::children`] only those know.
     pub fn is_idle_until(&self, until: Time) -> bool {
         if self.state().is_end() || self.paused {
             return true;
@@ -86,13 +86,13 @@ impl Run {
         !self.is_in_motion() && !self.has_more_work() && (!self.human_tasks().is_empty() || !wakes_before())
     }
 
-    /// Whether a child run is still to end; children are awaited however the run winds down.
+    /// Returns whether a child run has not ended yet; children are awaited in every kind of draining.
     pub(super) fn awaits_children(&self) -> bool {
         self.open_children().next().is_some()
     }
 
-    /// When the next call goes out by itself (a retry, a look-up, the end of a rate limit), where nothing is out and
-    /// nothing may go out before.
+    /// Returns when the next call is sent without input (a retry, a look-up, the end of a rate limit), if nothing is in
+    /// flight and nothing may be sent before.
     pub fn next_send_at(&self) -> Option<Time> {
         if self.paused || self.has_more_work() || self.agent_to_step().is_some() {
             return None;
@@ -109,7 +109,8 @@ impl Run {
         next
     }
 
-    /// Other runs whose end this one waits for: those of its open subworkflow nodes, and those that undo their part.
+    /// Returns the other runs whose end this one waits for: those of its open subworkflow nodes, and those that undo
+    /// their part.
     pub fn children(&self) -> Vec<RunId> {
         self.open_children().chain(self.saga.children_underway()).cloned().collect()
     }
@@ -123,7 +124,7 @@ impl Run {
         })
     }
 
-    /// Signals that are waited for, with the nodes that do.
+    /// Returns the awaited signals, with the waiting nodes.
     pub fn awaited_signals(&self) -> Vec<(NodeAddress, String)> {
         let of_scope = |(path, scope): (&ScopePath, &ScopeState)| {
             let waits = scope.active.iter().filter_map(|place| {
@@ -137,17 +138,18 @@ impl Run {
         self.scopes.iter().flat_map(of_scope).collect()
     }
 
-    /// Of the messages that a sender numbers: the number up to which they came in, and those of them that nobody has taken.
+    /// Returns, for a sender that numbers its messages, the number up to which they arrived, and those that are not
+    /// consumed yet.
     pub fn unconsumed_messages(&self, source: &str) -> (u64, Vec<u64>) {
         self.signals.delivery_state(source, MESSAGE)
     }
 
-    /// Whether it is on its way to its end, and nothing new goes out but what undoes.
+    /// Returns whether it is about to end, and sends nothing new except compensations.
     pub fn is_ending(&self) -> bool {
         matches!(self.phase, RunPhase::Winding { .. } | RunPhase::Compensating { .. })
     }
 
-    /// What people are asked to allow about a call, and who of them has by now.
+    /// Returns the approval that people are asked for about a call, and the people who have given it so far.
     pub fn approval_for(&self, effect: &EffectId) -> Option<(&Approval, &[String])> {
         let call = self.calls.get(&effect.call).filter(|call| call.generation == effect.generation)?;
         match &call.progress {
@@ -156,7 +158,7 @@ impl Run {
         }
     }
 
-    /// What a call asks people before it acts.
+    /// Returns the question that a call asks people before it acts.
     pub fn open_question(&self, effect: &EffectId) -> Option<&ToolQuestion> {
         match self.progress_of(effect)? {
             CallProgress::Blocked(BlockReason::Question { question, .. }) => Some(question),
@@ -164,31 +166,32 @@ impl Run {
         }
     }
 
-    /// Whether a call in question certainly did not act, and a person is asked to do by hand what its service cannot.
+    /// Returns whether a call certainly did not act, and a person is asked to do by hand what its service cannot.
     pub fn is_manual(&self, effect: &EffectId) -> bool {
         let call = self.calls.get(&effect.call).filter(|call| call.generation == effect.generation);
         call.is_some_and(super::state::OpenCall::is_manual)
     }
 
-    /// Who has approved at a `human` node that is open.
+    /// Returns the people who have approved at an open `human` node.
     pub fn approved_by(&self, at: &NodeAddress) -> Vec<String> {
         let Some(NodeActivity::Human { answers, .. }) = self.activity(at) else { return Vec::new() };
         let is_yes = |decision: &HumanDecision| matches!(decision, HumanDecision::Approve { .. });
         answers.iter().filter(|(_, decision)| is_yes(decision)).map(|(who, _)| who.clone()).collect()
     }
 
-    /// On whose behalf the run acts: nobody allows what they asked for themselves.
+    /// Returns the principal for which the run acts. Requesters cannot approve their own requests.
     pub fn requested_by(&self) -> Option<&str> {
         self.started().and_then(|started| started.caller.user_id.as_deref().or(started.caller.begun_by.as_deref()))
     }
 
-    /// Whether this is whose request it is: on whose behalf the run acts, who began it, or who else asked for what it does.
+    /// Returns whether this person is a requester: the run acts for them, they started it, or they also asked for its
+    /// effects.
     pub fn is_requested_by(&self, who: &str) -> bool {
         let asked = |caller: &Caller| caller.begun_by.iter().chain(&caller.also_asked).any(|name| name == who);
         self.requested_by() == Some(who) || self.started().is_some_and(|started| asked(&started.caller))
     }
 
-    /// From now on it is their request too, and so is what its children do.
+    /// Adds requesters, also for the actions of its children from now on.
     pub(super) fn add_requesters<'n>(&mut self, names: impl IntoIterator<Item = &'n String>) {
         for name in names {
             if !self.is_requested_by(name)
@@ -199,12 +202,12 @@ impl Run {
         }
     }
 
-    /// Whether a `human` node that is open asks for a form, not for a yes or a no.
+    /// Returns whether an open `human` node asks for a form, not for an approval.
     pub fn expects_form(&self, at: &NodeAddress) -> bool {
         matches!(self.activity(at), Some(NodeActivity::Human { ask: HumanPrompt::Form { .. }, .. }))
     }
 
-    /// Whether this is still open.
+    /// Returns whether this task is still open.
     pub fn is_open(&self, ask: &HumanTask) -> bool {
         match ask {
             HumanTask::Human(at) => matches!(self.activity(at), Some(NodeActivity::Human { .. })),

@@ -1,5 +1,5 @@
-//! What each kind of node does when it begins, when something happens to it, and when its time is over. One file a
-//! kind, all reached through these three matches.
+//! The behaviour of each kind of node when it starts, when something happens to it, and when its time is up. One file
+//! for each kind, all reached through these three matches.
 
 pub(super) mod agent;
 mod condition;
@@ -26,7 +26,7 @@ use crate::graph::GraphNode;
 use crate::graph::node::{NodeKind, OnDeadline};
 use crate::time::Time;
 
-/// A node whose in-edges and condition let it run.
+/// Starts a node whose in-edges and condition let it run.
 pub(super) fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, node: &GraphNode) {
     match &node.kind {
         NodeKind::Trigger => trigger::begin(draft, at),
@@ -46,7 +46,7 @@ pub(super) fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, node: &GraphNode
     }
 }
 
-/// Something happened to an active node: a call was answered, a body folded, a signal came.
+/// Advances an active node after an event: a call was answered, a body closed, a signal arrived.
 pub(super) fn advance_node(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     let Some(activity) = draft.run.activity(at) else { return };
     match activity {
@@ -70,7 +70,7 @@ pub(super) fn advance_node(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     }
 }
 
-/// A node's time is over.
+/// A node's time is up.
 pub(super) fn handle_deadline(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     let Some(activity) = draft.run.activity(at) else { return };
     match activity {
@@ -101,7 +101,7 @@ fn deadline_of(draft: &RunDraft<'_>, own: Option<Duration>) -> Option<Time> {
     own.map(|after| draft.now + after)
 }
 
-/// What a deadline that passed does to a node that waits for somebody.
+/// Applies a passed deadline to a node that waits for a person.
 fn apply_deadline(draft: &mut RunDraft<'_>, at: &NodeAddress, then: &OnDeadline) {
     match then {
         OnDeadline::Default(output) => draft.complete(at, std::sync::Arc::new(output.clone()), None),

@@ -1,4 +1,4 @@
-//! What a run that rests waits for.
+//! What an idle run waits for.
 
 use serde_json::{Value, json};
 
@@ -7,23 +7,23 @@ use crate::id::RunId;
 use crate::time::Time;
 use crate::tool::ToolQuestion;
 
-/// One thing a run waits for.
+/// One thing that a run waits for.
 #[derive(Clone, Debug)]
 pub struct OpenWait {
     pub run: RunId,
     pub kind: WaitKind,
-    /// Of a call that needs leave.
+    /// For a call that needs an approval.
     pub approval: Option<ApprovalProgress>,
-    /// The run is ending: what may have been sent is not sent again.
+    /// The run is ending: calls that may have been sent are not sent again.
     pub ending: bool,
 }
 
-/// How far the leave for a call has come.
+/// The progress of a call's approval.
 #[derive(Clone, Debug)]
 pub struct ApprovalProgress {
     pub need: u32,
     pub given_by: Vec<String>,
-    /// Who may give it; empty: whoever did not ask for it.
+    /// People who may give it; empty: any person except the requester.
     pub from: Vec<String>,
 }
 
@@ -35,20 +35,20 @@ impl ApprovalProgress {
     }
 }
 
-/// What undoes goes out while the run is ending too.
+/// Compensations are sent while the run is ending, too.
 fn is_undoing(awaited: &WaitKind) -> bool {
     matches!(awaited, WaitKind::Ask(HumanTask::Doubt(effect)) if effect.call.role == CallRole::Undo)
 }
 
 #[derive(Clone, Debug)]
 pub enum WaitKind {
-    /// Somebody's word.
+    /// A decision or an answer from outside.
     Ask(HumanTask),
     /// A person does what a service that is down could not.
     Manual(EffectId),
-    /// A `human` node's form.
+    /// The form of a `human` node.
     Form(NodeAddress),
-    /// What a call asks before it acts, with the form's schema.
+    /// The question that a call asks before it acts, with the form's schema.
     Question {
         effect: EffectId,
         message: String,
@@ -58,16 +58,16 @@ pub enum WaitKind {
         node: NodeAddress,
         name: String,
     },
-    /// A call that is held back, and goes out by itself: no person need do anything.
+    /// A call that is held back, and is then sent without a person's action.
     Held(HeldCall),
-    /// An instant at which the run goes on by itself; told where nothing else is waited for.
+    /// The instant at which the run continues; given if it waits for nothing else.
     Instant(Time),
-    /// To be resumed.
+    /// A resume command.
     Resume,
 }
 
 impl OpenWait {
-    /// What one run waits for.
+    /// Returns everything that one run waits for.
     pub fn of(id: &RunId, run: &Run) -> Vec<Self> {
         let asks = run.human_tasks().into_iter().map(|ask| match ask {
             HumanTask::Human(node) if run.expects_form(&node) => WaitKind::Form(node),
@@ -96,7 +96,7 @@ impl OpenWait {
         all.into_iter().map(open).collect()
     }
 
-    /// For programs: who must say something, and where.
+    /// Returns the wait as JSON: who must act, and where.
     pub fn as_json(&self) -> Value {
         let run = &self.run;
         match &self.kind {
@@ -138,7 +138,7 @@ impl OpenWait {
         }
     }
 
-    /// Whether an agent asks the customer.
+    /// Returns whether an agent asks the customer.
     pub fn is_customer_question(&self) -> bool {
         matches!(self.kind, WaitKind::Ask(HumanTask::Customer(_)))
     }

@@ -1,4 +1,4 @@
-//! What the world must do now, and when to look again: derived from state, so a crash loses no effect.
+//! The pending effects of a run, and its next wake-up: derived from state, so a crash loses no effect.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::agent::AgentObservation;
 use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
-/// The grain of [`Time`].
+/// The resolution of [`Time`].
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 impl Run {
-    /// Effects that may go out at `now`. The owner knows which of them it has sent already.
+    /// Returns the effects that may be sent at `now`. The owner knows which of them it has sent already.
     pub fn pending(&self, now: Time) -> impl Iterator<Item = Effect<'_>> {
         let sends = self.calls.iter().filter_map(move |(id, call)| {
             let effect = EffectId { call: id.clone(), generation: call.generation };
@@ -23,7 +23,7 @@ impl Run {
         sends.filter(|_| !self.paused || planted(Mutant::PauseLeaks))
     }
 
-    /// The agent whose step function is to be asked next. It is pure, so it is asked before the append.
+    /// Returns the agent whose step function is called next. It is pure, so it is called before the append.
     pub fn agent_to_step(&self) -> Option<(NodeAddress, &crate::agent::AgentTask, &[crate::agent::AgentObservation])> {
         if self.paused || !matches!(self.phase, RunPhase::Running | RunPhase::Aftermath { .. }) {
             return None;
@@ -36,13 +36,13 @@ impl Run {
         })
     }
 
-    /// Who works on a node, where the node is an agent's and at work.
+    /// Returns the agent that works on a node, if the node is an agent's and active.
     pub fn agent_at(&self, node: &NodeAddress) -> Option<&str> {
         let NodeActivity::Agent { task, .. } = self.activity(node)? else { return None };
         Some(&task.agent.name)
     }
 
-    /// An agent's work on a node, where the node is an agent's and at work.
+    /// Returns an agent's work on a node, if the node is an agent's and active.
     pub(super) fn agent_work(&self, node: &NodeAddress, now: Time) -> Option<AgentWork> {
         let NodeActivity::Agent { task, seen, work, .. } = self.activity(node)? else { return None };
         let replies = seen.iter().filter(|seen| matches!(seen, AgentObservation::Replied(_))).count();
@@ -50,13 +50,13 @@ impl Run {
         Some(AgentWork { agent: task.agent.name.clone(), work_ms: work.elapsed_until(now), iterations })
     }
 
-    /// When the run must be looked at if nothing happens before: a deadline, also one that has passed and was not
-    /// looked at yet, or a call that goes out after `now`.
+    /// Returns when the run must be woken if nothing happens before: at a deadline, including one that has passed and
+    /// was not handled yet, or at a call that is sent after `now`.
     pub fn wake_at(&self, now: Time) -> Option<Time> {
         let deadline = self.timers.first().map(|(at, _)| *at);
         let first = CallId { node: NodeAddress::outer(""), call: 0, role: CallRole::Act };
         let mut later = self.backoffs.range((now + MILLISECOND, first)..);
-        // Nothing goes out of a paused run; deadlines given to people keep running.
+        // A paused run sends nothing; deadlines for people keep running.
         let backoff = later.find(|(_, call)| !self.paused || self.waits_for_people(call)).map(|(at, _)| *at);
         let missed =
             self.backoffs.iter().take_while(|(at, _)| *at <= now).find(|(_, call)| self.waits_for_people(call));
@@ -67,13 +67,13 @@ impl Run {
         self.calls.get(call).is_some_and(OpenCall::waits_for_people)
     }
 
-    /// Whether an answer to this call would still be news.
+    /// Returns whether an outcome of this call is still expected.
     pub fn expects_outcome(&self, effect: &EffectId) -> bool {
         let is_open = self.calls.get(&effect.call).is_some_and(|call| call.generation == effect.generation);
         is_open || self.forgotten.contains_key(effect)
     }
 
-    /// Whether a further decision has work to do that this one left for an append's sake.
+    /// Returns whether this decision left work for the next one, to keep the append small.
     pub fn has_more_work(&self) -> bool {
         !self.paused && !self.ready.is_empty() && matches!(self.phase, RunPhase::Running | RunPhase::Aftermath { .. })
     }
@@ -94,7 +94,8 @@ impl Run {
         }
     }
 
-    /// Whether anything is out, or is about to be. A call that a rate limit or a circuit holds back is neither.
+    /// Returns whether anything is in flight, or about to be sent. A call that is held back by a rate limit or a
+    /// circuit does not count.
     fn is_working(&self) -> bool {
         let is_held = |call: &OpenCall| match &call.progress {
             CallProgress::Blocked(BlockReason::RateLimit { until } | BlockReason::Circuit { until }) => {
@@ -105,7 +106,7 @@ impl Run {
         self.calls.values().any(|call| call.is_in_motion() && !is_held(call)) || self.agent_to_step().is_some()
     }
 
-    /// Whether anything is out, or goes out by itself.
+    /// Returns whether anything is in flight, or will be sent without input.
     pub(super) fn is_in_motion(&self) -> bool {
         self.calls.values().any(OpenCall::is_in_motion) || self.agent_to_step().is_some()
     }

@@ -1,4 +1,4 @@
-//! A command said no to, and why. Nothing changed.
+//! A rejected command, with the reason. Nothing changed.
 
 use super::RunState;
 
@@ -39,7 +39,7 @@ pub enum RunRefusal {
 }
 
 impl RunRefusal {
-    /// Every code in a few words, in order.
+    /// Every code with a short title, in order.
     pub const CODES: [(&'static str, &'static str); 16] = [
         ("RUN-001", "the run has not started"),
         ("RUN-002", "a run with this id exists already"),
@@ -59,7 +59,7 @@ impl RunRefusal {
         ("RUN-016", "the form does not fit its schema"),
     ];
 
-    /// A stable code, documented one page each.
+    /// Returns the stable code. Each code has a documentation page.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotStarted => "RUN-001",
@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// One of each.
+    /// One refusal of each kind.
     fn all() -> Vec<RunRefusal> {
         let (node, effect, state) = (String::new, String::new, RunState::Running);
         vec![

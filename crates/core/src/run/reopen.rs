@@ -1,5 +1,6 @@
-//! A failed run goes on from its failure, on the same version or a newer one: what is settled stays settled, recorded
-//! results are not asked for again, and what failed or was cut off begins anew under call numbers never used before.
+//! A failed run continues from its failure, on the same version or a newer one: settled nodes stay settled, recorded
+//! results are not requested again, and failed or cancelled nodes start again under call indices that were never used
+//! before.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,8 +35,8 @@ impl RunDraft<'_> {
         if self.run.saga.is_rolling_back() {
             return Err(RunRefusal::Impossible { reason: "the run was rolled back: start it anew".to_owned() });
         }
-        // Its conversation let it go when it ended, and may have begun another since: what it asked the customer now, nobody
-        // would ever answer. A fork inherits as much, and belongs to whoever makes it.
+        // Its conversation released it when it ended, and may have started another run since: a question to the
+        // customer could never be answered. A fork inherits as much, and belongs to the person who makes it.
         if let Some(RunOrigin::Conversation { conversation }) = self.run.started().map(|started| &started.origin) {
             let reason = format!(
                 "the conversation `{conversation}` went on without this run when it ended: fork it at a node that ran, and it \
@@ -54,8 +55,8 @@ impl RunDraft<'_> {
     }
 }
 
-/// Why a run that began with this input cannot go on with this version: what it works with is recorded, so not even a
-/// default can be added.
+/// Returns why a run with this input cannot continue on this version: its input is recorded, so not even a default can
+/// be added.
 fn incompatible_input(workflow: &Workflow, input: &Value) -> Option<String> {
     match workflow.input.validate(input) {
         Ok(None) => None,
@@ -80,10 +81,10 @@ impl Run {
             self.timers.insert((self.now + limit, RunTimer::Run));
         }
         let mut old = std::mem::take(&mut self.scopes);
-        // A body whose place is gone from the newer version is over.
+        // A body whose node is gone from the newer version is closed.
         old.retain(|path, _| graph_at(&workflow, path).is_some());
         let bodies: BTreeSet<ScopePath> = old.keys().cloned().collect();
-        // Scopes come in path order, so a body's surroundings are reopened before it.
+        // Scopes come in path order, so the enclosing scopes of a body are reopened before it.
         while let Some((path, scope)) = old.pop_first() {
             let owner = path.parent().map(|(outer, node, _)| NodeAddress::new(outer, node));
             let is_wanted = owner.is_none_or(|owner| self.activity(&owner).is_some());
@@ -103,7 +104,7 @@ impl Run {
         self.enqueue_ready_nodes();
     }
 
-    /// Lines up what may begin, and sets going what goes on.
+    /// Queues nodes that may start, and resumes those that continue.
     fn enqueue_ready_nodes(&mut self) {
         for (path, scope) in &self.scopes {
             for place in scope.graph.node_indices() {
@@ -116,7 +117,7 @@ impl Run {
         self.restore_timers();
     }
 
-    /// Sets the timers of all active nodes, and asks the agents among them that were to be asked.
+    /// Sets the timers of all active nodes, and queues the agents among them whose step function was to be called.
     pub(super) fn restore_timers(&mut self) {
         for (path, scope) in &self.scopes {
             for place in &scope.active {
@@ -140,12 +141,12 @@ impl Run {
     }
 }
 
-/// One scope on its way from its failure onto the newer graph: settled nodes keep their results by id, what was under
-/// way goes on where it can, everything else begins anew.
+/// The migration of one scope from its failure to the newer graph: settled nodes keep their results by id, work in
+/// progress continues where possible, and everything else starts again.
 struct ScopeMigration<'a> {
     path: &'a ScopePath,
     graph: &'a Arc<Graph>,
-    /// Paths of all scopes that were kept.
+    /// Paths of all kept scopes.
     bodies: &'a BTreeSet<ScopePath>,
     same_version: bool,
     calls_from: u32,
@@ -188,7 +189,7 @@ impl ScopeMigration<'_> {
                 taken: self.remapped_edges(before, from, old, place),
                 ..old.clone()
             },
-            // What a merge cut off stays cut off.
+            // Nodes that a merge cancelled stay cancelled.
             NodeStatus::Cancelled if old.cut.is_some() => NodeState { settled_in: 0, taken_in: 0, ..old.clone() },
             NodeStatus::Failed | NodeStatus::Cancelled | NodeStatus::Active => {
                 let same_kind = before.node(from).kind.word() == self.graph.node(place).kind.word();
@@ -216,7 +217,7 @@ impl ScopeMigration<'_> {
         Some(activity)
     }
 
-    /// What a node that failed or was cut off goes on with; `None` where it begins anew.
+    /// Returns the activity with which a failed or cancelled node continues; `None` if it starts again.
     fn resumed_activity(&self, old: &NodeState, activity: &NodeActivity, place: NodeIndex) -> Option<NodeActivity> {
         let mut activity = activity.clone();
         match &mut activity {
@@ -236,7 +237,7 @@ impl ScopeMigration<'_> {
                     *gave_up = false;
                 }
                 match waits {
-                    // Its question is asked anew, so that it stands on the desk again.
+                    // Its question is asked again, so that it is in the task inbox again.
                     AgentWait::Model(_)
                     | AgentWait::Code(_)
                     | AgentWait::Endpoint(_)
@@ -251,7 +252,7 @@ impl ScopeMigration<'_> {
             NodeActivity::Each { .. } | NodeActivity::Repeat { .. } | NodeActivity::Branches { .. } => {
                 self.reopen_bodies(&mut activity, place)?;
             }
-            // A person is asked anew, a wait waits anew, a child is another run.
+            // A person is asked again, a wait starts again, a child is another run.
             NodeActivity::Timer { .. }
             | NodeActivity::Signal { .. }
             | NodeActivity::Human { .. }
@@ -263,7 +264,7 @@ impl ScopeMigration<'_> {
         Some(activity)
     }
 
-    /// A loop's or fork's activity with the bodies that were kept open again; `None` if it loops another way now.
+    /// Returns a loop's or fork's activity with the kept bodies reopened; `None` if the loop has another form now.
     fn reopen_bodies(&self, activity: &mut NodeActivity, place: NodeIndex) -> Option<()> {
         use crate::graph::node::{LoopMode, OnItemError};
         let node = self.graph.node(place);
@@ -295,8 +296,8 @@ impl ScopeMigration<'_> {
         Some(())
     }
 
-    /// Out-edges of a settled node that count as taken in the newer graph: those that were, by target and label, and
-    /// plain new ones behind a completed node.
+    /// Out-edges of a settled node that count as taken in the newer graph: those that were taken, by target and label,
+    /// and plain new ones after a completed node.
     fn remapped_edges(&self, before: &Graph, from: NodeIndex, old: &NodeState, place: NodeIndex) -> Vec<u32> {
         let is_taken = |index: &EdgeIndex| {
             let edge = self.graph.edge(*index);

@@ -1,10 +1,10 @@
-//! A run for programs.
+//! A run as JSON for programs.
 
 use serde_json::{Value, json};
 
 use super::{OpenWait, Run, api_status};
 
-/// A run as the API answers it, with what it and those it runs wait for.
+/// Returns a run as the API returns it, with what it and its children wait for.
 pub fn response(run: &Run, open: &[OpenWait]) -> Value {
     let (status, compensated) = api_status(run.state());
     let nodes = run.nodes();
@@ -30,7 +30,7 @@ pub fn response(run: &Run, open: &[OpenWait]) -> Value {
         "output": end.map(|end| (*end.output).clone()),
         "outputs": run.outputs(),
         "error": run.fault(),
-        // As it stands now: somebody may have undone by hand what was left then.
+        // The current state: a person may have undone by hand what was left at the end.
         "undone": end.and_then(|end| end.undone.as_ref()).map(|_| run.saga().report()),
         "waits_for": open.iter().map(OpenWait::as_json).collect::<Vec<_>>(),
         "trace": {
@@ -45,7 +45,7 @@ pub fn response(run: &Run, open: &[OpenWait]) -> Value {
     })
 }
 
-/// All that is known of a run: [`response`], and what people look into.
+/// Returns the full details of a run: [`response`], and data for inspection.
 pub fn detail(run: &Run, open: &[OpenWait]) -> Value {
     let mut shown = response(run, open);
     let plan = run.saga().plan();

@@ -1,4 +1,4 @@
-//! Undoing, one effect at a time, newest first.
+//! Compensation, one effect at a time, newest first.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::id::RunId;
 use crate::money::Usd;
 use crate::mutant::{self, Mutant, planted};
 
-/// Why trying once more would change nothing.
+/// Why another attempt would change nothing.
 const NO_COMPENSATION_REASON: &str =
     "nobody could say how it is undone when it was done, so no call can: undo it at the service, and say so then";
 
 impl RunDraft<'_> {
-    /// Begins the next undoing, or ends the rollback. True if it moved.
+    /// Starts the next compensation, or ends the rollback. Returns true if it moved.
     pub fn continue_rollback(&mut self) -> bool {
         let rolls = match self.run.phase {
             RunPhase::Running | RunPhase::Winding { .. } | RunPhase::Compensating { .. } => !self.run.paused,
@@ -46,7 +46,7 @@ impl RunDraft<'_> {
         true
     }
 
-    /// A run whose nodes are all settled may have waited only for losers to be undone.
+    /// Completes the run if all its nodes are settled: it may have waited only for losers to be undone.
     fn complete_if_settled(&mut self) -> bool {
         let outer = self.run.scope(&ScopePath::root());
         let over = outer.is_some_and(|outer| outer.unsettled == 0 && outer.winding.is_none());
@@ -74,7 +74,7 @@ impl RunDraft<'_> {
             }
             UndoAction::Broken { fault } => self.emit(RunEvent::NotUndone { effect, fault }),
             UndoAction::Child { run } => self.emit(RunEvent::ChildUndoing { effect, run }),
-            // It is never due: there is nothing to do about it.
+            // It is never due, because it cannot be undone.
             UndoAction::Irreversible { .. } => {}
         }
     }
@@ -86,7 +86,7 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// Undoes all that a run did that has ended, and tries once more what an earlier rollback could not undo.
+    /// Undoes all effects of a run that has ended, and retries compensations that failed in an earlier rollback.
     pub fn roll_back(&mut self, by: String, asked_by: Vec<String>) -> Result<(), RunRefusal> {
         let state = self.run.state();
         let may = matches!(state, RunState::Completed | RunState::Failed | RunState::Cancelled | RunState::TimedOut);
@@ -104,7 +104,7 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// What one compensation could not undo, it tries once more.
+    /// Retries one failed compensation.
     pub fn retry_undo(&mut self, effect: &EffectId, by: String) -> Result<(), RunRefusal> {
         if self.run.saga.can_retry_undo(effect) {
             self.emit(RunEvent::UndoAgain { effect: effect.clone(), by });
@@ -113,7 +113,7 @@ impl RunDraft<'_> {
         let is_broken = matches!(self.run.saga.undo_of(&effect.call), Some(UndoAction::Broken { .. }));
         Err(match is_broken {
             true => RunRefusal::Impossible { reason: NO_COMPENSATION_REASON.to_owned() },
-            // An earlier attempt's: another was made since.
+            // It belongs to an earlier attempt: another one was made since.
             false => RunRefusal::NotInDoubt { effect: effect.to_string() },
         })
     }

@@ -1,7 +1,7 @@
-//! The run's list of done effects, and how each is undone, in the order they were done.
+//! The run's list of completed effects, and how each is undone, in order of completion.
 //!
-//! Its questions are asked after every decision, so each is answered from sets and counts that are kept as entries
-//! change, not by walking the list.
+//! It is queried after every decision, so each query is answered from sets and counts that are updated with the
+//! entries, not by walking the list.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,12 +18,12 @@ use crate::mutant::{Mutant, planted};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Saga {
     entries: Vec<SagaEntry>,
-    /// The whole list is to be undone; later entries too.
+    /// The whole list is to be undone, including later entries.
     rolling_back: bool,
-    /// Places of entries that are to be undone and have not begun to be.
+    /// Indices of entries that are to be undone and have not started.
     due: BTreeSet<u32>,
     underway: BTreeSet<u32>,
-    /// How many a rollback would have to undo.
+    /// Number of entries that a rollback would have to undo.
     undoable: u32,
     in_doubt: u32,
     failed: u32,
@@ -37,7 +37,8 @@ struct SagaEntry {
     progress: UndoProgress,
     /// Another run undoes it.
     inherited: bool,
-    /// Of the next attempt to undo it. Each that certainly did nothing has its own, and so its own key.
+    /// Generation of the next attempt to undo it. Each attempt after one that certainly did nothing has its own
+    /// generation, and so its own key.
     #[serde(default, skip_serializing_if = "is_first")]
     generation: u32,
 }
@@ -47,23 +48,23 @@ fn is_first(generation: &u32) -> bool {
     *generation == 0
 }
 
-/// How far the undoing of one effect has come.
+/// The progress of undoing one effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UndoProgress {
     No,
     Underway,
-    /// The compensation may or may not have acted: a person decides, the others go on.
+    /// The compensation may or may not have acted: a person decides, the others continue.
     Doubt,
     Yes,
-    /// A person must see to it.
+    /// A person must resolve it.
     Failed(Fault),
-    /// A person has seen to it.
+    /// A person has resolved it.
     ByHand(String),
 }
 
 impl SagaEntry {
-    /// Whether a rollback would have to undo it.
+    /// Returns whether a rollback would have to undo it.
     fn is_undoable(&self) -> bool {
         !self.inherited && self.progress == UndoProgress::No && self.undo.is_work()
     }
@@ -72,20 +73,20 @@ impl SagaEntry {
         matches!(self.progress, UndoProgress::Yes | UndoProgress::ByHand(_))
     }
 
-    /// Finally not undone, by a call or a run that could be asked once more.
+    /// Its compensation finally failed, and is a call or a run that could be retried.
     fn is_undo_failed(&self) -> bool {
         let can_be_asked = matches!(self.undo, UndoAction::Call { .. } | UndoAction::Child { .. });
         !self.inherited && can_be_asked && matches!(self.progress, UndoProgress::Failed(_))
     }
 
-    /// The call that undoes it. Its call number is the entry's place, so that no two compensations share a key, not
-    /// even those of two generations of one call.
+    /// Returns the call that undoes it. Its call index is the entry's index, so that no two compensations share a key,
+    /// not even those of two generations of one call.
     fn undo_by(&self, place: u32) -> EffectId {
         let call = CallId { node: self.effect.call.node.clone(), call: place, role: CallRole::Undo };
         EffectId { call, generation: self.generation }
     }
 
-    /// The attempt at it that is over.
+    /// Returns the last finished attempt to undo it.
     fn last_undo_by(&self, place: u32) -> EffectId {
         let next = self.undo_by(place);
         EffectId { generation: next.generation.saturating_sub(1), ..next }
@@ -104,12 +105,12 @@ impl Saga {
         self.entries.push(entry);
     }
 
-    /// How many effects were done so far.
+    /// Returns the number of completed effects so far.
     pub(super) fn len(&self) -> u32 {
         u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
     }
 
-    /// Everything from here on is undone.
+    /// Requests that all entries are undone from now on.
     pub(super) fn roll_back(&mut self) {
         self.rolling_back = true;
         self.due.extend((0..).zip(&self.entries).filter(|(_, entry)| entry.is_undoable()).map(|(place, _)| place));
@@ -119,14 +120,14 @@ impl Saga {
         self.rolling_back
     }
 
-    /// What these nodes did since the entry `from` is to be undone although the run as a whole is not.
+    /// Requests that the effects of these nodes since the entry `from` are undone although the run as a whole is not.
     pub(super) fn request_undo(&mut self, from: u32, is_wanted: impl Fn(&NodeAddress) -> bool) {
         let fresh = (from..).zip(self.entries.get(from as usize..).unwrap_or_default());
         let wanted = fresh.filter(|(_, entry)| entry.is_undoable() && is_wanted(&entry.effect.call.node));
         self.due.extend(wanted.map(|(place, _)| place));
     }
 
-    /// Another run undoes all that was done so far.
+    /// Marks all effects so far as undone by another run.
     pub(super) fn mark_inherited(&mut self) {
         for entry in &mut self.entries {
             entry.inherited = true;
@@ -134,17 +135,18 @@ impl Saga {
         *self = Self { entries: std::mem::take(&mut self.entries), rolling_back: self.rolling_back, ..Self::default() };
     }
 
-    /// Whether a rollback would have anything to undo.
+    /// Returns whether a rollback would have anything to undo.
     pub fn has_undoable(&self) -> bool {
         self.undoable > 0
     }
 
-    /// Whether it holds any effect of this run that was not undone.
+    /// Returns whether it contains an effect of this run that was not undone.
     pub fn has_acted(&self) -> bool {
         self.entries.iter().any(|entry| !entry.inherited && !entry.is_undone())
     }
 
-    /// The next effect to undo, by the call that undoes it: the newest that is wanted, unless one is underway.
+    /// Returns the next effect to undo, with the call that undoes it: the newest requested one, unless one is in
+    /// progress.
     pub(super) fn next(&self) -> Option<(EffectId, &UndoAction)> {
         let newest = if planted(Mutant::WrongUndoOrder) { self.due.first() } else { self.due.last() };
         let place = *newest.filter(|_| self.underway.is_empty())?;
@@ -152,12 +154,12 @@ impl Saga {
         Some((entry.undo_by(place), &entry.undo))
     }
 
-    /// Whether something is to be undone that has not begun to be.
+    /// Returns whether an effect is to be undone whose compensation has not started.
     pub(super) fn has_due(&self) -> bool {
         !self.due.is_empty()
     }
 
-    /// Nothing is left to begin or to wait for.
+    /// Returns whether nothing is left to start or to wait for.
     pub(super) fn is_settled(&self) -> bool {
         self.due.is_empty() && self.underway.is_empty() && self.in_doubt == 0
     }
@@ -166,12 +168,12 @@ impl Saga {
         !self.underway.is_empty()
     }
 
-    /// Something finally was not undone.
+    /// Returns whether a compensation finally failed.
     pub fn has_failed(&self) -> bool {
         self.failed > 0
     }
 
-    /// Notes how far the undoing by this call has come.
+    /// Records the progress of the compensation by this call.
     pub(super) fn set_progress(&mut self, undo: &CallId, progress: UndoProgress) {
         let Some(entry) = self.entries.get_mut(undo.call as usize).filter(|entry| !entry.inherited) else { return };
         match &entry.progress {
@@ -193,7 +195,7 @@ impl Saga {
         entry.progress = progress;
     }
 
-    /// Notes that this call finally did not undo it. Another attempt has a key of its own.
+    /// Records that this call finally failed to undo it. Another attempt has its own key.
     pub(super) fn fail(&mut self, undo: &EffectId, fault: Fault) {
         if let Some(entry) = self.entries.get_mut(undo.call.call as usize) {
             entry.generation = undo.generation + u32::from(!planted(Mutant::GenerationKept));
@@ -201,7 +203,7 @@ impl Saga {
         self.set_progress(&undo.call, UndoProgress::Failed(fault));
     }
 
-    /// What could not be undone is to be undone after all.
+    /// Retries a failed compensation.
     pub(super) fn retry_undo(&mut self, undo: &CallId) {
         if !self.entries.get(undo.call as usize).is_some_and(SagaEntry::is_undo_failed) {
             return;
@@ -211,18 +213,18 @@ impl Saga {
         self.due.insert(undo.call);
     }
 
-    /// What was finally not undone and could be tried once more, by the calls that did not, newest first.
+    /// Returns the failed compensations that could be retried, by their failed calls, newest first.
     pub(super) fn failed_undos(&self) -> impl Iterator<Item = EffectId> {
         let left = self.entries.iter().enumerate().rev().filter(|(_, entry)| entry.is_undo_failed());
         left.map(|(place, entry)| entry.last_undo_by(u32::try_from(place).unwrap_or(u32::MAX)))
     }
 
-    /// The last attempt of this call that is over.
+    /// Returns the last finished attempt of this call.
     pub(super) fn last_attempt(&self, undo: &CallId) -> Option<EffectId> {
         self.entries.get(undo.call as usize).map(|entry| entry.last_undo_by(undo.call))
     }
 
-    /// Forgets that an effect was undone: only a planted fault asks for it.
+    /// Forgets that an effect was undone; only used by a mutant.
     pub(super) fn forget_undone(&mut self, undo: &CallId) {
         if let Some(entry) = self.entries.get_mut(undo.call as usize) {
             entry.progress = UndoProgress::No;
@@ -230,29 +232,29 @@ impl Saga {
         }
     }
 
-    /// How the effect that this call undoes is undone.
+    /// Returns the undo action of this call.
     pub(super) fn undo_of(&self, undo: &CallId) -> Option<&UndoAction> {
         self.entries.get(undo.call as usize).map(|entry| &entry.undo)
     }
 
-    /// The effect that this call undoes, and the tool that it was.
+    /// Returns the effect that this call undoes, with the tool of the effect.
     pub fn effect_undone_by(&self, undo: &CallId) -> Option<(&EffectId, &str)> {
         let entry = self.entries.get(undo.call as usize).filter(|_| undo.role == CallRole::Undo)?;
         (entry.effect.call.node == undo.node).then_some((&entry.effect, &entry.tool))
     }
 
-    /// Whether this call finally failed to undo what it should: a person must see to it.
+    /// Returns whether this call finally failed to undo its effect: a person must resolve it.
     pub fn is_undo_failed(&self, undo: &CallId) -> bool {
         let entry = self.entries.get(undo.call as usize).filter(|_| self.effect_undone_by(undo).is_some());
         entry.is_some_and(|entry| matches!(entry.progress, UndoProgress::Failed(_)))
     }
 
-    /// Whether it finally failed to, and was the last attempt of what can be tried once more.
+    /// Returns whether it finally failed, and was the last attempt of a compensation that can be retried.
     pub(super) fn can_retry_undo(&self, undo: &EffectId) -> bool {
         self.failed_undos().any(|left| left == *undo)
     }
 
-    /// The undoing that waits for this child run.
+    /// Returns the compensation that waits for this child run.
     pub(super) fn undo_of_child(&self, run: &RunId) -> Option<EffectId> {
         let entry = |place: &u32| self.entries.get(*place as usize).map(|entry| (*place, entry));
         let is_it =
@@ -260,7 +262,7 @@ impl Saga {
         self.underway.iter().filter_map(entry).find(is_it).map(|(place, entry)| entry.undo_by(place))
     }
 
-    /// Runs that are undoing their part.
+    /// Returns the runs that are undoing their part.
     pub(super) fn children_underway(&self) -> impl Iterator<Item = &crate::id::RunId> {
         self.entries.iter().filter(|entry| entry.progress == UndoProgress::Underway).filter_map(|entry| {
             match &entry.undo {
@@ -270,7 +272,7 @@ impl Saga {
         })
     }
 
-    /// For people: what was undone, in the order it was, and what was not, with why.
+    /// Returns a report for people: what was undone, in order, and what was not, with the reason.
     pub fn report(&self) -> Value {
         let rows = self.entries.iter().rev().filter(|entry| !entry.inherited).map(|entry| {
             let (state, reason) = match (&entry.undo, &entry.progress) {
@@ -286,7 +288,8 @@ impl Saga {
         Value::Array(rows.collect())
     }
 
-    /// Effects done so far: node, tool and how each would be undone, for "if you rolled back now".
+    /// Returns the completed effects so far, with node, tool and how each would be undone, for "if you rolled back
+    /// now".
     pub fn plan(&self) -> Vec<(NodeAddress, String, RollbackStep)> {
         self.entries
             .iter()
@@ -297,7 +300,7 @@ impl Saga {
     }
 }
 
-/// What a rollback would do about an effect.
+/// How a rollback would handle an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RollbackStep {
     /// It calls this tool.
@@ -320,7 +323,7 @@ impl RollbackStep {
         }
     }
 
-    /// For programs: `undo` says it in words, and what it says stands apart beside.
+    /// Returns the step as JSON: `undo` is a readable text, and separate fields contain its parts.
     pub fn as_json(&self, node: &NodeAddress, tool: &str) -> Value {
         let (how, calls, reason, run) = match self {
             Self::Call(tool) => ("call", Some(tool), None, None),
@@ -346,7 +349,7 @@ impl fmt::Display for RollbackStep {
 }
 
 impl UndoAction {
-    /// Whether a rollback has something to do about it; what cannot be undone is only reported.
+    /// Returns whether a rollback has work to do for it; irreversible effects are only reported.
     fn is_work(&self) -> bool {
         match self {
             Self::Irreversible { .. } => false,

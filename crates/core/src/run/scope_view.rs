@@ -1,8 +1,8 @@
-//! How an expression of a definition sees a run: `docs/reference/workflow-format.md`.
+//! The names of a run in expressions of its definition: `docs/reference/workflow-format.md`.
 //!
-//! A name is looked for in this order: what the moment adds (`output`, `arguments`, `error`), the inmost loop's
-//! `item`, `index` and `last`, the nodes of this scope and of each around it, variables, the input's keys, the fixed
-//! roots (`input`, `context`, `shared_context`, `run`), and after a rollback `error` and `undone`.
+//! A name is looked up in this order: names of the current evaluation (`output`, `arguments`, `error`), the innermost
+//! loop's `item`, `index` and `last`, the nodes of this scope and of each enclosing one, variables, the input's keys,
+//! the fixed roots (`input`, `context`, `shared_context`, `run`), and after a rollback `error` and `undone`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const ROLLBACK_NAMES: [&str; 2] = ["error", "undone"];
 pub(super) struct ScopeView<'run> {
     run: &'run Run,
     path: &'run ScopePath,
-    /// The command's.
+    /// The time of the command.
     now: Time,
     extra: Vec<(&'static str, Arc<Value>)>,
     /// A node whose output is known before it is recorded.
@@ -39,7 +39,7 @@ impl<'run> ScopeView<'run> {
         Self { run, path, now, extra: Vec::new(), own: None }
     }
 
-    /// On whose behalf the run acts.
+    /// Returns the principal for which the run acts.
     pub fn caller(&self) -> Option<&Caller> {
         self.run.started().map(|started| &started.caller)
     }
@@ -49,19 +49,19 @@ impl<'run> ScopeView<'run> {
         self
     }
 
-    /// The node itself, as if it had completed with `output` already.
+    /// Adds the node itself as if it had already completed with `output`.
     pub fn with_own(mut self, node: &'run NodeId, output: Arc<Value>) -> Self {
         self.own = Some((node, output.clone()));
         self.with("output", output)
     }
 
-    /// The node itself, as if its failure had been caught already.
+    /// Adds the node itself as if its failure had already been caught.
     pub fn with_caught(mut self, node: &'run NodeId, fault: &Fault) -> Self {
         self.own = Some((node, Arc::new(caught_value(fault))));
         self.with("output", Arc::default()).with("error", Arc::new(error_of(fault)))
     }
 
-    /// This scope and those around it, inmost first, as far as they are open.
+    /// This scope and the enclosing ones, innermost first, as far as they are open.
     fn scopes(&self) -> impl Iterator<Item = (ScopePath, &'run ScopeState)> + use<'_, 'run> {
         let around = std::iter::successors(Some(self.path.clone()), |path| path.parent().map(|(outer, ..)| outer));
         around.filter_map(|path| self.run.scope(&path).map(|scope| (path, scope)))
@@ -77,7 +77,8 @@ impl<'run> ScopeView<'run> {
         })
     }
 
-    /// What the inmost loop binds: `item` a for-each, `last` a `while` or `until`, `index` all of them.
+    /// Returns the binding of the innermost loop: `item` for a for-each, `last` for a `while` or `until`, `index` for
+    /// all.
     fn binding(&self, name: &str) -> Option<Cow<'_, Value>> {
         let mut iterations = self.scopes().filter(|(path, _)| path.is_iteration()).map(|(_, scope)| scope);
         match name {
@@ -105,7 +106,7 @@ impl<'run> ScopeView<'run> {
         }
     }
 
-    /// What the nodes behind `on_compensated` see beside all others: why the run was rolled back, and what was undone.
+    /// Returns the additional names of nodes after `on_compensated`: why the run was rolled back, and what was undone.
     fn rollback_value(&self, name: &str) -> Option<Cow<'_, Value>> {
         let RunPhase::Aftermath { why } = self.run.phase else { return None };
         match name {
@@ -116,7 +117,8 @@ impl<'run> ScopeView<'run> {
     }
 }
 
-/// Why a run was rolled back, always with a `code` and a `message`; `customer` where the tool has words for them.
+/// Returns why a run was rolled back, always with a `code` and a `message`; with `customer` if the tool provides that
+/// text.
 fn rollback_cause(why: CompensationReason, fault: Option<&Fault>) -> Value {
     let said = |code: &'static str, message: &str| Fault::new(code, message);
     let fault = match why {
@@ -128,8 +130,8 @@ fn rollback_cause(why: CompensationReason, fault: Option<&Fault>) -> Value {
     json!({ "code": fault.code, "message": fault.message, "customer": fault.customer })
 }
 
-/// A node as expressions see it: its output; a skipped step of the `steps` form is `{"skipped": true}`; a caught
-/// failure shows `output: null` and its `error`.
+/// Returns a node as expressions see it: its output; a skipped step of the `steps` form is `{"skipped": true}`; a
+/// caught failure is `output: null` with its `error`.
 pub(super) fn node_value(state: &NodeState, join: JoinRule) -> Cow<'_, Value> {
     match (state.status, &state.fault) {
         (NodeStatus::Completed, _) => Cow::Borrowed(&state.output),

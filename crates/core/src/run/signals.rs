@@ -1,8 +1,8 @@
-//! Signals and messages, kept from arrival until a wait of their name takes them, first in first out.
+//! Signals and messages, stored from arrival until a wait with their name takes them, first in first out.
 //!
-//! A sender that numbers its signals has them delivered in that order. A gap is waited for [`GAP_WAIT`]; then what
-//! came after it is delivered and marked. A number that was given up and comes after all is delivered when it comes,
-//! marked too: nothing that was accepted is dropped.
+//! The signals of a sender that numbers them are delivered in that order. A gap is awaited for [`GAP_WAIT`]; then the
+//! signals after it are delivered and marked. A missing number that arrives after all is delivered then, also marked:
+//! no accepted signal is dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -13,11 +13,11 @@ use super::command::Signal;
 use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
-/// Signals one run keeps, held ones included.
+/// Maximum number of stored signals of one run, including held ones.
 pub const SIGNALS_MAX: usize = 1_000;
-/// How long a gap in a sender's numbers is waited for.
+/// How long a gap in a sender's numbers is awaited.
 pub const GAP_WAIT: Duration = Duration::from_secs(5);
-/// Gaps of one sender that are remembered once given up; what fills an older one counts as seen.
+/// Maximum number of missed gaps of one sender that are remembered; a signal for an older gap counts as seen.
 const GAPS_MAX: usize = 100;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -30,20 +30,20 @@ pub(crate) struct SignalBuffer {
 /// A sender that numbers its signals.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct SenderSequence {
-    /// The number expected next.
+    /// The next expected number.
     next: u64,
-    /// By number: what came too early, and until when the gap before it is waited for.
+    /// By number: signals that arrived too early, and the deadline of the gap before each.
     early: BTreeMap<u64, (Time, Signal)>,
-    /// Numbers that were given up, from and up to.
+    /// Ranges of numbers that are no longer awaited.
     missed: VecDeque<(u64, u64)>,
 }
 
-/// What is to be done with a signal that arrives.
+/// How to handle an arriving signal.
 #[derive(Debug, PartialEq)]
 pub(crate) enum SignalArrival {
-    /// Kept now, and after it those it was holding up.
+    /// Store it now, followed by the signals that waited for it.
     InOrder(Vec<Signal>),
-    /// Its number is ahead: held until then.
+    /// Its number is ahead: hold it until then.
     Early { until: Time },
     /// Its number was seen before.
     Seen,
@@ -59,7 +59,7 @@ impl SenderSequence {
         self.missed.iter().any(|(from, to)| (*from..*to).contains(&number))
     }
 
-    /// Notes that this number was delivered.
+    /// Records that this number was delivered.
     fn mark_delivered(&mut self, number: u64) {
         if number < self.next {
             let Some(place) = self.missed.iter().position(|(from, to)| (*from..*to).contains(&number)) else { return };
@@ -101,14 +101,14 @@ impl SignalBuffer {
         SignalArrival::InOrder(std::iter::once(signal.clone()).chain(behind).collect())
     }
 
-    /// Those of a sender whose gap is waited for no longer at `now`, and those right behind them.
+    /// Returns the signals of a sender whose gap is no longer awaited at `now`, and those directly after them.
     pub fn overdue(&self, source: &str, now: Time) -> Vec<Signal> {
         let Some(sender) = self.senders.get(source) else { return Vec::new() };
         let mut next = sender.next;
         let mut overdue = Vec::new();
         for (number, (_, signal)) in &sender.early {
             let after_gap = *number != next;
-            // A gap has been waited for since the first signal beyond it came.
+            // A gap is awaited since the first signal after it arrived.
             let given_up = || sender.early.range(number..).any(|(_, (until, _))| *until <= now);
             if after_gap && !given_up() {
                 break;
@@ -119,7 +119,7 @@ impl SignalBuffer {
         overdue
     }
 
-    /// How many senders number their signals.
+    /// Returns the number of senders that number their signals.
     pub fn sender_count(&self) -> usize {
         self.senders.len()
     }
@@ -128,25 +128,25 @@ impl SignalBuffer {
         self.senders.contains_key(source)
     }
 
-    /// The number up to which a sender's signals came in, and those of them that nobody has taken.
+    /// Returns the number up to which a sender's signals arrived, and those that are not consumed yet.
     pub fn delivery_state(&self, source: &str, name: &str) -> (u64, Vec<u64>) {
         let arrived = self.senders.get(source).map_or(0, |sender| sender.next.saturating_sub(1));
         let kept = self.kept.get(name).into_iter().flatten().filter(|signal| signal.source == source);
         (arrived, kept.filter_map(|signal| signal.sequence).collect())
     }
 
-    /// When the first gap that is waited for is given up.
+    /// Returns when the first awaited gap is given up.
     pub fn gap_deadline(&self) -> Option<Time> {
         self.senders.values().flat_map(|sender| sender.early.values().map(|(until, _)| *until)).min()
     }
 
-    /// Senders whose gap is waited for no longer at `now`.
+    /// Returns the senders whose gap is no longer awaited at `now`.
     pub fn overdue_senders(&self, now: Time) -> Vec<String> {
         let is_late = |sender: &SenderSequence| sender.early.values().any(|(until, _)| *until <= now);
         self.senders.iter().filter(|(_, sender)| is_late(sender)).map(|(source, _)| source.clone()).collect()
     }
 
-    /// Notes that a number was delivered, and keeps nothing of it.
+    /// Records that a number was delivered, without storing the signal.
     pub fn mark_delivered(&mut self, source: &str, sequence: Option<u64>) {
         let Some(number) = sequence else { return };
         let sender = self.senders.entry(source.to_owned()).or_insert_with(|| SenderSequence::before(number));
@@ -156,8 +156,8 @@ impl SignalBuffer {
         }
     }
 
-    /// Keeps a signal for the first wait that wants it. Where it was held, and nothing else of its sender is held
-    /// until that very instant, gives back that instant: nobody need look at it any more.
+    /// Stores a signal for the first wait with its name. If it was held, and no other signal of its sender is held
+    /// until the same instant, returns that instant: its timer is no longer needed.
     pub fn keep(&mut self, signal: &Signal) -> Option<Time> {
         let mut over = None;
         if let Some(number) = signal.sequence {
@@ -174,7 +174,7 @@ impl SignalBuffer {
         over
     }
 
-    /// Holds a signal that came too early.
+    /// Holds a signal that arrived too early.
     pub fn hold(&mut self, signal: &Signal, until: Time) {
         let number = signal.sequence.unwrap_or_default();
         let sender = self.senders.entry(signal.source.clone()).or_insert_with(|| SenderSequence::before(number));

@@ -49,45 +49,45 @@ pub struct Run {
     pub(super) scopes: BTreeMap<ScopePath, ScopeState>,
     #[serde(with = "pairs")]
     pub(super) calls: BTreeMap<CallId, OpenCall>,
-    /// Sends that were given up although they may yet be answered.
+    /// Abandoned sends that may still be answered.
     #[serde(with = "pairs")]
     pub(super) forgotten: BTreeMap<EffectId, AbandonedSend>,
     pub(super) saga: Saga,
     pub(super) variables: BTreeMap<String, Arc<Value>>,
     pub(super) signals: SignalBuffer,
-    /// What a decision at that time or later must look at.
+    /// Timers for decisions at or after their time.
     pub(super) timers: BTreeSet<(Time, RunTimer)>,
-    /// Calls that go out, or are looked up, then: no event of their own.
+    /// Calls that are sent or looked up at a time, without an event.
     pub(super) backoffs: BTreeSet<(Time, CallId)>,
-    /// Nodes whose in-edges are settled, in the order they became so.
+    /// Nodes whose in-edges are settled, in the order in which they were settled.
     pub(super) ready: VecDeque<NodeAddress>,
     pub(super) cost: Usd,
-    /// What open calls may cost.
+    /// The reserved cost of open calls.
     #[serde(default, skip_serializing_if = "is_free")]
     pub(super) on_hold: Usd,
-    /// What the open children of its nodes may cost, which counts as held.
+    /// The reserved cost of its nodes' open children.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) handed_down: BTreeMap<NodeAddress, Usd>,
     pub(super) finished: Option<Box<RunFinished>>,
-    /// What the run's end will report.
+    /// The fault that the run's end will report.
     pub(super) fault: Option<Fault>,
-    /// The ownership under which calls without a marker were last remembered as sent.
+    /// The epoch under which calls without a marker were last recorded as sent.
     pub(super) epoch: u64,
-    /// Agents whose step functions are to be asked.
+    /// Agents whose step functions are to be called.
     pub(super) thinkers: BTreeSet<NodeAddress>,
-    /// The highest number any call of a node has had.
+    /// The highest call index of any node so far.
     pub(super) calls_high: u32,
-    /// Nodes that begin anew, and bodies that are opened anew, count their calls from here, so that no key is used
+    /// Nodes that start again, and bodies that are opened again, count their calls from here, so that no key is used
     /// twice.
     pub(super) calls_from: u32,
-    /// Places of the nodes that run after the rollback, once they may.
+    /// Indices of the nodes that run after the rollback, once they may.
     pub(super) aftermath: Option<Vec<u32>>,
-    /// What holds for the tenant's agents now; the engine brings it before a decision.
+    /// The current constraints of the tenant's agents; the engine sets them before a decision.
     #[serde(skip)]
     pub(super) advice: Arc<AgentConstraints>,
     #[serde(skip)]
     pub(super) workflow: Option<Arc<Workflow>>,
-    /// Versions the fold may meet; the engine brings them before folding.
+    /// Versions that the fold may need; the engine adds them before folding.
     #[serde(skip)]
     pub(super) versions: BTreeMap<bundle::ContentHash, Arc<Workflow>>,
 }
@@ -125,22 +125,22 @@ pub(super) enum CompensationReason {
     Rollback,
 }
 
-/// What a timer wakes. Calls have their own: they go out by the clock, without an event.
+/// The subject of a timer. Calls have their own: they are sent by the clock, without an event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum RunTimer {
     Run,
     Node(NodeAddress),
-    /// A gap in this sender's numbers is waited for no longer.
+    /// A gap in this sender's numbers is no longer awaited.
     Held(String),
 }
 
 impl Run {
-    /// Nothing has happened yet.
+    /// Creates a run without events.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Makes a version known before the fold meets it. Without it the run stays where it is.
+    /// Registers a version before the fold needs it. Without it the run cannot continue.
     pub fn add_version(&mut self, bundle: bundle::ContentHash, workflow: Arc<Workflow>) {
         if self.bundle.as_ref() == Some(&bundle) && self.workflow.is_none() {
             self.attach_workflow(workflow.clone());
@@ -158,12 +158,12 @@ impl Run {
         }
     }
 
-    /// Says what holds for the tenant's agents from here on: their limits, and who of them is not well.
+    /// Sets the constraints of the tenant's agents from now on: their limits, and which of them are unhealthy.
     pub fn set_agent_constraints(&mut self, advice: Arc<AgentConstraints>) {
         self.advice = advice;
     }
 
-    /// An agent at work: its task, and all it has seen of it.
+    /// Returns an active agent: its task, and all its observations.
     pub fn agent(&self, node: &NodeAddress) -> Option<(&agent::AgentTask, &[agent::AgentObservation])> {
         match self.activity(node)? {
             NodeActivity::Agent { task, seen, .. } => Some((task, seen)),
@@ -187,12 +187,12 @@ impl Run {
         self.cost
     }
 
-    /// About what the calls and the children that are open may cost.
+    /// Returns the approximate cost of all open calls and children.
     pub fn held_cost(&self) -> Usd {
         self.on_hold + self.handed_down.values().copied().sum()
     }
 
-    /// What an open call asks of a model, where it does.
+    /// Returns the model request of an open call, if it is a model call.
     pub fn model_request(&self, call: &CallId) -> Option<&crate::model::ModelRequest> {
         match &self.calls.get(call)?.request {
             EffectRequest::Model(request) => Some(request),
@@ -200,12 +200,12 @@ impl Run {
         }
     }
 
-    /// The tool that an open call asks for.
+    /// Returns the tool of an open call.
     pub fn tool_of(&self, call: &CallId) -> Option<&str> {
         self.tool_call(call).map(|(tool, _)| tool)
     }
 
-    /// The tool that an open call asks for, or one that finally did not undo what it was to undo; and with what.
+    /// Returns the tool and arguments of an open call, or of a compensation that finally failed.
     pub fn tool_call(&self, call: &CallId) -> Option<(&str, &Value)> {
         match self.calls.get(call).map(|call| &call.request) {
             Some(EffectRequest::Tool { tool, arguments, .. }) => Some((tool, arguments)),
@@ -221,7 +221,7 @@ impl Run {
         self.bundle.as_ref()
     }
 
-    /// The version it runs on; `None` until the engine has brought it.
+    /// Returns the version it runs on; `None` until the engine has added it.
     pub fn workflow(&self) -> Option<&Arc<Workflow>> {
         self.workflow.as_ref()
     }
@@ -242,12 +242,12 @@ impl Run {
         &self.saga
     }
 
-    /// Events folded so far.
+    /// Returns the number of events folded so far.
     pub fn events(&self) -> u64 {
         self.events
     }
 
-    /// The latest instant it has seen.
+    /// Returns the latest instant it has seen.
     pub fn now(&self) -> Time {
         self.now
     }
@@ -270,7 +270,7 @@ impl Run {
         self.node_state(node).filter(|state| state.status == NodeStatus::Active)?.activity.as_deref()
     }
 
-    /// The compiled form of a node, also of one whose scope is closed.
+    /// Returns the compiled form of a node, including nodes of closed scopes.
     pub(super) fn compiled(&self, at: &NodeAddress) -> Option<(Arc<Graph>, NodeIndex)> {
         let graph = match self.scope(&at.scope) {
             Some(scope) => scope.graph.clone(),
@@ -280,7 +280,7 @@ impl Run {
         Some((graph, place))
     }
 
-    /// Scopes inside a node, those inside its bodies included.
+    /// Scopes inside a node, including those nested in its bodies.
     pub(super) fn scopes_inside(&self, at: &NodeAddress) -> impl Iterator<Item = (&ScopePath, &ScopeState)> {
         ['.', '['].into_iter().flat_map(move |mark| {
             let first = ScopePath::body_prefix(at, mark);
@@ -288,7 +288,7 @@ impl Run {
         })
     }
 
-    /// Whether a merge cut off this node, or one whose body it is in, and wants what they did undone.
+    /// Returns whether a merge cancelled this node, or an enclosing one, and requested that its effects are undone.
     pub(super) fn is_loser(&self, at: &NodeAddress) -> bool {
         if self.node_state(at).is_some_and(|state| state.cut == Some(true)) {
             return true;
@@ -296,7 +296,7 @@ impl Run {
         at.scope.parent().is_some_and(|(scope, node, _)| self.is_loser(&NodeAddress::new(scope, node)))
     }
 
-    /// Takes the version's graphs into the scopes it has: after a snapshot was loaded.
+    /// Attaches the version's graphs to the scopes, after a snapshot was loaded.
     pub(super) fn attach_workflow(&mut self, workflow: Arc<Workflow>) {
         for (path, scope) in &mut self.scopes {
             if let Some(graph) = graph_at(&workflow, path) {
@@ -310,7 +310,7 @@ impl Run {
     }
 }
 
-/// The graph a scope walks, by its path.
+/// Returns the graph of a scope, by its path.
 pub(super) fn graph_at(workflow: &Workflow, path: &ScopePath) -> Option<Arc<Graph>> {
     let Some((outer, node, rest)) = path.parent() else {
         return Some(workflow.graph.clone());
@@ -320,7 +320,7 @@ pub(super) fn graph_at(workflow: &Workflow, path: &ScopePath) -> Option<Arc<Grap
     outer.body(place, rest).cloned()
 }
 
-/// Maps whose keys are not text, as a list of pairs.
+/// Serializes maps with non-text keys as a list of pairs.
 mod pairs {
     use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A run as people look at it: its timeline and its summary (seed 003's names), and what each node is at.
+//! A run for people: its timeline and its summary (seed 003's names), and the state of each node.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use super::state::{NodeStatus, Run, RunState};
 use crate::graph::{EdgeIndex, Graph};
 use crate::time::Time;
 
-/// One step's execution, in the words of seed 003.
+/// One step's execution, in the terms of seed 003.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StepRow {
     pub step_id: NodeAddress,
@@ -23,7 +23,7 @@ pub struct StepRow {
     pub error: Option<String>,
 }
 
-/// Calls in the order they were first sent, with how each ended.
+/// Calls in the order in which they were first sent, with the result of each.
 pub fn timeline(entries: &[RunEntry]) -> Vec<StepRow> {
     let mut rows: Vec<(super::CallId, Time, StepRow)> = Vec::new();
     for entry in entries {
@@ -75,7 +75,7 @@ fn close(rows: &mut [(super::CallId, Time, StepRow)], call: &super::CallId, at: 
     }
 }
 
-/// The summary of seed 003's monitor.
+/// Returns the summary of seed 003's monitor.
 pub fn summary(run: &Run, entries: &[RunEntry]) -> Value {
     let rows = timeline(entries);
     let successful = rows.iter().filter(|row| row.success).count();
@@ -96,7 +96,7 @@ pub fn summary(run: &Run, entries: &[RunEntry]) -> Value {
 }
 
 impl Run {
-    /// Outputs of the outer graph's completed nodes, by id.
+    /// Returns the outputs of the outer graph's completed nodes, by id.
     pub fn outputs(&self) -> Map<String, Value> {
         let Some(outer) = self.scope(&super::ScopePath::root()) else { return Map::new() };
         let completed =
@@ -104,7 +104,7 @@ impl Run {
         completed.map(|p| (outer.graph.node(p).id.to_string(), (*outer.nodes[p.as_usize()].output).clone())).collect()
     }
 
-    /// Every node of every scope: `(address, kind, status, cost, milliseconds)`, for traces and live views.
+    /// Returns every node of every scope: `(address, kind, status, cost, milliseconds)`, for traces and live views.
     pub fn nodes(&self) -> Vec<NodeRow> {
         let of_scope = |(path, scope): (&super::ScopePath, &super::state::ScopeState)| {
             let rows = scope.graph.node_indices().map(|place| {
@@ -126,12 +126,12 @@ impl Run {
     }
 }
 
-/// The node that an edge leads to.
+/// Returns the target node of an edge.
 fn target(graph: &Graph, edge: u32) -> String {
     graph.node(graph.edges[EdgeIndex(edge).as_usize()].to).id.to_string()
 }
 
-/// What one node is at.
+/// The state of one node.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NodeRow {
     pub node: NodeAddress,
@@ -140,11 +140,11 @@ pub struct NodeRow {
     pub cost_usd: f64,
     pub duration_ms: Option<u64>,
     pub error: Option<String>,
-    /// The nodes of its graph that its taken edges lead to.
+    /// The target nodes of its taken edges.
     pub then: Vec<String>,
 }
 
-/// The ids of settled nodes in the order they were settled, for tests of a path: skipped and cut ones left out.
+/// Returns the ids of settled nodes in order, for tests of a path; without skipped and cancelled ones.
 pub fn executed_path(entries: &[RunEntry]) -> Vec<NodeAddress> {
     let ended = entries.iter().flat_map(|entry| &entry.events).filter_map(|event| match event {
         RunEvent::Ended(ended) => match ended.how {
@@ -159,7 +159,7 @@ pub fn executed_path(entries: &[RunEntry]) -> Vec<NodeAddress> {
     ended.collect()
 }
 
-/// Tool calls that were done, in order, with what undid others told apart.
+/// Returns the completed tool calls in order, with compensations marked as such.
 pub fn performed_effects(entries: &[RunEntry]) -> Vec<(NodeAddress, String, CallRole)> {
     let mut tools = std::collections::BTreeMap::new();
     let mut done = Vec::new();
@@ -181,7 +181,7 @@ pub fn performed_effects(entries: &[RunEntry]) -> Vec<(NodeAddress, String, Call
     done
 }
 
-/// A state as the API says it, with whether the run was compensated.
+/// Returns the API's word for a state, with whether the run was compensated.
 pub fn api_status(state: RunState) -> (&'static str, bool) {
     match state {
         RunState::Compensated => ("failed", true),

@@ -1,4 +1,4 @@
-//! The run, held to its rules sentence by sentence.
+//! Tests of the run's rules, one by one.
 
 mod agents;
 mod approvals;

@@ -1,15 +1,15 @@
-//! Finding the JSON in what a model wrote: alone, in a fence, or in the middle of chat.
+//! Finding the JSON in a model's reply: alone, in a fence, or in the middle of text.
 
 use serde_json::{Deserializer, Value};
 
-/// How much of a reply that is not JSON as a whole is searched for it, in bytes.
+/// How much of a reply that is not JSON as a whole is searched, in bytes.
 const SEARCHED_BYTES_MAX: usize = 256 * 1024;
-/// Places in a reply that are tried as the start of JSON.
+/// Maximum number of positions in a reply that are tried as the start of JSON.
 const STARTS_MAX: usize = 64;
 
-/// Every complete piece of JSON in a reply, the most deliberate first: the whole reply, then fenced blocks, then
-/// objects and lists inside other text. What stands inside a broken piece is not offered, so that half an answer is
-/// never taken for one.
+/// Returns every complete piece of JSON in a reply, the most deliberate first: the whole reply, then fenced blocks,
+/// then objects and lists inside other text. Content of a broken piece is not returned, so that half an answer is never
+/// used.
 pub fn json_candidates(text: &str) -> Vec<Value> {
     let text = strip_thinking(text);
     if let Some(whole) = whole(text) {
@@ -21,12 +21,12 @@ pub fn json_candidates(text: &str) -> Vec<Value> {
     found
 }
 
-/// The object that the whole reply is, alone or in one fence.
+/// Returns the object that the whole reply consists of, alone or in one fence.
 pub fn whole_object(text: &str) -> Option<Value> {
     whole(strip_thinking(text)).filter(Value::is_object)
 }
 
-/// What the whole text is, alone or in one fence. Of any length: it is read once.
+/// Returns the value of the whole text, alone or in one fence. The text may have any length: it is parsed once.
 fn whole(text: &str) -> Option<Value> {
     let text = text.trim();
     let alone = match text.strip_prefix("```").and_then(|rest| rest.strip_suffix("```")) {
@@ -36,7 +36,7 @@ fn whole(text: &str) -> Option<Value> {
     serde_json::from_str(alone).ok()
 }
 
-/// The reply behind the thinking that some models write out first.
+/// Returns the reply after the thinking that some models write first.
 pub fn strip_thinking(text: &str) -> &str {
     match text.trim_start().strip_prefix("<think>") {
         Some(rest) => rest.split_once("</think>").map_or("", |(_, answer)| answer).trim_start(),
@@ -44,7 +44,7 @@ pub fn strip_thinking(text: &str) -> &str {
     }
 }
 
-/// At most this many characters, and a word about the rest.
+/// Shortens the text to this number of characters, with a note about the rest.
 pub fn clip(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
         None => text.to_owned(),
@@ -63,7 +63,7 @@ fn fences(text: &str) -> impl Iterator<Item = &str> {
     text.split("```").skip(1).step_by(2).take(STARTS_MAX).map(strip_language_tag)
 }
 
-/// A fenced block without the language written behind its fence.
+/// Returns a fenced block without the language tag after its fence.
 fn strip_language_tag(block: &str) -> &str {
     let is_tag = |line: &str| line.chars().all(|c| c.is_ascii_alphanumeric());
     match block.split_once('\n') {
@@ -89,7 +89,7 @@ fn embedded_json(text: &str) -> Vec<Value> {
     found
 }
 
-/// How long the broken piece at the start of `text` is: to its closing bracket, else to the end.
+/// Returns the length of the broken piece at the start of `text`: to its closing bracket, otherwise to the end.
 fn broken_piece(text: &str) -> usize {
     let mut depth = 0_usize;
     for (at, byte) in text.bytes().enumerate() {

@@ -1,4 +1,5 @@
-//! How long a server asks us to wait: `retry-after-ms`, else `Retry-After` in seconds or as a date (RFC 9110 §10.2.3).
+//! How long a server asks clients to wait: `retry-after-ms`, otherwise `Retry-After` in seconds or as a date (RFC 9110
+//! §10.2.3).
 
 use std::time::Duration;
 
@@ -6,10 +7,10 @@ use jiff::fmt::rfc2822;
 
 use super::Time;
 
-/// The longest wait that is believed.
+/// Maximum accepted wait.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// By the headers of an answer. A date is held against `now`; without a clock, against the answer's own `Date`.
+/// Parses the headers of a response. A date is compared with `now`; without a clock, with the response's own `Date`.
 pub fn retry_after<'h>(header: impl Fn(&'static str) -> Option<&'h str>, now: Option<Time>) -> Option<Duration> {
     let text = |name| header(name).map(str::trim);
     let until = |written: &str| {

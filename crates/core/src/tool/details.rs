@@ -1,4 +1,4 @@
-//! What an audit row says beside its columns.
+//! The details of an audit row, in addition to its columns.
 
 use std::fmt;
 use std::ops::Deref;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::canonical;
 use crate::redact::{self, RedactionBounds};
 
-/// JSON as it is sealed and kept: one text, made at once. Whoever looks into it gets the value, which is read then.
+/// JSON as it is sealed and stored: one text, written at once. It is parsed when its value is first accessed.
 #[derive(Clone, Default)]
 pub struct AuditDetails {
     text: String,
@@ -18,27 +18,27 @@ pub struct AuditDetails {
 }
 
 impl AuditDetails {
-    /// The text that was written; nothing of a row that was erased.
+    /// Returns the written text; empty for a row that was erased.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Begins an object.
+    /// Starts an object.
     pub fn object() -> DetailsWriter {
         DetailsWriter(String::with_capacity(DetailsWriter::BYTES))
     }
 
-    /// As it was kept.
+    /// Creates details from their stored text.
     pub fn from_text(text: String) -> Self {
         Self { text, read: OnceLock::new() }
     }
 }
 
-/// An object of details, written field by field. The names are told apart by whoever writes.
+/// An object of details, written field by field. The caller must keep the names distinct.
 pub struct DetailsWriter(String);
 
 impl DetailsWriter {
-    /// Bytes that there is room for before it grows.
+    /// Initial capacity, in bytes.
     const BYTES: usize = 8 << 10;
 
     pub fn field(&mut self, name: &str, value: impl Into<Value>) {
@@ -46,7 +46,7 @@ impl DetailsWriter {
         canonical::write_exact(&mut self.0, &value.into());
     }
 
-    /// Without personal data and secrets.
+    /// Adds a field without personal data and secrets.
     pub fn redacted_field(&mut self, name: &str, value: &Value, bounds: RedactionBounds) {
         self.name(name);
         redact::write(&mut self.0, value, bounds);
@@ -74,7 +74,7 @@ impl From<Value> for AuditDetails {
 impl Deref for AuditDetails {
     type Target = Value;
 
-    /// Null where nothing is written, or no JSON.
+    /// Returns null if the text is empty or not valid JSON.
     fn deref(&self) -> &Value {
         self.read.get_or_init(|| serde_json::from_str(&self.text).unwrap_or_default())
     }

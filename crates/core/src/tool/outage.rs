@@ -1,4 +1,4 @@
-//! What is done with a call while the service of its tool is down.
+//! What happens to a call while the service of its tool is down.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 
-/// The word before the name of another provider.
+/// The prefix before the name of another provider.
 const PROVIDER: &str = "provider ";
 
-/// Codes that say that a service is down, not that it refuses or is asked too often.
+/// Codes that mean that a service is down, not that it rejects the call or limits its rate.
 const CODES: [&str; 4] = ["CALENDAR_UNAVAILABLE", CIRCUIT_OPEN, "SERVICE_UNAVAILABLE", "TIMEOUT"];
 
-/// The service failed several times running and is left alone for a while.
+/// The service failed several times in a row, and its circuit is open for a while.
 pub const CIRCUIT_OPEN: &str = "CIRCUIT_OPEN";
 
 /// What a tool does once a call of it certainly did not act and its attempts are spent, or its circuit is open.
@@ -32,7 +32,7 @@ pub enum OnUnavailable {
     Manual,
 }
 
-/// Text that is no way of standing an outage.
+/// The text is not a valid policy for an unavailable service.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is none of `empty`, `unavailable`, `queue`, `provider NAME` and `manual`")]
 pub struct OnUnavailableError(String);
@@ -74,7 +74,7 @@ impl fmt::Display for OnUnavailable {
     }
 }
 
-/// Whether this says that a service is down.
+/// Returns whether this fault means that a service is down.
 pub fn is_outage(fault: &Fault) -> bool {
     CODES.contains(&&*fault.code)
 }

@@ -1,17 +1,17 @@
-//! When a schedule comes round: cron's five fields, or six with seconds before them, in a time zone.
+//! The times of a schedule: cron's five fields, or six with seconds before them, in a time zone.
 //!
 //! ```text
 //! second(0-59)? minute(0-59) hour(0-23) day-of-month(1-31) month(1-12, jan-dec) day-of-week(0-7, sun-sat)
 //! ```
 //!
-//! Each field is `*`, a value, a range `a-b`, a step `*/n` or `a-b/n` or `a/n`, or a list of these; `?` is `*`. Where both the
-//! day of the month and the day of the week are limited, either will do, as everywhere. `@yearly`, `@annually`,
-//! `@monthly`, `@weekly`, `@daily`, `@midnight` and `@hourly` stand for what they say.
+//! Each field is `*`, a value, a range `a-b`, a step `*/n` or `a-b/n` or `a/n`, or a list of these; `?` is `*`. If both
+//! the day of the month and the day of the week are restricted, either one is enough, as in other implementations.
+//! `@yearly`, `@annually`, `@monthly`, `@weekly`, `@daily`, `@midnight` and `@hourly` are supported.
 //!
-//! **Where clocks are put forward or back.** A schedule at set times (neither its hours nor its minutes begin with `*`)
-//! comes round once a day for each of them: a time that is skipped comes at the first instant after the gap, and one that
-//! is repeated comes the first time. A schedule by intervals (`*/15 * * * *`, `0 * * * *`) goes by what the clock shows:
-//! nothing in the gap, and what is repeated twice. So do Vixie cron and its descendants.
+//! **Daylight saving time.** A schedule at set times (neither its hours nor its minutes start with `*`) fires once a
+//! day for each of them: a skipped time fires at the first instant after the gap, and a repeated time fires the first
+//! time. A schedule by intervals (`*/15 * * * *`, `0 * * * *`) follows the clock: it does not fire in the gap, and
+//! fires twice for repeated times. Vixie cron and its descendants do the same.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,16 +23,16 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::time::Time;
 
-/// Bytes of one expression.
+/// Maximum size of one expression, in bytes.
 const BYTES_MAX: usize = 200;
-/// How far ahead is looked: the 29th of February may be eight years off, and on a Sunday forty.
+/// How far ahead to search: the 29th of February may be eight years away, and on a Sunday forty.
 const HORIZON: Duration = Duration::from_secs(41 * 366 * 24 * 60 * 60);
-/// Jumps of one search. Forty-one years of days are 15,000.
+/// Maximum number of jumps of one search. Forty-one years of days are 15,000.
 const JUMPS_MAX: usize = 100_000;
-/// Instants that are looked at to find the latest ones.
+/// Maximum number of instants that are visited to find the latest ones.
 const LOOKUPS_MAX: usize = 1_000;
 
-/// A schedule's instants.
+/// A cron schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CronSchedule {
     text: String,
@@ -42,13 +42,13 @@ pub struct CronSchedule {
     days: u64,
     months: u64,
     weekdays: u64,
-    /// Either of the two days will do.
+    /// Either the day of the month or the day of the week is enough.
     either_day: bool,
-    /// Neither hours nor minutes begin with `*`.
+    /// Neither hours nor minutes start with `*`.
     at_set_times: bool,
 }
 
-/// What is wrong with an expression.
+/// The error in an expression.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct CronError {
@@ -167,7 +167,7 @@ impl CronField {
         let (from, to) = match range.split_once('-') {
             _ if range == "*" || range == "?" => (self.from, self.to),
             Some((from, to)) => (self.value(from)?, self.value(to)?),
-            // `5/10` is from 5 on.
+            // `5/10` starts at 5.
             None => (self.value(range)?, if step.is_some() { self.to } else { self.value(range)? }),
         };
         if from > to {
@@ -196,12 +196,13 @@ impl fmt::Display for CronSchedule {
 }
 
 impl CronSchedule {
-    /// The first instant after this one; none within the next forty years.
+    /// Returns the first instant after this one; `None` if there is none within the next forty years.
     pub fn next(&self, after: Time, zone: &TimeZone) -> Option<Time> {
         self.after(after.to_timestamp(), zone).map(Time::from)
     }
 
-    /// The latest instants after `after` up to and with `until`, in order: at most `most`, and whether there were more.
+    /// Returns the latest instants after `after` up to and including `until`, in order: at most `most`, and whether
+    /// there were more.
     pub fn latest(&self, after: Time, until: Time, zone: &TimeZone, most: usize) -> (Vec<Time>, bool) {
         let (mut from, mut left_out) = (after, false);
         loop {
@@ -217,7 +218,7 @@ impl CronSchedule {
                 let beyond = found.len().saturating_sub(most);
                 return (found.split_off(beyond), left_out || beyond > 0);
             }
-            // Too many to look at: the nearer half has the latest.
+            // Too many to visit: the later half contains the latest.
             left_out = true;
             from = Time::from_ms(from.as_ms() + (until.as_ms() - from.as_ms()) / 2);
         }
@@ -238,16 +239,16 @@ impl CronSchedule {
         self.next_gap_end(after, found, zone).or(found)
     }
 
-    /// The end of the first gap after `after`, and before `before`, that has one of these times in it.
+    /// Returns the end of the first gap after `after` and before `before` that contains one of these times.
     fn next_gap_end(&self, after: Timestamp, before: Option<Timestamp>, zone: &TimeZone) -> Option<Timestamp> {
         let end = before.unwrap_or(Timestamp::MAX);
-        // Clocks change some twice a year.
+        // Clocks change about twice a year.
         for transition in zone.following(after).take(200) {
             let at = transition.timestamp();
             if at >= end {
                 return None;
             }
-            // Clocks showed this when they were put forward to that.
+            // The local time that clocks showed when they were set forward.
             let instant_before = at.checked_sub(SignedDuration::from_nanos(1)).ok()?;
             let shown = zone.to_offset(instant_before).to_datetime(at);
             let put = zone.to_offset(at).to_datetime(at);
@@ -265,7 +266,7 @@ impl CronSchedule {
         None
     }
 
-    /// The first whole second after `after` at which clocks show one of these times.
+    /// Returns the first whole second after `after` at which the local time matches.
     fn next_matching_second(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let end = after.checked_add(SignedDuration::try_from(HORIZON).ok()?).ok()?;
         let mut at = Timestamp::from_second(after.as_second().checked_add(1)?).ok()?;
@@ -276,14 +277,14 @@ impl CronSchedule {
             let shown = zone.to_datetime(at);
             let Some(jump) = self.seconds_to_skip(shown) else { return Some(at) };
             let next = at.checked_add(SignedDuration::from_secs(jump)).ok()?;
-            // Clocks may be put forward or back on the way: then it is looked at afresh from there.
+            // If clocks change in between, the search restarts from there.
             let turn = zone.following(at).next().map(|transition| transition.timestamp());
             at = turn.filter(|turn| *turn > at && *turn < next).unwrap_or(next);
         }
         None
     }
 
-    /// How many seconds this time is from one that might do; nothing where it does.
+    /// Returns the number of seconds from this local time to the next candidate; `None` if it matches.
     fn seconds_to_skip(&self, shown: DateTime) -> Option<i64> {
         let has = |set: u64, value: i8| set >> value & 1 == 1;
         let (hour, minute, second) = (shown.hour(), shown.minute(), shown.second());
@@ -309,7 +310,7 @@ impl CronSchedule {
     }
 }
 
-/// Whether clocks show this time for the second time.
+/// Returns whether clocks show this local time for the second time.
 fn is_repeated(at: Timestamp, zone: &TimeZone) -> bool {
     let ambiguous = zone.to_ambiguous_timestamp(zone.to_datetime(at));
     ambiguous.is_ambiguous() && ambiguous.earlier().is_ok_and(|first| first < at)

@@ -1,4 +1,4 @@
-//! A week of the ISO calendar, Monday to Sunday, in whatever zone its days are.
+//! A week of the ISO calendar, Monday to Sunday, in a time zone of the caller's choice.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,25 +16,25 @@ pub struct IsoWeek {
 }
 
 impl IsoWeek {
-    /// The one that was whole at this instant.
+    /// Returns the last complete week at this instant.
     pub fn previous(now: Time, zone: &TimeZone) -> Self {
         let today = now.to_timestamp().to_zoned(zone.clone()).date();
         let last = today.checked_sub(jiff::Span::new().weeks(1)).unwrap_or(today).iso_week_date();
         Self { monday: ISOWeekDate::new(last.year(), last.week(), Weekday::Monday).unwrap_or(last) }
     }
 
-    /// Its first instant.
+    /// Returns its first instant.
     pub fn begin(&self, zone: &TimeZone) -> Time {
         midnight(self.monday.date(), zone)
     }
 
-    /// The first instant after it: in a week in which the clocks change not 168 hours later.
+    /// Returns the first instant after it; not 168 hours later in a week in which clocks change.
     pub fn end(&self, zone: &TimeZone) -> Time {
         let monday = self.monday.date();
         midnight(monday.checked_add(jiff::Span::new().weeks(1)).unwrap_or(monday), zone)
     }
 
-    /// Its first day and its last, `2026-11-16`.
+    /// Returns its first and last day, `2026-11-16`.
     pub fn days(&self) -> [String; 2] {
         let monday = self.monday.date();
         [monday, monday.checked_add(jiff::Span::new().days(6)).unwrap_or(monday)].map(|day| day.to_string())

@@ -1,20 +1,20 @@
-//! Drives a fuzz target on stable: known-good inputs, cut, spliced and disturbed, for as long as asked.
+//! Drives a fuzz target on stable Rust: valid inputs are cut, spliced and mutated, for a set time.
 //!
-//! `BATON_FUZZ_SECONDS` says how long (a moment, unless told), `BATON_FUZZ_SEED` where to begin. A failure names the
-//! seed and the execution that repeat it.
+//! `BATON_FUZZ_SECONDS` sets the duration (half a second by default), `BATON_FUZZ_SEED` the seed. A failure prints the
+//! seed and the execution that reproduce it.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a fuzz target says on the terminal what it did")]
 
 use std::time::{Duration, Instant};
 
-/// How long an ordinary test run takes.
+/// Duration of an ordinary test run.
 const MOMENT: Duration = Duration::from_millis(500);
-/// Bytes of one input.
+/// Maximum size of one input, in bytes.
 const INPUT_BYTES_MAX: usize = 16 << 10;
-/// Changes made to one input.
+/// Maximum number of mutations of one input.
 const CHANGES_MAX: u64 = 8;
 
-/// Small pieces that parsers care about.
+/// Small fragments that are significant to parsers.
 const PIECES: [&str; 32] = [
     "{",
     "}",
@@ -50,7 +50,7 @@ const PIECES: [&str; 32] = [
     "999999999999999999999",
 ];
 
-/// splitmix64: enough to disturb text with, and the same everywhere.
+/// splitmix64: sufficient for mutations, and the same on every platform.
 pub struct FuzzRng(u64);
 
 impl FuzzRng {
@@ -67,7 +67,7 @@ impl FuzzRng {
     }
 }
 
-/// Calls `target` with disturbed inputs until the time is over. It fails by panicking.
+/// Calls `target` with mutated inputs until the time is up. It fails by panicking.
 pub fn fuzz(name: &str, corpus: &[Vec<u8>], target: impl Fn(&[u8])) {
     assert!(!corpus.is_empty(), "a fuzz target needs something to begin with");
     let seconds = std::env::var("BATON_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).map(Duration::from_secs);

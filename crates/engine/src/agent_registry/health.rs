@@ -1,4 +1,4 @@
-//! How one agent has done.
+//! The health of one agent.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use baton_core::run::{AgentWork, NodeEnded, NodeOutcome, RunEvent};
 use baton_core::time::Time;
 use serde::{Deserialize, Serialize};
 
-/// How much the newest outcome weighs against all before it.
+/// Weight of the newest outcome against all earlier ones.
 const WEIGHT: f64 = 0.1;
-/// An agent that fails more often is not well.
+/// An agent with a higher error rate is unhealthy.
 const ERROR_RATE_MAX: f64 = 0.5;
-/// Outcomes before anything is said of an agent.
+/// Minimum number of outcomes before an agent's health is judged.
 const TASKS_MIN: u64 = 5;
-/// How long after its last failure an agent that is not well is tried again.
+/// How long after its last failure an unhealthy agent is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// Failures that say nothing of the agent: of the run, of the tenant's money, of people.
+/// Failure codes that say nothing about the agent: they concern the run, the tenant's budget or people.
 const EXTERNAL_CODES: [&str; 12] = [
-    // The rooms that give these cannot be named here.
+    // The crates that return these codes cannot be named here.
     "BUDGET_EXCEEDED",
     "MISSING_API_KEY",
     "NO_MODEL",
@@ -33,17 +33,17 @@ const EXTERNAL_CODES: [&str; 12] = [
     code::JOURNAL_LIMIT,
 ];
 
-/// How one task of an agent's ended.
+/// The outcome of one task of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentOutcome {
     pub agent: String,
     pub succeeded: bool,
-    /// Waiting for people not counted.
+    /// Excludes time spent waiting for people.
     pub work_ms: u64,
 }
 
 impl AgentOutcome {
-    /// What an event says of how an agent did, if it says so.
+    /// The outcome that an event reports, if it reports one.
     pub fn of(event: &RunEvent) -> Option<Self> {
         let of = |by: &AgentWork, succeeded| Self { agent: by.agent.clone(), succeeded, work_ms: by.work_ms };
         match event {
@@ -63,12 +63,12 @@ impl AgentOutcome {
     }
 }
 
-/// How an agent has done, the newest most.
+/// An agent's health: a weighted average in which the newest outcomes count most.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgentHealth {
     pub tasks: u64,
     pub errors: u64,
-    /// 0 to 1.
+    /// From 0 to 1.
     pub error_rate: f64,
     pub latency_ms: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,10 +81,10 @@ impl AgentHealth {
         !fails || self.failed_at.is_none_or(|failed| now.since(failed) >= RETRY_AFTER)
     }
 
-    /// With one more task.
+    /// Adds the outcome of one more task.
     #[expect(clippy::cast_precision_loss, reason = "a mean of milliseconds")]
     pub fn after(self, outcome: &AgentOutcome, now: Time) -> Self {
-        // The first few count alike: one failure says no more for having come first.
+        // The first few outcomes count equally: a failure does not weigh more because it came first.
         let weight = WEIGHT.max(1.0 / (self.tasks + 1) as f64);
         let mean = |old: f64, new: f64| old + weight * (new - old);
         Self {

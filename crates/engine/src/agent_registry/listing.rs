@@ -1,4 +1,4 @@
-//! An agent as people and programs look at it: its metadata.
+//! An agent's metadata, as shown to people and programs.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::AgentHealth;
 
-/// What is told of one agent.
+/// The public metadata of one agent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AgentListing {
     pub name: String,
@@ -17,10 +17,10 @@ pub struct AgentListing {
     pub description: String,
     pub capabilities: Vec<String>,
     pub supported_models: Vec<String>,
-    /// The model it is asked with by name, else its profile.
+    /// The model that the agent names, otherwise its profile.
     pub default_model: String,
     pub cost_tier: CostTier,
-    /// Of its own tasks; `null` before the first.
+    /// Of its own tasks; `null` before the first one.
     pub avg_latency_ms: Option<u64>,
     pub is_healthy: bool,
     pub error_rate: f64,
@@ -29,17 +29,17 @@ pub struct AgentListing {
     pub fallback: Option<String>,
 }
 
-/// Which agents are asked for.
+/// A filter for the list of agents.
 #[derive(Clone, Debug, Default)]
 pub struct AgentFilter {
     pub capability: Option<String>,
-    /// No dearer than this.
+    /// At most this cost tier.
     pub cost_tier: Option<CostTier>,
     pub healthy: bool,
 }
 
 impl AgentListing {
-    /// Cards of those that are wanted, the cheapest first.
+    /// The listings that match the filter, cheapest first.
     pub fn all(
         agents: &BTreeMap<String, AgentDefinition>,
         health: &BTreeMap<String, AgentHealth>,

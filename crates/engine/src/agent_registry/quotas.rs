@@ -1,7 +1,8 @@
-//! How often a tenant may ask: so many requests and begun runs in a minute and in an hour of UTC, over all processes.
+//! Rate limits of tenants: requests and started runs per minute and per hour of UTC, over all processes.
 //!
-//! A process takes turns of a window in slices, durably and before it uses them, and never beyond what the window has left.
-//! So all processes together let in no more than the limit; what a process took and did not use is lost with its window.
+//! A process reserves part of a window as a slice, durably and before it uses it, and never more than the window has
+//! left. All processes together therefore admit no more than the limit. What a process reserved and did not use is lost
+//! when the window ends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,27 +18,27 @@ use tokio::sync::Mutex;
 use super::tiers::TierRate;
 
 const SPACE: &str = "tier_rate";
-/// A process takes at most this part of a window at once.
+/// A process reserves at most this fraction of a window at once.
 const SLICE_PART: u32 = 16;
-/// Attempts to take a slice while others take theirs.
+/// Attempts to reserve a slice under concurrent reservations.
 const ATTEMPTS_MAX: u32 = 20;
-/// Tenants whose slices are kept before those of windows that are over are forgotten.
+/// Number of tenants with cached slices above which slices of past windows are dropped.
 const SLICES_MAX: usize = 10_000;
 
-/// A limit and how it stands.
+/// A limit and its current state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotaStatus {
-    /// Requests of one window.
+    /// Requests per window.
     pub limit: u32,
     /// `minute` or `hour`.
     pub per: &'static str,
-    /// What is left of it, as far as this process knows.
+    /// Requests left in the window, as far as this process knows.
     pub remaining: u32,
-    /// Until it begins anew.
+    /// Time until the next window starts.
     pub resets_in: Duration,
 }
 
-/// Why there is no turn.
+/// The reason why no quota was granted.
 #[derive(Debug, thiserror::Error)]
 pub enum QuotaError {
     #[error(
@@ -49,7 +50,7 @@ pub enum QuotaError {
     Records(#[from] records::RecordError),
 }
 
-/// What this process has taken.
+/// The slices that this process has reserved.
 pub(super) struct TierQuotas {
     records: Arc<dyn RecordStore>,
     slices: Mutex<BTreeMap<(TenantId, &'static str), QuotaSlice>>,
@@ -58,13 +59,13 @@ pub(super) struct TierQuotas {
 #[derive(Clone, Copy, Default)]
 struct QuotaSlice {
     begins: Time,
-    /// Turns that are ours and not used.
+    /// Units reserved by this process and not used yet.
     reserved: u32,
-    /// What nobody had taken of the window when we last looked.
+    /// Units of the window that no process had reserved at the last read.
     unreserved: u32,
 }
 
-/// A window as it is kept.
+/// The stored state of a window.
 #[derive(Default, Serialize, Deserialize)]
 struct QuotaRecord {
     begins_ms: i64,
@@ -96,7 +97,8 @@ impl TierQuotas {
         Self { records, slices: Mutex::default() }
     }
 
-    /// Takes a turn of every window there is a limit for: the one that has least left, or which one is used up.
+    /// Takes one unit from every window that has a limit. Returns the window with the least left, or the one that is
+    /// used up.
     pub(super) async fn take(
         &self,
         tenant: &TenantId,
@@ -136,7 +138,7 @@ impl TierQuotas {
         Ok(least.map(Ok))
     }
 
-    /// A slice of a window, durably: nothing where nothing is left.
+    /// Reserves a slice of a window durably. Returns `None` if nothing is left.
     async fn reserve_slice(
         &self,
         tenant: &TenantId,
@@ -147,7 +149,7 @@ impl TierQuotas {
         for _ in 0..ATTEMPTS_MAX {
             let row = self.records.get(tenant, SPACE, window.per).await?;
             let known = row.as_ref().and_then(|row| QuotaRecord::deserialize(&row.value).ok()).unwrap_or_default();
-            // Somebody whose clock is ahead has begun the next one: then it is ours too.
+            // A process whose clock is ahead has started the next window: this process uses that window too.
             let begins = window.begins(now).max(Time::from_ms(known.begins_ms));
             let taken = if begins.as_ms() == known.begins_ms { known.taken } else { 0 };
             let left = window.limit.saturating_sub(taken);

@@ -1,4 +1,4 @@
-//! Who is well, who is wanted, and what a tenant may.
+//! Tests of agent health, agent constraints and tenant limits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The table of tiers, and which tenant has which. The numbers are ours.
+//! The table of tiers, and the tier of each tenant. The numbers are chosen by Baton.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -8,8 +8,7 @@ use baton_core::agent::{AgentKind, AgentLimits, OverLimitPolicy, TenantTier};
 use baton_core::id::TenantId;
 use serde::{Deserialize, Serialize};
 
-/// The whole table. The last is that of a tenant of which nothing is said: whoever runs Baton for themselves is hardly
-/// limited by it.
+/// The whole table. The last tier is the default: its limits hardly restrict a self-hosted installation.
 fn table() -> [(TenantTier, TierRate); 3] {
     let talkers = [AgentKind::Simple, AgentKind::Reasoning];
     let all = [AgentKind::Simple, AgentKind::Reasoning, AgentKind::Code, AgentKind::Custom];
@@ -28,37 +27,37 @@ fn table() -> [(TenantTier, TierRate); 3] {
     ]
 }
 
-/// How often a tenant may ask the gateway and begin runs, together; nothing: as often as it likes.
+/// How often a tenant may call the gateway and start runs, together. `None` means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct TierRate {
-    /// Of UTC, as the hour.
+    /// Minutes and hours are those of UTC.
     pub per_minute: Option<NonZeroU32>,
     pub per_hour: Option<NonZeroU32>,
 }
 
-/// The table with what the settings say differently, and each tenant's tier.
+/// The table with the overrides of the settings, and the tier of each tenant.
 #[derive(Clone, Debug)]
 pub struct TierTable {
     table: BTreeMap<String, Arc<TenantTier>>,
     default: Arc<TenantTier>,
     of: BTreeMap<TenantId, String>,
-    /// By tier.
+    /// By tier name.
     rates: BTreeMap<String, TierRate>,
 }
 
-/// What settings may say: `[agents]` of `baton.toml`.
+/// The settings of `[agents]` in `baton.toml`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TierSettings {
-    /// The tier of tenants that have none of their own; `enterprise` unless written.
+    /// The tier of tenants that have none of their own. Default: `enterprise`.
     pub tier: Option<String>,
-    /// Tiers of tenants, by name.
+    /// The tier names of tenants.
     pub tenants: BTreeMap<TenantId, String>,
-    /// What is different from the table, or a tier of your own, which says everything.
+    /// Overrides of the table's tiers, or new tiers, which must set every field.
     pub tiers: BTreeMap<String, TierOverrides>,
 }
 
-/// What one tier has differently.
+/// The overrides of one tier.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TierOverrides {
@@ -67,7 +66,7 @@ pub struct TierOverrides {
     pub iterations: Option<u32>,
     pub seconds: Option<u64>,
     pub concurrency: Option<usize>,
-    /// Requests of the gateway and begun runs in a minute, and in an hour; 0: as many as one likes.
+    /// Requests to the gateway and started runs per minute, and per hour; 0 means no limit.
     pub per_minute: Option<u32>,
     pub per_hour: Option<u32>,
     pub above: Option<OverLimitPolicy>,
@@ -75,7 +74,7 @@ pub struct TierOverrides {
 
 impl TierTable {
     /// # Errors
-    /// A tier that is not in the table and does not say everything; one that nobody has; a limit of nothing.
+    /// A tier is not in the table and does not set every field, a tenant names an unknown tier, or a limit is zero.
     pub fn new(settings: TierSettings) -> Result<Self, String> {
         let Self { mut table, default, mut rates, .. } = Self::default();
         for (name, changes) in settings.tiers {
@@ -102,14 +101,14 @@ impl TierTable {
         self.rates.get(&tier.name).copied().unwrap_or_default()
     }
 
-    /// The tier that a tenant has: `own`, where it is in the table, else as the settings say.
+    /// The tier of a tenant: `own` if it is in the table, otherwise the tier in the settings.
     pub fn of(&self, tenant: &TenantId, own: Option<&str>) -> &Arc<TenantTier> {
         let known = |name: &str| self.table.get(name);
         let settings = || self.of.get(tenant).and_then(|name| known(name));
         own.and_then(known).or_else(settings).unwrap_or(&self.default)
     }
 
-    /// All there are.
+    /// The names of all tiers.
     pub fn names(&self) -> Vec<String> {
         self.table.keys().cloned().collect()
     }

@@ -1,4 +1,4 @@
-//! A conversation, as the driver moves it: what it tells runs and the desk, and what lists show of it.
+//! Conversations as aggregates: their messages to runs and to the routing queue, and their list projection.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 
 use super::Aggregate;
 
-/// Who ends a run that nobody answered.
+/// The author recorded when a conversation that closes cancels its run.
 const CLOSED_BY: &str = "conversation";
-/// Characters of the last words that lists show.
+/// Maximum length of the last message shown in lists, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
 
-/// The name of a tenant's desk. No id that anybody may choose has a `/`.
+/// The aggregate id of a tenant's routing queue. It contains a `/`, which no user-chosen id can contain.
 pub fn routing_queue_id(tenant: &TenantId) -> AggregateId {
     AggregateId::new(format!("desk/{tenant}"))
 }
@@ -152,7 +152,7 @@ impl ConversationOutbox<'_> {
         })
     }
 
-    /// With its place in line, also where it asks again.
+    /// Carries the conversation's place in the queue, also when it is enqueued again.
     fn enqueue(
         &self,
         number: u64,
@@ -215,7 +215,7 @@ impl ConversationOutbox<'_> {
     }
 }
 
-/// A conversation as lists show it; nothing of one that was never begun.
+/// A conversation as lists show it; `None` if it never began.
 pub(crate) fn conversation_head(it: &Conversation, tenant: &TenantId, id: &AggregateId) -> Option<ConversationHead> {
     let begun = it.begun()?;
     let person = if let ConversationOwner::Person(person) = it.owner() { Some(person.clone()) } else { None };

@@ -1,4 +1,4 @@
-//! A conversation from outside: told something, and followed.
+//! A client's handle on one conversation: submits commands and follows the journal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use tokio::time::{Instant, timeout};
 use crate::event_bus::{Notification, RunSubscription};
 use crate::{Engine, EngineError};
 
-/// How often the store is asked: another process may move it, and tells nobody.
+/// Poll interval of the store: another process may move the conversation, and sends no notification.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// How long it may take until what was put into its inbox is taken out.
+/// How long an inbox item may take to be consumed.
 const CONSUME_TIMEOUT: Duration = Duration::from_secs(10);
-/// Entries read at once.
+/// Entries per read.
 const PAGE: usize = 500;
 
-/// What became of something that a conversation was told.
+/// The result of submitting a command to a conversation.
 #[derive(Debug)]
 pub enum SubmitResult {
     Applied,
@@ -29,9 +29,9 @@ pub enum SubmitResult {
         code: &'static str,
         message: String,
     },
-    /// Told before under this id.
+    /// A command with this id was submitted before.
     Duplicate,
-    /// It is durable, and nobody here has heard what became of it.
+    /// The command is durable; this process has not learned its result.
     Accepted,
 }
 
@@ -47,14 +47,14 @@ pub struct ConversationHandle {
 }
 
 impl ConversationHandle {
-    /// Watches from this instant on; nothing is read yet.
+    /// Subscribes from now on; reads nothing yet.
     pub fn new(engine: &Engine, read: Arc<dyn ReadModel>, tenant: TenantId, id: AggregateId) -> Self {
         let (mut watch, it) = (engine.subscribe_runs(), Conversation::new());
         watch.add(&id);
         Self { engine: engine.clone(), read, tenant, id, watch, state: it, seq: 0 }
     }
 
-    /// As far as it was read.
+    /// The conversation, as far as it was read.
     pub fn conversation(&self) -> &Conversation {
         &self.state
     }
@@ -63,12 +63,12 @@ impl ConversationHandle {
         &self.id
     }
 
-    /// What lists show of it.
+    /// The conversation as lists show it.
     pub fn head(&self) -> Option<ConversationHead> {
         super::conversation::conversation_head(&self.state, &self.tenant, &self.id)
     }
 
-    /// Reads what was recorded since, with its numbers: at most one page of it.
+    /// Reads the entries recorded since the last call, with their sequence numbers: at most one page.
     pub async fn next_entries(&mut self) -> Result<Vec<(u64, ConversationEntry)>, EngineError> {
         let mut entries = Vec::new();
         for entry in self.read.entries(&self.tenant, &self.id, self.seq, PAGE).await? {
@@ -85,7 +85,8 @@ impl ConversationHandle {
         Ok(())
     }
 
-    /// Tells it something, once under this id, and waits until it was taken or refused. `Begin` brings it into being.
+    /// Submits a command once under this id, and waits until it is accepted or refused. `Begin` creates the
+    /// conversation.
     pub async fn submit(
         &mut self,
         command_id: &str,
@@ -99,7 +100,8 @@ impl ConversationHandle {
             }
             _ => None,
         };
-        // Of what people do, whoever moves it may say no where nobody here hears it.
+        // If another process moves the conversation, this one is not notified of a refusal. It is derived from the
+        // state before the command, for commands that people give.
         let mut before = None;
         if !matches!(command, ConversationCommand::Begin(_) | ConversationCommand::Message(_)) {
             self.catch_up().await?;
@@ -120,7 +122,7 @@ impl ConversationHandle {
         Ok(told)
     }
 
-    /// Until nothing happens any more unless somebody says something.
+    /// Waits until the conversation is idle: nothing happens until it receives another command.
     pub async fn wait_idle(&mut self) -> Result<(), EngineError> {
         loop {
             self.catch_up().await?;
@@ -131,13 +133,13 @@ impl ConversationHandle {
         }
     }
 
-    /// Until it has moved, or this long.
+    /// Waits until the conversation has changed, or until `limit` has passed.
     pub async fn wait_for_change(&mut self, limit: Duration) -> Result<(), EngineError> {
         wait_for_notification(&mut self.watch, limit).await
     }
 }
 
-/// Until what is watched has moved, or this long.
+/// Waits for a notification about a watched aggregate, or until `limit` has passed.
 pub(super) async fn wait_for_notification(watch: &mut RunSubscription, limit: Duration) -> Result<(), EngineError> {
     match timeout(limit, watch.recv()).await {
         Ok(Err(RecvError::Closed)) => Err(EngineError::Stopped),
@@ -145,7 +147,7 @@ pub(super) async fn wait_for_notification(watch: &mut RunSubscription, limit: Du
     }
 }
 
-/// Tells a tenant's aggregate, which is watched, something once under an id, and waits until it was taken or refused.
+/// Submits a command to a watched aggregate of a tenant once under an id, and waits until it is accepted or refused.
 pub(super) async fn submit_and_wait(
     engine: &Engine,
     watch: &mut RunSubscription,

@@ -1,6 +1,6 @@
-//! A tenant's desk, as the driver moves it: what it tells conversations, and whoever supervises.
+//! The routing queue as an aggregate: its messages to conversations and to supervisors.
 
-use baton_core::conversation::ConversationCommand as ToConversation;
+use baton_core::conversation::ConversationCommand;
 use baton_core::id::{RunId, TenantId};
 use baton_core::routing::{
     EnqueueRequest, EscalationAction, RoutingCommand, RoutingEvent, RoutingNotice, RoutingQueue, RoutingRefusal,
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Aggregate, RefusalReply};
 
-/// What becomes of an item where somebody saw to the conversation.
+/// The outcome of a task inbox item once a person has handled the conversation.
 const HANDLED: &str = "seen to";
 
 impl Aggregate for RoutingQueue {
@@ -40,7 +40,8 @@ impl Aggregate for RoutingQueue {
         refusal.code()
     }
 
-    /// Each owner of a conversation has a number of their own in each stay, so the message that names it is told once.
+    /// Each owner of a conversation has a distinct number within each queue ticket, so the message that names the
+    /// number is sent once.
     fn messages(
         &self,
         tenant: &TenantId,
@@ -51,11 +52,14 @@ impl Aggregate for RoutingQueue {
         let mut messages = Vec::new();
         for told in events.iter().filter_map(RoutingEvent::notice) {
             let (conversation, stay, number, said) = match told {
-                RoutingNotice::Assigned { conversation, stay, number, person } => {
-                    (conversation, stay, number, ToConversation::Assigned { stay, number, person: person.to_string() })
-                }
+                RoutingNotice::Assigned { conversation, stay, number, person } => (
+                    conversation,
+                    stay,
+                    number,
+                    ConversationCommand::Assigned { stay, number, person: person.to_string() },
+                ),
                 RoutingNotice::Requeued { conversation, stay, number, .. } => {
-                    (conversation, stay, number, ToConversation::Requeued { stay, number })
+                    (conversation, stay, number, ConversationCommand::Requeued { stay, number })
                 }
                 RoutingNotice::Escalated { .. } => continue,
             };
@@ -71,13 +75,13 @@ impl Aggregate for RoutingQueue {
         Ok(messages)
     }
 
-    /// A conversation that the desk has no room for is told so, and asks again: none is dropped.
+    /// If the queue has no room for a conversation, the conversation is notified and asks again: none is dropped.
     fn refusal_reply(
         command: RoutingCommand,
         refusal: &RoutingRefusal,
     ) -> Result<Option<RefusalReply>, serde_json::Error> {
         let RoutingCommand::Enqueue(EnqueueRequest { conversation, number, .. }) = command else { return Ok(None) };
-        let not_queued = ToConversation::NotQueued { stay: number, reason: refusal.to_string() };
+        let not_queued = ConversationCommand::NotQueued { stay: number, reason: refusal.to_string() };
         Ok(Some(RefusalReply { to: conversation, payload: serde_json::to_vec(&not_queued)? }))
     }
 

@@ -1,4 +1,4 @@
-//! Desks from outside: told something, and looked at.
+//! Access to routing queues: submits commands and reads state.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,14 +16,14 @@ use crate::event_bus::RunSubscription;
 use crate::snapshot_reader::{JournalPage, SnapshotReader};
 use crate::{Engine, EngineError};
 
-/// Desks kept in memory between two looks.
+/// Routing queues cached between reads.
 const CACHED_MAX: usize = 64;
-/// The role of everybody of a desk.
+/// The role of every human agent of a routing queue.
 pub const HUMAN_AGENT: &str = "human_agent";
-/// Entries read at once.
+/// Entries per read.
 const PAGE: usize = 500;
 
-/// The desks that were looked at lately, as far as they were read: the next look reads only what came since.
+/// Routing queues that were read recently, as far as they were read. The next read fetches only newer entries.
 #[derive(Default)]
 pub struct RoutingQueues(Mutex<BTreeMap<TenantId, CachedQueue>>);
 
@@ -33,7 +33,7 @@ struct CachedQueue {
     seq: u64,
 }
 
-/// A desk that is followed, entry by entry.
+/// Follows a routing queue entry by entry.
 pub struct RoutingQueueFollower {
     read: Arc<dyn ReadModel>,
     tenant: TenantId,
@@ -42,7 +42,7 @@ pub struct RoutingQueueFollower {
 }
 
 impl RoutingQueueFollower {
-    /// What was recorded since, with its numbers: at most one page of it.
+    /// Returns the entries recorded since the last call, with their sequence numbers: at most one page.
     pub async fn next_entries(&mut self) -> Result<Vec<(u64, RoutingEntry)>, EngineError> {
         let mut entries = Vec::new();
         for entry in self.read.entries(&self.tenant, &routing_queue_id(&self.tenant), self.seq, PAGE).await? {
@@ -52,19 +52,19 @@ impl RoutingQueueFollower {
         Ok(entries)
     }
 
-    /// Until it has moved, or this long.
+    /// Waits until the queue has changed, or until `limit` has passed.
     pub async fn wait_for_change(&mut self, limit: Duration) -> Result<(), EngineError> {
         conversation_handle::wait_for_notification(&mut self.watch, limit).await
     }
 }
 
 impl RoutingQueues {
-    /// A tenant's desk as it is now.
+    /// The current state of a tenant's routing queue.
     pub async fn current(&self, read: &dyn ReadModel, tenant: &TenantId) -> Result<Arc<RoutingQueue>, EngineError> {
         Ok(self.newest(read, tenant).await?.queue)
     }
 
-    /// Follows a tenant's desk from behind this entry on; from now on where none is named.
+    /// Follows a tenant's routing queue after the given entry, or from now on if none is given.
     pub async fn follow(
         &self,
         engine: &Engine,
@@ -79,8 +79,8 @@ impl RoutingQueues {
         Ok(RoutingQueueFollower { read: read.clone(), tenant: tenant.clone(), watch, seq })
     }
 
-    /// Somebody who decides, with the roles and skills that the tenant's desk knows of them; a name alone where it does not
-    /// know them. Whoever is of the desk has the role [`HUMAN_AGENT`].
+    /// A person who decides, with the roles and skills that the tenant's routing queue has for them, or the name alone
+    /// if the queue does not know them. Every human agent of the queue has the role [`HUMAN_AGENT`].
     pub async fn decider(
         &self,
         read: &dyn ReadModel,
@@ -111,8 +111,8 @@ impl RoutingQueues {
         Ok(kept)
     }
 
-    /// What somebody did is a sign of life, where they are of the desk; written down where that is due, and nobody waits
-    /// for it.
+    /// Records activity of a human agent as a heartbeat. It is written only when due, and the caller does not wait for
+    /// it.
     pub async fn record_activity(
         &self,
         engine: &Engine,
@@ -124,7 +124,7 @@ impl RoutingQueues {
         let Some(known) = desk.person(&person).filter(|_| desk.needs_heartbeat(&person, engine.clock().now())) else {
             return Ok(());
         };
-        // Whoever does much at once is heard of once.
+        // Concurrent activities have the same command id, so they count as one heartbeat.
         let command_id = format!("heard/{person}/{}", known.heard_at.as_ms());
         let payload = serde_json::to_vec(&RoutingCommand::Heard { person })?.into();
         engine.submit_payload(tenant, &routing_queue_id(tenant), &command_id, payload, None).await.map(drop)
@@ -141,7 +141,7 @@ impl RoutingQueues {
         all.insert(tenant.clone(), kept.clone());
     }
 
-    /// Tells a tenant's desk something, once under this id, and waits until it was taken or refused.
+    /// Submits a command to a tenant's routing queue once under this id, and waits until it is accepted or refused.
     pub async fn submit(
         &self,
         engine: &Engine,

@@ -1,4 +1,4 @@
-//! A desk and a conversation that speak to each other, each moved by its keeper.
+//! Tests of a routing queue and a conversation that exchange messages, each moved by its owner.
 
 use baton_core::bundle::ContentHash;
 use baton_core::conversation::{
@@ -11,7 +11,7 @@ use baton_ports::journal::{AggregateHandle, ProcessId};
 
 use super::*;
 
-fn keeper<P: Aggregate>(id: &str, it: P) -> AggregateOwner<P> {
+fn owner<P: Aggregate>(id: &str, it: P) -> AggregateOwner<P> {
     AggregateOwner {
         state: it,
         id: id.into(),
@@ -26,9 +26,9 @@ fn keeper<P: Aggregate>(id: &str, it: P) -> AggregateOwner<P> {
     }
 }
 
-/// What is written as these come in, in one append.
-fn takes<P: Aggregate>(keeper: &mut AggregateOwner<P>, payloads: Vec<Vec<u8>>, now: Time) -> AggregateAppend {
-    let first = keeper.inbox_seen + 1;
+/// The one append that results from these payloads.
+fn takes<P: Aggregate>(owner: &mut AggregateOwner<P>, payloads: Vec<Vec<u8>>, now: Time) -> AggregateAppend {
+    let first = owner.inbox_seen + 1;
     let items = (first..).zip(payloads);
     let item = |(item, payload): (i64, Vec<u8>)| InboxItem {
         item,
@@ -37,10 +37,10 @@ fn takes<P: Aggregate>(keeper: &mut AggregateOwner<P>, payloads: Vec<Vec<u8>>, n
         at: now,
     };
     let mut items: Vec<InboxItem> = items.map(item).collect();
-    keeper.decide(&mut items, now.into(), &EngineOptions::default()).expect("is written").expect("something")
+    owner.decide(&mut items, now.into(), &EngineOptions::default()).expect("is written").expect("something")
 }
 
-/// What goes to this aggregate.
+/// The messages to this aggregate.
 fn to(write: &AggregateAppend, id: &str) -> Vec<Vec<u8>> {
     let to = write.append.outbox.iter().filter(|submit| submit.aggregate.as_str() == id);
     to.map(|submit| submit.payload.to_vec()).collect()
@@ -57,7 +57,7 @@ fn asks_for_a_person() -> Vec<Vec<u8>> {
         tenant: "t".into(),
         user: None,
         channel: "web".into(),
-        // No tongue has such a name.
+        // No language has such a name.
         caller: Caller { language: Some("x".repeat(1_000)), ..Caller::default() },
         context: serde_json::Value::Null,
         service: routing::ServiceLevel::default(),
@@ -88,7 +88,7 @@ fn a_conversation_that_finds_the_desk_full_keeps_asking_and_has_its_place_in_lin
     for n in 0..CONVERSATIONS_MAX {
         full.decide(waits(format!("c{n:05}")), begin).expect("has room");
     }
-    let (mut desk, mut talk) = (keeper("desk/t", full), keeper("c", Conversation::new()));
+    let (mut desk, mut talk) = (owner("desk/t", full), owner("c", Conversation::new()));
     let mut asked = takes(&mut talk, asks_for_a_person(), begin);
     let mut ids = vec![asked.append.outbox[0].command_id.clone()];
     let mut now = begin;

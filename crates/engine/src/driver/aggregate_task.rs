@@ -1,4 +1,4 @@
-//! One awake conversation or desk: a task that decides what comes in and writes it down.
+//! The task of one awake conversation or routing queue: it decides incoming items and appends the result.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use crate::aggregate::{Aggregate, AggregateOwner};
 use crate::aggregate_clock::ClockReading;
 use crate::event_bus::Notification;
 
-/// Begins to move what was claimed.
-pub fn spawn<P: Aggregate>(held: SlotGuard, keeper: AggregateOwner<P>, items: Vec<InboxItem>) {
+/// Starts to move the claimed aggregate.
+pub fn spawn<P: Aggregate>(held: SlotGuard, owner: AggregateOwner<P>, items: Vec<InboxItem>) {
     let (inner, id) = (held.inner(), held.run().clone());
     let nudged = inner.register_waker(&id);
     let mut abandoned = inner.abandoned.subscribe();
-    let task = AggregateTask { inner, id, owner: keeper, slot: held };
+    let task = AggregateTask { inner, id, owner, slot: held };
     tokio::spawn(async move {
         tokio::select! {
             biased;
@@ -39,7 +39,7 @@ impl<P: Aggregate> AggregateTask<P> {
     async fn run_loop(mut self, mut items: Vec<InboxItem>, mut nudged: mpsc::Receiver<()>) {
         let mut stopping = self.inner.stopping.subscribe();
         let mut lease = self.inner.lease.subscribe();
-        // Its process may have joined anew between the claim and here.
+        // The process may have joined again between the claim and this point.
         if lease.borrow().process != self.owner.ownership().process {
             return;
         }
@@ -65,14 +65,14 @@ impl<P: Aggregate> AggregateTask<P> {
                         }
                     }
                 }
-                // Its process has joined anew: it is claimed under the new number.
+                // The process has joined again: the aggregate is claimed under the new process id.
                 Ok(()) = lease.changed() => if lease.borrow().process != self.owner.ownership().process { return },
                 () = tokio::time::sleep(left.unwrap_or_default().min(SLEEP_MAX)), if left.is_some() => {}
             }
         }
     }
 
-    /// Decides and appends; whether it ended.
+    /// Decides and appends. Returns whether the task has ended.
     async fn decide_and_append(&mut self, items: &mut Vec<InboxItem>) -> bool {
         let inner = self.inner.clone();
         let now = ClockReading::of(&*inner.ports.clock);

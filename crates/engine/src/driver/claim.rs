@@ -1,4 +1,4 @@
-//! Looking for work, and taking a run over: from a process that died, or from sleep.
+//! Polls for work, and claims runs of a dead process or runs that slept.
 
 use std::sync::Arc;
 
@@ -17,16 +17,16 @@ use crate::dispatcher::RunAdmission;
 use crate::owner::{RunOwner, versions_of};
 use crate::work_poller::WorkPoller;
 
-/// Runs asked for at once.
+/// Maximum number of runs per poll.
 const DUE_MAX: usize = 512;
 
-/// Claims what waits to be claimed afresh, and asks the store, at least every `poll` while it answers, for what nobody
-/// announced.
+/// Claims runs that wait to be claimed again, and asks the store for work that was not announced: at least every
+/// `poll`, while the store answers.
 pub async fn poll_for_work(inner: Arc<EngineInner>) {
     let mut stopping = inner.stopping.subscribe();
-    let mut lookout = WorkPoller::default();
+    let mut poller = WorkPoller::default();
     loop {
-        if poll_once(&inner, &mut lookout).await {
+        if poll_once(&inner, &mut poller).await {
             tokio::task::yield_now().await;
             continue;
         }
@@ -37,31 +37,31 @@ pub async fn poll_for_work(inner: Arc<EngineInner>) {
     }
 }
 
-/// Whether there is likely more at once.
-async fn poll_once(inner: &Arc<EngineInner>, lookout: &mut WorkPoller) -> bool {
+/// Returns whether more work is likely at once.
+async fn poll_once(inner: &Arc<EngineInner>, poller: &mut WorkPoller) -> bool {
     let now = ClockReading::of(&*inner.ports.clock);
     let again = lock(&inner.dispatcher).due_retries(now.monotonic);
     again.into_iter().for_each(|run| inner.claim(run));
-    if !lookout.is_due(now) {
+    if !poller.is_due(now) {
         return false;
     }
-    match claim_due(inner, lookout, now).await {
+    match claim_due(inner, poller, now).await {
         Ok(found) => {
-            lookout.poll_succeeded();
+            poller.poll_succeeded();
             found >= DUE_MAX
         }
         Err(error) => {
             tracing::warn!(%error, "cannot look for work; trying again");
-            lookout.poll_failed(now, inner.options.poll);
+            poller.poll_failed(now, inner.options.poll);
             false
         }
     }
 }
 
-/// How many runs were taken on.
+/// Returns the number of runs that were claimed.
 async fn claim_due(
     inner: &Arc<EngineInner>,
-    lookout: &mut WorkPoller,
+    poller: &mut WorkPoller,
     now: ClockReading,
 ) -> Result<usize, journal::JournalError> {
     let process = inner.lease.borrow().process;
@@ -71,7 +71,7 @@ async fn claim_due(
     };
     let mut found = 0;
     if room > 0 {
-        // What waits to be claimed afresh may be named as well, and must not hide the others.
+        // The store may also name runs that wait to be claimed again; they must not hide the others.
         let due = inner.ports.journal.due(process, now.wall, now.for_leases(), room + waiting).await?;
         found = due.iter().filter(|run| inner.announce(run) == RunAdmission::Claim).count();
     }
@@ -79,17 +79,17 @@ async fn claim_due(
     for run in &nudged {
         inner.announce(run);
     }
-    if let Some(after) = lookout.stranded_after().filter(|_| room > 0) {
+    if let Some(after) = poller.stranded_after().filter(|_| room > 0) {
         let page = inner.ports.journal.stranded(now.wall, after, room).await?;
         for run in &page.found {
             inner.announce(run);
         }
-        lookout.stranded_found(page.next);
+        poller.stranded_found(page.next);
     }
     Ok(found)
 }
 
-/// Takes a run over that the dispatcher has a place for.
+/// Claims a run for which the dispatcher has a slot.
 pub async fn claim(inner: Arc<EngineInner>, run: RunId) {
     let mut held = SlotGuard::of(inner.clone(), run.clone());
     if inner.is_stopping() {
@@ -98,14 +98,16 @@ pub async fn claim(inner: Arc<EngineInner>, run: RunId) {
     let (lease, now) = (*inner.lease.borrow(), ClockReading::of(&*inner.ports.clock));
     let claimed = inner.ports.journal.claim(&run, lease.process, FOLD_VERSION, now.for_leases()).await;
     match claimed {
-        // It is given back with all the others.
+        // It is released with all the others.
         Ok(Some(_)) if inner.is_stopping() => {}
         Ok(Some(claimed)) => match fold(&inner, &run, &claimed, lease).await {
             Ok(ClaimedOwner::Run(owner)) => run_task::spawn(held, *owner, claimed.inbox),
-            Ok(ClaimedOwner::Conversation(keeper)) => aggregate_task::spawn(held, *keeper, claimed.inbox),
-            Ok(ClaimedOwner::Desk(keeper)) => aggregate_task::spawn(held, *keeper, claimed.inbox),
+            Ok(ClaimedOwner::Conversation(aggregate_owner)) => {
+                aggregate_task::spawn(held, *aggregate_owner, claimed.inbox)
+            }
+            Ok(ClaimedOwner::Desk(aggregate_owner)) => aggregate_task::spawn(held, *aggregate_owner, claimed.inbox),
             Err(error) if is_permanent(&error) => {
-                // Its journal is kept as it is; a newer binary, or a person, may yet read it.
+                // Its journal is kept as it is: a newer binary or a person may still read it.
                 tracing::error!(%run, %error, "a run cannot be folded and is left where it is; it is looked at rarely");
                 held.mark_unreadable();
             }
@@ -125,7 +127,7 @@ pub async fn claim(inner: Arc<EngineInner>, run: RunId) {
     }
 }
 
-/// Whether it will be so the next time, too.
+/// Whether the error will be the same the next time.
 fn is_permanent(error: &EngineError) -> bool {
     matches!(
         error,
@@ -135,7 +137,7 @@ fn is_permanent(error: &EngineError) -> bool {
     )
 }
 
-/// What moves what was claimed.
+/// The owner of a claimed run or aggregate.
 enum ClaimedOwner {
     Run(Box<RunOwner>),
     Conversation(Box<AggregateOwner<Conversation>>),
@@ -173,7 +175,7 @@ async fn fold_run(
     for hash in versions_of(&tail, &claimed.inbox, Some(&run)) {
         match inner.ports.workflows.version(&hash).await {
             Ok(workflow) => versions.push((hash, workflow)),
-            // An item that names a bad version is refused; a journal that does cannot be folded.
+            // An item that names a bad version is refused; a journal that names one cannot be folded.
             Err(error) if versions_of(&tail, &[], Some(&run)).contains(&hash) => return Err(error),
             Err(error) => tracing::warn!(%error, run = %id, "an inbox item names a version that cannot be run"),
         }

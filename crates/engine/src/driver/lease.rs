@@ -1,4 +1,5 @@
-//! The process's lease: renewed well before its end, joined anew once it is lost. By the steady clock, which nobody sets.
+//! The process's lease: renewed well before it ends, and acquired again once it is lost. It uses the monotonic clock,
+//! which cannot be set.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +9,9 @@ use baton_ports::journal::{JournalError, LEASE, ProcessLease};
 use super::EngineInner;
 use crate::aggregate_clock::ClockReading;
 
-/// Renewals per lease: all but one may fail before it ends.
+/// Renewals per lease: all but one may fail before the lease ends.
 const RENEWALS_PER_LEASE: u32 = 6;
-/// How soon a renewal that failed is tried again.
+/// Delay before a failed renewal is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 pub async fn renew_loop(inner: Arc<EngineInner>) {
@@ -42,8 +43,8 @@ async fn renew(inner: &EngineInner) -> Result<ProcessLease, JournalError> {
     match journal.renew(process, now()).await {
         Err(JournalError::LeaseEnded { .. }) => {
             tracing::warn!("the lease was lost; joining anew");
-            // Others own some of our runs by now. The rest is let go of at once: nobody waits for this number any more, and
-            // our own tasks claim theirs afresh under the next.
+            // Other processes own some of these runs by now. The rest is released at once: nothing waits for this
+            // process id any more, and this process's tasks claim their runs again under the next id.
             journal.leave(process).await?;
             journal.join(now()).await
         }

@@ -1,4 +1,4 @@
-//! One awake run: a task that feeds its owner and carries out what comes of it.
+//! The task of one awake run: it feeds its owner and carries out the owner's outputs.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -25,7 +25,7 @@ use crate::effects::{self, AttemptResult, CallPermits};
 use crate::event_bus::Notification;
 use crate::owner::{Attempt, OwnerInput, OwnerOutput, RunOwner, versions_of};
 
-/// The longest that a task sleeps before it looks at the clock again, which somebody may have set.
+/// The longest time a task sleeps before it reads the clock again, which may have been set.
 pub(super) const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 pub fn spawn(held: SlotGuard, owner: RunOwner, items: Vec<InboxItem>) {
@@ -59,7 +59,7 @@ pub fn spawn(held: SlotGuard, owner: RunOwner, items: Vec<InboxItem>) {
     });
 }
 
-/// A call that came back, was dropped, or broke off whoever it asked.
+/// A call that returned, panicked (with what it called), or was aborted.
 type CallCompletion = (EffectId, Result<Result<AttemptResult, effects::CallTarget>, Aborted>);
 
 struct RunTask {
@@ -72,18 +72,18 @@ struct RunTask {
     /// Where calls to models are charged.
     charge_collectors: BTreeMap<EffectId, ChargeCollector>,
     permits: CallPermits,
-    /// Marked calls that are out.
+    /// Marked calls in flight.
     performing: BTreeSet<EffectId>,
-    /// What calls that came back cost, in the order the owner was told.
+    /// Costs of calls that returned, in the order in which the owner was given them.
     charges: VecDeque<PendingCharge>,
-    /// Those that the append under way settles. Left behind, they go back to this process's books.
+    /// Charges that the append in progress settles. If they are left behind, they go back to this process's ledger.
     settling: Vec<PendingCharge>,
     append: Option<BoxFuture<'static, Result<(), journal::JournalError>>>,
     wake_at: Option<Time>,
     /// The inbox could not be read, and is read again soon.
     inbox_retry: bool,
     has_ended: bool,
-    /// The last to go: until then its place is kept.
+    /// Dropped last: the run's slot is kept until then.
     slot: SlotGuard,
 }
 
@@ -95,7 +95,7 @@ impl RunTask {
         mut lease: watch::Receiver<journal::ProcessLease>,
     ) {
         let (mut stopping, mut hurrying) = (self.inner.stopping.subscribe(), self.inner.grace_over.subscribe());
-        // Its process may have joined anew between the claim and here.
+        // The process may have joined again between the claim and this point.
         if lease.borrow().process != self.owner.ownership().process {
             return;
         }
@@ -118,14 +118,15 @@ impl RunTask {
                     }
                     self.handle_input(OwnerInput::Lease { until: lease.until }).await;
                 }
-                // What is out and marked is waited for: given up, a person would have to say whether it acted.
+                // Marked calls in flight are waited for: if they were abandoned, a person would have to say whether
+                // they acted.
                 () = until_stopping(&mut stopping), if self.append.is_none() && self.performing.is_empty() => return,
                 () = until_stopping(&mut hurrying), if self.append.is_none() => return,
             }
         }
     }
 
-    /// How long it may sleep; nothing where it waits for no time.
+    /// How long the task may sleep; `None` if it waits for no timer.
     fn sleep_time(&self) -> Option<Duration> {
         let now = ClockReading::of(&*self.inner.ports.clock);
         let wake = self.wake_at.map(|at| self.owner.time_until(at, now).min(SLEEP_MAX));
@@ -157,7 +158,7 @@ impl RunTask {
     async fn perform_output(&mut self, output: OwnerOutput) {
         match output {
             OwnerOutput::Append(append) => self.begin_append(*append),
-            // Whoever owns the run next lets it out.
+            // The next owner of the run dispatches it.
             OwnerOutput::Dispatch(_) | OwnerOutput::LookUp(_) if self.inner.is_stopping() => {}
             OwnerOutput::Dispatch(send) => self.start_attempt(*send),
             OwnerOutput::Perform { effect, until } => {
@@ -216,7 +217,7 @@ impl RunTask {
     }
 
     fn begin_append(&mut self, append: JournalAppend) {
-        // What no holder's allowance covers was charged by nobody here.
+        // Spends without a holder are covered by no allowance, so this process did not charge them.
         let settles = append.spends.iter().filter(|spend| spend.holder.is_some()).count();
         self.settling = self.charges.drain(..settles.min(self.charges.len())).collect();
         let inner = self.inner.clone();
@@ -228,7 +229,7 @@ impl RunTask {
                 let items: Arc<[i64]> =
                     append.inbox_done.iter().copied().filter(|item| !refused.contains(item)).collect();
                 inner.ports.journal.append(append).await?;
-                // Watchers are told after it is durable.
+                // Subscribers are notified once it is durable.
                 match recording {
                     Some(entry) => inner.event_bus.publish(Notification::Entry { tenant, run, seq, entry, items }),
                     None if !items.is_empty() => inner.event_bus.publish(Notification::Consumed { run, items }),
@@ -248,7 +249,7 @@ impl RunTask {
                 self.slot.mark_progress();
                 self.handle_input(OwnerInput::Appended).await;
             }
-            // Most likely it is another process's by now; the claim says so.
+            // Most likely another process owns the run by now; the claim reports that.
             Err(journal::JournalError::LeaseLost { .. }) => self.has_ended = true,
             Err(error) => {
                 tracing::warn!(run = %self.run, %error, "an append failed; the run is claimed afresh");
@@ -280,13 +281,14 @@ impl RunTask {
                 self.charges.extend(charges);
                 self.handle_input(OwnerInput::Outcome { effect, outcome, audit: None, spends }).await;
             }
-            // By now the call is gone, and with it whatever it had reserved: that is on its tab.
+            // The call is gone by now, and what it had reserved is in its charge collector.
             Err(Aborted) => {
                 if let Some(tab) = tab {
                     let outcome = CallOutcome::Dropped { cost: tab.total() };
                     let charges = tab.take();
                     let spends = spends_of(&charges);
-                    // The owner holds back for it what it decided before all that is waiting.
+                    // The owner holds back an earlier decision until it has this charge, so it goes before all charges
+                    // that wait.
                     charges.into_iter().for_each(|charge| self.charges.push_front(charge));
                     self.handle_input(OwnerInput::Outcome { effect, outcome, audit: None, spends }).await;
                 }
@@ -301,19 +303,19 @@ impl RunTask {
         }
         self.inner.keys.forget(&self.tenant, &self.run);
         if let Some(tell) = lock(&self.inner.end_listeners).remove(&self.run) {
-            // Whoever asked may have gone.
+            // The listener may be gone.
             let _ = tell.send(state);
         }
     }
 
-    /// Where the consumer's key is in memory, what waits for it goes on.
+    /// If the consumer's key is in memory, unblocks calls that wait for it.
     async fn offer_key(&mut self) {
         if self.inner.keys.of(&self.tenant, &self.run).is_some() {
             self.handle_input(OwnerInput::KeyProvided).await;
         }
     }
 
-    /// Items that came from others, with the versions they name.
+    /// Reads items submitted by others, with the versions that they name.
     async fn read_inbox(&mut self) {
         lock(&self.inner.dispatcher).wake_handled(&self.run);
         let handle = self.owner.ownership().handle;
@@ -346,7 +348,7 @@ impl RunTask {
         let asked = effects::CallTarget::of(&send.request);
         let process = self.owner.ownership().process;
         let call = async move {
-            // The semaphores are never closed, so a permit always comes.
+            // The semaphores are never closed, so a permit always arrives.
             let _turn = match &turns {
                 Some(turns) => Some(turns.acquire().await),
                 None => None,
@@ -367,7 +369,7 @@ impl RunTask {
         self.spawn_call(effect, effects::CallTarget::Tool, call.boxed());
     }
 
-    /// A call that panics ends as one whose outcome nobody knows: neither its run nor its neighbours go down with it.
+    /// A call that panics ends with an unknown outcome: neither its run nor other runs fail with it.
     fn spawn_call(&mut self, effect: EffectId, asked: effects::CallTarget, call: BoxFuture<'static, AttemptResult>) {
         let (abort, registration) = AbortHandle::new_pair();
         self.aborts.insert(effect.clone(), abort);
@@ -396,7 +398,7 @@ fn effect_ports(inner: &EngineInner, process: ProcessId) -> effects::EffectPorts
     }
 }
 
-/// Agents' steps, with the price of what they ask models for.
+/// The agents' step functions, with the price of their model requests.
 struct PricedAgents<'a> {
     tenant: &'a TenantId,
     ports: &'a EnginePorts,
@@ -413,7 +415,7 @@ impl StepFunction for PricedAgents<'_> {
 }
 
 pub(super) async fn until_stopping(stopping: &mut watch::Receiver<bool>) {
-    // A sender that is gone stops us as well.
+    // A dropped sender stops the task as well.
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 

@@ -1,4 +1,5 @@
-//! What this process owns of a run, or may own: told to the dispatcher when it is let go of, however that comes.
+//! Guards what this process owns of a run, or may own: the dispatcher is notified when the guard is dropped, for
+//! whatever reason.
 
 use std::sync::Arc;
 
@@ -14,12 +15,12 @@ pub struct SlotGuard {
 }
 
 impl SlotGuard {
-    /// Of a run that the dispatcher has a place for.
+    /// The guard of a run for which the dispatcher has a slot.
     pub fn of(inner: Arc<EngineInner>, run: RunId) -> Self {
         Self { inner, run, exit: TaskExit::Unsettled { moved: false } }
     }
 
-    /// For a run that is about to be created here; nothing where it cannot be owned from its first instant.
+    /// Reserves a slot for a run that is about to be created here; `None` if this process cannot own it from the start.
     pub fn reserve(inner: &Arc<EngineInner>, run: &RunId, forced: bool) -> Option<Self> {
         let may = !inner.is_stopping() && lock(&inner.dispatcher).reserve_slot(run, forced);
         may.then(|| Self::of(inner.clone(), run.clone()))
@@ -33,12 +34,12 @@ impl SlotGuard {
         &self.run
     }
 
-    /// Something of it was written.
+    /// Marks that something was written.
     pub fn mark_progress(&mut self) {
         self.exit = TaskExit::Unsettled { moved: true };
     }
 
-    /// The store has said that this process does not own it.
+    /// Marks that the store has confirmed that this process does not own the run.
     pub fn mark_not_owned(&mut self) {
         self.exit = TaskExit::NotOwned;
     }

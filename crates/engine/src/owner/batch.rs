@@ -1,4 +1,4 @@
-//! What one append says.
+//! The content of one append.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use baton_ports::journal::{InboxSubmission, JournalAppend, ProjectionRow, RunHea
 use super::{PendingAppend, RunOwner, savings};
 use crate::{EngineOptions, agent_registry, messages, projections};
 
-/// What one append will say.
+/// The content of the next append.
 #[derive(Default)]
 pub(super) struct AppendBatch {
     pub(super) events: Vec<RunEvent>,
@@ -28,7 +28,7 @@ impl AppendBatch {
         self.items.is_empty() && self.has_no_entry()
     }
 
-    /// Whether all there is to write is that items were taken: what was refused leaves no entry in the journal.
+    /// Whether the append only consumes items: refused items leave no entry in the journal.
     pub(super) fn has_no_entry(&self) -> bool {
         self.events.is_empty() && self.audit.is_empty() && self.spends.is_empty()
     }
@@ -96,13 +96,13 @@ impl RunOwner {
         Ok(append)
     }
 
-    /// When it must be looked at again, as the wall's clock will show it. `now` and not the entry's time, which is earlier
-    /// where what was decided was held back: what goes out between the two would be forgotten.
+    /// The instant of the next wake-up, in wall-clock time. It is computed from `now` and not from the entry's time,
+    /// which is earlier if the decision was held back: effects due between the two would be forgotten.
     pub(super) fn wakes_at(&self, now: Time) -> Option<Time> {
         self.run.wake_at(now).map(|at| self.time.to_wall(at))
     }
 
-    /// Whether nothing will be left to do here once the append is durable.
+    /// Whether nothing is left to do here once the append is durable.
     pub(super) fn will_sleep(&self, now: Time, options: &EngineOptions) -> bool {
         if self.run.state().is_end() {
             return self.in_flight.is_empty();
@@ -131,7 +131,7 @@ impl RunOwner {
         Some(head)
     }
 
-    /// A snapshot is worth its bytes once as many were journaled since the last.
+    /// A snapshot is worth its size once that many bytes were journaled since the last one.
     pub(super) fn snapshot_if_due(
         &mut self,
         options: &EngineOptions,

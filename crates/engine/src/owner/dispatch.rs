@@ -1,4 +1,4 @@
-//! Effects, once what they come of is durable.
+//! Dispatches effects once the entries that they follow from are durable.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::{Attempt, CallRequest, CallState, OwnerInput, OwnerOutput, RunOwner};
 use crate::EngineOptions;
 
 impl RunOwner {
-    /// Calls nobody waits for any more are dropped where they are; gives those that cost something all the same.
+    /// Drops calls that nothing waits for any more. Returns those that have a cost all the same.
     pub(super) fn cancel_unwanted(&mut self, out: &mut Vec<OwnerOutput>) -> BTreeSet<EffectId> {
         let run = &self.run;
         let mut dropped = BTreeSet::new();
@@ -38,13 +38,13 @@ impl RunOwner {
         }
     }
 
-    /// Lets out what may go out of durable state, or gives the run back.
+    /// Dispatches what durable state allows, or releases the run.
     pub(super) fn dispatch_ready(&mut self, now: Time, options: &EngineOptions, out: &mut Vec<OwnerOutput>) {
         let marked: Vec<(EffectId, MonotonicTime)> = self
             .in_flight
             .iter()
             .filter_map(|(effect, flight)| match flight {
-                // Whoever comes next goes by the journal's deadline, and the clock may have been set past it.
+                // The next owner goes by the journal's deadline, and the clock may have been set past it.
                 CallState::WritingMarker { until, deadline } => {
                     Some((effect.clone(), (*until).min(self.monotonic + deadline.since(now))))
                 }
@@ -55,9 +55,11 @@ impl RunOwner {
             self.in_flight.insert(effect.clone(), CallState::Dispatched);
             out.push(OwnerOutput::Perform { effect, until });
         }
-        // Whoever was asleep for longer than its lease is not the owner any more, and the next one may have gone another way.
+        // A process that slept for longer than its lease is no longer the owner, and the next owner may have decided
+        // differently.
         let is_leased = self.monotonic < self.lease_until;
-        // Asked about again and again, a marked call that cannot go out would keep a core busy until the lease is longer.
+        // A marked call that cannot be sent would be tried again and again, and keep a core busy until the lease is
+        // renewed.
         let may_mark = !self.lease_left(options).is_zero();
         let fresh: Vec<OwnerOutput> = self
             .run
@@ -83,7 +85,7 @@ impl RunOwner {
         }
     }
 
-    /// How long a call that goes out now may take under the lease: whoever owns the run next must not find it out still.
+    /// How long a call sent now may take under the lease: it must not be in flight when the next owner takes over.
     pub(super) fn lease_left(&self, options: &EngineOptions) -> Duration {
         self.lease_until.since(self.monotonic + options.lease_margin)
     }
@@ -113,13 +115,13 @@ impl RunOwner {
         })
     }
 
-    /// Whose account the tool's app uses, where the run's version says.
+    /// The account that the tool's app uses, if the run's version names one.
     fn entity_source(&self, tool: &str) -> Option<String> {
         let (app, _) = tool.split_once('.')?;
         self.run.workflow()?.entity_sources.get(app).cloned()
     }
 
-    /// What goes out; nothing for a step whose agent is not at work any more, which is dropped at the next decision.
+    /// The request to send; `None` for a step whose agent is no longer active, which is dropped at the next decision.
     pub(super) fn call_request(
         &self,
         effect: &EffectId,
@@ -171,7 +173,7 @@ impl RunOwner {
     }
 }
 
-/// Whether its marker is written before it goes out.
+/// Whether its marker is written before it is sent.
 fn is_marked(effect: &Effect<'_>) -> bool {
     matches!(effect, Effect::Send { class, .. } if class.needs_marker())
 }

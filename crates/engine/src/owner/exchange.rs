@@ -1,4 +1,4 @@
-//! What comes to an owner, and what it wants done.
+//! The inputs and outputs of an owner.
 
 use std::time::Duration;
 
@@ -14,19 +14,19 @@ use baton_ports::journal::{InboxItem, JournalAppend};
 
 use crate::agent_registry;
 
-/// What happened to the run from outside.
+/// An input: something that happened to the run from outside.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "most inputs are outcomes, the largest")]
 pub enum OwnerInput {
     /// Items read from the inbox, oldest first.
     Items(Vec<InboxItem>),
-    /// A call came back, with the row the audit keeps of it and what it cost.
+    /// A call returned, with its audit row and its cost.
     Outcome { effect: EffectId, outcome: CallOutcome, audit: Option<Box<AuditRow>>, spends: Vec<CallSpend> },
-    /// The consumer's key is in this process's memory: what waited for it goes on with the next items.
+    /// The consumer's key is in this process's memory: calls that wait for it go on with the next items.
     KeyProvided,
-    /// A marked call may go out: its marker is to be written first.
+    /// A marked call may be sent: its marker must be written first.
     Permitted { effect: EffectId },
-    /// The append under way is durable.
+    /// The append in progress is durable.
     Appended,
     /// A timer may be due.
     Wake,
@@ -34,37 +34,38 @@ pub enum OwnerInput {
     Lease { until: MonotonicTime },
 }
 
-/// What the shell must do.
+/// An output: what the shell must do.
 #[derive(Debug)]
 pub enum OwnerOutput {
     /// One at a time; answered by [`OwnerInput::Appended`], or by dropping the owner.
     Append(Box<JournalAppend>),
-    /// Check and perform a call; a marked one is checked, then asks leave by [`OwnerInput::Permitted`]. Whoever finds that the
-    /// process's lease is over by then answers [`CallOutcome::NotSent`], and is asked again once it was renewed.
+    /// Check and perform a call. A marked call is checked, then asks for permission with [`OwnerInput::Permitted`]. If
+    /// the process's lease is over by then, the shell answers [`CallOutcome::NotSent`], and is asked again once the
+    /// lease was renewed.
     Dispatch(Box<Attempt>),
-    /// The marker is durable: perform the permitted call now, and give it up then. Whoever finds that it is too late
+    /// The marker is durable: perform the permitted call now, and abandon it at `until`. If it is too late, the shell
     /// answers [`CallOutcome::NotSent`].
     Perform { effect: EffectId, until: MonotonicTime },
     /// Ask the service what became of a call.
     LookUp(Box<Attempt>),
-    /// Nobody waits for this call any more: it, or its permit, is not needed. What a model call has cost until then is
-    /// answered by [`CallOutcome::Dropped`], and nothing is appended before.
+    /// Nothing waits for this call any more: it, or its permit, is not needed. The cost of a model call so far is
+    /// answered with [`CallOutcome::Dropped`], and nothing is appended before.
     Drop { effect: EffectId },
     /// An inbox item was refused.
     Refused { item: i64, refusal: RunRefusal },
-    /// How tasks of agents ended.
+    /// Tasks of agents ended with these outcomes.
     AgentsEnded(Vec<agent_registry::AgentOutcome>),
     /// These aggregates have something in their inbox.
     Announce(RunId),
-    /// Ask again then, by its own time: [`RunOwner::time_until`](super::RunOwner::time_until) says how long that is.
+    /// Wake the owner at this instant of its own time: [`RunOwner::time_until`](super::RunOwner::time_until) converts
+    /// it to a delay.
     WakeAt(Time),
-    /// The run sleeps or has ended, and its ownership was given back with the last append.
+    /// The run sleeps or has ended, and its ownership was released with the last append.
     Released,
-    /// The run sleeps, and its ownership is still to be given back. It is to be looked at again when the wall's clock shows
-    /// that instant.
+    /// The run sleeps, and its ownership must still be released. It must be claimed again at this wall-clock time.
     Release { wake_at: Option<Time> },
-    /// What was decided cannot be written: the run is claimed afresh, and its ownership is kept until then, so that what may be
-    /// out is not taken for what only waited.
+    /// The decision cannot be written: the run is claimed again. Its ownership is kept until then, so that calls that
+    /// may be in flight are not taken for calls that were only waiting.
     Failed,
 }
 
@@ -84,11 +85,11 @@ pub enum CallRequest {
     Model {
         key: String,
         request: baton_core::model::ModelRequest,
-        /// The most all its attempts may cost together; nothing where no limit of the run or the node bounds it.
+        /// The cost limit for all its attempts together; `None` if neither the run nor the node has a limit.
         cost_limit: Option<Usd>,
         /// The workflow's name.
         workflow: String,
-        /// Of what type the agent is that asks.
+        /// The type of the agent that asks.
         agent_type: Option<baton_core::agent::AgentKind>,
         caller: Caller,
     },
@@ -96,7 +97,7 @@ pub enum CallRequest {
         key: String,
         program: baton_core::agent::SandboxProgram,
     },
-    /// The next step of an agent that somebody else thinks for.
+    /// The next step of an agent whose steps are computed by an external service.
     Step {
         key: String,
         endpoint: String,
@@ -106,12 +107,12 @@ pub enum CallRequest {
 }
 
 impl CallRequest {
-    /// Whether a model is asked: that costs something however it ends.
+    /// Whether a model is asked, which has a cost however it ends.
     pub fn asks_model(&self) -> bool {
         matches!(self, Self::Model { .. })
     }
 
-    /// Whether a tenant's agent waits for it: it counts against what they may have at once.
+    /// Whether it counts against the tenant's limit of concurrent agents.
     pub fn counts_as_agent(&self) -> bool {
         matches!(self, Self::Model { .. } | Self::Code { .. } | Self::Step { .. })
     }

@@ -1,4 +1,4 @@
-//! What came from outside, taken to the run.
+//! Applies inputs from outside to the run.
 
 use baton_core::model;
 use baton_core::money::Usd;
@@ -39,11 +39,11 @@ impl RunOwner {
             OwnerInput::Outcome { effect, outcome, audit, spends } => {
                 let flight = self.in_flight.remove(&effect);
                 batch.spends.extend(spends);
-                // Decided upon before it was looked at: it brings nothing any more but its price.
+                // Another decision was made before it arrived: only its cost counts now.
                 let is_unwanted = flight == Some(CallState::AskingModel) && !self.run.expects_outcome(&effect);
                 let outcome = if is_unwanted { dropped_outcome(&outcome) } else { self.to_own_time(outcome) };
                 batch.audit.extend(audit.map(|row| audit::of_attempt(*row, &effect, &self.run, &self.id)));
-                // A refusal is a duplicate: what it reports is recorded already.
+                // A refusal is a duplicate: the outcome is recorded already.
                 self.decide(RunCommand::Outcome { effect, outcome }, now, batch).ok();
             }
             OwnerInput::Permitted { effect } => self.permitted(effect, now, options, batch, out),
@@ -54,7 +54,7 @@ impl RunOwner {
         }
     }
 
-    /// Until when a call waits is said by the wall's clock.
+    /// The time until which a call waits is given in wall-clock time.
     fn to_own_time(&self, outcome: CallOutcome) -> CallOutcome {
         let own = |at: Time| self.time.from_wall(at);
         match outcome {
@@ -79,12 +79,12 @@ impl RunOwner {
         }
     }
 
-    /// Whether what is held waits for what this call costs.
+    /// Whether the held batch waits for the cost of this call.
     pub(super) fn has_dropped(&self, effect: &EffectId) -> bool {
         self.held_batch.as_ref().is_some_and(|held| held.dropped.contains(effect))
     }
 
-    /// A call that was dropped says what it cost; with the last of them the batch is whole.
+    /// Settles the cost of a dropped call; the last of them completes the batch.
     pub(super) fn settle_dropped(
         &mut self,
         effect: EffectId,
@@ -97,7 +97,7 @@ impl RunOwner {
         let Some(mut held) = self.held_batch.take() else { return };
         held.dropped.remove(&effect);
         held.batch.spends.extend(spends);
-        // All of one entry happens at one time.
+        // Everything in one entry happens at one time.
         self.decide(RunCommand::Outcome { effect, outcome: dropped_outcome(outcome) }, held.at, &mut held.batch).ok();
         if held.dropped.is_empty() {
             self.begin_append(held.at, now, options, held.batch, out);
@@ -106,8 +106,8 @@ impl RunOwner {
         }
     }
 
-    /// Looks into what the last owner left behind. What it had asked models, if it died, is paid for as if it had been
-    /// answered: its allowance covers that, so it is counted and taken from no budget again.
+    /// Examines what the last owner left behind. If that owner died, the models it had asked are counted as if they had
+    /// answered: its allowance covers their cost, so no budget is charged again.
     pub(super) fn take_over(&mut self, now: Time, batch: &mut AppendBatch) {
         let before = batch.events.len();
         let (epoch, left, went_back) = (self.ownership.epoch, self.departure, self.time.is_ahead());
@@ -115,7 +115,7 @@ impl RunOwner {
         self.decide(command, now, batch).ok();
         for event in &batch.events[before..] {
             if let RunEvent::HoldLost { effect, cost } = event {
-                // What else was decided may have abandoned the call already: it is paid for all the same.
+                // Another decision may have abandoned the call already: its cost is counted all the same.
                 batch.spends.push(self.lost_spend(self.run.model_request(&effect.call), *cost, now));
             }
         }
@@ -161,7 +161,7 @@ impl RunOwner {
             Effect::Send { effect: id, timeout, .. } if id == effect => Some(timeout),
             _ => None,
         });
-        // How long it may take is counted by what nobody can set; the journal has the instant for whoever comes next.
+        // The time limit is measured by the monotonic clock; the journal holds the deadline for the next owner.
         match limit.map(|limit| limit.min(self.lease_left(options))) {
             Some(limit) if planted(Mutant::MarkerSkipped) => {
                 self.in_flight.insert(effect.clone(), CallState::Dispatched);
@@ -175,7 +175,8 @@ impl RunOwner {
                     return;
                 }
             }
-            // Cancelled meanwhile, or the lease is too short to send under: it goes out again once it is longer.
+            // Cancelled meanwhile, or the lease is too short to send under: the call is sent again once the lease is
+            // longer.
             _ => {}
         }
         self.in_flight.remove(&effect);
@@ -230,7 +231,7 @@ impl RunOwner {
     }
 }
 
-/// All that is left of the outcome of a call to a model that nobody waits for.
+/// What remains of the outcome of a model call that nothing waits for.
 fn dropped_outcome(outcome: &CallOutcome) -> CallOutcome {
     let cost = match outcome {
         CallOutcome::Model(Ok(reply)) => reply.cost,

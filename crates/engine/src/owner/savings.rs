@@ -1,4 +1,5 @@
-//! What selections saved: counted with the append in which they end, among the costs of the agent that chose.
+//! Savings of tool selection, recorded with the append in which a selection ends, among the costs of the agent that
+//! chose.
 
 use baton_core::graph::NodeKind;
 use baton_core::model::TokenUsage;
@@ -10,7 +11,7 @@ use baton_ports::budget::{CallSpend, SpendAccount};
 use super::RunOwner;
 use super::batch::AppendBatch;
 
-/// Adds what was saved to what the choice itself cost, where both are of this append, else to a row of its own.
+/// Adds the savings to the cost of the choice if both are in this append, otherwise to a separate row.
 pub(super) fn record_savings(owner: &RunOwner, batch: &mut AppendBatch, at: Time) {
     let ended = batch.events.iter().filter_map(|event| {
         let RunEvent::Ended(ended) = event else { return None };
@@ -25,7 +26,7 @@ pub(super) fn record_savings(owner: &RunOwner, batch: &mut AppendBatch, at: Time
     }
 }
 
-/// Who chose, and what the tools that were left out would have cost; nothing where nothing was chosen or left out.
+/// The agent that chose and the avoided cost of the tools that were left out; `None` if nothing was chosen or left out.
 fn saved_by(owner: &RunOwner, ended: &NodeEnded) -> Option<(String, Usd)> {
     let (NodeOutcome::Completed { output }, Some(by)) = (&ended.how, &ended.by) else { return None };
     let saved = Usd::from_f64(output.get(SAVED_COST_KEY)?.as_f64()?);

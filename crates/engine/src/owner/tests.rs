@@ -1,4 +1,4 @@
-//! What the owner makes of a clock, one input after another. Everything else is the simulation's.
+//! Tests of the owner under a controlled clock, one input after another. The simulation tests everything else.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Every agent here asks its model, and a question costs a microdollar.
+/// An agent that asks its model; each question costs a microdollar.
 struct AskingAgent;
 
 impl StepFunction for AskingAgent {
@@ -50,7 +50,7 @@ fn bundle(definition: Value, class: EffectClass) -> Bundle {
 /// No lease ends here.
 const LEASED: MonotonicTime = MonotonicTime::from_ms(10_000_000_000);
 
-/// A store of one run: what was appended, and who claimed it how often.
+/// A store of one run: what was appended, and the current ownership.
 struct SingleRunStore {
     hash: ContentHash,
     workflow: Arc<Workflow>,
@@ -60,7 +60,7 @@ struct SingleRunStore {
 }
 
 impl SingleRunStore {
-    /// Of a run that calls `book`, which may be repeated.
+    /// A store with a run that calls `book`, which may be repeated.
     fn new() -> Self {
         Self::calling(EffectClass::Keyed)
     }
@@ -111,12 +111,12 @@ impl SingleRunStore {
         }))
     }
 
-    /// The next owner, by what was appended so far.
+    /// The next owner, from what was appended so far.
     fn claim(&mut self, now: Time) -> RunOwner {
         self.claim_left_at(None, now)
     }
 
-    /// One that finds when the owner before wanted it to be woken.
+    /// Like `claim`, with the wake-up time that the previous owner left.
     fn claim_left_at(&mut self, wake_at: Option<Time>, now: Time) -> RunOwner {
         self.epoch += 1;
         let claimed = ClaimedAggregate {
@@ -137,12 +137,12 @@ impl SingleRunStore {
         RunOwner::claimed("r".into(), &claimed, Run::new(), &tail, versions, LEASED, now.into())
     }
 
-    /// Feeds an owner, and writes down what it appends.
+    /// Feeds an owner, and stores what it appends.
     fn feed(&mut self, owner: &mut RunOwner, input: OwnerInput, now: Time) -> JournalAppend {
         self.feed_with(&AskingAgent, owner, input, now)
     }
 
-    /// The same with agents who think so.
+    /// The same with another step function.
     fn feed_with(
         &mut self,
         think: &dyn StepFunction,
@@ -165,7 +165,7 @@ fn at(seconds: i64) -> Time {
     Time::from_ms(seconds * 1_000)
 }
 
-/// A run that begins now, and whose call is out.
+/// A run that starts now and has its call in flight.
 fn that_has_sent(shelf: &mut SingleRunStore, now: Time) -> (RunOwner, EffectId) {
     let mut owner = shelf.claim(now);
     let start = shelf.start();
@@ -178,7 +178,7 @@ fn that_has_sent(shelf: &mut SingleRunStore, now: Time) -> (RunOwner, EffectId) 
     (owner, effect.expect("a call"))
 }
 
-/// A run whose call came to this at 100 s, so that the run sleeps until 160 s.
+/// A run whose call had this outcome at 100 s, so that the run sleeps until 160 s.
 fn that_sleeps_after(shelf: &mut SingleRunStore, outcome: CallOutcome) -> EffectId {
     let (mut owner, effect) = that_has_sent(shelf, at(100));
     let input = OwnerInput::Outcome { effect: effect.clone(), outcome, audit: None, spends: Vec::new() };
@@ -188,14 +188,14 @@ fn that_sleeps_after(shelf: &mut SingleRunStore, outcome: CallOutcome) -> Effect
     effect
 }
 
-/// One whose call goes out again then.
+/// A run whose call is retried then.
 fn that_waits_for_a_retry(shelf: &mut SingleRunStore) {
     let fault = Fault::new("BUSY", "come back in a minute");
     let outcome = CallOutcome::Tool(tool::ToolOutcome::NotDone { fault, retryable: true, retry_after: Some(60_000) });
     that_sleeps_after(shelf, outcome);
 }
 
-/// Who decided on a call, and what they said, as the rows of an append have it.
+/// Who decided on a call, and their decision, from the audit rows of an append.
 fn decisions(append: &JournalAppend) -> Vec<(&str, &str)> {
     let rows = append.audit.iter().map(|row| (row.user_id.as_deref(), row.details["decision"].as_str()));
     rows.map(|(by, said)| (by.unwrap_or_default(), said.unwrap_or_default())).collect()
@@ -208,7 +208,7 @@ fn what_a_deadline_decides_has_its_row_whatever_the_run_was_woken_for() {
         let leave = Approval { need: 2, until: Some(at(160)), then, ..Approval::of("h") };
         let by = BlockReason::Approval(Box::new(leave));
         let effect = that_sleeps_after(&mut shelf, CallOutcome::Blocked { by, cost: Usd::ZERO });
-        // Taken over after it, with an answer of one of the two in the inbox.
+        // Taken over afterwards, with an answer to one of the two in the inbox.
         let mut owner = shelf.claim(at(170));
         let approve = IncomingCommand::Approve { effect, by: "ana".into(), approved: true, note: String::new() };
         let late = shelf.item(&approve);
@@ -224,7 +224,7 @@ fn a_call_that_comes_before_people_after_its_deadline_has_a_row_too() {
         let (mut owner, effect) = that_has_sent(&mut shelf, at(100));
         let leave = Approval { until: Some(at(160)), then, ..Approval::of("h") };
         let outcome = CallOutcome::Blocked { by: BlockReason::Approval(Box::new(leave)), cost: Usd::ZERO };
-        // The clock was set forward while it was on its way.
+        // The clock was set forward while the call was in flight.
         let input = OwnerInput::Outcome { effect, outcome, audit: None, spends: Vec::new() };
         let append = shelf.feed(&mut owner, input, at(170));
         assert_eq!(decisions(&append), [(DEADLINE_ACTOR, said)]);
@@ -259,7 +259,7 @@ fn nothing_goes_out_under_a_lease_that_is_over() {
     let mut owner = shelf.claim(at(100));
     let start = shelf.start();
     shelf.feed(&mut owner, OwnerInput::Items(vec![start]), at(100));
-    // The machine slept while the append was under way.
+    // The machine slept while the append was in progress.
     let late = Time::from_ms(LEASED.as_ms());
     let outputs = owner.handle(OwnerInput::Appended, late.into(), &AskingAgent, &EngineOptions::default());
     assert!(
@@ -298,7 +298,7 @@ fn one_of_several_yeses_at_a_questions_deadline_has_its_row_beside_the_deadlines
         let node = json!({
             "id": "ask", "type": "human", "title": "Well?", "needed": 2, "deadline": "60s", "on_deadline": then,
         });
-        // A call that is out keeps the owner awake.
+        // A call in flight keeps the owner awake.
         let nodes =
             json!([{ "id": "begin", "type": "trigger" }, node, { "id": "book", "type": "tool", "tool": "book" }]);
         let edges = json!([{ "from": "begin", "to": "ask" }, { "from": "begin", "to": "book" }]);
@@ -317,7 +317,7 @@ fn one_of_several_yeses_at_a_questions_deadline_has_its_row_beside_the_deadlines
     }
 }
 
-/// Asks for a tool that nobody gave it, and takes no for an answer.
+/// Asks for a tool that it was not given, and accepts the refusal.
 struct UnofferedToolAgent;
 
 impl StepFunction for UnofferedToolAgent {
@@ -359,7 +359,7 @@ fn a_retry_is_not_forgotten_when_the_clock_goes_back_behind_it() {
     that_waits_for_a_retry(&mut shelf);
     let mut owner = shelf.claim(at(170));
     let news = shelf.signal();
-    // Its call is due and goes out; the process stops before it hears of it.
+    // Its call is due and is sent; the process stops before the result arrives.
     shelf.feed(&mut owner, OwnerInput::Items(vec![news]), at(170));
     let mut owner = shelf.claim(at(120));
     let news = shelf.signal();
@@ -375,7 +375,7 @@ fn a_clock_that_is_set_back_by_a_month_holds_nothing_up() {
     const MONTH: i64 = 30 * 24 * 3_600;
     let mut shelf = SingleRunStore::new();
     let (mut owner, effect) = that_has_sent(&mut shelf, at(MONTH + 100));
-    // The wall's clock is set back while the call is out; two seconds have passed.
+    // The wall clock is set back while the call is in flight; two seconds have passed.
     let now = ClockReading { wall: at(102), monotonic: MonotonicTime::from_ms((MONTH + 102) * 1_000) };
     let fault = Fault::new("BUSY", "come back in a minute");
     let outcome = CallOutcome::Tool(tool::ToolOutcome::NotDone { fault, retryable: true, retry_after: Some(60_000) });
@@ -456,7 +456,7 @@ fn a_run_whose_decision_cannot_be_written_is_not_given_back_as_if_nothing_were_o
     assert!(matches!(out[..], [OwnerOutput::Failed]), "{out:?}");
     let more = owner.handle(OwnerInput::Wake, at(101).into(), &AskingAgent, &EngineOptions::default());
     assert!(more.is_empty(), "nothing more comes of it: {more:?}");
-    // Its next owner does not believe that nothing was out: the call keeps its key, and what it answers now is no last word.
+    // The next owner must not assume that nothing was in flight: the call keeps its key, and a result now is not final.
     let mut next = shelf.claim(at(102));
     let taken = shelf.feed(&mut next, OwnerInput::Items(Vec::new()), at(101));
     let entry: RunEntry = crate::decode(taken.entry.as_deref().unwrap()).unwrap();
@@ -473,7 +473,7 @@ fn a_refused_command_is_consumed_and_answered_and_the_journal_stays_as_it_is() {
     owner.handle(OwnerInput::Appended, at(100).into(), &AskingAgent, &EngineOptions::default());
     let (before, seq) = (serde_json::to_string(owner.run()).unwrap(), owner.seq());
 
-    // Found on waking up, after its owner is gone: nothing is undone, and nothing is there to be retried.
+    // Found on waking up, after its owner is gone: nothing is compensated, and there is nothing to retry.
     let mut owner = shelf.claim(at(110));
     let answer = |node: &str| IncomingCommand::Answer {
         node: NodeAddress::outer(node),
@@ -493,7 +493,7 @@ fn a_refused_command_is_consumed_and_answered_and_the_journal_stays_as_it_is() {
     assert_eq!(refused.collect::<Vec<_>>(), numbers, "whoever sent them hears of it");
     assert_eq!((serde_json::to_string(owner.run()).unwrap(), owner.seq()), (before, seq));
 
-    // What is taken next has the next number.
+    // The next attempt has the next number.
     let mut owner = shelf.claim(at(120));
     let good = shelf.item(&answer("ask"));
     let append = shelf.feed(&mut owner, OwnerInput::Items(vec![good]), at(120));

@@ -1,4 +1,4 @@
-//! What one span says.
+//! The content of one span.
 
 use baton_core::fault::Fault;
 use baton_core::id::RunId;
@@ -7,29 +7,29 @@ use baton_core::trace::{SpanId, TraceId};
 
 use super::SPAN_EVENTS_MAX;
 
-/// Something that took its time, and is over.
+/// A finished span.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TraceSpan {
     pub trace: TraceId,
     pub id: SpanId,
     pub parent: Option<SpanId>,
     pub name: String,
-    /// It asked something of somebody else.
+    /// Whether it is a call to another service.
     pub is_call: bool,
     pub began: Time,
     pub ended: Time,
     pub attributes: Vec<(&'static str, AttributeValue)>,
     pub events: Vec<SpanEvent>,
-    /// How it failed: the code, and the words for the operator.
+    /// The failure: the code, and the message for the operator.
     pub fault: Option<(String, String)>,
 }
 
-/// Something that happened in between.
+/// An event within a span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpanEvent {
     pub at: Time,
     pub name: &'static str,
-    /// A code, or what is waited for; empty where the name says all.
+    /// A code, or what is waited for; empty if the name is sufficient.
     pub what: String,
 }
 

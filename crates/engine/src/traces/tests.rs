@@ -12,7 +12,7 @@ struct TracedJournal {
     entries: Vec<RunEntry>,
 }
 
-/// A journal as one was recorded once.
+/// A recorded journal.
 fn recorded(name: &str) -> Vec<RunEntry> {
     let path = format!("{}/../core/testdata/journals/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str::<TracedJournal>(&std::fs::read_to_string(path).unwrap()).unwrap().entries
@@ -32,7 +32,7 @@ fn said<'a>(span: &'a TraceSpan, name: &str) -> Option<&'a AttributeValue> {
     span.attributes.iter().find(|(said, _)| *said == name).map(|(_, said)| said)
 }
 
-/// Each span's name under its parent's, in the order they ended.
+/// Each span's name under its parent's, in the order in which they ended.
 fn tree(spans: &[TraceSpan]) -> Vec<String> {
     let of =
         |span: &TraceSpan| spans.iter().find(|other| Some(other.id) == span.parent).map(|parent| parent.name.clone());

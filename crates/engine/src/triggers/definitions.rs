@@ -1,4 +1,4 @@
-//! Definitions of a tenant, by name, as records.
+//! Named definitions of a tenant, stored as records.
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
@@ -9,24 +9,24 @@ use serde_json::json;
 
 use super::TriggerError;
 
-/// Bytes of a name.
+/// Maximum length of a name, in bytes.
 pub const NAME_BYTES_MAX: usize = 60;
-/// Definitions of one page.
+/// Maximum number of definitions per page.
 pub const PAGE_MAX: usize = 200;
 
-/// A definition that is kept under its name.
+/// A definition that is stored under its name.
 pub trait NamedDefinition: Serialize + DeserializeOwned + Send + Sync {
-    /// As messages name one.
+    /// The kind, for messages.
     const KIND: &'static str;
-    /// Where they are kept.
+    /// The record space.
     const SPACE: &'static str;
-    /// How many a tenant has at the most.
+    /// Maximum number of definitions per tenant.
     const MAX: usize;
 
     fn name(&self) -> &str;
 }
 
-/// 1 to 60 letters, digits, `.`, `_` and `-`.
+/// A name has 1 to 60 letters, digits, `.`, `_` and `-`.
 pub fn check_name(name: &str) -> Result<(), TriggerError> {
     let is_one = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_one) {
@@ -40,7 +40,7 @@ fn read<T: NamedDefinition>(record: StoredRecord) -> Option<(u64, T)> {
     serde_json::from_value(record.value).ok().map(|named| (record.version, named))
 }
 
-/// One, with the version of its record.
+/// The definition and the version of its record.
 pub async fn find<T: NamedDefinition>(
     records: &dyn RecordStore,
     tenant: &TenantId,
@@ -55,7 +55,7 @@ pub async fn find<T: NamedDefinition>(
         .ok_or_else(|| TriggerError::Unknown { kind: T::KIND, name: name.chars().take(NAME_BYTES_MAX).collect() })
 }
 
-/// In the order of their names, behind `after`.
+/// Definitions ordered by name, after `after`.
 pub async fn list<T: NamedDefinition>(
     records: &dyn RecordStore,
     tenant: &TenantId,
@@ -66,7 +66,7 @@ pub async fn list<T: NamedDefinition>(
     Ok(page.into_iter().filter_map(read).map(|(_, named)| named).collect())
 }
 
-/// Keeps one, with what goes with it: a new one where `version` is nothing, else in place of that version.
+/// Saves a definition with its related records: creates it if `version` is `None`, otherwise replaces that version.
 pub async fn save<T: NamedDefinition>(
     records: &dyn RecordStore,
     tenant: &TenantId,
@@ -94,7 +94,7 @@ pub async fn save<T: NamedDefinition>(
     }
 }
 
-/// Takes one out, with what is kept of it in other spaces.
+/// Deletes a definition, with its records in other spaces.
 pub async fn delete<T: NamedDefinition>(
     records: &dyn RecordStore,
     tenant: &TenantId,

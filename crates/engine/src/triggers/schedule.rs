@@ -1,8 +1,8 @@
-//! Schedules: when a workflow is run by itself.
+//! Schedules run a workflow at the instants of a cron expression.
 //!
-//! **Never twice, never lost.** The run of an instant has an id made of the schedule and the instant: two processes that
-//! begin it begin one run. That an instant is done is written after its run is durable, so a crash between the two begins
-//! the same run again, which changes nothing.
+//! **Never twice, never lost.** The id of a run is derived from the schedule and the instant, so two processes that
+//! start it start one run. An instant is recorded as done after its run is durable. A crash in between starts the same
+//! run again, which changes nothing.
 
 use std::time::Duration;
 
@@ -19,20 +19,20 @@ use super::{
     trigger_run_id,
 };
 
-/// Where it is kept what was done last.
+/// Record space of the schedules' state.
 pub const STATE: &str = "schedule_state";
-/// A run that is begun so much later than its instant was missed.
+/// An instant that is started later than this counts as missed.
 pub const GRACE: Duration = Duration::from_secs(60);
-/// Missed runs that are begun at once, the latest ones.
+/// Maximum number of missed runs that are started at once; the latest ones are taken.
 pub const RUN_ALL_MAX: usize = 100;
-/// When it is looked again where a run before goes on, or something did not answer.
+/// Retry delay if the previous run is still active, or if something did not answer.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
-/// Bytes of an input and of a context.
+/// Maximum size of an input and of a context, in bytes.
 const INPUT_BYTES_MAX: usize = 256 << 10;
-/// Coming instants that are shown at the most.
+/// Maximum number of upcoming instants that are shown.
 pub const NEXT_MAX: usize = 50;
 
-/// A workflow to be run when a cron expression comes round.
+/// Runs a workflow at the instants of a cron expression.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleTrigger {
@@ -40,10 +40,10 @@ pub struct ScheduleTrigger {
     pub workflow: String,
     /// See [`baton_core::triggers::cron`].
     pub cron: String,
-    /// IANA.
+    /// IANA time zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// May have templates with `scheduled_at` and `schedule`.
+    /// May contain templates with `scheduled_at` and `schedule`.
     #[serde(default = "nothing")]
     pub input: Value,
     #[serde(default)]
@@ -54,12 +54,12 @@ pub struct ScheduleTrigger {
     pub overlap: OverlapPolicy,
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Defined by the project's folder, which says what becomes of it.
+    /// Defined by the project's folder, which controls its changes.
     #[serde(default)]
     pub from_project: bool,
     #[serde(default)]
     pub created_at: Time,
-    /// The name of the key that set it last, over HTTP: what it begins is their request.
+    /// The name of the key that last set it over HTTP: that person counts as the requester of its runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_by: Option<String>,
 }
@@ -72,7 +72,7 @@ fn yes() -> bool {
     true
 }
 
-/// What becomes of instants at which nothing served.
+/// What happens to instants that were missed while no server was running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MissedRunPolicy {
@@ -80,23 +80,23 @@ pub enum MissedRunPolicy {
     #[default]
     #[serde(alias = "once")]
     RunOnce,
-    /// A run each, of the latest [`RUN_ALL_MAX`].
+    /// One run each, for the latest [`RUN_ALL_MAX`].
     #[serde(alias = "all")]
     RunAll,
-    /// None.
+    /// No run.
     Skip,
 }
 
-/// What becomes of an instant while the run before goes on.
+/// What happens to an instant while the previous run is still active.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OverlapPolicy {
-    /// It is begun beside.
+    /// Its run starts in parallel.
     #[default]
     Allow,
-    /// It is left out.
+    /// It is skipped.
     Skip,
-    /// It waits for the other's end; by then it may be missed.
+    /// It waits for the end of the other run; it may count as missed by then.
     Wait,
 }
 
@@ -110,25 +110,25 @@ impl NamedDefinition for ScheduleTrigger {
     }
 }
 
-/// What was done last.
+/// The progress of a schedule.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScheduleState {
     /// Instants up to this one are done.
     pub done: Time,
     pub last_run: Option<RunId>,
     pub last_instant: Option<Time>,
-    /// Instants that were left out: missed, or while another run went on.
+    /// Number of instants that were skipped: missed, or while another run was active.
     #[serde(default)]
     pub left_out: u64,
-    /// Why the last one could not be begun.
+    /// Why the last one could not be started.
     pub error: Option<String>,
 }
 
 impl ScheduleTrigger {
-    /// Whether it could be kept, by what it says itself. `zone` is where there is none in it.
+    /// Checks the definition by itself. `zone` is the default time zone.
     ///
     /// # Errors
-    /// The field, and why.
+    /// The invalid field, and why.
     pub fn check(&self, zone: Option<&str>) -> Result<(), TriggerError> {
         check_name(&self.name)?;
         self.cron()?;
@@ -166,7 +166,7 @@ impl ScheduleTrigger {
         })
     }
 
-    /// The coming instants, at most so many; none while it is not enabled.
+    /// The upcoming instants, at most `count`; none while it is disabled.
     pub fn next_instants(&self, zone: Option<&str>, now: Time, count: usize) -> Vec<Time> {
         let (Ok(cron), Ok(zone), true) = (self.cron(), self.time_zone(zone), self.enabled) else { return Vec::new() };
         let first = cron.next(now, &zone);
@@ -184,10 +184,10 @@ impl ScheduleTrigger {
 }
 
 impl TriggerService {
-    /// Keeps a new schedule, or one in place of another. From now on its instants count: none before.
+    /// Creates a schedule, or replaces one. Only instants from now on count.
     ///
     /// # Errors
-    /// A field that is not what it may be, a workflow that is not there or does not take the input.
+    /// A field is invalid, or the workflow does not exist or does not accept the input.
     pub async fn save_schedule(
         &self,
         tenant: &TenantId,
@@ -212,8 +212,8 @@ impl TriggerService {
         Ok(schedule)
     }
 
-    /// Lets it come round no more, or again: what it missed meanwhile is not made up for. Who lets it come round again asks
-    /// for what it begins.
+    /// Disables or enables a schedule. Instants missed while it was disabled are not made up for. The person who
+    /// enables it counts as the requester of its runs.
     pub async fn enable_schedule(
         &self,
         tenant: &TenantId,
@@ -234,8 +234,7 @@ impl TriggerService {
         Ok(schedule)
     }
 
-    /// Begins a run of it now, beside those that come by themselves, for whom `by` names. The same `command` is the same
-    /// run.
+    /// Starts a run now, in addition to the scheduled ones, on behalf of `by`. The same `command` is the same run.
     pub async fn run_schedule(
         &self,
         tenant: &TenantId,
@@ -249,7 +248,7 @@ impl TriggerService {
         Ok(run)
     }
 
-    /// What was done last, and the version of its record.
+    /// The progress and the version of its record.
     pub async fn schedule_state(
         &self,
         tenant: &TenantId,
@@ -261,7 +260,7 @@ impl TriggerService {
         Ok((version, state.unwrap_or(ScheduleState { done: schedule.created_at, ..ScheduleState::default() })))
     }
 
-    /// A schedule for programs, with what became of it and so many coming instants.
+    /// The schedule as JSON, with its progress and `count` upcoming instants.
     pub async fn schedule_json(
         &self,
         tenant: &TenantId,
@@ -282,12 +281,12 @@ impl TriggerService {
         }))
     }
 
-    /// Begins what is due of a tenant's schedules. When there is something to do next, as far as is known.
+    /// Starts the due runs of a tenant's schedules. Returns when the next work is due, as far as is known.
     ///
     /// # Errors
-    /// Where the store does not answer; what is due stays so.
+    /// The store does not answer; what is due stays due.
     pub async fn start_due(&self, tenant: &TenantId, now: Time) -> Result<Option<Time>, TriggerError> {
-        // What a disabled tenant misses is missed as by a server that stood still.
+        // What a disabled tenant misses is treated like what is missed while no server was running.
         if !self.engine.agent_registry().tenants().is_enabled(tenant, now).await? {
             return Ok(Some(now + RETRY_DELAY));
         }
@@ -308,7 +307,7 @@ impl TriggerService {
         }
     }
 
-    /// Begins what is due of one, and says when there is something to do again.
+    /// Starts what is due of one schedule, and returns when the next work is due.
     async fn start_due_of(
         &self,
         tenant: &TenantId,
@@ -358,7 +357,7 @@ impl TriggerService {
             }
         }
         state.done = last;
-        // Whoever wrote meanwhile may know of more.
+        // A concurrent writer may know more.
         let is_kept = self.save_state(tenant, schedule, &mut version, &state, now).await?;
         Ok(if is_kept { cron.next(now.max(last), &zone) } else { Some(now) })
     }
@@ -384,7 +383,7 @@ impl TriggerService {
         self.begin(tenant, TriggeredRun { run, workflow: &schedule.workflow, input, context, by, set_up_by }).await
     }
 
-    /// Writes down what was done, unless somebody else has written.
+    /// Saves the progress unless another process has written it.
     async fn save_state(
         &self,
         tenant: &TenantId,

@@ -1,6 +1,6 @@
-//! Signatures of webhooks: HMAC-SHA-256 over what was sent, compared in constant time.
+//! Webhook signatures: HMAC-SHA-256 over the request, compared in constant time.
 //!
-//! Three forms: Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature: v1,BASE64`), GitHub
+//! Three schemes: Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature: v1,BASE64`), GitHub
 //! (`x-hub-signature-256: sha256=HEX`) and Stripe (`stripe-signature: t=SECONDS,v1=HEX`).
 
 use std::time::Duration;
@@ -13,14 +13,14 @@ use hmac::{Hmac, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-/// What a secret of Standard Webhooks begins with.
+/// The prefix of a Standard Webhooks secret.
 const PREFIX: &str = "whsec_";
-/// Signatures of one request that are compared.
+/// Maximum number of signatures that are compared per request.
 const SIGNATURES_MAX: usize = 8;
-/// Bytes of a delivery's id.
+/// Maximum size of a delivery's id, in bytes.
 const ID_BYTES_MAX: usize = 256;
 
-/// Whose headers say who signed.
+/// The signature scheme, and with it the headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignatureScheme {
@@ -30,10 +30,10 @@ pub enum SignatureScheme {
     Stripe,
 }
 
-/// A delivery whose signature is good.
+/// A delivery with a valid signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedDelivery {
-    /// What tells it from others. Made of nothing that was not signed.
+    /// Identifies the delivery. It is derived from signed content only.
     pub id: String,
 }
 
@@ -48,13 +48,13 @@ pub fn sign(secret: &str, id: &str, at: Time, body: &[u8]) -> String {
     format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
 }
 
-/// Whole seconds since 1970, as headers say them.
+/// Whole seconds since 1970, as used in headers.
 pub fn seconds(at: Time) -> i64 {
     at.as_ms().div_euclid(1_000)
 }
 
 impl SignatureScheme {
-    /// The delivery that these headers and this body are, where one of the secrets signed it, and not too long ago.
+    /// Verifies headers and body. Returns the delivery if one of the secrets signed it within the allowed time.
     pub fn verify<'h>(
         self,
         header: impl Fn(&str) -> Option<&'h str>,
@@ -75,7 +75,8 @@ impl SignatureScheme {
             }
             Self::Github => {
                 let given = header("x-hub-signature-256")?.strip_prefix("sha256=").and_then(unhex);
-                // The id in the headers is not signed, so that whoever replays may change it: the body tells.
+                // The id in the headers is not signed, so a replay may change it: the digest of the body is used
+                // instead.
                 is_signed(secrets, &[body], given).then(|| VerifiedDelivery { id: digest(body) })
             }
             Self::Stripe => {
@@ -108,7 +109,7 @@ fn is_recent(at: &str, now: Time, tolerance: Duration) -> bool {
     apart <= tolerance.as_secs()
 }
 
-/// Compares each signature with each secret's. How long it takes says nothing of how much of one is right.
+/// Compares each signature with each secret's. The time it takes does not reveal how much of a signature is right.
 fn is_signed(secrets: &[String], signed: &[&[u8]], given: impl IntoIterator<Item = Vec<u8>>) -> bool {
     let given: Vec<Vec<u8>> = given.into_iter().collect();
     let mut is_good = false;
@@ -123,7 +124,7 @@ fn is_signed(secrets: &[String], signed: &[&[u8]], given: impl IntoIterator<Item
 fn mac(secret: &str, parts: &[&[u8]]) -> Hmac<Sha256> {
     let decoded = secret.strip_prefix(PREFIX).and_then(|text| BASE64_STANDARD.decode(text).ok());
     let key = decoded.unwrap_or_else(|| secret.as_bytes().to_vec());
-    // Any length will do for an HMAC: a key that is refused is a key of no bytes.
+    // HMAC accepts keys of any length; the fallback is an empty key.
     let mut mac = Hmac::<Sha256>::new_from_slice(&key)
         .unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()));
     for part in parts {
@@ -140,7 +141,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
-/// In hexadecimal, as GitHub and Stripe write it; for tests and for senders of theirs.
+/// In hexadecimal, as GitHub and Stripe write it; for tests and for senders that use their schemes.
 pub fn sign_hex(secret: &str, parts: &[&[u8]]) -> String {
     hex(&mac(secret, parts).finalize().into_bytes().into())
 }

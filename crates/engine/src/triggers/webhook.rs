@@ -1,4 +1,4 @@
-//! Hooks: requests of other services, signed, that begin runs.
+//! Incoming webhooks: signed requests of other services that start runs.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use super::{
     NamedDefinition, TriggerError, TriggerService, TriggeredRun, check_name, find, render_input, save, trigger_run_id,
 };
 
-/// Where secrets are kept, beside what they sign.
+/// Record space of the secrets, which are stored apart from the definitions.
 pub const SECRETS: &str = "hook_secret";
-/// Seconds that a request may be old, or early, unless told.
+/// Default for the maximum age of a request, or its lead, in seconds.
 pub const TOLERANCE_S: u32 = 300;
 const TOLERANCE_S_MAX: u32 = 3_600;
-/// Bytes of one request's body.
+/// Maximum size of a request body, in bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
-/// Hours that an old secret may be good for beside the new one: thirty days.
+/// Maximum number of hours that an old secret stays valid after a rotation: thirty days.
 pub const OVERLAP_HOURS_MAX: u32 = 720;
-/// Bytes of a secret that somebody chose.
+/// Length of a user-chosen secret, in bytes.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 16..=200;
-/// What a request is compared with where there is no such hook, so that it takes as long.
+/// The secret that a request is compared with if the webhook does not exist, so that the response takes as long.
 const DUMMY_SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 /// Names that an input's templates may use.
 const NAMES: [&str; 4] = ["body", "delivery_id", "hook", "received_at"];
 
-/// A workflow to be run at each delivery.
+/// Runs a workflow for each delivery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookTrigger {
@@ -40,20 +40,20 @@ pub struct WebhookTrigger {
     pub form: SignatureScheme,
     #[serde(default = "tolerance")]
     pub tolerance_s: u32,
-    /// What the workflow is given; may have templates with `body`, `delivery_id`, `hook` and `received_at`. The body itself
-    /// unless told.
+    /// The workflow's input; may contain templates with `body`, `delivery_id`, `hook` and `received_at`. Default: the
+    /// body itself.
     #[serde(default = "whole")]
     pub input: Value,
     #[serde(default)]
     pub context: Map<String, Value>,
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Defined by the project's folder, which says what becomes of it.
+    /// Defined by the project's folder, which controls its changes.
     #[serde(default)]
     pub from_project: bool,
     #[serde(default)]
     pub created_at: Time,
-    /// The name of the key that set it last, over HTTP: what it begins is their request.
+    /// The name of the key that last set it over HTTP: that person counts as the requester of its runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_by: Option<String>,
 }
@@ -80,11 +80,11 @@ impl NamedDefinition for WebhookTrigger {
     }
 }
 
-/// What signs; the old one for a while beside the new one.
+/// The signing secrets; after a rotation the old one stays valid for a while.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SigningSecrets {
     current: String,
-    /// The one before, and until when it is good.
+    /// The previous secret, and until when it is valid.
     before: Option<(String, Time)>,
 }
 
@@ -93,13 +93,13 @@ impl SigningSecrets {
         Self { current: secret, before: None }
     }
 
-    /// Those that are good.
+    /// The secrets valid at this time.
     pub fn valid_at(&self, now: Time) -> Vec<String> {
         let before = self.before.iter().filter(|(_, until)| now < *until).map(|(secret, _)| secret.clone());
         std::iter::once(self.current.clone()).filter(|secret| !secret.is_empty()).chain(before).collect()
     }
 
-    /// Puts another in its place, and lets both be good for so long.
+    /// Replaces the secret; both are valid for the overlap.
     #[must_use]
     pub fn rotated(self, secret: String, overlap: Duration, now: Time) -> Self {
         let before = (!overlap.is_zero() && !self.current.is_empty()).then(|| (self.current, now + overlap));
@@ -121,7 +121,7 @@ impl SigningSecrets {
     }
 }
 
-/// A secret that somebody brings: of another service, which chose it.
+/// Checks a user-provided secret, which may have been chosen by another service.
 pub fn check_secret(secret: &str) -> Result<(), TriggerError> {
     let is_one = SECRET_BYTES.contains(&secret.len()) && secret.chars().all(|c| c.is_ascii_graphic());
     if is_one {
@@ -131,10 +131,10 @@ pub fn check_secret(secret: &str) -> Result<(), TriggerError> {
     Err(TriggerError::invalid("secret", format!("it has {least} to {most} visible characters of ASCII")))
 }
 
-/// Why a request begins nothing.
+/// The reason why a request starts nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
-    /// No such hook, one that is not enabled, or nobody who signed for it now: which is not told.
+    /// The webhook does not exist or is disabled, or the signature is not valid now; the caller is not told which.
     #[error("no hook takes this request: its address, its signature or its time is not right")]
     NotSigned,
     #[error("the tenant `{0}` is disabled: nothing is begun for it")]
@@ -146,10 +146,10 @@ pub enum WebhookError {
 }
 
 impl TriggerService {
-    /// Keeps a hook, new or in place of another. A new one has `secret`.
+    /// Creates or replaces a webhook. A new one gets `secret`.
     ///
     /// # Errors
-    /// A field that is not what it may be, or a workflow that is not there.
+    /// A field is invalid, or the workflow does not exist.
     pub async fn save_webhook(
         &self,
         tenant: &TenantId,
@@ -181,7 +181,7 @@ impl TriggerService {
         Ok(hook)
     }
 
-    /// Gives a hook another secret; the one before stays good for so long.
+    /// Gives a webhook a new secret; the previous one stays valid for the overlap.
     pub async fn rotate_webhook(
         &self,
         tenant: &TenantId,
@@ -195,10 +195,10 @@ impl TriggerService {
         save(&*self.records, tenant, Some(version), &hook, vec![secrets.put(SECRETS, name)], now).await
     }
 
-    /// Begins the run of a delivery: durable when this returns, and one run however often it is delivered.
+    /// Starts the run of a delivery: durable when this returns, and one run however often it is delivered.
     ///
     /// # Errors
-    /// [`WebhookError::NotSigned`] before anything of the body is believed.
+    /// [`WebhookError::NotSigned`] before anything in the body is trusted.
     pub async fn receive<'h>(
         &self,
         tenant: &TenantId,
@@ -212,7 +212,7 @@ impl TriggerService {
             Err(TriggerError::Unknown { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        // Whoever asks for a hook that is not there is not to know it by the time it takes.
+        // The response time must not reveal whether a webhook exists.
         let secrets = SigningSecrets::read(&*self.records, tenant, SECRETS, name).await?.valid_at(now);
         let nobodys = vec![DUMMY_SECRET.to_owned()];
         let (form, tolerance) =
@@ -223,7 +223,7 @@ impl TriggerService {
         let (Some(hook), Some(delivery), false) = (hook, delivery, secrets.is_empty()) else {
             return Err(WebhookError::NotSigned);
         };
-        // Told only to who signed.
+        // Revealed only to a sender with a valid signature.
         if !self.engine.agent_registry().tenants().is_enabled(tenant, now).await.map_err(TriggerError::from)? {
             return Err(WebhookError::Disabled(tenant.clone()));
         }

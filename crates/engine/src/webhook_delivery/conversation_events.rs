@@ -1,4 +1,4 @@
-//! What conversations have to tell: that something happened, and never what was said.
+//! Events of conversations: they report that something happened, never what was said.
 
 use baton_core::conversation::{ConversationEntry, ConversationEvent};
 use baton_core::id::TenantId;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::WebhookEvent;
 
-/// What an entry of a conversation has to tell, in its order.
+/// The events of an entry of a conversation, in order.
 pub(super) fn conversation_events(tenant: &TenantId, laid: &FeedEntry) -> Vec<WebhookEvent> {
     let Ok(entry) = serde_json::from_slice::<ConversationEntry>(&laid.entry) else { return Vec::new() };
     let about = json!({ "conversation_id": laid.run, "workflow_id": laid.workflow, "tenant": tenant });
@@ -21,7 +21,7 @@ fn of_event(event: &ConversationEvent) -> Option<(&'static str, Value)> {
         ConversationEvent::Begun(begun) => {
             ("conversation.begun", json!({ "user_id": begun.user, "channel": begun.channel }))
         }
-        // Notes and what the AI would have said are for people of the desk.
+        // Notes and drafts of the AI are only for human agents.
         ConversationEvent::Said { line } if line.from.is_public() => {
             ("conversation.message", json!({ "message": line.number, "from": line.from.word() }))
         }

@@ -1,17 +1,17 @@
-//! What a piece is put together from: sentences, lines of code, and parts of these where they are too large.
+//! The units of which a chunk is built: sentences, lines of code, and parts of these if they are too large.
 
 use std::ops::Range;
 
 use super::block::{TextBlock, TextBlockKind};
 use crate::tokens;
 
-/// A part of a block that is never torn.
+/// A part of a block that is never split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TextAtom {
     pub(super) range: Range<usize>,
     pub(super) tokens: usize,
     pub(super) begins_block: bool,
-    /// Tokens of the whole block, where it begins here.
+    /// Tokens of the whole block, if it begins with this atom.
     pub(super) block_tokens: usize,
 }
 
@@ -44,7 +44,7 @@ fn lines(body: &str) -> Vec<Range<usize>> {
     cuts(body, body.match_indices('\n').map(|(at, _)| at + 1))
 }
 
-/// Sentences end with a stop and a space behind it; in scripts that write no spaces, with their own stop.
+/// Sentences end with a full stop followed by a space; in scripts without spaces, with their own full stop.
 fn sentences(body: &str) -> Vec<Range<usize>> {
     let ends = body.char_indices().filter_map(|(at, c)| {
         let behind = at + c.len_utf8();
@@ -71,7 +71,7 @@ fn cuts(body: &str, at: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
     ranges
 }
 
-/// A part too large for one piece, in parts that are not: between words where there are any.
+/// Splits a part that is too large for one chunk: between words if there are any.
 fn split_sentence(body: &str, part: Range<usize>, max: usize) -> Vec<Range<usize>> {
     let mut rest = part;
     let mut parts = Vec::new();
@@ -85,7 +85,7 @@ fn split_sentence(body: &str, part: Range<usize>, max: usize) -> Vec<Range<usize
     parts
 }
 
-/// Without blank space at its ends; nothing if it is nothing else.
+/// Without whitespace at its ends; `None` if there is nothing else.
 fn trimmed(body: &str, part: Range<usize>) -> Option<Range<usize>> {
     let whole = &body[part.clone()];
     let begins = part.start + (whole.len() - whole.trim_start().len());

@@ -1,29 +1,29 @@
-//! The parts of a text, as Markdown sets them apart. Plain text is paragraphs.
+//! The blocks of a text, as Markdown defines them. Plain text consists of paragraphs.
 
 use std::ops::Range;
 
-/// What a part is.
+/// The kind of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextBlockKind {
     /// A heading of this level, from 1.
     Heading(usize),
     Paragraph,
-    /// An item of a list, with what is indented under it.
+    /// A list item, with the content indented under it.
     Item,
-    /// A fenced block, its fences included.
+    /// A fenced block, including its fences.
     Code,
 }
 
-/// One part; its range holds no blank line at its ends.
+/// One block; its range has no blank line at its ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TextBlock {
     pub(super) kind: TextBlockKind,
     pub(super) range: Range<usize>,
 }
 
-/// A level deeper than Markdown's deepest is no heading.
+/// Markdown's deepest heading level; deeper ones are not headings.
 const LEVELS: usize = 6;
-/// Digits of a list number.
+/// Maximum digits of a list number.
 const DIGITS_MAX: usize = 9;
 
 pub(super) fn blocks(text: &str) -> Vec<TextBlock> {
@@ -41,9 +41,9 @@ pub(super) fn blocks(text: &str) -> Vec<TextBlock> {
 #[derive(Default)]
 struct BlockReader {
     blocks: Vec<TextBlock>,
-    /// The part that is being read.
+    /// The block being read.
     open: Option<TextBlock>,
-    /// The fence that ends the code being read.
+    /// The fence that ends the current code block.
     fence: Option<(char, usize)>,
 }
 
@@ -74,14 +74,14 @@ impl BlockReader {
         }
     }
 
-    /// An item goes on behind a blank line, if what follows is indented.
+    /// An item continues after a blank line if the next line is indented.
     fn blank(&mut self) {
         if !matches!(self.open, Some(TextBlock { kind: TextBlockKind::Item, .. })) {
             self.close();
         }
     }
 
-    /// Whether a line of plain words belongs to what is open.
+    /// Whether a plain line belongs to the open block.
     fn goes_on(&self, line: &str) -> bool {
         match &self.open {
             Some(TextBlock { kind: TextBlockKind::Item, .. }) => line.starts_with([' ', '\t']),
@@ -113,7 +113,7 @@ fn heading(content: &str) -> Option<usize> {
     is_heading.then_some(level)
 }
 
-/// The words of a heading line.
+/// The text of a heading line.
 pub(super) fn heading_words(line: &str) -> &str {
     line.trim().trim_matches('#').trim()
 }

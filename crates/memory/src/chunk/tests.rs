@@ -65,7 +65,7 @@ fn the_name_tells_what_was_cut_how() {
     }
 }
 
-/// What must hold of every text.
+/// Checks what must hold for every text.
 fn check(chunking: ChunkPolicy, text: &str) {
     let chunks = chunking.split("T", text);
     let mut covered = vec![false; text.len()];
@@ -85,9 +85,9 @@ fn check(chunking: ChunkPolicy, text: &str) {
     }
 }
 
-/// Tokens of a piece as its atoms count them: one more for each break between them.
+/// Checks the tokens of a chunk as its atoms count them: one more for each break between them.
 fn is_small_enough(chunking: ChunkPolicy, piece: &str) -> bool {
-    // Blank space between atoms is the piece's and not theirs.
+    // Whitespace between atoms belongs to the chunk and not to the atoms.
     tokens::estimate(&piece.split_whitespace().collect::<Vec<_>>().join(" ")) <= chunking.tokens
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, json};
 use super::*;
 
 fn message(number: usize) -> ThreadMessage {
-    // 25 tokens with its speaker's.
+    // 25 tokens, including the speaker.
     let content = format!("{number:02}{}", "x".repeat(90));
     ThreadMessage { id: None, speaker: MessageSpeaker::Agent, content, at: Time::from_ms(0) }
 }
@@ -40,7 +40,7 @@ fn found(messages: usize, documents: &[usize], conversations: usize) -> Gathered
     }
 }
 
-/// How many messages, documents and conversations there are, and the tokens they take.
+/// Checks the numbers of messages, documents and conversations, and the tokens they take.
 #[track_caller]
 fn fits(found: GatheredContext, tokens: usize, expect: [usize; 4]) -> MemoryContext {
     let context = found.fit_into(tokens);

@@ -1,8 +1,8 @@
 //! The embedder that needs no model: features of the spelling, hashed into a vector.
 //!
-//! It is a function of the text: the same on every machine, at no cost, in microseconds. What it can tell is that two
-//! texts are written with like words: in other forms, misspelt, run together or taken apart. What it cannot tell is that
-//! different words mean the same; for that there are models, behind an endpoint. `docs/concepts/memory.md` has figures.
+//! It is a pure function of the text: the same on every machine, at no cost, in microseconds. It recognizes texts that
+//! are written with similar words: in other forms, misspelt, joined or split. It cannot recognize that different words
+//! mean the same; for that, configure a model behind an endpoint. `docs/concepts/memory.md` has figures.
 //!
 //! Feature hashing after Weinberger et al. (2009), letter groups after fastText (Bojanowski et al. 2017), the pivot
 //! after Singhal et al. (1996).
@@ -13,20 +13,20 @@ use baton_ports::embed::{Embedder, EmbeddingError, EmbeddingPayer, EmbeddingRole
 use super::features::{groups, stem, words};
 use super::frequency::weight;
 
-/// Part of the space's name: raise it with any change that changes a vector.
+/// Part of the space's name: increment it with every change that changes a vector.
 const VERSION: u32 = 1;
 const DIMENSIONS: usize = 1024;
-/// Places that features are hashed into; the last one is the pivot's.
+/// The number of dimensions that features are hashed into; the last one is for the pivot.
 const HASHED: usize = DIMENSIONS - 1;
-/// What every passage has beside its words, and no query: a passage of three words would else lie nearer to a query that
-/// shares one of them than a long one that shares them all.
+/// The weight that every passage has in addition to its words, and no query has. Without it, a passage of three words
+/// would be nearer to a query that shares one of them than a long one that shares them all.
 const PIVOT: f32 = 12.0;
-/// Places of the vector that one feature is spread over, so that two features rarely share all of them.
+/// The number of dimensions over which one feature is spread, so that two features rarely share all of them.
 const SPREAD: usize = 4;
-/// What all letter groups of a word count together, beside the word.
+/// The weight of all letter groups of a word together, relative to the word.
 const GROUPS_WEIGHT: f32 = 1.0;
 
-/// See the module's words.
+/// See the module documentation.
 #[derive(Debug, Clone)]
 pub struct BuiltinEmbedder {
     space: VectorSpace,
@@ -60,7 +60,7 @@ impl Embedder for BuiltinEmbedder {
     }
 }
 
-/// Of length 1; of nothing but zeroes where a query has no word.
+/// A vector of length 1; all zeroes if a query has no word.
 pub(super) fn vector(text: &str, role: EmbeddingRole) -> Vec<f32> {
     let mut counted: std::collections::BTreeMap<String, f32> = std::collections::BTreeMap::new();
     for word in words(text) {
@@ -86,7 +86,7 @@ fn add_word(vector: &mut [f32], word: &str, weight: f32) {
     found.into_iter().for_each(|group| add(vector, group, each));
 }
 
-/// Adds a feature to the places its hash names, with the signs it names.
+/// Adds a feature to the dimensions that its hash selects, with the signs that it selects.
 fn add(vector: &mut [f32], feature: u64, weight: f32) {
     let mut bits = feature;
     for _ in 0..SPREAD {
@@ -112,7 +112,7 @@ fn mixed(bits: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// To length 1; a vector of zeroes stays one.
+/// Scales to length 1; a zero vector stays zero.
 pub(super) fn normalise(vector: &mut [f32]) {
     let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
     if length > 0.0 {
@@ -156,7 +156,8 @@ mod tests {
         assert!(likeness("doctor", "physician").abs() < 0.2);
     }
 
-    /// Vectors are kept in databases: a change of them is another space, and this test goes with its number.
+    /// Vectors are stored in databases: changing them requires another space. This test must change together with the
+    /// version number.
     #[test]
     fn the_vectors_of_this_version_stay_as_they_are() {
         assert_eq!(BuiltinEmbedder::new().space().name, "builtin-1");

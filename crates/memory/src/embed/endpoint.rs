@@ -20,16 +20,16 @@ use crate::config::{EmbedderKey, MemoryConfig, MemoryConfigError};
 pub(crate) const PUBLIC: &str = "https://api.openai.com/v1";
 const USER_AGENT: &str = concat!("baton/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Attempts at a request that is for keeping. A query is asked once: whoever searches does not wait.
+/// Maximum attempts at a request for passages. A query is sent once: a search does not wait.
 const ATTEMPTS: u32 = 5;
-/// The wait behind the first attempt; it doubles with each.
+/// The delay after the first attempt; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// The longest wait, whatever the server says.
+/// The longest delay, whatever the server requests.
 const WAIT_MAX: Duration = Duration::from_secs(60);
-/// Bytes of one answer: a full request of the longest vectors, written out.
+/// Maximum size of one response, in bytes: a full request of the longest vectors as text.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 
-/// Models whose vectors' length is known.
+/// Models with known dimensions.
 const KNOWN_DIMENSIONS: [(&str, usize); 8] = [
     ("text-embedding-3-small", 1_536),
     ("text-embedding-3-large", 3_072),
@@ -41,37 +41,37 @@ const KNOWN_DIMENSIONS: [(&str, usize); 8] = [
     ("snowflake-arctic-embed", 1_024),
 ];
 
-/// A server's embedder.
+/// An embedder that calls a server.
 pub struct EndpointEmbedder {
     space: VectorSpace,
     client: Client,
-    /// So that a server that repeats it is not repeated.
+    /// Used to redact the key if the server repeats it.
     key: Option<EmbedderKey>,
     url: Url,
     model: String,
-    /// Sent only where they were written: most servers refuse to be told.
+    /// Sent only if they are configured: most servers refuse the parameter.
     dimensions: Option<usize>,
     query_prefix: String,
     passage_prefix: String,
     batch: usize,
-    /// Nothing where nobody keeps budgets.
+    /// `None` if no budgets are kept.
     billing: Option<Arc<dyn EmbeddingBilling>>,
 }
 
 impl EndpointEmbedder {
-    /// Connects to nothing.
+    /// Opens no connection.
     ///
     /// # Errors
-    /// A setting that cannot be used, by name.
+    /// Names the setting that cannot be used.
     pub fn new(config: &MemoryConfig) -> Result<Self, MemoryConfigError> {
-        // Another part of the program may have installed it already, which is as good.
+        // Another part of the program may have installed a provider already; that one is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .user_agent(USER_AGENT)
             .default_headers(headers(config)?)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(Duration::from_millis(config.timeout_ms))
-            // A key goes to the host it was given for and to no other.
+            // The API key is sent only to the host that it was configured for.
             .redirect(redirect::Policy::none())
             .build()
             .map_err(|error| MemoryConfigError::new("embedder", format!("no HTTP client can be made: {error}")))?;
@@ -89,7 +89,7 @@ impl EndpointEmbedder {
         })
     }
 
-    /// From here on each request is paid for.
+    /// Charges each request from now on.
     #[must_use]
     pub fn with_billing(self, till: Option<Arc<dyn EmbeddingBilling>>) -> Self {
         Self { billing: till, ..self }
@@ -115,7 +115,7 @@ impl EndpointEmbedder {
     }
 
     async fn attempt(&self, payer: &EmbeddingPayer, inputs: &[String]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
-        // No tokenizer makes more of a text than its bytes.
+        // No tokenizer produces more tokens than the text has bytes.
         let tokens = inputs.iter().map(|input| input.len() as u64).sum();
         let paying = match &self.billing {
             Some(till) => Some(till.reserve(payer, &self.space, &self.model, tokens).await?),
@@ -162,7 +162,7 @@ impl EndpointEmbedder {
         EmbeddingError::Rejected { space: self.space.name.clone(), reason }
     }
 
-    /// What the server says is wrong, without the key and without what is somebody's own.
+    /// The error message of the server, without the API key and without private data.
     fn server_message(&self, bytes: &[u8]) -> String {
         let text = answer::server_message(bytes);
         let text = match &self.key {
@@ -207,7 +207,7 @@ impl Embedder for EndpointEmbedder {
         };
         let mut vectors = Vec::with_capacity(texts.len());
         for batch in texts.chunks(self.batch.max(1)) {
-            // Most servers refuse an empty text; its vector is all zeroes, and need not be asked for.
+            // Most servers refuse an empty text; its vector is all zeroes and needs no request.
             let spoken = |text: &&String| !text.trim().is_empty();
             let inputs: Vec<String> =
                 batch.iter().filter(spoken).map(|text| format!("{prefix}{}", text.replace('\0', " "))).collect();
@@ -227,7 +227,7 @@ impl Embedder for EndpointEmbedder {
 fn url(config: &MemoryConfig) -> Result<Url, MemoryConfigError> {
     let written = config.base_url.as_deref().map(str::trim).filter(|url| !url.is_empty()).unwrap_or(PUBLIC);
     let wrong = |reason: String| MemoryConfigError::new("base_url", reason);
-    // The text is not repeated: it may hold a password.
+    // The text is not quoted: it may contain a password.
     let mut url =
         Url::parse(written).map_err(|error| wrong(format!("not a URL ({error}); write one such as {PUBLIC}")))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -261,7 +261,7 @@ fn dimensions(config: &MemoryConfig) -> Result<usize, MemoryConfigError> {
     })
 }
 
-/// What is put before a text changes its vector, so it is part of the name.
+/// The prefixes change the vectors, so they are part of the name.
 fn space_name(config: &MemoryConfig) -> String {
     match (config.query_prefix.as_str(), config.passage_prefix.as_str()) {
         ("", "") => config.model.clone(),
@@ -273,7 +273,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     retry_after::retry_after(|name| headers.get(name)?.to_str().ok(), None)
 }
 
-/// Why no answer came, with what lies behind it and without the address, which may be somebody's own.
+/// Why no response arrived, with the underlying causes and without the address, which may be private.
 fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "it gave no answer in time".to_owned();

@@ -1,10 +1,10 @@
-//! What the built-in embedder sees of a text: its words, and the letters they are spelt with.
+//! The features of a text for the built-in embedder: its words, and their letters.
 
-/// Characters of a word that count; a longer one is no word of a language.
+/// Maximum characters of a word that count; longer ones are not natural words.
 const WORD_CHARS_MAX: usize = 40;
-/// Words of a text that are looked at.
+/// Maximum words of a text that are examined.
 const WORDS_MAX: usize = 8_192;
-/// Lengths of the letter groups, the marks of a word's beginning and end counted.
+/// Lengths of the letter groups, including the markers for the beginning and end of a word.
 const GROUP_MIN: usize = 3;
 const GROUP_MAX: usize = 4;
 
@@ -28,7 +28,7 @@ fn fold(word: &str) -> String {
         .collect()
 }
 
-/// The plain letters of an accented one.
+/// The base letters of an accented one.
 fn plain(c: char) -> &'static str {
     match c {
         'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' | 'ā' | 'ă' | 'ą' => "a",
@@ -50,12 +50,13 @@ fn plain(c: char) -> &'static str {
     }
 }
 
-/// The letter itself, where it has no plain form. Marks that stand apart from their letter are dropped.
+/// The letter itself if it has no base form. Combining marks are dropped.
 fn other(c: char) -> Option<char> {
     (plain(c).is_empty() && !('\u{300}'..='\u{36f}').contains(&c)).then_some(c)
 }
 
-/// A word without the endings that English and Spanish put on it. Roughly: it only has to be the same for the forms of one word.
+/// Strips English and Spanish endings from a word. Approximate: the result only has to be the same for all forms of one
+/// word.
 pub(crate) fn stem(word: &str) -> &str {
     const ENDINGS: [&str; 14] =
         ["aciones", "ations", "acion", "ation", "ings", "ing", "ies", "ers", "ed", "es", "er", "ly", "y", "s"];
@@ -66,7 +67,7 @@ pub(crate) fn stem(word: &str) -> &str {
     ENDINGS.iter().find_map(|end| word.strip_suffix(end).filter(|stem| stem.len() >= shortest)).unwrap_or(word)
 }
 
-/// Letter groups of a word between its marks, `<w`, `wo`, … as slices of the marked word.
+/// Letter groups of a word between its markers, `<w`, `wo`, … as slices of the marked word.
 pub(crate) fn groups(word: &str, mut each: impl FnMut(&str)) {
     let marked = format!("<{word}>");
     let starts: Vec<usize> = marked.char_indices().map(|(at, _)| at).chain([marked.len()]).collect();

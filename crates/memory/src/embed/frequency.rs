@@ -1,13 +1,13 @@
-//! How much a word tells of what a text is about: a guess at its rarity, which no corpus is asked for. Words are folded.
+//! How significant a word is for the topic of a text: an estimate of its rarity, without a corpus. Words are folded.
 
-/// What a word of [`COMMON`] counts, beside a telling one.
+/// The weight of a word of [`COMMON`], relative to a significant one.
 const COMMON_WEIGHT: f32 = 0.05;
-/// What a word of [`FREQUENT`] counts, beside another of its length.
+/// The weight of a word of [`FREQUENT`], relative to another of its length.
 const FREQUENT_WEIGHT: f32 = 0.2;
-/// A word of so many letters tells all it can; shorter ones are more often everybody's.
+/// A word of this many letters has full weight; shorter ones are usually more frequent.
 const TELLING_LETTERS: f32 = 8.0;
 
-/// Words that hold a sentence together, in English and Spanish.
+/// Function words in English and Spanish.
 #[rustfmt::skip]
 const COMMON: &[&str] = &[
     "a", "about", "after", "al", "all", "also", "an", "and", "any", "are", "as", "at", "be", "been", "but",
@@ -21,7 +21,7 @@ const COMMON: &[&str] = &[
     "you", "your",
 ];
 
-/// Words that every text is full of, in English and Spanish.
+/// Very frequent content words in English and Spanish.
 #[rustfmt::skip]
 const FREQUENT: &[&str] = &[
     "across", "again", "against", "ahora", "alli", "almost", "along", "always", "among", "ano", "anos",
@@ -50,12 +50,12 @@ const FREQUENT: &[&str] = &[
     "years", "yet", "young",
 ];
 
-/// Whether a word tells nothing at all.
+/// Whether a word carries no information.
 pub(crate) fn is_common(word: &str) -> bool {
     COMMON.binary_search(&word).is_ok()
 }
 
-/// From next to nothing to 1.
+/// From nearly 0 to 1.
 pub(super) fn weight(word: &str) -> f32 {
     if is_common(word) {
         return COMMON_WEIGHT;

@@ -1,4 +1,4 @@
-//! An embedder that is left alone while it fails: whoever searches does not wait for it, and is answered by words alone.
+//! An embedder behind a circuit breaker: while it fails, searches do not wait for it and use words alone.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,9 +8,9 @@ use baton_core::circuit::{CircuitAdmission, CircuitBreaker, CircuitLimits, Circu
 use baton_ports::clock::Clock;
 use baton_ports::embed::{Embedder, EmbeddingError, EmbeddingPayer, EmbeddingRole, VectorSpace};
 
-/// Three failures in a row, or half of the last twenty, and thirty seconds of peace.
+/// Opens after three consecutive failures, or failures of half of the last twenty requests, for thirty seconds.
 const LIMITS: CircuitLimits = CircuitLimits { failures: 3, open_for: Duration::from_secs(30) };
-/// How long a search waits for its vector: a little less than the tool has that searches.
+/// How long a search waits for its vector: slightly less than the timeout of the search tool.
 const QUERY_TIMEOUT: Duration = Duration::from_millis(2_500);
 
 pub(crate) struct GuardedEmbedder {
@@ -19,7 +19,7 @@ pub(crate) struct GuardedEmbedder {
     clock: Arc<dyn Clock>,
 }
 
-/// A query that was let through. Dropped before it is told how it went, it told nothing.
+/// A query that was admitted. If it is dropped before its outcome is reported, it changes nothing.
 struct QueryPass<'g> {
     guarded: &'g GuardedEmbedder,
     pass: Option<CircuitAdmission>,
@@ -60,9 +60,9 @@ impl QueryPass<'_> {
         let mut circuit = self.guarded.circuit();
         match outcome {
             Err(EmbeddingError::Unavailable { retry_after, .. }) => drop(circuit.failed(pass, now, *retry_after)),
-            // It answers; that it refuses is for whoever set it up.
+            // It responds; the operator must handle a rejection.
             Ok(_) | Err(EmbeddingError::Rejected { .. }) => drop(circuit.succeeded(pass, now)),
-            // Nobody asked it.
+            // No request was sent.
             Err(EmbeddingError::OverBudget { .. }) => circuit.abandoned(pass),
         }
     }
@@ -82,7 +82,7 @@ impl Embedder for GuardedEmbedder {
         self.embedder.space()
     }
 
-    /// Passages are for keeping: their embedder is asked again by itself, and whoever keeps them waits.
+    /// Passages are stored: their embedder retries by itself, and the caller waits.
     async fn embed(
         &self,
         payer: &EmbeddingPayer,
@@ -122,7 +122,7 @@ mod tests {
         }
     }
 
-    /// Fails so often, then answers; or hangs.
+    /// Fails a given number of times, then answers; or hangs.
     struct FailingEmbedder {
         space: VectorSpace,
         failures: usize,
@@ -175,7 +175,7 @@ mod tests {
         let left_alone = query(&guarded).await.unwrap_err();
         assert!(left_alone.to_string().contains("left alone"), "{left_alone}");
         assert!(matches!(left_alone, EmbeddingError::Unavailable { retry_after: Some(_), .. }));
-        // Those that are to be kept have their own patience.
+        // Requests for passages have their own timeout.
         guarded.embed(&"t".into(), &["p".to_owned()], EmbeddingRole::Passage).await.unwrap_err();
         clock.0.fetch_add(31_000, Ordering::Relaxed);
         query(&guarded).await.unwrap();

@@ -1,5 +1,5 @@
-//! Verdicts that were given, kept under the key of the call that asked: a call that is made again after a crash does not
-//! ask for them again. They stay for a while and are about a person, who may be forgotten.
+//! Recorded verdicts, under the key of the call that requested them: a call that is repeated after a crash does not
+//! request them again. They expire after a time, and they are personal data that can be forgotten.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ use super::InquiryVerdict;
 use crate::forget_marks::{ForgetMarks, ForgetTarget};
 
 const SPACE: &str = "memory.inquiries";
-/// By the day they were given: what is old is found first.
+/// Ordered by day, so that old verdicts are found first.
 const DAYS: &str = "memory.inquiry_days";
-/// Days a verdict is kept: longer than a call is made again.
+/// Days that a verdict is kept: longer than a call can be repeated.
 const DAYS_KEPT: i64 = 30;
 const DAY_MS: i64 = 86_400_000;
-/// Verdicts that one inquiry clears away at most, and one page of a person's.
+/// Maximum number of verdicts that one inquiry clears, and the page size when a person is forgotten.
 const CLEARED_MAX: usize = 20;
 const PAGE: usize = 45;
 
@@ -34,7 +34,7 @@ pub(crate) struct VerdictStore {
     clock: Arc<dyn Clock>,
 }
 
-/// What a model said of one round, or said that is no verdict.
+/// A model's verdict of one round, or a reply that is not a verdict.
 #[derive(Serialize, Deserialize)]
 pub(super) struct VerdictRecord {
     question: String,
@@ -44,7 +44,7 @@ pub(super) struct VerdictRecord {
     day: i64,
 }
 
-/// One inquiry's.
+/// The verdicts of one inquiry.
 pub(super) struct InquiryVerdicts<'v> {
     verdicts: &'v VerdictStore,
     tenant: &'v TenantId,
@@ -59,7 +59,7 @@ impl VerdictStore {
         Self { records, marks, clock }
     }
 
-    /// To be asked before anything is searched.
+    /// Must be called before anything is searched.
     pub(super) async fn for_inquiry<'v>(
         &'v self,
         asker: &'v ModelCaller,
@@ -75,7 +75,7 @@ impl VerdictStore {
         Ok(InquiryVerdicts { verdicts: self, tenant, question, customer, key, since })
     }
 
-    /// Clears some of what is too old to be asked for.
+    /// Removes some of the expired verdicts.
     async fn clear(&self, tenant: &TenantId) -> Result<(), MemoryError> {
         let now = self.clock.now();
         let young = day_prefix(day(now) - DAYS_KEPT);
@@ -88,7 +88,7 @@ impl VerdictStore {
         Ok(self.records.commit(tenant, ops, now).await?)
     }
 
-    /// Removes what was said of a person's questions.
+    /// Removes the verdicts about a person's questions.
     pub(crate) async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<(), MemoryError> {
         let prefix = person(Some(customer));
         loop {
@@ -107,14 +107,14 @@ impl VerdictStore {
 }
 
 impl InquiryVerdicts<'_> {
-    /// What was said of a round of this call, of the same words.
+    /// The recorded verdict of a round of this call, for the same query.
     pub(super) async fn recorded(&self, round: usize, query: &str) -> Result<Option<VerdictRecord>, MemoryError> {
         let record = self.verdicts.records.get(self.tenant, SPACE, &self.name(round)).await?;
         let given = record.and_then(|record| serde_json::from_value::<VerdictRecord>(record.value).ok());
         Ok(given.filter(|given| given.question == self.question && given.query == query))
     }
 
-    /// Keeps what was said, unless the person who asks was forgotten meanwhile.
+    /// Records a verdict, unless the person was forgotten in the meantime.
     pub(super) async fn record(
         &self,
         round: usize,
@@ -143,13 +143,13 @@ impl InquiryVerdicts<'_> {
     }
 }
 
-/// Removes a verdict and its place among the days, by the latter's key.
+/// Removes a verdict and its entry in the day index, by the key of the latter.
 fn delete_both(place: String) -> [RecordOp; 2] {
     let key = place.split_once('/').map(|(_, key)| key.to_owned()).unwrap_or_default();
     [RecordOp::Delete { space: SPACE.to_owned(), key }, RecordOp::Delete { space: DAYS.to_owned(), key: place }]
 }
 
-/// Ids may be long and hold anything, and name somebody.
+/// Ids may be long, contain any character, and identify a person.
 fn hash(id: &str) -> String {
     ContentHash::of(id.as_bytes()).as_str().to_owned()
 }

@@ -1,4 +1,4 @@
-//! Making a document findable: cut, embedded and laid, a few pieces at a time.
+//! Indexes a document: splits it, embeds it and writes the chunks, a few at a time.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use baton_ports::memory::{MemoryError, RETRY_AFTER};
 use super::LongTermMemory;
 use crate::chunk::{ChunkPolicy, TextChunk};
 
-/// What became of a document.
+/// The outcome for a document.
 pub(super) enum IndexOutcome {
     Indexed {
         pieces: usize,
     },
-    /// It was laid already, or is gone.
+    /// It was already indexed, or no longer exists.
     Nothing,
 }
 
 impl LongTermMemory {
-    /// Lays the newest revision of a document, going on where another process left it.
+    /// Indexes the newest revision of a document, resuming where another process stopped.
     pub(super) async fn index_newest(
         &self,
         tenant: &TenantId,
@@ -44,7 +44,7 @@ impl LongTermMemory {
             pieces,
             is_last,
         };
-        // Nothing is embedded before it is known what is missing.
+        // Nothing is embedded before it is known which chunks are missing.
         let mut laid = self.index.add_chunks(tenant, generation.id, part(0, Vec::new(), false)).await?;
         let mut next = 0;
         loop {
@@ -72,7 +72,7 @@ impl LongTermMemory {
     }
 }
 
-/// What is laid in a generation is cut as it was begun.
+/// A generation keeps the chunking with which it began.
 fn chunking_of(generation: &IndexGeneration, now: ChunkPolicy) -> ChunkPolicy {
     ChunkPolicy::parse(&generation.recipe.chunking).unwrap_or(now)
 }

@@ -1,4 +1,4 @@
-//! Searching long-term memory, by both ways at once.
+//! Searches long-term memory, by vector and by word at once.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,8 @@ use super::LongTermMemory;
 use crate::embed::{is_common, words};
 use crate::fuse::reciprocal_rank;
 
-/// Pieces each way may name for each that is wanted, and at least: a piece that one way ranks low may be the other's
-/// first.
+/// Candidates of each search per requested chunk, and their minimum number: a chunk that ranks low in one search may be
+/// the first in the other.
 const CANDIDATES_PER_TOP: usize = 5;
 const CANDIDATES_MIN: usize = 50;
 
@@ -89,7 +89,7 @@ impl LongTermMemory {
     }
 }
 
-/// Whether searching by words alone is better than not at all.
+/// Whether to continue with a search by words alone after this error.
 fn is_embedder_error(error: &MemoryError) -> bool {
     matches!(error, MemoryError::Embedding(_) | MemoryError::OtherEmbedder { .. })
 }
@@ -109,13 +109,13 @@ fn cited(score: f64, passage: IndexedPassage) -> CitedPassage {
     }
 }
 
-/// What is searched by: the words, without blank space around them, and of a long text its beginning.
+/// The query text without surrounding whitespace; long text is truncated.
 fn truncate_query(query: &str) -> &str {
     let query = query.trim();
     query[..query.floor_char_boundary(QUERY_BYTES_MAX)].trim_end()
 }
 
-/// The words worth looking for, each once; those everybody uses only where there are no others.
+/// The significant words, without duplicates; common words only if there are no others.
 fn significant_words(query: &str) -> Vec<String> {
     let all = words(query);
     let mut seen = BTreeSet::new();

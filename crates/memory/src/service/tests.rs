@@ -33,8 +33,8 @@ impl Clock for TickingClock {
     }
 }
 
-/// Answers with these words in turn, then with the same every time, and remembers what it was asked; without words it
-/// fails.
+/// Answers with the texts in `first` in turn, then always with `words` (fails if it is `None`), and records the
+/// requests.
 #[derive(Default)]
 struct ScriptedReplies {
     first: Mutex<VecDeque<&'static str>>,
@@ -77,7 +77,7 @@ impl ModelService for ScriptedReplies {
     }
 }
 
-/// The built-in embedder under another name, which may fail.
+/// The built-in embedder under another name; it may fail.
 struct RenamedEmbedder {
     space: VectorSpace,
     fails: Arc<AtomicBool>,
@@ -201,7 +201,7 @@ async fn a_long_document_is_laid_in_many_parts_and_gone_on_with() {
     world.fails.store(true, Ordering::Relaxed);
     memory.add(&tenant(), KNOWLEDGE, page("long", &text)).await.unwrap_err();
     world.fails.store(false, Ordering::Relaxed);
-    // The document was kept, and adding it again makes it findable.
+    // The document was stored, and adding it again indexes it.
     assert_eq!(add(&memory, "long", &text).await.pieces, 300);
     assert_eq!(find(&memory, "paragraph 277").await[0], "Paragraph 277 is about it.");
 }
@@ -256,7 +256,7 @@ async fn a_reindex_cuts_anew_and_answers_meanwhile() {
     let small = world.by(&MemoryConfig { chunk_tokens: 40, chunk_overlap: 0, ..MemoryConfig::default() }, None);
     let generations = async || world.index.generations(&tenant(), KNOWLEDGE).await.unwrap();
     let before = generations().await[0].pieces;
-    // Added by the recipe of what answers, whatever the settings say.
+    // Added with the recipe of the live generation, whatever the settings say.
     add(&small, "tides", TIDES).await;
     assert_eq!(generations().await[0].pieces, before + 1);
     let reindexed = small.reindex(&tenant(), KNOWLEDGE).await.unwrap();
@@ -329,7 +329,7 @@ async fn summaries_are_a_models_or_an_excerpt() {
     talk(&memory, "c2", None, &said).await;
     let summary = memory.summarise(&asker(), "c2", 20).await.unwrap().unwrap();
     assert_eq!((summary.text.as_str(), summary.covers, summary.by), ("A kettle leaks.", 230, SummarySource::Model));
-    // A hundred messages at a time, each with what the last one said; and nothing twice.
+    // A hundred messages at a time, each with the summary before; and nothing twice.
     assert_eq!(world.models.asked.lock().unwrap().len(), 3);
     memory.summarise(&asker(), "c2", 20).await.unwrap();
     assert_eq!(world.models.asked.lock().unwrap().len(), 3);
@@ -496,7 +496,7 @@ async fn an_inquiry_stops_where_nothing_new_comes_or_nobody_judges() {
     assert_eq!(refused.to_string(), "an inquiry's rounds is 4, over the limit of 3");
 }
 
-/// The same call, made again by another process.
+/// The same call, repeated by another process.
 #[tokio::test]
 async fn a_verdict_that_was_recorded_is_not_asked_for_again() {
     let verdicts = [
@@ -508,7 +508,7 @@ async fn a_verdict_that_was_recorded_is_not_asked_for_again() {
         world.models = Arc::new(ScriptedReplies { first: Mutex::new(verdicts.into()), ..ScriptedReplies::default() });
         add(&world.memory(), "returns", RETURNS).await;
         let question = inquiry("how many days to return shoes");
-        // Its first round was answered and kept; then the process died.
+        // Its first round was answered and recorded; then the process died.
         let first = InquiryRequest { rounds: 1, ..question.clone() };
         if begun {
             world.memory().inquire(&asker(), &first).await.unwrap();
@@ -517,11 +517,11 @@ async fn a_verdict_that_was_recorded_is_not_asked_for_again() {
         assert_eq!((inquired.stopped, inquired.passages.len()), (InquiryEnd::Sufficient, 2));
         assert_eq!(inquired.cost, baton_core::money::Usd::from_nanos(2_000), "what was paid before is told too");
         assert_eq!(world.models.asked.lock().unwrap().len(), 2);
-        // And all of it once more asks nobody.
+        // Repeating the whole calls no model.
         let again = world.memory().inquire(&asker(), &question).await.unwrap();
         assert_eq!(again, inquired);
         assert_eq!(world.models.asked.lock().unwrap().len(), 2);
-        // Another call's are its own, though its question is the same.
+        // Another call has its own verdicts, even for the same question.
         let other = ModelCaller { key: "other".to_owned(), ..asker() };
         world.memory().inquire(&other, &question).await.unwrap();
         assert!(world.models.asked.lock().unwrap().len() > 2);

@@ -1,4 +1,4 @@
-//! What is kept of a conversation beside its messages, and the names of its records.
+//! The head of a conversation, and the names of its records.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,37 +13,38 @@ pub(super) const HEADS: &str = "memory.conversations";
 pub(super) const MESSAGES: &str = "memory.messages";
 pub(super) const OF_CUSTOMERS: &str = "memory.customers";
 
-/// Between the parts of a record's name; no id holds it.
+/// Separates the parts of a record's name; no id contains it.
 const SEPARATOR: char = '\u{1f}';
-/// Digits of a message's number, so that names are in the order of numbers.
+/// Digits of a message's number, so that names sort by number.
 const DIGITS: usize = 12;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ThreadHead {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) customer: Option<String>,
-    /// When its first words came, or those since it was closed: tells it from an earlier one of the same id.
+    /// When its first message arrived, or the first one after it was closed: distinguishes it from an earlier
+    /// conversation with the same id.
     #[serde(default = "ThreadHead::epoch")]
     pub(super) began: Time,
-    /// Messages `first..next` are kept.
+    /// The messages `first..next` are stored.
     pub(super) first: u64,
     pub(super) next: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) summary: Option<ThreadSummary>,
-    /// Who is summing it up.
+    /// The claim of the call that is summarising it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     summarising: Option<SummaryClaim>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     session: Map<String, Value>,
-    /// Ids of the last messages that had one.
+    /// The last message ids, of messages that had one.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     heard: VecDeque<String>,
 }
 
-/// Somebody is summing a conversation up, and nobody else begins to until it is over or has taken too long.
+/// A call is summarising a conversation. No other call begins to until it has finished or its time is over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct SummaryClaim {
-    /// The key of the call that does.
+    /// The key of that call.
     by: String,
     until: Time,
 }
@@ -66,8 +67,8 @@ impl ThreadHead {
         Time::from_ms(0)
     }
 
-    /// Gives up the messages before `behind`, with what is known of them: they are kept elsewhere. What was said after
-    /// them begins a conversation of its own.
+    /// Drops the messages before `behind`, together with the summary and the facts: they are stored elsewhere. Later
+    /// messages begin a conversation of their own.
     pub(super) fn drop_messages(&mut self, behind: u64, now: Time) {
         self.first = self.first.max(behind.min(self.next));
         self.began = now.max(self.began + Duration::from_millis(1));
@@ -76,7 +77,8 @@ impl ThreadHead {
         self.session.clear();
     }
 
-    /// Takes the summary in hand for a while, unless another has it. The same call may again: it goes on after a crash.
+    /// Claims the summary for a time, unless another call holds it. The same call may claim it again, to continue after
+    /// a crash.
     pub(super) fn claim_summary(&mut self, by: &str, now: Time, until: Time) -> bool {
         let is_taken = self.summarising.as_ref().is_some_and(|claim| claim.by != by && claim.until > now);
         if !is_taken {
@@ -85,7 +87,7 @@ impl ThreadHead {
         !is_taken
     }
 
-    /// Gives the summary out of hand; whether it was in this one's.
+    /// Releases the claim; returns whether this call held it.
     pub(super) fn release_summary(&mut self, by: &str) -> bool {
         self.summarising.take_if(|claim| claim.by == by).is_some()
     }
@@ -99,7 +101,7 @@ impl ThreadHead {
         message.id.as_ref().is_some_and(|id| self.heard.contains(id))
     }
 
-    /// Counts a message, and says which one gives way to it.
+    /// Adds a message to the head, and returns the number of the message that is evicted for it.
     pub(super) fn push_message(&mut self, message: &ThreadMessage, kept_max: u64) -> Option<u64> {
         self.next += 1;
         if let Some(id) = &message.id {
@@ -114,7 +116,7 @@ impl ThreadHead {
         })
     }
 
-    /// Writes down whose conversation it is, the first time that is known.
+    /// Records the conversation's customer, the first time that it is known.
     pub(super) fn of_customer(&mut self, conversation: &str, customer: Option<&str>) -> Vec<RecordOp> {
         match (customer, &self.customer) {
             (Some(customer), None) => {
@@ -150,7 +152,7 @@ impl ThreadHead {
         }
     }
 
-    /// Writes the head where it is still at the version that was read, or not there yet.
+    /// Writes the head if its version is still the one that was read, or if it does not exist yet.
     pub(super) fn write(&self, conversation: &str, version: Option<u64>) -> RecordOp {
         let (space, key, value) = (HEADS.to_owned(), conversation.to_owned(), json!(self));
         match version {

@@ -1,4 +1,4 @@
-//! Conversations that leave: because they are over and kept elsewhere, or because a customer is forgotten.
+//! Removal of conversations: because they have ended and are stored elsewhere, or because a customer is forgotten.
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
@@ -10,14 +10,14 @@ use super::head::{self, HEADS, MESSAGES, OF_CUSTOMERS};
 use super::{PAGE, ShortTermMemory, TRIES_MAX, ThreadChange, check_id};
 use crate::forget_marks::ForgetTarget;
 
-/// A conversation as it was when it was read whole.
+/// A conversation, read completely.
 pub(crate) struct WholeThread {
     pub(crate) thread: MessageThread,
-    /// Tells it from an earlier conversation of the same id.
+    /// Distinguishes it from an earlier conversation with the same id.
     pub(crate) began: Time,
-    /// All that is kept, oldest first.
+    /// All stored messages, oldest first.
     pub(crate) messages: Vec<ThreadMessage>,
-    /// The number behind the last of them.
+    /// The number after the last of them.
     behind: u64,
 }
 
@@ -33,9 +33,10 @@ impl ShortTermMemory {
         Ok(Some(WholeThread { thread: head.thread(conversation), began, messages, behind }))
     }
 
-    /// Gives up a conversation that is kept elsewhere, as far as it was read; what was said since stays, as one of its
-    /// own. One write decides it; a crash after it leaves only what nobody reads any more. False, and nothing given up,
-    /// where it has become known since whose it is: what is kept elsewhere must say so too.
+    /// Removes the messages that were read of a conversation, which is stored elsewhere. Later messages stay, as a
+    /// conversation of their own. One write decides it; a crash after it leaves only records that are no longer read.
+    /// Returns false, and removes nothing, if the customer has become known in the meantime: the stored copy must name
+    /// the customer too.
     pub(crate) async fn remove_messages(
         &self,
         tenant: &TenantId,
@@ -57,8 +58,8 @@ impl ShortTermMemory {
         Ok(true)
     }
 
-    /// Removes what a conversation gave up, and its head where nothing else is left; says how many messages went. The
-    /// head goes last, so what a crash leaves is found again.
+    /// Removes the records of dropped messages, and the head if nothing else is left; returns the number of messages
+    /// removed. The head goes last, so that the remains of a crash can be found.
     pub(crate) async fn sweep(&self, tenant: &TenantId, conversation: &str) -> Result<u64, MemoryError> {
         let Some((head, version)) = self.head(tenant, conversation).await? else { return Ok(0) };
         let prefix = head::message_prefix(conversation);
@@ -76,7 +77,7 @@ impl ShortTermMemory {
             self.records.commit(tenant, ops, self.clock.now()).await?;
         }
         if head.is_empty() {
-            // Only as it was read: whoever speaks meanwhile keeps the head.
+            // Only at the version that was read: a message that arrives in the meantime keeps the head.
             let mut ops = vec![head.write(conversation, Some(version))];
             ops.push(RecordOp::Delete { space: HEADS.to_owned(), key: conversation.to_owned() });
             if let Some(customer) = &head.customer {
@@ -93,8 +94,8 @@ impl ShortTermMemory {
         Ok(removed)
     }
 
-    /// Removes every conversation of a customer; says how many, and how many messages. What of theirs was on its way here
-    /// when this began never comes.
+    /// Removes every conversation of a customer; returns the numbers of conversations and of messages. Operations on
+    /// the customer's data that were in progress when this began store nothing.
     pub(crate) async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<(u64, u64), MemoryError> {
         check_id("a customer's id", customer)?;
         let forgetting = self.marks.mark_customer(tenant, customer).await?;
@@ -109,14 +110,14 @@ impl ShortTermMemory {
                 let conversation = record.key.get(prefix.len()..).unwrap_or_default();
                 messages += self.end(tenant, conversation, forgetting).await?;
                 threads += 1;
-                // A row whose conversation is gone already has only itself left.
+                // A row whose conversation no longer exists is removed alone.
                 let row = RecordOp::Delete { space: OF_CUSTOMERS.to_owned(), key: record.key };
                 self.records.commit(tenant, vec![row], self.clock.now()).await?;
             }
         }
     }
 
-    /// Removes a conversation with its messages, those that come meanwhile included.
+    /// Removes a conversation with its messages, including those that arrive in the meantime.
     async fn end(&self, tenant: &TenantId, conversation: &str, forgetting: u64) -> Result<u64, MemoryError> {
         let mut removed = 0;
         for _ in 0..TRIES_MAX {

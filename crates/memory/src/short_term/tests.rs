@@ -160,7 +160,7 @@ async fn one_customers_conversations_go_and_nobody_elses() {
 async fn what_a_crash_left_of_a_removal_is_removed_by_the_next() {
     let (short, store) = short();
     say(&short, "c", Some("ana"), "one").await;
-    // As a process leaves it that is killed between the head and the customer's row.
+    // As after a process was killed between removing the head and the customer's row.
     let remove = RecordOp::Delete { space: HEADS.to_owned(), key: "c".to_owned() };
     store.commit(&tenant(), vec![remove], Time::from_ms(1)).await.unwrap();
     assert_eq!(short.forget(&tenant(), "ana").await.unwrap(), (1, 0));

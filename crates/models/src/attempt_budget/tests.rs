@@ -1,4 +1,4 @@
-//! Calls through the gateway, with little money.
+//! Calls through the gateway with a small budget.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,23 +20,23 @@ use crate::providers::test_support::{asker, request};
 use crate::test_support::{self, FakeBehavior, FakeProvider, PausedTokioClock, fake_provider};
 
 const LIMIT: Duration = Duration::from_secs(10);
-/// What a puppet asks for a reply.
+/// The price of a fake provider's reply.
 const PRICE: Usd = Usd::from_nanos(1_000);
-/// Dollars per million tokens, so that 200 tokens, the most a request of these tests allows, are that price.
+/// Dollars per million tokens. At this rate 200 tokens, the maximum of a request in these tests, cost `PRICE`.
 const PER_MILLION: f64 = 0.005;
 
 struct ReservationFixture {
-    puppet: Arc<FakeProvider>,
+    fake: Arc<FakeProvider>,
     store: Arc<FakeStore>,
     ledger: BudgetLedger,
     gateway: ModelGateway,
 }
 
 impl ReservationFixture {
-    /// With money for so many calls this hour.
+    /// Creates a fixture with an hourly budget for this number of calls.
     fn with_money_for(calls: i64, does: FakeBehavior, more: Value) -> Self {
         let budgets = json!({ "hourly_usd": Usd::from_nanos(calls * PRICE.as_nanos()).as_f64() });
-        let (puppet, store) = (FakeProvider::new(does), Arc::new(FakeStore::new()));
+        let (fake, store) = (FakeProvider::new(does), Arc::new(FakeStore::new()));
         let model = |output: f64| json!({"input_usd_per_million": 0, "output_usd_per_million": output});
         let mut settings = json!({
             "models": {"fast": ["usual"], "powerful": [["dear"], ["usual"]]},
@@ -44,16 +44,16 @@ impl ReservationFixture {
         });
         settings.as_object_mut().expect("settings").extend(more.as_object().expect("more").clone());
         let config = serde_json::from_value(budgets).expect("budgets");
-        let purse = BudgetLedger::new(store.clone(), config, PausedTokioClock::new());
-        let gateway = test_support::gateway(settings, vec![fake_provider("openai", ProviderKind::OpenAi, &puppet)]);
-        Self { puppet, store, gateway: gateway.with_budget(purse.clone()), ledger: purse }
+        let budget_ledger = BudgetLedger::new(store.clone(), config, PausedTokioClock::new());
+        let gateway = test_support::gateway(settings, vec![fake_provider("openai", ProviderKind::OpenAi, &fake)]);
+        Self { fake, store, gateway: gateway.with_budget(budget_ledger.clone()), ledger: budget_ledger }
     }
 
     async fn ask(&self) -> Result<(), ModelCallError> {
         self.gateway.ask(&asker(1), &hello(), LIMIT, None).await.map(drop)
     }
 
-    /// What was spent in all, once everything is written down.
+    /// The total spent, once everything is settled.
     async fn spent(&self, by: Vec<CostDimension>) -> Vec<CostRow> {
         self.ledger.close().await.expect("closes");
         self.store.costs(CostFilter { by, ..CostFilter::default() }).await.expect("reads")
@@ -73,7 +73,7 @@ async fn a_budget_worth_ten_calls_lets_ten_of_sixty_four_at_once_through_the_gat
     let world = ReservationFixture::with_money_for(10, quick(), json!({}));
     let calls = join_all((0..64).map(|_| world.ask())).await;
     let refused: Vec<ModelCallError> = calls.into_iter().filter_map(Result::err).collect();
-    assert_eq!((world.puppet.requested_models().len(), refused.len()), (10, 54));
+    assert_eq!((world.fake.requested_models().len(), refused.len()), (10, 54));
     assert!(refused.iter().all(|fault| fault.fault.code == code::BUDGET_EXCEEDED && !fault.retryable));
     let costs = world
         .spent(vec![CostDimension::Model, CostDimension::Provider, CostDimension::Profile, CostDimension::Agent])
@@ -101,7 +101,7 @@ async fn where_there_is_no_money_for_a_dear_model_a_cheaper_one_answers() {
     let world = ReservationFixture::with_money_for(10, quick(), json!({}));
     let powerful = ModelRequest { profile: ModelProfile::Powerful, ..hello() };
     world.gateway.ask(&asker(1), &powerful, LIMIT, None).await.expect("the cheaper one answers");
-    assert_eq!(world.puppet.requested_models(), ["usual"]);
+    assert_eq!(world.fake.requested_models(), ["usual"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,13 +117,13 @@ async fn models_that_there_is_no_money_for_are_no_attempts() {
         }),
     );
     world.ask().await.expect("the last of six answers");
-    assert_eq!(world.puppet.requested_models(), ["usual"]);
+    assert_eq!(world.fake.requested_models(), ["usual"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_attempt_is_paid_for_also_one_that_broke_off() {
     let world = ReservationFixture::with_money_for(10, quick(), json!({"models": {"fast": [["usual"], ["dear"]]}}));
-    world.puppet.behave_once(FakeBehavior::BreaksOff);
+    world.fake.behave_once(FakeBehavior::BreaksOff);
     let request = ModelRequest { max_tokens: Some(1), ..hello() };
     world.gateway.ask(&asker(1), &request, LIMIT, None).await.expect("the second answers");
     let costs = world.spent(Vec::new()).await;
@@ -143,7 +143,7 @@ async fn a_call_that_its_caller_gave_up_is_paid_at_what_it_may_have_cost() {
 #[tokio::test(start_paused = true)]
 async fn what_certainly_cost_nothing_is_free_again() {
     let world = ReservationFixture::with_money_for(1, quick(), json!({}));
-    world.puppet.behave_once(FakeBehavior::Fails(code::CONTENT_FILTERED));
+    world.fake.behave_once(FakeBehavior::Fails(code::CONTENT_FILTERED));
     assert!(world.ask().await.is_err());
     world.ask().await.expect("there is money for one");
     assert_eq!(world.ask().await.expect_err("and for no other").fault.code, code::BUDGET_EXCEEDED);
@@ -156,7 +156,7 @@ async fn a_call_without_the_consumers_key_does_not_go_out_where_it_must_have_one
     assert_eq!((fault.fault.code.as_ref(), fault.block), (code::MISSING_API_KEY, Some(BlockReason::Key)));
     let asker = ModelCaller { api_key: Some(baton_ports::models::ConsumerKey::new("sk-own")), ..asker(1) };
     world.gateway.ask(&asker, &hello(), LIMIT, None).await.expect("with its key");
-    assert_eq!(world.puppet.keys(), [Some("sk-own".to_owned())]);
+    assert_eq!(world.fake.keys(), [Some("sk-own".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,14 +188,14 @@ async fn a_model_whose_price_nobody_states_is_not_asked_where_a_budget_bounds_th
     let named = ModelRequest { model: Some("stranger".into()), ..hello() };
     let fault = world.gateway.ask(&asker(1), &named, LIMIT, None).await.expect_err("has no price");
     assert_eq!(fault.fault.code, code::PRICE_UNKNOWN);
-    assert!(world.puppet.requested_models().is_empty());
+    assert!(world.fake.requested_models().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_model_without_a_price_leaves_the_call_to_one_that_has_one() {
     let world = ReservationFixture::with_money_for(10, quick(), json!({"models": {"fast": [["strange"], ["usual"]]}}));
     world.ask().await.expect("the other answers");
-    assert_eq!(world.puppet.requested_models(), ["usual"]);
+    assert_eq!(world.fake.requested_models(), ["usual"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -208,9 +208,9 @@ async fn a_model_that_costs_nothing_and_says_so_is_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn where_nothing_bounds_a_call_its_price_need_not_be_known() {
-    let puppet = FakeProvider::new(quick());
+    let fake = FakeProvider::new(quick());
     let settings = json!({"models": {"fast": ["strange"]}});
-    let gateway = test_support::gateway(settings, vec![fake_provider("openai", ProviderKind::OpenAi, &puppet)]);
+    let gateway = test_support::gateway(settings, vec![fake_provider("openai", ProviderKind::OpenAi, &fake)]);
     gateway.ask(&asker(1), &hello(), LIMIT, None).await.expect("it answers");
     let bounded = ModelCaller { cost_limit: Some(PRICE), ..asker(1) };
     let fault = gateway.ask(&bounded, &hello(), LIMIT, None).await.expect_err("its run has a limit");
@@ -225,13 +225,13 @@ async fn all_attempts_of_a_runs_call_together_cost_no_more_than_its_hold() {
     }});
     let world = ReservationFixture::with_money_for(100, quick(), settings);
     let asker = |most| ModelCaller { cost_limit: Some(Usd::from_nanos(most)), ..asker(1) };
-    world.puppet.behave_once(FakeBehavior::BreaksOff);
+    world.fake.behave_once(FakeBehavior::BreaksOff);
     let fault = world.gateway.ask(&asker(1_100), &hello(), LIMIT, None).await.expect_err("a hundred are left");
     assert_eq!((fault.fault.code.as_ref(), fault.cost), ("COST_LIMIT", PRICE));
-    assert_eq!(world.puppet.requested_models(), ["usual"], "the second did not go out");
-    world.puppet.behave_once(FakeBehavior::BreaksOff);
+    assert_eq!(world.fake.requested_models(), ["usual"], "the second did not go out");
+    world.fake.behave_once(FakeBehavior::BreaksOff);
     world.gateway.ask(&asker(1_400), &hello(), LIMIT, None).await.expect("enough for a short reply of the second");
-    assert_eq!(world.puppet.replies(), [Some(200), Some(200), Some(80)], "which is kept short");
+    assert_eq!(world.fake.replies(), [Some(200), Some(200), Some(80)], "which is kept short");
 }
 
 #[tokio::test(start_paused = true)]
@@ -239,7 +239,7 @@ async fn a_reply_that_nobody_limits_is_limited_to_what_is_reserved_for_it() {
     let world = ReservationFixture::with_money_for(1_000, quick(), json!({}));
     let open = ModelRequest { max_tokens: None, ..hello() };
     world.gateway.ask(&asker(1), &open, LIMIT, None).await.expect("there is money");
-    assert_eq!(world.puppet.replies(), [Some(16_384)]);
+    assert_eq!(world.fake.replies(), [Some(16_384)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -248,7 +248,7 @@ async fn a_quote_covers_whichever_model_answers_also_one_that_is_left_alone_now(
     let quote = || world.gateway.quote(&asker(1).tenant, &hello());
     let before = quote();
     assert_eq!((before.most, before.least), (Usd::from_nanos(1_000_000), Usd::from_nanos(320)));
-    world.puppet.set_behavior(FakeBehavior::Fails(code::SERVICE_UNAVAILABLE));
+    world.fake.set_behavior(FakeBehavior::Fails(code::SERVICE_UNAVAILABLE));
     for _ in 0..5 {
         world.ask().await.expect_err("both fail");
     }

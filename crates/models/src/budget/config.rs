@@ -1,4 +1,4 @@
-//! Limits, as the settings write them.
+//! Budget limits as the settings define them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::state::LimitedLine;
 
-/// Above any budget; keeps sums far from overflow.
+/// Above any realistic budget; keeps sums far from overflow.
 const USD_MAX: f64 = 1e9;
 
-/// The section `budgets` of the settings: each tenant's limits, and those of keys that have their own.
+/// The section `budgets` of the settings: the default limits of a tenant, and limits of single tenants and keys.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BudgetConfig {
@@ -21,23 +21,23 @@ pub struct BudgetConfig {
     pub daily_usd: Option<SpendLimit>,
     pub monthly_usd: Option<SpendLimit>,
     pub on_exceeded: Option<OnExceeded>,
-    /// Other limits of single tenants; what is left out is as above.
+    /// Limits of single tenants; omitted values are the defaults above.
     pub tenants: BTreeMap<String, SpendLimits>,
-    /// Limits of single API keys, by their ids; what is left out is unlimited. A key's calls count for its tenant too.
+    /// Limits of single API keys, by key id; omitted values are unlimited. A key's calls count for its tenant too.
     pub keys: BTreeMap<String, SpendLimits>,
-    /// Which of these limits were set while the system runs, by the names of their settings.
+    /// The limits that were set at run time, by the names of their settings.
     #[serde(skip)]
     set: BTreeSet<String>,
 }
 
-/// What tenants set themselves while the system runs.
+/// The limits that tenants set themselves at run time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TenantBudgets {
-    /// The server's own tenant: what it sets stands in place of the files'. Everybody else's limits are never above those.
+    /// The server's own tenant. Its limits replace those of the files. Limits of other tenants never exceed them.
     pub server_tenant: Option<TenantId>,
     /// By tenant.
     pub tenants: BTreeMap<String, SpendLimits>,
-    /// By the ids of keys.
+    /// By key id.
     pub keys: BTreeMap<String, SpendLimits>,
 }
 
@@ -51,14 +51,14 @@ pub struct SpendLimits {
     pub on_exceeded: Option<OnExceeded>,
 }
 
-/// What becomes of a call there is no money for.
+/// What happens to a call that exceeds a budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnExceeded {
-    /// It fails.
+    /// The call fails.
     #[default]
     Refuse,
-    /// A run waits: for a person, or until the budget begins anew. What is no run's is refused.
+    /// The run waits for a person, or until the next budget window begins. Calls that belong to no run are refused.
     Pause,
 }
 
@@ -71,7 +71,7 @@ impl OnExceeded {
     }
 }
 
-/// Dollars, or `"unlimited"`.
+/// US dollars, or `"unlimited"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpendLimit {
     Usd(Usd),
@@ -107,7 +107,7 @@ impl Serialize for SpendLimit {
     }
 }
 
-/// A tenant's, unless told.
+/// The default limit of a tenant.
 fn default_of(window: BudgetWindow) -> Usd {
     Usd::from_f64(match window {
         BudgetWindow::Hour => 50.0,
@@ -117,7 +117,7 @@ fn default_of(window: BudgetWindow) -> Usd {
 }
 
 impl SpendLimit {
-    /// Whether nothing is possible under it that is not under the other; without another, all is.
+    /// Whether this limit is at most the other one. Without another limit, always true.
     fn is_within(self, other: Option<Usd>) -> bool {
         match (self, other) {
             (_, None) => true,
@@ -128,10 +128,10 @@ impl SpendLimit {
 }
 
 impl SpendLimits {
-    /// As somebody sets them.
+    /// Reads limits from JSON.
     ///
     /// # Errors
-    /// Why they are none.
+    /// Says why the value is not valid.
     pub fn read(value: &serde_json::Value) -> Result<Self, String> {
         serde_json::from_value(value.clone()).map_err(|error| {
             let is_wrong = |name: &&str| {
@@ -163,7 +163,7 @@ impl SpendLimits {
 }
 
 impl BudgetConfig {
-    /// The same, with what tenants set themselves.
+    /// Returns these settings with the tenants' own limits applied.
     pub(super) fn with(&self, own: &TenantBudgets) -> Self {
         let mut all = self.clone();
         for (tenant, limits) in &own.tenants {
@@ -195,7 +195,7 @@ impl BudgetConfig {
         all
     }
 
-    /// A tenant's limit; nothing where it has none.
+    /// A tenant's limit; `None` if it has none.
     pub fn of_tenant(&self, tenant: &TenantId, window: BudgetWindow) -> Option<Usd> {
         let own = self.tenants.get(tenant.as_str()).and_then(|limits| limits.of(window));
         match own.or_else(|| self.default_limit(window)) {
@@ -205,7 +205,7 @@ impl BudgetConfig {
         }
     }
 
-    /// A key's own limit; nothing where it has none.
+    /// A key's own limit; `None` if it has none.
     pub fn of_key(&self, key_id: &str, window: BudgetWindow) -> Option<Usd> {
         match self.keys.get(key_id).and_then(|limits| limits.of(window)) {
             Some(SpendLimit::Usd(usd)) => Some(usd),
@@ -213,7 +213,8 @@ impl BudgetConfig {
         }
     }
 
-    /// The setting that a line's limit is; nothing where none says it, and the default holds or there is no limit.
+    /// The name of the setting that defines a line's limit; `None` if no setting does and the default applies, or there
+    /// is no limit.
     pub fn setting_of(&self, line: &BudgetPeriod) -> Option<String> {
         let window = line.window;
         let own =
@@ -225,7 +226,7 @@ impl BudgetConfig {
             }
             None => (self.default_limit(window).map(|_| setting("budgets", window)), ""),
         };
-        // What no file says is where it was set.
+        // A limit that was set at run time is named by its endpoint.
         setting.map(|setting| if self.set.contains(&setting) { format!("/api/v1/budgets/{whose}") } else { setting })
     }
 
@@ -237,7 +238,7 @@ impl BudgetConfig {
         }
     }
 
-    /// What becomes of a call that is over: the key's word, else the tenant's, else everyone's.
+    /// What happens to a call that exceeds its budget: the key's setting, else the tenant's, else the default.
     pub fn on_exceeded(&self, tenant: &TenantId, key_id: Option<&str>) -> OnExceeded {
         let keys = key_id.and_then(|key| self.keys.get(key)).and_then(|limits| limits.on_exceeded);
         let tenants = || self.tenants.get(tenant.as_str()).and_then(|limits| limits.on_exceeded);
@@ -250,7 +251,7 @@ impl BudgetConfig {
         BudgetWindow::ALL.into_iter().any(|window| self.of_tenant(tenant, window).is_some() || of_key(window))
     }
 
-    /// The lines that limit a call at `at`.
+    /// Returns the lines that limit a call at `at`.
     pub(super) fn lines(&self, tenant: &TenantId, key_id: Option<&str>, at: Time) -> Vec<LimitedLine> {
         let limited = |key_id: Option<&str>, window: BudgetWindow, limit: Usd| LimitedLine {
             line: BudgetPeriod::of(tenant, key_id, window, at),

@@ -1,4 +1,4 @@
-//! What a call can cost at the most, before anybody has answered it.
+//! The maximum cost of a call, known before it is answered.
 
 use baton_core::model::{ModelRequest, TokenUsage};
 use baton_core::money::{PriceQuote, Usd};
@@ -8,26 +8,27 @@ use crate::price;
 use crate::requirements::REPLY_TOKENS;
 use crate::router::RoutableModel;
 
-/// What a reply may have where neither the request nor the catalogue nor the provider's API limits it.
+/// Maximum reply tokens if neither the request nor the catalogue nor the provider's API limits the reply.
 const REPLY_TOKENS_MAX: u64 = 16_384;
-/// A reply shorter than this is not worth asking for.
+/// A reply limited to fewer tokens than this is not worth requesting.
 const REPLY_TOKENS_MIN: u64 = 64;
 
-/// What limits the price of one call at one model.
+/// The bounds on the price of one call at one model.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CostBound {
-    /// No tokenizer makes more of the input.
+    /// An upper bound: no tokenizer produces more tokens for the input.
     input_tokens: u64,
     reply_tokens: u64,
-    /// Nobody limits the reply so far: the request must say how long it may be.
+    /// The reply has no limit yet: the request must set one.
     is_open: bool,
-    /// The dearest price each kind of token can have, however much of the input is cached and however long it is.
+    /// The highest possible price of each kind of token, however much of the input is cached and however long it is.
     input: Usd,
     output: Usd,
 }
 
 impl CostBound {
-    /// Of a request with at most so many tokens of input at a model; nothing where nobody states its price.
+    /// The bound of a request with at most this number of input tokens at a model; `None` if the model's price is
+    /// unknown.
     pub fn of(model: &RoutableModel, request: &ModelRequest, input_tokens: u64) -> Option<Self> {
         let spec = model.spec.as_ref()?;
         let asked = request.max_tokens.map(u64::from);
@@ -35,7 +36,7 @@ impl CostBound {
         Some(Self::new(spec, input_tokens, asked.or_else(usual)))
     }
 
-    /// `reply_max` is what the request, or else the provider's API, limits the reply to.
+    /// `reply_max` is the reply limit of the request or, failing that, of the provider's API.
     pub fn new(spec: &ModelSpec, input_tokens: u64, reply_max: Option<u64>) -> Self {
         let usual = spec.context_tokens.map_or(REPLY_TOKENS_MAX, |context| context.min(REPLY_TOKENS_MAX));
         let known = reply_max.or(spec.output_tokens);
@@ -53,8 +54,8 @@ impl CostBound {
         PriceQuote { most: with(self.reply_tokens), usual: with(REPLY_TOKENS), least: with(REPLY_TOKENS_MIN) }
     }
 
-    /// How long the reply may be so that the call costs no more than this; nothing where the request and the model keep
-    /// it short enough by themselves.
+    /// The reply limit that keeps the call within this amount; `None` if the limits of the request and the model
+    /// already do.
     pub fn reply_within(&self, amount: Usd) -> Option<u64> {
         if self.output <= Usd::ZERO {
             return None;
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_longest_reply_is_the_requests_else_the_models_else_a_usual_one() {
-        // 30 and 60 dollars a million.
+        // 30 and 60 dollars per million tokens.
         let most = |spec: &ModelSpec, reply_max| CostBound::new(spec, 1_000, reply_max).quote().most;
         let mut spec = spec("gpt-4");
         assert_eq!(most(&spec, Some(100)), usd(0.03 + 0.006));
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn input_counts_at_its_dearest_price() {
-        // Writing the cache of this model for an hour costs 30 a million, its input 15.
+        // Cache writes for an hour cost 30 dollars per million tokens at this model; its input costs 15.
         assert_eq!(CostBound::new(&spec("claude-3-opus"), 1_000_000, Some(0)).quote().most, usd(30.0));
         let mut spec = spec("gpt-4");
         let prices = TokenPrices { input: usd(60.0), output: usd(120.0), ..TokenPrices::default() };

@@ -1,5 +1,5 @@
-//! How budgets stand, for whoever watches: asked of the store at the moment somebody looks, so that what other processes
-//! spent is in it, and a window that began is empty.
+//! Budget gauges. They are read from the store on each scrape, so that they include the spends of other processes, and
+//! a window that has just begun is empty.
 
 use baton_core::id::TenantId;
 use baton_core::money::{BudgetWindow, Usd};
@@ -9,16 +9,16 @@ use baton_ports::journal::JournalError;
 
 use super::{BudgetLedger, LedgerInner};
 
-/// Tenants that are shown: each is a label, and watchers keep every label.
+/// Maximum number of tenants shown: each is a label, and monitoring systems keep every label.
 const TENANTS_MAX: usize = 1_000;
 
 impl BudgetLedger {
-    /// Sets the gauges of the lines of every tenant that the settings name, that this process spends for, or that is
-    /// given: `budget_limit_usd`, `budget_spent_usd` and `budget_reserved_usd`. Keys are too many to be labels. On an
-    /// error they stay as they were.
+    /// Sets the gauges `budget_limit_usd`, `budget_spent_usd` and `budget_reserved_usd` for the lines of every tenant
+    /// that the settings name, that this process spends for, or that is given. Keys are too many to be labels. On an
+    /// error the gauges keep their values.
     ///
     /// # Errors
-    /// The store's.
+    /// Those of the store.
     pub async fn update_gauges(&self, tenant: &TenantId) -> Result<(), JournalError> {
         let inner = &self.inner;
         let mut tenants = inner.lock().tenants.clone();
@@ -40,7 +40,7 @@ impl LedgerInner {
         let line = BudgetPeriod::of(tenant, None, window, now);
         let known = standings.iter().find(|standing| standing.line == line);
         let (spent, held) = known.map_or_else(Default::default, |known| (known.spent, known.held));
-        // What has not been written down yet is spent all the same, and was held before.
+        // Spends that are not settled yet count as spent, no longer as reserved.
         let here = self.lock().spent(&line).map_or(Usd::ZERO, |here| (here - spent).max(Usd::ZERO));
         let labels = [("company_id", tenant.to_string()), ("window", window.word().to_owned())];
         if let Some(limit) = self.config.now().of_tenant(tenant, window) {
@@ -50,7 +50,7 @@ impl LedgerInner {
         metrics::gauge!("budget_reserved_usd", &labels).set((held - here).max(Usd::ZERO).as_f64());
     }
 
-    /// Remembers whose lines are to be shown.
+    /// Remembers the tenants whose lines are shown.
     pub(super) fn remember_tenants(&self, wants: &[AllowanceRequest]) {
         let mut state = self.lock();
         for want in wants {

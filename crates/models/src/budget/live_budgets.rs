@@ -1,4 +1,4 @@
-//! Limits that change while they hold.
+//! Limits that can change at run time.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -6,7 +6,7 @@ use baton_ports::budget::{BudgetPeriod, BudgetPolicy, BudgetRule};
 
 use super::config::{BudgetConfig, TenantBudgets};
 
-/// What the files allow, with what tenants set themselves beside it. Each call looks at what holds when it comes.
+/// The limits of the files combined with those that tenants set. Each call reads the current limits when it arrives.
 #[derive(Debug)]
 pub struct LiveBudgets {
     files: BudgetConfig,
@@ -18,7 +18,7 @@ impl LiveBudgets {
         Self { now: RwLock::new(Arc::new(files.clone())), files }
     }
 
-    /// From here on this holds beside the files.
+    /// Replaces the limits that tenants set; effective immediately.
     pub fn set(&self, own: &TenantBudgets) {
         let all = Arc::new(self.files.with(own));
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = all;

@@ -1,4 +1,4 @@
-//! Why a call was not let out: words that name the line, what there is, and when there is more.
+//! Why a call was refused: messages that name the line, what is available, and when more will be.
 
 use baton_core::fault::Fault;
 use baton_core::money::{PriceQuote, Usd};
@@ -10,7 +10,7 @@ use super::config::OnExceeded;
 use super::state::BudgetShortfall;
 use crate::fault::{code, transient};
 
-/// No line is short for ever: it says when it begins anew.
+/// The message says when the next window of the line begins.
 pub(super) fn budget_exceeded(
     short: &BudgetShortfall,
     quote: PriceQuote,
@@ -35,12 +35,12 @@ pub(super) fn budget_exceeded(
     ModelCallError { retry_after: Some(wait), block, ..ModelCallError::permanent(fault) }
 }
 
-/// Nobody can say whether there is money.
+/// The store cannot be reached, so the available budget is unknown.
 pub(super) fn budget_unavailable(error: &JournalError) -> ModelCallError {
     transient(code::SERVICE_UNAVAILABLE, format!("the budgets cannot be asked: {error}"))
 }
 
-/// Too much of what was spent is not written down yet.
+/// Too many spends wait for settlement.
 pub(super) fn settlement_backlog() -> ModelCallError {
     transient(code::SERVICE_UNAVAILABLE, "what was spent cannot be written down as fast as it is spent")
 }

@@ -1,4 +1,4 @@
-//! A reservation: it ends in what the call cost, or, where nobody says, in what it may have cost.
+//! A reservation. It is settled at the cost of the call or, if that is unknown, at the reserved amount.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,46 +10,46 @@ use baton_ports::budget::{CallSpend, ChargeCollector, PendingCharge, SettlementS
 use super::LedgerInner;
 use super::state::LimitedLine;
 
-/// Reserved for one attempt of one call. Dropped without a word (the caller has gone, the outcome is unknown), it is
-/// settled at what was reserved.
+/// An amount reserved for one attempt of one call. If it is dropped unsettled (the caller has gone, the outcome is
+/// unknown), it is settled at the reserved amount.
 #[must_use]
 pub struct Reservation {
     ledger: Arc<LedgerInner>,
     lines: Vec<LimitedLine>,
     amount: Usd,
-    /// Nothing once it is settled.
+    /// `None` once it is settled.
     spend: Option<CallSpend>,
     tab: Option<ChargeCollector>,
 }
 
-/// What an attempt came to.
+/// The charge of an attempt.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttemptCharge {
     pub cost: Usd,
     pub usage: TokenUsage,
     pub answered: bool,
-    /// Nobody has counted: the cost is what was reserved.
+    /// No token count is available: the cost is the reserved amount.
     pub estimated: bool,
     pub latency: Duration,
 }
 
 impl Reservation {
     pub(super) fn new(
-        purse: Arc<LedgerInner>,
+        budget_ledger: Arc<LedgerInner>,
         lines: Vec<LimitedLine>,
         amount: Usd,
         spend: CallSpend,
         tab: Option<ChargeCollector>,
     ) -> Self {
-        Self { ledger: purse, lines, amount, spend: Some(spend), tab }
+        Self { ledger: budget_ledger, lines, amount, spend: Some(spend), tab }
     }
 
-    /// What was reserved.
+    /// The reserved amount.
     pub fn amount(&self) -> Usd {
         self.amount
     }
 
-    /// It was answered, or not, and what it cost is known or counts as what was reserved.
+    /// Settles the attempt, whether it was answered or not. An unknown cost counts as the reserved amount.
     pub fn settle(mut self, paid: AttemptCharge) {
         self.finish(paid);
     }
@@ -86,7 +86,7 @@ impl std::fmt::Debug for Reservation {
     }
 }
 
-/// The way back for charges that nobody else made durable.
+/// The fallback for charges that no append makes durable.
 struct ChargeSettler(Arc<LedgerInner>);
 
 impl SettlementSink for ChargeSettler {

@@ -1,4 +1,4 @@
-//! What was spent, on its way to the store: in batches, each told until it is heard of.
+//! Settlement of spends with the store: in batches, each sent until it is confirmed.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,20 +10,20 @@ use tokio::runtime::Handle;
 
 use super::LedgerInner;
 
-/// Between two settlements, of what no append settles.
+/// Interval between settlements of spends that no append settles.
 const SETTLE_EVERY: Duration = Duration::from_millis(50);
-/// After a settlement that the store did not take.
+/// Delay after a settlement that the store did not accept.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 
 impl LedgerInner {
-    /// Takes a spend to be settled with the next batch.
+    /// Queues a spend for the next batch.
     pub(super) fn queue_spend(self: &Arc<Self>, spend: CallSpend) {
         self.lock().add_spend(spend);
         self.ensure_settler();
     }
 
-    /// Has somebody settle every now and then, as long as anything is held. Without a runtime there is nobody: then it
-    /// is settled by whoever closes, or counts as spent.
+    /// Ensures that a task settles periodically as long as anything is held. Without a runtime there is no such task;
+    /// the spends are then settled on close, or count as spent.
     pub(super) fn ensure_settler(self: &Arc<Self>) {
         let mut state = self.lock();
         if state.has_settler {
@@ -35,7 +35,7 @@ impl LedgerInner {
         }
     }
 
-    /// Writes down what waits. Whether there was anything.
+    /// Settles the waiting spends. Returns whether there were any.
     pub(super) async fn settle(&self) -> Result<bool, JournalError> {
         let _turn = self.settling.lock().await;
         let now = self.clock.now();
@@ -47,13 +47,13 @@ impl LedgerInner {
     }
 }
 
-/// Ends with the purse, or once nothing is left to do.
-async fn settle_periodically(purse: Weak<LedgerInner>) {
+/// Ends when the ledger is dropped, or when nothing is left to settle.
+async fn settle_periodically(ledger: Weak<LedgerInner>) {
     let (mut wait, mut backoff) = (SETTLE_EVERY, Backoff::from(SETTLE_AGAIN));
     loop {
         tokio::time::sleep(wait).await;
-        let Some(purse) = purse.upgrade() else { return };
-        wait = match purse.settle().await {
+        let Some(ledger) = ledger.upgrade() else { return };
+        wait = match ledger.settle().await {
             Ok(_) => {
                 backoff.succeeded();
                 SETTLE_EVERY
@@ -63,7 +63,7 @@ async fn settle_periodically(purse: Weak<LedgerInner>) {
                 backoff.failed()
             }
         };
-        let mut state = purse.lock();
+        let mut state = ledger.lock();
         if state.is_idle() {
             state.has_settler = false;
             return;

@@ -11,15 +11,15 @@ use baton_ports::budget::{
     ROWS_MAX, SpendAccount,
 };
 
-/// So many calls like the last are held ahead of need, to begin with.
+/// The number of calls, priced like the last one, that are held ahead of need at the start.
 const CALLS_AHEAD: i64 = 8;
-/// A line that is grown again sooner than this is grown by twice as much.
+/// A line that must grow again sooner than this grows by twice as much.
 const SOON: Duration = Duration::from_secs(1);
-/// A line that lasted longer than this is grown as at the beginning.
+/// A line that lasted longer than this grows by the initial amount again.
 const LATE: Duration = Duration::from_secs(10);
-/// What nobody has used for so long is given back.
+/// An allowance that is unused for this long is given back.
 const IDLE: Duration = Duration::from_secs(10);
-/// How often it is looked for what can be given back.
+/// How often to check what can be given back.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A line with its limit.
@@ -29,73 +29,73 @@ pub(super) struct LimitedLine {
     pub limit: Usd,
 }
 
-/// Everything this process holds and has not settled.
+/// Everything that this process holds and has not settled.
 #[derive(Default)]
 pub(super) struct BudgetState {
     lines: BTreeMap<BudgetPeriod, LineBalance>,
     /// Lines that callers wait for, or that are low.
     to_grow: BTreeSet<BudgetPeriod>,
-    /// Growths that have begun.
+    /// The number of growths that have begun.
     pub growths: u64,
-    /// A growth ahead of need is under way.
+    /// A growth ahead of need is in progress.
     pub ahead: bool,
-    /// Spends that nobody settles with an append, summed up. Their keys and accounts stand in their kinds.
+    /// Spends that no append settles, summed by kind. The key of the map carries the API key and the account.
     waiting: BTreeMap<SpendKey, CallSpend>,
-    /// What was told to the store and not heard of: it is told again as it was.
+    /// A settlement that was sent but not confirmed; it is sent again unchanged.
     unconfirmed: Option<BudgetSettlement>,
     /// The number of the last settlement.
     settled: u64,
     looked_at: Time,
-    /// Whose lines this process has spent of.
+    /// The tenants whose lines this process has spent from.
     pub tenants: BTreeSet<TenantId>,
-    /// A task settles every now and then.
+    /// A task settles periodically.
     pub has_settler: bool,
 }
 
-/// Spends of one kind are summed up: the same tenant, key, account and hour.
+/// Spends of the same tenant, key, account and hour are summed.
 type SpendKey = (TenantId, Option<String>, SpendAccount, Time);
 
-/// What is held of one line.
+/// The balance that is held of one line.
 #[derive(Debug)]
 struct LineBalance {
     limit: Usd,
-    /// Held and reserved by nobody. Less than nothing where calls cost more than was reserved.
+    /// Held and not reserved. Negative if calls cost more than was reserved.
     free: Usd,
-    /// Reserved by calls under way.
+    /// Reserved by calls in flight.
     reserved: Usd,
-    /// What callers wait for a growth to bring.
+    /// The amount that callers wait for.
     wanted: Usd,
-    /// Callers that wait for others to give back.
+    /// The number of callers that wait for other calls to give some back.
     waiting: u32,
-    /// The last call's price.
+    /// The price of the last call.
     price: Usd,
-    /// How much is asked for ahead of need, and how much of it was granted.
+    /// The amount requested ahead of need, and how much of it was granted.
     ahead: Usd,
     granted: Usd,
-    /// The store had less than was needed.
+    /// The store granted less than was needed.
     dry: bool,
     grown_at: Option<Time>,
     used_at: Time,
     standing: Option<BudgetStanding>,
-    /// What is certainly spent: as the store said, or, until that is told to it, as calls of this process have cost.
+    /// The amount that is certainly spent: as the store reported or, until settled, the cost of this process's calls.
     spent: Usd,
 }
 
-/// Why there is not enough.
+/// Why the balance is too small.
 #[derive(Debug)]
 pub(super) struct BudgetShortfall {
     /// The store may have more of some line.
     pub can_grow: bool,
-    /// Calls of this process are under way in all of them, and may give some back.
+    /// Calls of this process are in flight in all short lines, and may give some back.
     pub has_calls_in_flight: bool,
-    /// Of the lines that are short, the one that begins anew last.
+    /// Of the short lines, the one whose next window begins last.
     pub limited: LimitedLine,
     pub standing: Option<BudgetStanding>,
 }
 
 impl BudgetState {
-    /// Reserves in all lines or in none: the price of a long answer, or with `rest` what is left where that is enough
-    /// for a short one.
+    /// Reserves in all lines or in none: the price of a long reply or, with `rest`, the remainder if it is enough for a
+    /// short one.
     pub fn take(
         &mut self,
         lines: &[LimitedLine],
@@ -135,7 +135,7 @@ impl BudgetState {
         let Some((last, allowance)) = short.iter().max_by_key(|(limited, _)| limited.line.ends()) else {
             return Ok(quote.most);
         };
-        // Where others are under way they give back more than the rest soon, and this call need not be cut short.
+        // Other calls in flight will soon give back more than the remainder, so this call need not be cut short.
         let is_at_rest = |allowance: &LineBalance| allowance.dry && allowance.reserved <= Usd::ZERO;
         let least = short.iter().map(|(_, allowance)| allowance.free).min().unwrap_or_default();
         if rest && least >= quote.least && least > Usd::ZERO && short.iter().all(|(_, short)| is_at_rest(short)) {
@@ -149,10 +149,10 @@ impl BudgetState {
         }))
     }
 
-    /// A call is over: what it did not cost is free again.
+    /// A call has ended: the part of the reservation that it did not cost is free again.
     pub fn finish(&mut self, lines: &[LimitedLine], amount: Usd, cost: Usd) {
         for limited in lines {
-            // A line whose window was over long ago is not known any more, and needs nothing.
+            // A line whose window ended long ago is no longer tracked and needs no update.
             if let Some(allowance) = self.lines.get_mut(&limited.line) {
                 allowance.reserved -= amount;
                 allowance.free += amount - cost;
@@ -161,7 +161,8 @@ impl BudgetState {
         }
     }
 
-    /// Somebody waits for others to give back, so that nothing is given back to the store meanwhile; or no longer does.
+    /// Records that a caller begins or stops waiting for other calls to give some back. While one waits, nothing is
+    /// returned to the store.
     pub fn wait(&mut self, lines: &[LimitedLine], begins: bool) {
         for limited in lines {
             if let Some(allowance) = self.lines.get_mut(&limited.line) {
@@ -170,15 +171,15 @@ impl BudgetState {
         }
     }
 
-    /// What is certainly spent of a line, as far as it is known here.
+    /// The amount of a line that is certainly spent, as far as this process knows.
     pub fn spent(&self, line: &BudgetPeriod) -> Option<Usd> {
         self.lines.get(line).map(|known| known.spent)
     }
 
-    // ---- growing
+    // ---- growth
 
-    /// Notes what a caller waits for, in the lines that have too little: what the others have, others may need. Answers
-    /// how many growths have begun: a later one brings it.
+    /// Records the amount that a caller waits for, in the lines that have too little; the balance of the other lines
+    /// may be needed by other calls. Returns the number of growths that have begun: a later one brings the amount.
     pub fn want(&mut self, lines: &[LimitedLine], need: Usd) -> u64 {
         for limited in lines {
             if let Some(allowance) = self.lines.get_mut(&limited.line).filter(|allowance| allowance.free < need) {
@@ -189,14 +190,14 @@ impl BudgetState {
         self.growths
     }
 
-    /// Whether some line is low and nobody sees to it: then the caller does.
+    /// Whether some line is low and no growth ahead of need is in progress; the caller then starts one.
     pub fn begin_prefetch(&mut self) -> bool {
         let begins = !self.ahead && !self.to_grow.is_empty();
         self.ahead |= begins;
         begins
     }
 
-    /// What the growth that begins now asks for.
+    /// The requests of the growth that begins now.
     pub fn wants(&mut self, now: Time) -> Vec<AllowanceRequest> {
         self.growths += 1;
         let lines: Vec<BudgetPeriod> = self.to_grow.iter().take(ROWS_MAX).cloned().collect();
@@ -205,7 +206,7 @@ impl BudgetState {
             self.to_grow.remove(&line);
             let Some(allowance) = self.lines.get_mut(&line) else { continue };
             if line.ends() <= now {
-                // Whoever wanted it takes of the window that began.
+                // Callers that wait use the window that has just begun.
                 allowance.wanted = Usd::ZERO;
                 continue;
             }
@@ -220,7 +221,7 @@ impl BudgetState {
         wants
     }
 
-    /// What came of it; nothing where it failed.
+    /// Applies the result of a growth; `None` if it failed.
     pub fn apply_growth(&mut self, wants: &[AllowanceRequest], grown: &[AllowanceGrant], now: Time) {
         for (want, grown) in wants.iter().zip(grown) {
             let Some(allowance) = self.lines.get_mut(&want.line) else { continue };
@@ -233,9 +234,9 @@ impl BudgetState {
         }
     }
 
-    // ---- settling
+    // ---- settlement
 
-    /// Spends that wait to be settled.
+    /// The number of spends that wait for settlement.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
@@ -249,7 +250,7 @@ impl BudgetState {
         }
     }
 
-    /// What is to be written now: what is in doubt as it was, else what waits and what can be given back.
+    /// The settlement to write now: the unconfirmed one unchanged, else the waiting spends and the surplus.
     pub fn settlement(&mut self, holder: BudgetHolder, now: Time) -> Option<BudgetSettlement> {
         if self.unconfirmed.is_none() {
             let whole =
@@ -294,7 +295,7 @@ impl BudgetState {
         self.waiting.is_empty() && self.unconfirmed.is_none() && self.lines.is_empty()
     }
 
-    /// Nothing is held any more.
+    /// Drops everything that is held.
     pub fn clear(&mut self) {
         self.lines.clear();
         self.to_grow.clear();
@@ -320,13 +321,13 @@ impl LineBalance {
         }
     }
 
-    /// Whether it is worth growing before anybody waits: where so little was granted ahead that it lasts for no call,
-    /// it is not.
+    /// Whether the line should grow before a call has to wait. It should not if the last grant ahead of need was too
+    /// small for one call.
     fn is_low(&self) -> bool {
         !self.dry && self.granted >= self.price && self.free < half(self.granted)
     }
 
-    /// How much to ask for ahead of need: more the faster it goes.
+    /// The amount to request ahead of need; it rises with the rate of spending.
     fn prefetch_target(&mut self, now: Time) -> Usd {
         let first = times(self.price, CALLS_AHEAD);
         let lasted = self.grown_at.map(|grown_at| now.since(grown_at));
@@ -338,7 +339,7 @@ impl LineBalance {
         self.ahead
     }
 
-    /// What is not needed here, while others may need it.
+    /// The amount that is not needed here and that other processes may need.
     fn surplus(&self, idle: bool) -> Usd {
         if self.waiting > 0 || self.wanted > Usd::ZERO {
             return Usd::ZERO;

@@ -1,4 +1,4 @@
-//! Purses over the store that the simulation keeps.
+//! Budget ledgers over the simulation's store.
 
 mod fixture;
 
@@ -17,10 +17,10 @@ use crate::fault::code;
 #[tokio::test(start_paused = true)]
 async fn of_a_thousand_calls_at_once_a_budget_for_a_hundred_admits_a_hundred() {
     let world = BudgetFixture::new(json!({"hourly_usd": 1}));
-    let purse = world.ledger();
-    let calls = join_all((0..1_000).map(|_| call(&purse, exactly(0.01), 0.01))).await;
+    let ledger = world.ledger();
+    let calls = join_all((0..1_000).map(|_| call(&ledger, exactly(0.01), 0.01))).await;
     assert_eq!(calls.iter().filter(|call| call.is_ok()).count(), 100);
-    purse.close().await.expect("closes");
+    ledger.close().await.expect("closes");
     assert_eq!(world.hour().await, (usd(1.0), Usd::ZERO));
     assert!(world.growths() < 30, "{} growths", world.growths());
 }
@@ -28,36 +28,36 @@ async fn of_a_thousand_calls_at_once_a_budget_for_a_hundred_admits_a_hundred() {
 #[tokio::test(start_paused = true)]
 async fn a_budget_worth_ten_calls_admits_ten_of_sixty_four_at_once() {
     let world = BudgetFixture::new(json!({"daily_usd": 0.1}));
-    let purse = world.ledger();
-    let calls = join_all((0..64).map(|_| call(&purse, exactly(0.01), 0.01))).await;
+    let ledger = world.ledger();
+    let calls = join_all((0..64).map(|_| call(&ledger, exactly(0.01), 0.01))).await;
     assert_eq!(calls.iter().filter(|call| call.is_ok()).count(), 10);
 }
 
 #[tokio::test(start_paused = true)]
 async fn calls_that_cost_far_less_than_they_may_use_a_budget_up_without_passing_it() {
     let world = BudgetFixture::new(json!({"hourly_usd": 0.1}));
-    let purse = world.ledger();
-    // A short reply costs a cent, the longest there may be twenty-five: only one at a time has room for it.
+    let ledger = world.ledger();
+    // A short reply costs one cent, the longest possible reply 25: the budget fits only one at a time.
     let price = between(usd(0.01), usd(0.25));
-    let calls = join_all((0..64).map(|_| call(&purse, price, 0.01))).await;
+    let calls = join_all((0..64).map(|_| call(&ledger, price, 0.01))).await;
     assert_eq!(calls.iter().filter(|call| call.is_ok()).count(), 10);
-    purse.close().await.expect("closes");
+    ledger.close().await.expect("closes");
     assert_eq!(world.hour().await, (usd(0.1), Usd::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_left_is_taken_only_where_nobody_gives_back_and_says_how_much_it_is() {
     let world = BudgetFixture::new(json!({"hourly_usd": 1}));
-    let purse = world.ledger();
+    let ledger = world.ledger();
     let price = between(usd(0.1), usd(0.6));
-    let first = reserve(&purse, price).await.expect("there is enough");
+    let first = reserve(&ledger, price).await.expect("there is enough");
     assert_eq!(first.amount(), usd(0.6));
-    let second = reserve(&purse, price);
+    let second = reserve(&ledger, price);
     tokio::pin!(second);
     assert!(tokio::time::timeout(Duration::from_secs(1), &mut second).await.is_err(), "it waits for the first");
     first.settle(costing(0.3));
     assert_eq!(second.await.expect("there is enough again").amount(), usd(0.6));
-    let third = reserve(&purse, price).await.expect("the second is lost");
+    let third = reserve(&ledger, price).await.expect("the second is lost");
     assert_eq!(third.amount(), usd(0.1), "what it may have cost is taken to be spent");
 }
 
@@ -66,7 +66,7 @@ async fn two_processes_share_a_line_exactly() {
     let world = BudgetFixture::new(json!({"hourly_usd": 1}));
     let purses = [world.ledger(), world.ledger()];
     let mut admitted = 0;
-    // Turn by turn and in crowds, so that each holds something ahead now and then.
+    // Sequentially and concurrently, so that each process holds an allowance ahead of need from time to time.
     for round in 0..40 {
         let crowd = (0..25).map(|place| call(&purses[(round + place / 7) % 2], exactly(0.01), 0.01));
         admitted += join_all(crowd).await.iter().filter(|call| call.is_ok()).count();
@@ -84,7 +84,7 @@ async fn a_process_that_is_killed_overruns_nothing_and_keeps_what_it_held_from_o
     for _ in 0..10 {
         let hold = reserve(&killed, exactly(0.01)).await.expect("there is enough");
         asked += 1;
-        // Neither settled nor given back: it dies in between.
+        // Neither settled nor given back: the process dies in between.
         std::mem::forget(hold);
     }
     let (spent, held) = world.hour().await;
@@ -101,9 +101,9 @@ async fn a_process_that_is_killed_overruns_nothing_and_keeps_what_it_held_from_o
 #[tokio::test(start_paused = true)]
 async fn most_calls_wait_for_nothing() {
     let world = BudgetFixture::new(json!({"monthly_usd": "unlimited"}));
-    let purse = world.ledger();
+    let ledger = world.ledger();
     for _ in 0..2_000 {
-        reserve(&purse, exactly(0.001)).await.expect("there is enough").settle(costing(0.001));
+        reserve(&ledger, exactly(0.001)).await.expect("there is enough").settle(costing(0.001));
     }
     assert!(world.growths() < 20, "{} growths", world.growths());
 }
@@ -112,19 +112,19 @@ async fn most_calls_wait_for_nothing() {
 async fn without_limits_the_store_is_not_asked_and_costs_are_counted() {
     let none = json!({"hourly_usd": "unlimited", "daily_usd": "unlimited", "monthly_usd": "unlimited"});
     let world = BudgetFixture::new(none);
-    let purse = world.ledger();
-    call(&purse, exactly(1e6), 2.0).await.expect("nothing limits it");
-    purse.close().await.expect("closes");
+    let ledger = world.ledger();
+    call(&ledger, exactly(1e6), 2.0).await.expect("nothing limits it");
+    ledger.close().await.expect("closes");
     assert_eq!((world.growths(), world.hour().await.0), (0, usd(2.0)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_no_runs_is_settled_within_a_tenth_of_a_second() {
     let world = BudgetFixture::new(json!({}));
-    let purse = world.ledger();
+    let ledger = world.ledger();
     let account = SpendAccount { model: "m".into(), agent: "a".into(), ..SpendAccount::default() };
     for _ in 0..3 {
-        let hold = purse.reserve(&gateway(), account.clone(), exactly(0.5), soon()).await.expect("there is enough");
+        let hold = ledger.reserve(&gateway(), account.clone(), exactly(0.5), soon()).await.expect("there is enough");
         hold.settle(costing(0.25));
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -138,11 +138,12 @@ async fn what_is_no_runs_is_settled_within_a_tenth_of_a_second() {
 #[tokio::test(start_paused = true)]
 async fn a_runs_charge_waits_for_its_append_and_comes_back_where_there_is_none() {
     let world = BudgetFixture::new(json!({}));
-    let purse = world.ledger();
+    let ledger = world.ledger();
     let tab = ChargeCollector::default();
     for cost in [0.25, 0.5] {
         let asker = in_run(&tab);
-        let hold = purse.reserve(&asker, SpendAccount::default(), exactly(0.5), soon()).await.expect("there is enough");
+        let hold =
+            ledger.reserve(&asker, SpendAccount::default(), exactly(0.5), soon()).await.expect("there is enough");
         hold.settle(costing(cost));
     }
     let mut charges = tab.take();
@@ -158,14 +159,14 @@ async fn a_runs_charge_waits_for_its_append_and_comes_back_where_there_is_none()
 #[tokio::test(start_paused = true)]
 async fn a_call_of_unknown_outcome_counts_as_what_was_reserved() {
     let world = BudgetFixture::new(json!({}));
-    let purse = world.ledger();
-    reserve(&purse, exactly(0.5)).await.expect("there is enough").settle(AttemptCharge {
+    let ledger = world.ledger();
+    reserve(&ledger, exactly(0.5)).await.expect("there is enough").settle(AttemptCharge {
         cost: usd(0.5),
         estimated: true,
         ..AttemptCharge::default()
     });
-    drop(reserve(&purse, exactly(0.25)).await.expect("there is enough"));
-    purse.close().await.expect("closes");
+    drop(reserve(&ledger, exactly(0.25)).await.expect("there is enough"));
+    ledger.close().await.expect("closes");
     assert_eq!(world.hour().await.0, usd(0.75));
     let rows = world.store.costs(CostFilter::default()).await.expect("reads");
     assert_eq!((rows[0].calls, rows[0].answered, rows[0].estimated), (2, 0, 2));
@@ -174,12 +175,12 @@ async fn a_call_of_unknown_outcome_counts_as_what_was_reserved() {
 #[tokio::test(start_paused = true)]
 async fn a_call_counts_to_the_hour_in_which_it_was_admitted() {
     let world = BudgetFixture::new(json!({}));
-    let purse = world.ledger();
-    let hold = reserve(&purse, exactly(0.5)).await.expect("there is enough");
+    let ledger = world.ledger();
+    let hold = reserve(&ledger, exactly(0.5)).await.expect("there is enough");
     let admitted = world.clock.now();
     world.clock.advance(Duration::from_secs(3_600));
     hold.settle(costing(0.5));
-    purse.close().await.expect("closes");
+    ledger.close().await.expect("closes");
     let lines = world.store.standings(&TENANT.into(), admitted).await.expect("reads");
     assert_eq!(lines[0].spent, usd(0.5));
     assert_eq!(world.hour().await.0, Usd::ZERO);
@@ -188,31 +189,31 @@ async fn a_call_counts_to_the_hour_in_which_it_was_admitted() {
 #[tokio::test(start_paused = true)]
 async fn closing_gives_everything_back() {
     let world = BudgetFixture::new(json!({"hourly_usd": 1}));
-    let purse = world.ledger();
-    call(&purse, exactly(0.01), 0.01).await.expect("there is enough");
+    let ledger = world.ledger();
+    call(&ledger, exactly(0.01), 0.01).await.expect("there is enough");
     assert!(world.hour().await.1 > Usd::ZERO, "it holds something ahead");
-    purse.close().await.expect("closes");
+    ledger.close().await.expect("closes");
     assert_eq!(world.hour().await, (usd(0.01), Usd::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_nobody_uses_is_given_back_after_a_while() {
     let world = BudgetFixture::new(json!({"hourly_usd": 1}));
-    let purse = world.ledger();
-    call(&purse, exactly(0.01), 0.01).await.expect("there is enough");
+    let ledger = world.ledger();
+    call(&ledger, exactly(0.01), 0.01).await.expect("there is enough");
     world.clock.advance(Duration::from_secs(11));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.hour().await, (usd(0.01), Usd::ZERO));
-    drop(purse);
+    drop(ledger);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_names_the_line_what_there_is_and_when_it_begins_anew() {
     let world =
         BudgetFixture::new(json!({"hourly_usd": 1, "keys": {"k1": {"daily_usd": 0.5, "on_exceeded": "pause"}}}));
-    let purse = world.ledger();
-    call(&purse, exactly(0.9), 0.9).await.expect("there is enough");
-    let refused = reserve(&purse, exactly(0.2)).await.expect_err("is over");
+    let ledger = world.ledger();
+    call(&ledger, exactly(0.9), 0.9).await.expect("there is enough");
+    let refused = reserve(&ledger, exactly(0.2)).await.expect_err("is over");
     assert_eq!(refused.fault.code, code::BUDGET_EXCEEDED);
     let message = &refused.fault.message;
     for part in [
@@ -225,7 +226,8 @@ async fn a_refusal_names_the_line_what_there_is_and_when_it_begins_anew() {
     assert_eq!((refused.retryable, refused.retry_after, refused.block), (false, Some(30 * 60 * 1_000), None));
 
     let keyed = ModelCaller { key_id: Some("k1".into()), ..gateway() };
-    let paused = purse.reserve(&keyed, SpendAccount::default(), exactly(0.6), soon()).await.expect_err("is over").fault;
+    let paused =
+        ledger.reserve(&keyed, SpendAccount::default(), exactly(0.6), soon()).await.expect_err("is over").fault;
     let until: Time = "2026-11-22T00:00:00Z".parse().expect("an instant");
     let line = "the daily budget of key `k1` of tenant `clinic`".to_owned();
     assert_eq!(paused.block, Some(BlockReason::Budget { line, until }));
@@ -234,14 +236,14 @@ async fn a_refusal_names_the_line_what_there_is_and_when_it_begins_anew() {
 #[tokio::test(start_paused = true)]
 async fn from_eighty_per_cent_on_it_is_said_how_much_is_spent() {
     let world = BudgetFixture::new(json!({"hourly_usd": 1, "daily_usd": 2, "monthly_usd": "unlimited"}));
-    let purse = world.ledger();
-    let nearly = || purse.warning(&"clinic".into(), None);
+    let ledger = world.ledger();
+    let nearly = || ledger.warning(&"clinic".into(), None);
     assert_eq!(nearly(), None);
-    call(&purse, exactly(0.79), 0.79).await.expect("there is enough");
+    call(&ledger, exactly(0.79), 0.79).await.expect("there is enough");
     assert_eq!(nearly(), None);
-    call(&purse, exactly(0.04), 0.04).await.expect("there is enough");
+    call(&ledger, exactly(0.04), 0.04).await.expect("there is enough");
     assert_eq!(nearly(), Some(BudgetWarning { window: BudgetWindow::Hour, percent: 83 }));
-    assert_eq!(purse.warning(&"other".into(), None), None);
+    assert_eq!(ledger.warning(&"other".into(), None), None);
     world.clock.advance(Duration::from_secs(3_600));
     assert_eq!(nearly(), None, "the hour begins anew, and the day is at 41");
 }
@@ -249,54 +251,54 @@ async fn from_eighty_per_cent_on_it_is_said_how_much_is_spent() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_costs_nothing_needs_no_money() {
     let world = BudgetFixture::new(json!({"hourly_usd": 0}));
-    let purse = world.ledger();
-    assert!(reserve(&purse, exactly(0.01)).await.is_err());
-    call(&purse, exactly(0.0), 0.0).await.expect("is free");
+    let ledger = world.ledger();
+    assert!(reserve(&ledger, exactly(0.01)).await.is_err());
+    call(&ledger, exactly(0.0), 0.0).await.expect("is free");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_cannot_be_asked_admits_nothing_it_did_not_grant() {
     let world = BudgetFixture::new(json!({"hourly_usd": 1}));
-    let purse = world.ledger();
+    let ledger = world.ledger();
     world.store.loses_answers.store(true, Ordering::Relaxed);
-    let refused = reserve(&purse, exactly(0.01)).await.expect_err("nobody knows");
+    let refused = reserve(&ledger, exactly(0.01)).await.expect_err("nobody knows");
     assert_eq!((refused.fault.code.as_ref(), refused.retryable), (code::SERVICE_UNAVAILABLE, true));
     world.store.loses_answers.store(false, Ordering::Relaxed);
-    call(&purse, exactly(0.01), 0.01).await.expect("now it is known");
+    call(&ledger, exactly(0.01), 0.01).await.expect("now it is known");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_settlement_whose_answer_is_lost_is_told_again_and_counts_once() {
     let world = BudgetFixture::new(json!({}));
-    let purse = world.ledger();
-    let hold = reserve(&purse, exactly(0.5)).await.expect("there is enough");
+    let ledger = world.ledger();
+    let hold = reserve(&ledger, exactly(0.5)).await.expect("there is enough");
     world.store.loses_answers.store(true, Ordering::Relaxed);
     hold.settle(costing(0.5));
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(world.store.settlements.load(Ordering::Relaxed) > 2);
     world.store.loses_answers.store(false, Ordering::Relaxed);
-    purse.close().await.expect("closes");
+    ledger.close().await.expect("closes");
     assert_eq!(world.hour().await, (usd(0.5), Usd::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_goes_away_while_waiting_is_in_nobodys_way() {
     let world = BudgetFixture::new(json!({"hourly_usd": 1}));
-    let purse = world.ledger();
-    let hold = reserve(&purse, exactly(1.0)).await.expect("there is enough");
-    let waiting = tokio::time::timeout(Duration::from_millis(10), reserve(&purse, exactly(0.5))).await;
+    let ledger = world.ledger();
+    let hold = reserve(&ledger, exactly(1.0)).await.expect("there is enough");
+    let waiting = tokio::time::timeout(Duration::from_millis(10), reserve(&ledger, exactly(0.5))).await;
     assert!(waiting.is_err(), "it waits for the first");
     hold.settle(costing(0.25));
-    assert_eq!(reserve(&purse, exactly(0.75)).await.expect("there is enough").amount(), usd(0.75));
+    assert_eq!(reserve(&ledger, exactly(0.75)).await.expect("there is enough").amount(), usd(0.75));
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_in_vain_is_refused_at_its_deadline() {
     let world = BudgetFixture::new(json!({"hourly_usd": 1}));
-    let purse = world.ledger();
-    let _hold = reserve(&purse, exactly(1.0)).await.expect("there is enough");
+    let ledger = world.ledger();
+    let _hold = reserve(&ledger, exactly(1.0)).await.expect("there is enough");
     let began = Instant::now();
-    let refused = reserve(&purse, exactly(0.5)).await.expect_err("nothing was given back");
+    let refused = reserve(&ledger, exactly(0.5)).await.expect_err("nothing was given back");
     assert_eq!(began.elapsed(), Duration::from_secs(5));
     assert!(refused.fault.message.contains("$1.0000 is held for calls under way"), "{}", refused.fault.message);
 }
@@ -306,10 +308,10 @@ async fn many_threads_never_pass_the_line() {
     let world = BudgetFixture::new(json!({"hourly_usd": 1, "daily_usd": 1.5}));
     let purses = [world.ledger(), world.ledger(), world.ledger()];
     let tasks = (0..600).map(|number| {
-        let purse = purses[number % 3].clone();
+        let ledger = purses[number % 3].clone();
         tokio::spawn(async move {
             let price = between(usd(0.005), usd(0.02));
-            let Ok(hold) = reserve(&purse, price).await else { return Usd::ZERO };
+            let Ok(hold) = reserve(&ledger, price).await else { return Usd::ZERO };
             tokio::task::yield_now().await;
             let cost = usd(0.005).max(Usd::from_nanos(hold.amount().as_nanos() / 3));
             hold.settle(AttemptCharge { cost, answered: true, ..AttemptCharge::default() });
@@ -318,13 +320,13 @@ async fn many_threads_never_pass_the_line() {
     });
     let spent: Usd = join_all(tasks).await.into_iter().map(|spent| spent.expect("ends")).sum();
     assert!(spent <= usd(1.0), "{spent}");
-    for purse in &purses {
-        purse.close().await.expect("closes");
+    for ledger in &purses {
+        ledger.close().await.expect("closes");
     }
     assert_eq!(world.hour().await, (spent, Usd::ZERO));
 }
 
-/// A clock on which every look takes a millisecond.
+/// A clock that advances by one millisecond on each read.
 struct MillisecondClock(AtomicU64);
 
 impl Clock for MillisecondClock {
@@ -338,8 +340,8 @@ impl Clock for MillisecondClock {
 async fn a_call_that_comes_at_the_end_of_a_window_takes_of_the_next() {
     let world = BudgetFixture::new(json!({"hourly_usd": 1}));
     let clock = Arc::new(MillisecondClock(AtomicU64::new(0)));
-    let purse = BudgetLedger::new(world.store.clone(), world.config.clone(), clock);
-    let both = join_all((0..2).map(|_| call(&purse, exactly(0.01), 0.01)));
+    let ledger = BudgetLedger::new(world.store.clone(), world.config.clone(), clock);
+    let both = join_all((0..2).map(|_| call(&ledger, exactly(0.01), 0.01)));
     let both = tokio::time::timeout(Duration::from_secs(5), both).await.expect("it ends");
     assert!(both.iter().all(Result::is_ok), "{both:?}");
     assert!(world.growths() < 5, "{} growths", world.growths());
@@ -348,9 +350,9 @@ async fn a_call_that_comes_at_the_end_of_a_window_takes_of_the_next() {
 #[tokio::test(start_paused = true)]
 async fn calls_that_are_refused_take_nothing_of_the_lines_that_have_room() {
     let world = BudgetFixture::new(json!({"hourly_usd": 0.05, "daily_usd": 500}));
-    let purse = world.ledger();
+    let ledger = world.ledger();
     for _ in 0..40 {
-        let _ = call(&purse, exactly(0.005), 0.005).await;
+        let _ = call(&ledger, exactly(0.005), 0.005).await;
     }
     let day = world.line(None, BudgetWindow::Day).await.expect("a line");
     assert!(day.held <= usd(500.0 / 8.0), "{} of the day is held", day.held);

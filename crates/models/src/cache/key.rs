@@ -1,4 +1,4 @@
-//! Under what a reply is kept: the tenant, and everything of a request that may change its reply.
+//! The cache key of a reply: the tenant, and everything in a request that may change its reply.
 
 use std::io;
 
@@ -6,18 +6,18 @@ use baton_core::id::TenantId;
 use baton_core::model::ModelRequest;
 use sha2::{Digest, Sha256};
 
-/// A digest: no part of a request can be read back from it.
+/// A digest: no part of a request can be recovered from it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ReplyCacheKey([u8; 32]);
 
 impl ReplyCacheKey {
-    /// All of the request is in it: who asks, for what profile or model, messages, tools, schema, and every parameter.
+    /// Covers the whole request: caller, profile or model, messages, tools, schema, and every parameter.
     pub fn of(tenant: &TenantId, request: &ModelRequest) -> Self {
         let mut digest = DigestWriter(Sha256::new());
-        // The length keeps a tenant's name apart from what follows.
+        // The length separates the tenant's name from what follows.
         digest.0.update((tenant.as_str().len() as u64).to_le_bytes());
         digest.0.update(tenant.as_str());
-        // A request is strings, numbers and JSON: it can always be written.
+        // A request consists of strings, numbers and JSON: serialization cannot fail.
         let _ = serde_json::to_writer(&mut digest, request);
         Self(digest.0.finalize().into())
     }

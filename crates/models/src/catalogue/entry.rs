@@ -1,4 +1,4 @@
-//! Facts of one model as a file writes them: every key may be left out, for what lies below has it.
+//! Facts about one model as a file states them. Every key is optional; missing ones come from the layers below.
 
 use baton_core::money::Usd;
 use jiff::civil::Date;
@@ -6,23 +6,25 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{LongInputPrices, ModelSpec, PROVIDER, StructuredOutput, TokenPrices};
 
-/// Above any price; keeps sums far from overflow.
+/// Above any realistic price; keeps sums far from overflow.
 const USD_PER_MILLION_MAX: f64 = 1e6;
-/// Steps of a price by the size of the input.
+/// Maximum number of price tiers by input size.
 const STEPS_MAX: usize = 16;
 const QUALITY_MAX: f64 = 10.0;
 const TOKENS_MAX: u64 = 1 << 40;
-/// A thousand thousands.
+/// A million tokens is this many times a thousand.
 const THOUSANDS: f64 = 1_000.0;
 
-/// Dollars per some tokens, as written: not negative, and not beyond all reason.
+/// US dollars per some number of tokens, as written: not negative, and within a sane range.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct TokenPrice(f64);
 
 impl TokenPrice {
+    /// Checks the range.
+    ///
     /// # Errors
-    /// Says the range.
+    /// Names the allowed range.
     pub fn new(usd: f64) -> Result<Self, String> {
         if (0.0..=USD_PER_MILLION_MAX).contains(&usd) {
             return Ok(Self(usd));
@@ -41,14 +43,14 @@ impl<'de> Deserialize<'de> for TokenPrice {
     }
 }
 
-/// One model of a layer. The same keys in `models.yaml` and under `[models.catalogue.NAME]` of the settings.
+/// One model of a layer. The keys are the same in `models.yaml` and under `[models.catalogue.NAME]` of the settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CatalogueEntry {
-    /// Who serves it: a name of the settings' providers. Unless written, `openai`.
+    /// The provider: a name of the settings' providers. Default: `openai`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// Its name there, where it is another.
+    /// The model's name at the provider, if it differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,10 +61,10 @@ pub struct CatalogueEntry {
     pub cached_usd_per_million: Option<TokenPrice>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_usd_per_million: Option<TokenPrice>,
-    /// Where what is kept for an hour has another price.
+    /// The price of input that is cached for an hour, if it differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_hour_usd_per_million: Option<TokenPrice>,
-    /// Prices by the thousand tokens; one of the two forms.
+    /// Prices per thousand tokens; use one of the two forms.
     #[serde(skip_serializing)]
     pub input_usd_per_1k: Option<TokenPrice>,
     #[serde(skip_serializing)]
@@ -82,7 +84,7 @@ pub struct CatalogueEntry {
     pub quality: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredOutput>,
-    /// Whether it takes a temperature. Unless written, its name says it.
+    /// Whether the model accepts a temperature. By default its name decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sampling: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,7 +112,7 @@ pub struct PriceTier {
     pub cache_write_hour_usd_per_million: Option<TokenPrice>,
 }
 
-/// The keys of an entry, for "did you mean".
+/// The keys of an entry, for "did you mean" hints.
 pub(super) const KEYS: [&str; 21] = [
     "provider",
     "upstream",
@@ -136,10 +138,10 @@ pub(super) const KEYS: [&str; 21] = [
 ];
 
 impl CatalogueEntry {
-    /// Lays another over this one: what it says counts, what it leaves out stays.
+    /// Overlays another entry: its values replace those of this one; missing ones stay.
     pub(super) fn overlay(&mut self, over: &Self) {
         let over = over.clone().per_million();
-        // A price of its own makes the steps of another price meaningless.
+        // A new base price makes the tiers of the old price meaningless.
         let is_repriced = over.input_usd_per_million.is_some() || over.output_usd_per_million.is_some();
         if is_repriced && over.above.is_none() {
             self.above = None;
@@ -154,7 +156,7 @@ impl CatalogueEntry {
             quality structured sampling tools vision streaming retires);
     }
 
-    /// With its prices in the one form the rest is written in.
+    /// Converts all prices to dollars per million tokens.
     fn per_million(mut self) -> Self {
         let scaled = |price: TokenPrice| TokenPrice(price.0 * THOUSANDS);
         self.input_usd_per_million = self.input_usd_per_million.or(self.input_usd_per_1k.take().map(scaled));
@@ -163,7 +165,7 @@ impl CatalogueEntry {
         self
     }
 
-    /// What is wrong with it by itself, whatever lies below.
+    /// Returns what is wrong with the entry by itself, whatever the layers below contain.
     pub(super) fn problem(&self) -> Option<String> {
         let twice = [
             ("input", self.input_usd_per_million, self.input_usd_per_1k),
@@ -188,7 +190,7 @@ impl CatalogueEntry {
         (!rises).then(|| "`above` is written with its smallest `tokens` first".to_owned())
     }
 
-    /// The facts, where enough is said.
+    /// Returns the facts, if the entry is complete.
     pub(super) fn spec(&self) -> Result<ModelSpec, String> {
         let entry = self.clone().per_million();
         let (Some(input), Some(output)) = (entry.input_usd_per_million, entry.output_usd_per_million) else {
@@ -235,7 +237,7 @@ impl PriceTier {
     }
 }
 
-/// The facts as a file would write them, for lists that programs read.
+/// The facts in the form of a file, for lists that programs read.
 impl From<&ModelSpec> for CatalogueEntry {
     fn from(spec: &ModelSpec) -> Self {
         let price = |usd: Usd| TokenPrice(usd.as_f64());

@@ -1,4 +1,4 @@
-//! `models.yaml`, read. What is wrong is said with its line.
+//! Parses `models.yaml`. Problems are reported with their line.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use super::entry::{CatalogueEntry, KEYS};
 use super::layer::CatalogueLayer;
 use crate::profile;
 
-/// Models of one file.
+/// Maximum number of models in one file.
 const MODELS_MAX: usize = 10_000;
-/// Bytes of a model's name.
+/// Maximum size of a model's name, in bytes.
 const NAME_BYTES_MAX: usize = 200;
 const TENANTS_MAX: usize = 10_000;
 
@@ -23,28 +23,28 @@ const TENANTS_MAX: usize = 10_000;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CatalogueFile {
     pub layer: CatalogueLayer,
-    /// By the tenant's id.
+    /// By tenant id.
     pub tenants: BTreeMap<String, CatalogueLayer>,
 }
 
 impl CatalogueFile {
-    /// Reads a catalogue file: YAML, or JSON.
+    /// Parses a catalogue file in YAML or JSON.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its place: no YAML, an unknown key, a value that cannot be.
+    /// The first problem, with its place: invalid YAML, an unknown key, an invalid value.
     pub fn read(text: &[u8]) -> Result<Self, Diagnostic> {
         let first = |found: Vec<Diagnostic>| {
             let unread = || Diagnostic::error(DiagnosticCode::Unreadable, SourceSpan::default(), "it cannot be read");
             found.into_iter().next().unwrap_or_else(unread)
         };
-        // A catalogue of nothing is one: all that it might say may stand behind a `#`.
+        // An empty catalogue is valid: all its lines may be commented out with `#`.
         if text.split(|byte| *byte == b'\n').all(|line| matches!(line.trim_ascii().first(), None | Some(b'#'))) {
             return Ok(Self::default());
         }
         file(&source::read(text).map_err(first)?)
     }
 
-    /// Lays another over this one, key by key.
+    /// Overlays another file, key by key.
     pub fn overlay(&mut self, over: Self) {
         self.layer.overlay(&over.layer);
         for (tenant, layer) in over.tenants {
@@ -113,7 +113,7 @@ fn profile_of(key: &YamlKey) -> Result<ModelProfile, Diagnostic> {
     found.ok_or_else(|| unknown(key, &words))
 }
 
-/// Reads a mapping key by key, so that what is wrong has its line.
+/// Parses a mapping key by key, so that problems are reported with their line.
 fn read<T: DeserializeOwned>(node: &YamlNode, what: &str, known: &[&str]) -> Result<T, Diagnostic> {
     for (key, value) in map(node, what)?.iter() {
         is_known(key, known)?;

@@ -1,4 +1,4 @@
-//! One layer of the catalogue: models and profiles that lie over those below.
+//! One layer of the catalogue: models and profiles that override those of the layers below.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use baton_core::model::ModelProfile;
 use super::CatalogueEntry;
 use crate::profile;
 
-/// What one file, the settings, or one tenant's part of them says.
+/// The models and profiles of one file, of the settings, or of one tenant's part of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CatalogueLayer {
     pub models: BTreeMap<String, CatalogueEntry>,
@@ -15,12 +15,13 @@ pub struct CatalogueLayer {
 }
 
 impl CatalogueLayer {
-    /// What is wrong with it by itself, whatever lies below. A file's layer has been checked by its lines.
+    /// Returns what is wrong with the layer by itself, whatever the layers below contain. The layer of a file has
+    /// already been checked line by line.
     pub(crate) fn problem(&self) -> Option<String> {
         self.models.iter().find_map(|(name, entry)| Some(format!("model `{name}`: {}", entry.problem()?)))
     }
 
-    /// Lays another over this one, key by key.
+    /// Overlays another layer, key by key.
     pub(super) fn overlay(&mut self, over: &Self) {
         for (name, entry) in &over.models {
             self.models.entry(name.clone()).or_default().overlay(entry);

@@ -1,4 +1,4 @@
-//! A layer as the text of a `models.yaml`.
+//! Writes a layer as the text of a `models.yaml`.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::CatalogueLayer;
 
 impl CatalogueLayer {
-    /// Its models, a key a line. Values are JSON, which is YAML. What a comment line is to say stands at the top.
+    /// Writes the models, one key per line. Values are JSON, which is valid YAML. `comment` becomes the comment lines
+    /// at the top.
     pub fn to_yaml(&self, comment: &str) -> String {
         let mut text = comment.lines().map(|line| format!("# {line}\n")).collect::<String>();
         text.push_str("models:\n");

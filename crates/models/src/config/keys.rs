@@ -1,4 +1,4 @@
-//! Whose key a call goes out under.
+//! Which API key is used for a call.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{code, lasting};
 
-/// The words that clients know it by.
+/// The message by which clients recognize the error.
 const MISSING: &str = "Missing API key. Consumer must provide their own key.";
 const MISSING_KEY_HINT: &str = "bring one: BATON_CONSUMER_KEY in the environment of the command, `api_key` in the run's context, or the \
                          header `x-provider-key` over HTTP; `keys = \"either\"` under [models] lets the project's own serve";
@@ -17,21 +17,21 @@ const MISSING_KEY_HINT: &str = "bring one: BATON_CONSUMER_KEY in the environment
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyPolicy {
-    /// The consumer's own, always.
+    /// Always the consumer's own key.
     Consumer,
-    /// The project's, whatever a consumer brings.
+    /// Always the project's key, even if a consumer brings one.
     Tenant,
-    /// The consumer's where it brings one, else the project's.
+    /// The consumer's key if it brings one, else the project's.
     #[default]
     Either,
 }
 
 impl KeyPolicy {
-    /// The asker, with the key its call goes out under.
+    /// Returns the caller with the API key to use.
     ///
     /// # Errors
-    /// `MISSING_API_KEY` where the consumer must bring one, or brought one that is not here any more. The block says that
-    /// a run may wait for it.
+    /// `MISSING_API_KEY` if the consumer must bring a key and has not, or brought one that is no longer available. The
+    /// block says that a run may wait for it.
     pub(crate) fn resolve(self, asker: &ModelCaller) -> Result<Cow<'_, ModelCaller>, ModelCallError> {
         match (self, &asker.api_key) {
             (Self::Tenant, Some(_)) => Ok(Cow::Owned(ModelCaller { api_key: None, ..asker.clone() })),
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
     use crate::providers::test_support::asker;
 
-    /// The key a call goes out under; `missing` where it does not go out.
+    /// The API key to use; `missing` if the call cannot be sent.
     fn under(keys: KeyPolicy, brought: Option<&str>, lost_key: bool) -> Option<String> {
         let asker = ModelCaller { api_key: brought.map(ConsumerKey::new), key_is_missing: lost_key, ..asker(1) };
         match keys.resolve(&asker) {

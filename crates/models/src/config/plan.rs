@@ -1,4 +1,4 @@
-//! Which providers the settings mean, and how each is reached.
+//! Which providers the settings define, and how each is reached.
 
 use std::collections::BTreeMap;
 
@@ -9,51 +9,51 @@ use super::{ModelsConfig, ProviderKind, ProviderSettings};
 use crate::error::ModelsError;
 use crate::providers::{ProviderApi, ProviderSite, anthropic, openai};
 
-/// The provider that models are asked of where nothing else is said.
+/// The provider of models that name none.
 pub(crate) const DEFAULT: &str = "openai";
 const SCRIPT: &str = "script";
 
-/// A provider to be made ready.
+/// A provider to be created.
 #[derive(Clone, Debug)]
 pub(crate) struct ProviderPlan {
     pub name: String,
     pub kind: ProviderKind,
-    /// Where it is; nothing for files.
+    /// Where it is; `None` for files.
     pub site_settings: Option<ProviderSite>,
 }
 
 impl ModelsConfig {
-    /// Whether all replies come from files: by request, or because nothing else is set up.
+    /// Whether all replies come from files: because the settings request it, or because no provider is configured.
     pub fn is_scripted(&self) -> bool {
         self.plans().is_ok_and(|plans| plans.iter().all(|plan| plan.kind == ProviderKind::Script))
     }
 
-    /// All replies come from files, whatever else is set up.
+    /// Makes all replies come from files, whatever else is configured.
     pub fn script_only(&mut self) {
         self.provider = Some(SCRIPT.to_owned());
     }
 
-    /// The names and base URLs of the providers that are reached over the network; no URL means the public one.
+    /// Returns the names and base URLs of the providers that are reached over the network; no URL means the public one.
     ///
     /// # Errors
-    /// As [`ModelGateway::new`](crate::ModelGateway::new).
+    /// Those of [`ModelGateway::new`](crate::ModelGateway::new).
     pub fn remote_providers(&self) -> Result<Vec<(String, ProviderKind, Option<String>)>, ModelsError> {
         let remote = |plan: ProviderPlan| Some((plan.name, plan.kind, plan.site_settings?.base_url));
         Ok(self.plans()?.into_iter().filter_map(remote).collect())
     }
 
-    /// Fills in keys that are named by their variable.
+    /// Reads API keys from the environment variables that the settings name.
     pub fn fill_keys_from_env(&mut self, variable: impl Fn(&str) -> Option<String>) {
         for settings in self.providers.values_mut().filter(|settings| settings.api_key.is_none()) {
             settings.api_key = settings.api_key_env.as_deref().and_then(&variable).map(super::ProviderApiKey::new);
         }
     }
 
-    /// Lets keys be said by something that stands for them: `find` is told the setting, its text, and the address the key is
-    /// for, and gives the key where the text is none itself. Nothing is asked where all replies come from files.
+    /// Resolves references to API keys. `find` gets the setting, its text, and the address the key is for, and returns
+    /// the key if the text is a reference. Not called if all replies come from files.
     ///
     /// # Errors
-    /// The first that `find` gives.
+    /// The first error of `find`.
     pub fn resolve_keys<E>(
         &mut self,
         mut find: impl FnMut(&str, &str, &str) -> Result<Option<String>, E>,
@@ -77,12 +77,12 @@ impl ModelsConfig {
         Ok(())
     }
 
-    /// Whether no server is asked, whatever else is set up.
+    /// Whether no server is called, whatever else is configured.
     fn uses_only_files(&self) -> bool {
         self.provider.as_deref() == Some(SCRIPT) && !self.providers.contains_key(SCRIPT)
     }
 
-    /// All providers, the default one first.
+    /// Returns all providers, the default one first.
     pub(crate) fn plans(&self) -> Result<Vec<ProviderPlan>, ModelsError> {
         if self.uses_only_files() {
             return Ok(vec![script(SCRIPT)]);
@@ -98,7 +98,7 @@ impl ModelsConfig {
             plans.insert(name.clone(), self.plan(&name, &settings)?);
         }
         let first = match asked {
-            // Asked for by name, it may go without a key of its own: consumers may bring theirs.
+            // A provider that is selected by name may lack a key of its own: consumers may bring theirs.
             Some(name) if !plans.contains_key(name) => {
                 plans.insert(name.to_owned(), self.plan(name, &ProviderSettings::default())?);
                 name.to_owned()
@@ -114,8 +114,8 @@ impl ModelsConfig {
         Ok(first.into_iter().chain(plans.into_values()).collect())
     }
 
-    /// The settings of each provider, the short form laid over those of the one it is for. An entry whose one content is
-    /// a blank key is an empty environment variable.
+    /// The settings of each provider, with the short form applied to the default provider. An entry that contains only
+    /// a blank key comes from an empty environment variable.
     fn merged_settings(&self) -> BTreeMap<String, ProviderSettings> {
         let is_blank = |settings: &ProviderSettings| {
             let has_key = settings.api_key.as_ref().is_some_and(|key| !key.is_blank());
@@ -165,14 +165,14 @@ impl ModelsConfig {
     }
 }
 
-/// Where a provider is, by the short form or by its own.
+/// The address of a provider, from the short form or its own settings.
 fn address(name: &str, short: Option<&str>, settings: Option<&ProviderSettings>) -> String {
     let written = short.or(settings.and_then(|settings| text(settings.base_url.as_deref())));
     let kind = settings.and_then(|settings| settings.kind).or(ProviderKind::of_word(name));
     written.unwrap_or_else(|| public_base_url(kind)).to_owned()
 }
 
-/// Where an API lives unless its address is written; Azure has no such place.
+/// The default base URL of an API; Azure has none.
 fn public_base_url(kind: Option<ProviderKind>) -> &'static str {
     match kind {
         Some(ProviderKind::Anthropic) => anthropic::PUBLIC,
@@ -211,7 +211,7 @@ mod tests {
         serde_json::from_value(settings).expect("settings")
     }
 
-    /// What the settings mean: `name kind`, the default first; a key is a `*`.
+    /// The providers as `name kind`, the default first; `*` marks one with a key.
     fn planned(settings: Value) -> Vec<String> {
         let shown = |plan: &ProviderPlan| {
             let has_key = plan.site_settings.as_ref().is_some_and(|site| site.key.is_some());

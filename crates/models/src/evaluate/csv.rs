@@ -1,12 +1,12 @@
-//! Comma-separated values as RFC 4180 writes them, one record at a time: quoted fields may hold commas, line breaks and
-//! doubled quotes.
+//! Comma-separated values according to RFC 4180, one record at a time: quoted fields may contain commas, line breaks
+//! and doubled quotes.
 
 use std::io::BufRead;
 
-/// Bytes of one record.
+/// Maximum size of one record, in bytes.
 pub(super) const RECORD_BYTES_MAX: usize = 16 << 20;
 
-/// Records of a text, each with the line it begins at.
+/// The records of a text, each with the line on which it begins.
 pub(super) struct CsvRecords<R> {
     input: R,
     line: usize,
@@ -17,7 +17,7 @@ impl<R: BufRead> CsvRecords<R> {
         Self { input, line: 0 }
     }
 
-    /// The next record that is not blank.
+    /// Returns the next record that is not blank.
     pub fn next(&mut self) -> Result<Option<(usize, Vec<String>)>, String> {
         loop {
             let begins = self.line + 1;
@@ -28,7 +28,7 @@ impl<R: BufRead> CsvRecords<R> {
         }
     }
 
-    /// Lines up to the one at which no quote is open.
+    /// Reads lines until no quote is open.
     fn whole(&mut self) -> Result<Option<String>, String> {
         let mut text = String::new();
         loop {
@@ -54,7 +54,7 @@ impl<R: BufRead> CsvRecords<R> {
     }
 }
 
-/// The fields of a whole record.
+/// Splits a complete record into its fields.
 fn fields(record: &str) -> Vec<String> {
     let record = record.trim_end_matches(['\r', '\n']);
     let mut fields = Vec::new();

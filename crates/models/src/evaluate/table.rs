@@ -1,9 +1,10 @@
-//! A table of outcomes, in the forms such tables come in.
+//! A table of outcomes, in its common formats.
 //!
-//! - RouterBench: a row a prompt, with a column of scores named like each model, and one named `MODEL|total_cost`.
-//! - Long: a row an outcome, with `prompt`, `model`, `score` and `cost`; rows with one `sample_id`, or one prompt, are one.
+//! - RouterBench: one row per prompt, with a column of scores named after each model, and one named `MODEL|total_cost`.
+//! - Long: one row per outcome, with `prompt`, `model`, `score` and `cost`; rows with the same `sample_id`, or the same
+//!   prompt, belong together.
 //!
-//! Either as CSV with a head line, or as JSON Lines with the same names as keys.
+//! Either as CSV with a header line, or as JSON Lines with the same names as keys.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -14,12 +15,12 @@ use sha2::{Digest, Sha256};
 use super::csv::{CsvRecords, RECORD_BYTES_MAX};
 use crate::requirements::tokens_of;
 
-/// Prompts of one table.
+/// Maximum number of prompts in one table.
 pub const ROWS_MAX: usize = 1_000_000;
-/// Models of one table.
+/// Maximum number of models in one table.
 const MODELS_MAX: usize = 256;
 const COST_END: &str = "|total_cost";
-/// Columns that are no model's, whatever stands in them.
+/// Columns that never name a model.
 const PROMPT: [&str; 2] = ["prompt", "input"];
 const MODEL: [&str; 1] = ["model"];
 const SCORE: [&str; 3] = ["score", "performance", "quality"];
@@ -33,7 +34,7 @@ pub enum OutcomeFormat {
     Jsonl,
 }
 
-/// Prompts with what each model made of them.
+/// Prompts with the outcome of each model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutcomeTable {
     pub models: Vec<String>,
@@ -43,9 +44,9 @@ pub struct OutcomeTable {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct PromptRow {
-    /// Of the prompt, estimated.
+    /// Estimated size of the prompt.
     pub tokens: u64,
-    /// By the model's place in the table.
+    /// By the model's index in the table.
     outcomes: BTreeMap<usize, ModelOutcome>,
 }
 
@@ -142,12 +143,12 @@ fn jsonl(input: impl BufRead, reader: &mut OutcomeReader) -> Result<(), String> 
 #[derive(Default)]
 struct OutcomeReader {
     table: OutcomeTable,
-    /// Rows of the long form, by what names their prompt.
+    /// Rows of the long format, by the digest that identifies their prompt.
     prompts: BTreeMap<[u8; 32], usize>,
 }
 
 impl OutcomeReader {
-    /// One record, whichever form it has.
+    /// Takes one record of either format.
     fn take<'n, N: Iterator<Item = &'n str>>(
         &mut self,
         names: impl Fn() -> N,

@@ -1,4 +1,4 @@
-//! Two servers of which the first fails: what the wire says, from the bytes to the choice.
+//! Two servers of which the first fails: tests the whole path, from the bytes on the wire to the choice.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -11,12 +11,12 @@ use crate::health::OPEN_FOR;
 use crate::providers::stub_server::{StubAnswer, StubServer};
 use crate::providers::test_support::{asker, request, testdata};
 
-/// Longer than any call here takes that does not hang.
+/// Longer than any call of these tests that does not hang.
 const HANGS_FOR: Duration = Duration::from_millis(400);
 const CALLS: usize = 30;
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Time that goes on when a test says so.
+/// A clock that advances on demand.
 struct AdvancingClock(AtomicI64);
 
 impl AdvancingClock {
@@ -40,7 +40,7 @@ struct StubServerPair {
 }
 
 impl StubServerPair {
-    /// The first is asked first, and gives these answers; the second gives this one.
+    /// The first server is called first and gives these answers; the second gives this one.
     async fn new(first: Vec<StubAnswer>, second: StubAnswer) -> Self {
         let (first, second) = (StubServer::start(first).await, StubServer::start(vec![second]).await);
         let free = |name: &str| json!({"provider": name, "input_usd_per_million": 0, "output_usd_per_million": 0});
@@ -60,7 +60,7 @@ impl StubServerPair {
         self.gateway.ask(&asker(1), &request("a", &["u: hi"]), LIMIT, None).await
     }
 
-    /// Asks, and says how often the first has been asked by now.
+    /// Makes a call and returns how often the first server has been called so far.
     async fn asked(&self) -> usize {
         self.ask().await.expect("the second answers");
         self.first.connections()
@@ -71,16 +71,16 @@ fn whole() -> StubAnswer {
     StubAnswer::stream(testdata!("openai/stream.sse"))
 }
 
-/// A role, and nothing that was said.
+/// A role without any content.
 const BEGUN: &[u8] = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
-/// A word, and no end.
+/// One word without an end.
 const BROKEN_OFF: &[u8] = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"}}]}\n\n";
 
 fn full(header: &str) -> StubAnswer {
     StubAnswer::new(429, &[header], testdata!("openai/error_429.json"))
 }
 
-/// How a server may be dead.
+/// The ways in which a server may be dead.
 fn deaths() -> Vec<(&'static str, StubAnswer)> {
     vec![
         ("it fails", StubAnswer::new(500, &[], b"{\"error\": {\"message\": \"no\"}}")),
@@ -149,7 +149,7 @@ async fn how_long_to_wait_is_read_in_every_form_and_on_every_attempt() {
     on(10_999);
     assert_eq!(pair.asked().await, 2);
     on(1);
-    // The third failure in a row opens the circuit, for longer than was asked for.
+    // The third consecutive failure opens the circuit, for longer than the server requested.
     assert_eq!((pair.asked().await, pair.asked().await), (3, 3), "milliseconds");
     on(1_500);
     assert_eq!(pair.asked().await, 3);

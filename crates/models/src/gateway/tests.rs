@@ -17,7 +17,7 @@ use crate::test_support::{CircuitCapture, DecisionCapture, FakeBehavior, FakePro
 const LIMIT: Duration = Duration::from_secs(10);
 const QUICK: FakeBehavior = FakeBehavior::Answers(Duration::from_millis(100));
 
-/// Two models at two providers: `first` is asked first.
+/// Two models at two providers: `first` is called first.
 struct ProviderPairFixture {
     first: Arc<FakeProvider>,
     second: Arc<FakeProvider>,
@@ -52,7 +52,7 @@ impl ProviderPairFixture {
         self.gateway.ask(&asker(1), &request("a", &["u: hi"]), LIMIT, None).await
     }
 
-    /// How often each was asked.
+    /// How often each provider was called.
     fn asked(&self) -> (usize, usize) {
         (self.first.requested_models().len(), self.second.requested_models().len())
     }
@@ -337,12 +337,12 @@ async fn a_kept_reply_is_told_to_who_listens() {
 
 #[tokio::test(start_paused = true)]
 async fn files_neither_fall_back_nor_open_a_circuit() {
-    let puppet = FakeProvider::new(FakeBehavior::Fails(code::SERVICE_UNAVAILABLE));
-    let gateway = test_support::gateway(json!({}), vec![fake_provider("script", ProviderKind::Script, &puppet)]);
+    let fake = FakeProvider::new(FakeBehavior::Fails(code::SERVICE_UNAVAILABLE));
+    let gateway = test_support::gateway(json!({}), vec![fake_provider("script", ProviderKind::Script, &fake)]);
     for _ in 0..5 {
         gateway.ask(&asker(1), &request("a", &["u: hi"]), LIMIT, None).await.expect_err("as it is written");
     }
-    assert_eq!(puppet.requested_models(), ["claude-3-haiku"; 5]);
+    assert_eq!(fake.requested_models(), ["claude-3-haiku"; 5]);
 }
 
 fn files(config: Value) -> Result<ModelGateway, ModelsError> {

@@ -1,10 +1,10 @@
-//! Anthropic's messages API (`POST {base_url}/v1/messages`), and whoever speaks it.
+//! Anthropic's messages API (`POST {base_url}/v1/messages`), and compatible servers.
 //!
-//! System text stands apart, turns alternate, tools are used and answered in blocks, and `max_tokens` is required. Its
-//! `input_tokens` do not hold what was read from or written to the cache; each is priced apart.
+//! System text is a separate field, turns alternate, tool calls and results are blocks, and `max_tokens` is required.
+//! `input_tokens` excludes the tokens read from or written to the cache; each is priced separately.
 //!
-//! The API's version is the one that all its models and all compatible servers know. What single models refuse (a
-//! temperature, a forced tool) is known by their names.
+//! The API's version is the one that all models and all compatible servers support. What single models refuse (a
+//! temperature, a forced tool) is derived from their names.
 
 mod answer;
 mod blocks;
@@ -36,7 +36,7 @@ pub(crate) struct AnthropicDialect {
 }
 
 impl AnthropicDialect {
-    /// The base URL may have the API's `/v1` or leave it out, as people write it.
+    /// The base URL may include the API's `/v1` or omit it.
     pub fn new(site: &ProviderSite) -> Result<Self, ModelsError> {
         let base = base_url(site, PUBLIC)?;
         let is_versioned = base.path().trim_end_matches('/').ends_with("/v1");

@@ -1,4 +1,4 @@
-//! Recorded replies, cut and corrupted at every place: what comes of it is the reply or a clear error, and never a panic.
+//! Recorded replies, cut and corrupted at every position: the result is the reply or a clear error, and never a panic.
 
 use std::fmt::Debug;
 
@@ -43,7 +43,7 @@ const ANTHROPIC_WHOLE: [&[u8]; 4] = [
     testdata!("anthropic/error_529.json"),
 ];
 
-/// Reads with a dialect, without a network.
+/// Parses with a dialect, without a network.
 struct DialectReader<D> {
     dialect: D,
     request: ModelRequest,
@@ -91,7 +91,7 @@ impl<D: ApiDialect> DialectReader<D> {
     }
 }
 
-/// An error that says something, and says it shortly.
+/// Whether an error has a message, and a short one.
 fn is_clear(problem: &WireError) -> bool {
     match problem {
         WireError::Malformed(why) => !why.is_empty() && why.len() < 200,
@@ -101,7 +101,7 @@ fn is_clear(problem: &WireError) -> bool {
 
 fn is_whole_or_clear_error(cut: Result<WireReply, WireError>, whole: &Result<WireReply, WireError>) -> bool {
     match (cut, whole) {
-        // Only what was counted may stand behind the cut.
+        // Only counts may come after the cut.
         (Ok(cut), Ok(whole)) => WireReply { usage: whole.usage, ..cut } == *whole,
         (Ok(_), Err(_)) => false,
         (Err(problem), _) => is_clear(&problem),
@@ -130,7 +130,7 @@ fn however_a_reply_is_cut_it_is_whole_or_a_clear_error() {
     every_cut(&anthropic(), &ANTHROPIC_STREAMS, &ANTHROPIC_WHOLE);
 }
 
-/// A recording with some bytes replaced, inserted or taken out.
+/// A recording with some bytes replaced, inserted or removed.
 fn corrupted(recordings: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
     let change = (any::<prop::sample::Index>(), 0_u8..3, any::<u8>());
     (prop::sample::select(recordings), prop::collection::vec(change, 1..6)).prop_map(|(recording, changes)| {

@@ -1,5 +1,5 @@
-//! What one provider's API says differently from another's: where requests go, how they are written, how replies are
-//! read. Everything else about a call over HTTP is [`Remote`](super::remote::HttpProvider)'s.
+//! The differences between the APIs of providers: where requests go, how they are written, how replies are parsed.
+//! [`HttpProvider`](super::remote::HttpProvider) does everything else about a call over HTTP.
 
 use std::fmt::Debug;
 
@@ -17,37 +17,39 @@ use crate::catalogue::{ModelSpec, StructuredOutput};
 pub(crate) trait ApiDialect: Debug + Send + Sync {
     type Assembly: ReplyAssembler;
 
-    /// The environment variable people keep the key in, for messages.
+    /// The environment variable that usually contains the API key, for messages.
     const KEY_VARIABLE: &'static str;
 
-    /// Where a request for this model goes.
+    /// The URL of a request for this model.
     fn endpoint(&self, model: &str) -> Url;
 
-    /// Puts the key where the API looks for it, marked sensitive.
+    /// Adds the API key as the API expects it, marked sensitive.
     fn authorize(&self, headers: &mut HeaderMap, key: &str) -> Result<(), InvalidHeaderValue>;
 
-    /// Further headers of every request.
+    /// Adds further headers to every request.
     fn headers(&self, _headers: &mut HeaderMap) {}
 
-    /// The JSON body: a function of the query. An error says what of the request cannot be said to this provider.
+    /// Builds the JSON body, a function of the query. An error names the part of the request that this provider cannot
+    /// represent.
     fn body(&self, query: &WireRequest<'_>) -> Result<Value, String>;
 
-    /// Tokens of the longest reply this model gives where the request does not say; nothing where that is not known.
+    /// Maximum tokens of this model's reply if the request sets no limit; `None` if unknown.
     fn reply_max(&self, _model: &str, spec: Option<&ModelSpec>) -> Option<u64> {
         spec.and_then(|spec| spec.output_tokens)
     }
 
-    /// Whether the provider itself holds replies to the request's schema, and calls to the parameters of strict tools.
+    /// Whether the provider itself enforces the request's schema on replies, and the parameters of strict tools on
+    /// calls.
     fn enforces_schema(&self, query: &WireRequest<'_>) -> bool;
 
-    /// Reads a reply that came whole.
+    /// Parses a complete reply.
     fn read(&self, query: &WireRequest<'_>, body: &[u8]) -> Result<WireReply, WireError>;
 
-    /// What puts a streamed reply together.
+    /// Creates the assembler of a streamed reply.
     fn new_assembler(&self, query: &WireRequest<'_>) -> Self::Assembly;
 }
 
-/// One call as it goes over the wire.
+/// One call as it is sent over the wire.
 #[derive(Debug)]
 pub(crate) struct WireRequest<'a> {
     pub ask: &'a ProviderRequest<'a>,
@@ -57,7 +59,7 @@ pub(crate) struct WireRequest<'a> {
 }
 
 impl<'a> WireRequest<'a> {
-    /// `structured` is what the settings say for all models.
+    /// `structured` is the setting for all models.
     pub fn of(ask: &'a ProviderRequest<'a>, structured: Option<StructuredOutput>) -> Self {
         Self {
             ask,
@@ -67,26 +69,26 @@ impl<'a> WireRequest<'a> {
         }
     }
 
-    /// Whether the model takes a temperature, where the catalogue knows it.
+    /// Whether the model accepts a temperature, if the catalogue knows.
     pub fn takes_temperature(&self) -> Option<bool> {
         self.ask.spec.and_then(|spec| spec.sampling)
     }
 
-    /// What this model thought before one of the request's messages.
+    /// The thinking of this model that belongs to one of the request's messages.
     pub fn thought<'t>(&self, thinking: Option<&'t ThinkingBlock>) -> &'t [Value] {
         thinking.filter(|thinking| thinking.model == self.ask.model).map_or(&[], |thinking| &thinking.parts)
     }
 }
 
-/// Puts a streamed reply together, event by event.
+/// Assembles a streamed reply, event by event.
 pub(crate) trait ReplyAssembler: Send {
-    /// Takes the data of one event.
+    /// Adds the data of one event.
     fn feed(&mut self, event: &str) -> Result<(), WireError>;
 
-    /// Takes the end of the stream; an error where the reply is not whole.
+    /// Ends the stream; returns an error if the reply is incomplete.
     fn close(&mut self) -> Result<(), WireError>;
 
-    /// Whether the model has begun to say something, or to think.
+    /// Whether the model has begun to write or to think.
     fn has_begun(&self) -> bool;
 
     fn is_whole(&self) -> bool;
@@ -94,25 +96,25 @@ pub(crate) trait ReplyAssembler: Send {
     /// The reply so far.
     fn draft(&mut self) -> &mut ReplyDraft;
 
-    /// The reply, once it is whole.
+    /// The complete reply.
     fn answer(&mut self) -> Result<WireReply, WireError>;
 }
 
-/// A reply in our words; tool names are still the wire's.
+/// A reply in this crate's format; tool names are still those of the wire.
 #[derive(Debug, PartialEq)]
 pub(crate) struct WireReply {
     pub content: String,
     pub tool_calls: Vec<ModelToolCall>,
     pub finish: FinishReason,
-    /// `None` where the provider does not count.
+    /// `None` if the provider does not count.
     pub usage: Option<TokenUsage>,
     pub model: Option<String>,
-    /// What must go back to the model with the answers to its calls.
+    /// Blocks that must be sent back to the model with the results of its calls.
     pub thinking: Vec<Value>,
 }
 
 impl WireReply {
-    /// The counts, estimated where the provider has none.
+    /// The counts, estimated if the provider has none.
     pub fn usage(&self, request: &ModelRequest) -> TokenUsage {
         self.usage.unwrap_or_else(|| TokenUsage {
             output_tokens: tokens::estimate_output(&self.content, &self.tool_calls),
@@ -120,7 +122,7 @@ impl WireReply {
         })
     }
 
-    /// A reply that came whole, told to whoever listens.
+    /// A complete reply as deltas for the listener.
     pub fn pieces(&self) -> Vec<ReplyDelta> {
         let text = (!self.content.is_empty()).then(|| ReplyDelta::Text(self.content.clone()));
         let call = |(index, call): (usize, &ModelToolCall)| ReplyDelta::ToolCall {
@@ -133,7 +135,7 @@ impl WireReply {
     }
 }
 
-/// Arguments as the wire has them; those that never were JSON stay as they were.
+/// Arguments as the wire contains them; arguments that never were JSON stay unchanged.
 pub(crate) fn arguments_text(arguments: &Value) -> String {
     match arguments {
         Value::String(text) => text.clone(),
@@ -141,7 +143,7 @@ pub(crate) fn arguments_text(arguments: &Value) -> String {
     }
 }
 
-/// Why what came back is not a reply.
+/// Why the response is not a reply.
 #[derive(Debug)]
 pub(crate) enum WireError {
     Malformed(String),
@@ -154,7 +156,7 @@ impl WireError {
         Self::Malformed(why.into())
     }
 
-    /// What is wrong with JSON, without repeating any of it: it may be a customer's words, and long.
+    /// Describes invalid JSON without quoting it: it may contain a customer's words, and be long.
     pub fn invalid_json(what: &str, error: &serde_json::Error) -> Self {
         let problem = match error.classify() {
             serde_json::error::Category::Eof => "ends too early",

@@ -1,4 +1,4 @@
-//! A streamed reply as far as it has come: its text, its calls, and what whoever listens has not been told yet.
+//! A partial streamed reply: its text, its calls, and the deltas that the listener has not received yet.
 
 use baton_core::model::{ModelToolCall, TokenUsage};
 use baton_ports::models::ReplyDelta;
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::dialect::WireError;
 
-/// Tool calls one reply may have.
+/// Maximum number of tool calls in one reply.
 const CALLS_MAX: usize = 256;
 
 #[derive(Debug, Default)]
 pub(crate) struct ReplyDraft {
     pub content: String,
     calls: Vec<DraftToolCall>,
-    /// What the provider has counted so far.
+    /// The provider's counts so far.
     pub usage: Option<TokenUsage>,
     pub model: Option<String>,
     pending_pieces: Vec<ReplyDelta>,
@@ -25,7 +25,7 @@ struct DraftToolCall {
     id: String,
     name: String,
     arguments: String,
-    /// Calls are told once their name is known.
+    /// A call is announced once its name is known.
     is_announced: bool,
 }
 
@@ -38,7 +38,7 @@ impl ReplyDraft {
         self.pending_pieces.push(ReplyDelta::Text(text.to_owned()));
     }
 
-    /// A further call. Its place is the answer.
+    /// Adds a call and returns its index.
     pub fn call(&mut self, id: &str, name: &str) -> Result<usize, WireError> {
         let place = self.calls.len();
         if place >= CALLS_MAX {
@@ -50,7 +50,7 @@ impl ReplyDraft {
         Ok(place)
     }
 
-    /// The name of a call that began without one; what names it again says nothing new.
+    /// Sets the name of a call that began without one; a repeated name changes nothing.
     pub fn name(&mut self, place: usize, name: &str) {
         if let Some(call) = self.calls.get_mut(place).filter(|call| call.name.is_empty()) {
             name.clone_into(&mut call.name);
@@ -58,7 +58,7 @@ impl ReplyDraft {
         }
     }
 
-    /// Whether the arguments of a call are there to their end, as far as one can see.
+    /// Whether the arguments of a call are complete, as far as can be determined.
     pub fn is_whole(&self, place: usize) -> bool {
         self.calls.get(place).is_some_and(|call| serde_json::from_str::<IgnoredAny>(&call.arguments).is_ok())
     }
@@ -67,7 +67,7 @@ impl ReplyDraft {
         self.calls.get(place).map_or("", |call| &call.id)
     }
 
-    /// More of a call's arguments: JSON text.
+    /// Appends to a call's arguments: JSON text.
     pub fn arguments(&mut self, place: usize, text: &str) {
         if let Some(call) = self.calls.get_mut(place).filter(|_| !text.is_empty()) {
             call.arguments.push_str(text);
@@ -91,12 +91,12 @@ impl ReplyDraft {
         });
     }
 
-    /// What came since this was last asked.
+    /// Takes the deltas since the last call of this function.
     pub fn take_pieces(&mut self) -> Vec<ReplyDelta> {
         std::mem::take(&mut self.pending_pieces)
     }
 
-    /// The calls, each whole.
+    /// Takes the calls, each complete.
     pub fn take_calls(&mut self) -> Result<Vec<ModelToolCall>, WireError> {
         let calls = std::mem::take(&mut self.calls).into_iter();
         require_names(calls.map(|call| ModelToolCall {
@@ -107,7 +107,7 @@ impl ReplyDraft {
     }
 }
 
-/// An id no other call of the reply has: answers go back by it, and some servers give none, or one to all.
+/// An id that is unique in the reply: results refer to calls by it, and some servers send none, or the same for all.
 pub(crate) fn unique_call_id<'a>(id: &str, place: usize, mut others: impl Iterator<Item = &'a str>) -> String {
     match id {
         "" => format!("call_{place}"),
@@ -116,7 +116,7 @@ pub(crate) fn unique_call_id<'a>(id: &str, place: usize, mut others: impl Iterat
     }
 }
 
-/// Calls that can be acted upon.
+/// Checks that every call has a name.
 pub(crate) fn require_names(calls: impl Iterator<Item = ModelToolCall>) -> Result<Vec<ModelToolCall>, WireError> {
     let calls: Vec<ModelToolCall> = calls.collect();
     if calls.len() > CALLS_MAX {
@@ -132,7 +132,7 @@ fn too_many_calls() -> WireError {
     WireError::malformed(format!("the reply has more than {CALLS_MAX} tool calls"))
 }
 
-/// Arguments as JSON; text that is none stays text, for the agent to say so.
+/// Parses arguments as JSON; invalid JSON stays text, and the agent reports it.
 pub(crate) fn read_arguments(text: String) -> Value {
     if text.trim().is_empty() {
         return json!({});

@@ -1,4 +1,4 @@
-//! Whoever hears a reply part by part.
+//! The listener of a streamed reply.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::tool_names::WireToolNames;
 use crate::fault::{code, lasting, transient};
 
 pub(super) struct PieceListener<'a> {
-    /// `None` once nobody listens any more.
+    /// `None` once the listener has gone.
     pieces: Option<&'a DeltaSender>,
     names: &'a WireToolNames,
     has_sent: bool,
@@ -25,8 +25,8 @@ impl<'a> PieceListener<'a> {
         self.pieces.is_some()
     }
 
-    /// Tells these in turn; the provider is not read on before they are taken. The call goes on without a listener
-    /// that has gone: its reply still counts.
+    /// Sends these in order; the provider's stream is not read further until they are taken. The call continues if the
+    /// listener has gone: its reply still counts.
     pub async fn send(&mut self, pieces: Vec<ReplyDelta>) {
         for piece in pieces {
             let Some(sender) = self.pieces else { return };
@@ -39,12 +39,12 @@ impl<'a> PieceListener<'a> {
         }
     }
 
-    /// Whether anything was heard.
+    /// Whether any delta was received.
     pub fn has_received(&self) -> bool {
         self.has_sent
     }
 
-    /// Why a reply was not whole in time: its listener's fault, or its provider's.
+    /// The error of a reply that was not complete in time: caused by its listener or by its provider.
     pub fn timeout_fault(&self, who: &str, limit: Duration) -> ModelCallError {
         let limit = limit.as_millis();
         if self.waits {

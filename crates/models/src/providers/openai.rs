@@ -1,11 +1,12 @@
-//! Any server that speaks OpenAI's chat completions (`POST {base_url}/chat/completions`): OpenAI, Azure, vLLM, Ollama, and
-//! so on. What these do differently from each other is taken as it comes:
+//! Any server that speaks OpenAI's chat completions (`POST {base_url}/chat/completions`): OpenAI, Azure, vLLM, Ollama,
+//! and so on. Their differences are accepted as they are:
 //!
-//! - Azure has two forms: `{endpoint}/openai/v1/chat/completions`, and the older one with a deployment in its path and a
-//!   dated `api-version`. Its key is the header `api-key`.
-//! - Ollama says `index: 0` for each of several calls, and only their ids differ; older ones say no index at all.
-//! - vLLM, llama.cpp and Ollama tell an over-long request by words, not by a code.
-//! - DeepSeek and Gemini want back what their model thought (`reasoning_content`, `extra_content`) with tool results.
+//! - Azure has two forms: `{endpoint}/openai/v1/chat/completions`, and the older one with a deployment in its path and
+//!   a dated `api-version`. Its API key is sent in the header `api-key`.
+//! - Ollama sends `index: 0` for each of several calls, which differ only in their ids; older versions send no index.
+//! - vLLM, llama.cpp and Ollama report a request that is too long by a message, not by a code.
+//! - DeepSeek and Gemini require their thinking (`reasoning_content`, `extra_content`) to be sent back with tool
+//!   results.
 
 mod answer;
 mod family;
@@ -35,9 +36,9 @@ pub(crate) struct OpenAiDialect {
 enum OpenAiAddress {
     /// The same for all models.
     Endpoint(Url),
-    /// Azure's, with the same for all models.
+    /// Azure, with the same URL for all models.
     Azure(Url),
-    /// Azure's, with the model's deployment in the path.
+    /// Azure, with the model's deployment in the path.
     Deployments { resource: Url, api_version: String },
 }
 
@@ -46,14 +47,14 @@ impl OpenAiDialect {
         Ok(Self { address: OpenAiAddress::Endpoint(append_path(&base_url(site, PUBLIC)?, "/chat/completions")) })
     }
 
-    /// With a dated API version, the older of Azure's forms.
+    /// With a dated API version, uses the older of Azure's forms.
     pub fn azure(site: &ProviderSite, api_version: Option<&str>) -> Result<Self, ModelsError> {
         if site.base_url.is_none() {
             let example = format!("missing: write the resource's address, such as {AZURE_EXAMPLE}");
             return Err(site.setting_error("base_url", example));
         }
         let written = base_url(site, AZURE_EXAMPLE)?;
-        // People copy the address with as much of the path as their portal shows.
+        // Users copy the address with as much of the path as the portal shows.
         let path = written.path().trim_end_matches('/');
         let root = path.strip_suffix("/openai/v1").or_else(|| path.strip_suffix("/openai")).unwrap_or(path).to_owned();
         let mut resource = written;

@@ -1,7 +1,7 @@
-//! A provider over HTTP: what a call is, whatever dialect its API speaks. One attempt, bounded in time and in bytes.
+//! A provider over HTTP, whatever dialect its API speaks. One attempt per call, bounded in time and in bytes.
 //!
-//! Replies are streamed where somebody listens or the time to the first token is limited, else read whole. Redirects
-//! are not followed: a key goes to the host it was given for and to no other.
+//! Replies are streamed if there is a listener or the time to the first token is limited; otherwise they are read as a
+//! whole. Redirects are not followed: an API key is sent only to the host that it was configured for.
 
 mod attempt;
 mod body;
@@ -36,11 +36,11 @@ const USER_AGENT: &str = concat!("baton/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct HttpProvider<D> {
     dialect: D,
     client: Client,
-    /// Where its settings stand, and what replies call it.
+    /// The path of its settings, and its name in replies.
     place: String,
     name: String,
     key: Option<ConsumerKey>,
-    /// Of every request; with the key, where there is one.
+    /// Headers of every request; with the API key, if there is one.
     headers: HeaderMap,
     structured: Option<StructuredOutput>,
     clock: Arc<dyn Clock>,
@@ -53,9 +53,9 @@ impl<D: ApiDialect> std::fmt::Debug for HttpProvider<D> {
 }
 
 impl<D: ApiDialect> HttpProvider<D> {
-    /// Connects to nothing.
+    /// Opens no connection.
     pub fn new(dialect: D, site: &ProviderSite, clock: Arc<dyn Clock>) -> Result<Self, ModelsError> {
-        // Another part of the program may have installed it already, which is as good.
+        // Another part of the program may have installed a provider already; that one is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .user_agent(USER_AGENT)
@@ -114,7 +114,7 @@ impl<D: ApiDialect> HttpProvider<D> {
 
 #[async_trait]
 impl<D: ApiDialect> ModelProvider for HttpProvider<D> {
-    /// Tokens the provider does not count are estimated.
+    /// Tokens that the provider does not count are estimated.
     async fn ask(&self, ask: &ProviderRequest<'_>) -> Result<ProviderReply, ProviderError> {
         let began = self.clock.now();
         let query = WireRequest::of(ask, self.structured);
@@ -142,10 +142,11 @@ impl<D: ApiDialect> ModelProvider for HttpProvider<D> {
     }
 }
 
-/// A base URL from the settings: with a host, and with nothing in it that is a secret or belongs to a single request.
+/// Validates a base URL from the settings: it must have a host, and must not contain a secret or anything that belongs
+/// to a single request.
 pub(crate) fn base_url(site: &ProviderSite, public: &str) -> Result<Url, ModelsError> {
     let wrong = |problem: String| site.setting_error("base_url", problem);
-    // The text is not repeated where it may hold a password.
+    // The text is not quoted if it may contain a password.
     let url = Url::parse(site.base_url.as_deref().unwrap_or(public))
         .map_err(|error| wrong(format!("not a URL ({error}); write one such as {public}")))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -160,7 +161,7 @@ pub(crate) fn base_url(site: &ProviderSite, public: &str) -> Result<Url, ModelsE
     Ok(url)
 }
 
-/// The URL with this behind its path.
+/// The URL with this appended to its path.
 pub(crate) fn append_path(base: &Url, more: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{more}", base.path().trim_end_matches('/')));

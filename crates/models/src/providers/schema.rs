@@ -1,10 +1,11 @@
-//! JSON Schemas as providers take them. What a provider does not enforce is still checked where the reply is read.
+//! JSON Schemas in the forms that providers accept. A part that a provider does not enforce is still validated when the
+//! reply is read.
 
 use baton_core::model::{ModelMessage, ModelRequest};
 use serde_json::{Map, Value, json};
 
-/// Whether OpenAI's strict mode takes a schema: every object closed, every property required, and no word in it that the
-/// mode does not know.
+/// Whether OpenAI's strict mode accepts a schema: every object closed, every property required, and no keyword that the
+/// mode does not support.
 pub(super) fn is_strict(schema: &Value) -> bool {
     const PLAIN: [&str; 18] = [
         "type",
@@ -46,17 +47,17 @@ fn is_closed(fields: &Map<String, Value>) -> bool {
         && properties.is_some_and(|all| all.keys().all(|name| required.contains(&name.as_str())))
 }
 
-/// Whether a schema is one of an object, which is all that providers enforce.
+/// Whether a schema is an object schema; providers enforce no others.
 pub(super) fn is_of_object(schema: &Value) -> bool {
     schema.get("type").and_then(Value::as_str) == Some("object")
 }
 
-/// Whether any object at all will do: what OpenAI calls JSON mode.
+/// Whether any object is valid: what OpenAI calls JSON mode.
 pub(super) fn is_any_object(schema: &Value) -> bool {
     is_of_object(schema) && schema.as_object().is_some_and(|fields| fields.len() == 1)
 }
 
-/// Says an object, alone or among other types.
+/// Whether the schema allows an object, alone or among other types.
 fn is_object(fields: &Map<String, Value>) -> bool {
     match fields.get("type") {
         Some(Value::Array(types)) => types.iter().any(|kind| kind == "object"),
@@ -65,8 +66,9 @@ fn is_object(fields: &Map<String, Value>) -> bool {
     }
 }
 
-/// The schema as Anthropic's structured outputs take it: objects closed, bounds left out, for they are not known there.
-/// `None` where that would change what is asked for: an object of any fields, a word that cannot be left out.
+/// Converts the schema to the form of Anthropic's structured outputs: objects closed, bounds removed because they are
+/// not supported. `None` if that would change its meaning: an object with arbitrary fields, a keyword that cannot be
+/// removed.
 pub(super) fn to_anthropic_schema(schema: &Value) -> Option<Value> {
     let fields = schema.as_object()?;
     let mut narrow = Map::new();
@@ -91,7 +93,7 @@ pub(super) fn to_anthropic_schema(schema: &Value) -> Option<Value> {
             | "$comment" => continue,
             _ => return None,
         };
-        // Whether exactly one fits is for the reader to check.
+        // The caller checks that exactly one variant matches.
         let word = if word == "oneOf" { "anyOf" } else { word };
         narrow.insert(word.to_owned(), kept);
     }
@@ -102,12 +104,13 @@ pub(super) fn to_anthropic_schema(schema: &Value) -> Option<Value> {
     Some(Value::Object(narrow))
 }
 
-/// Whether Anthropic's strict tools take a schema as it is.
+/// Whether Anthropic's strict tools accept a schema unchanged.
 pub(super) fn is_anthropic_strict(schema: &Value) -> bool {
     to_anthropic_schema(schema).as_ref() == Some(schema)
 }
 
-/// What a model is told about the schema its provider does not enforce; nothing where the messages have it already.
+/// The instruction to the model about a schema that its provider does not enforce; `None` if the messages already
+/// contain it.
 pub(super) fn instruction(request: &ModelRequest) -> Option<String> {
     let schema = request.schema.as_ref()?.to_string();
     let said = |message: &ModelMessage| match message {
@@ -120,7 +123,7 @@ pub(super) fn instruction(request: &ModelRequest) -> Option<String> {
     })
 }
 
-/// A tool's parameters; providers want a schema of an object.
+/// A tool's parameters; providers require an object schema.
 pub(super) fn parameters(schema: &Value) -> Value {
     if schema.is_object() { schema.clone() } else { json!({"type": "object", "properties": {}}) }
 }

@@ -1,8 +1,9 @@
-//! `script`: replies from files, for examples, tests and offline use. The format is `docs/reference/scripted-replies.md`.
+//! `script`: replies from files, for examples, tests and offline use. The format is described in
+//! `docs/reference/scripted-replies.md`.
 //!
-//! A reply is a function of the request: the turn is one more than the assistant messages so far, and the attempt, which
-//! only faults look at, is the generation in the effect's key. So a request that is repeated after a crash gets the same
-//! reply, in this process or another, and no count is kept anywhere.
+//! A reply is a function of the request: the turn is one more than the number of assistant messages so far, and the
+//! attempt, which only faults use, is the generation in the effect's key. A request that is repeated after a crash
+//! therefore gets the same reply, in this process or another, and no counter is stored.
 
 mod play;
 mod read;
@@ -29,10 +30,10 @@ use crate::providers::listener::PieceListener;
 use crate::providers::tool_names::WireToolNames;
 use crate::providers::{AttemptSpend, ModelProvider, ProviderError, ProviderReply, ProviderRequest};
 
-/// Reasons an unmatched request's error gives.
+/// Maximum number of reasons in the error of a request without a matching reply.
 const REASONS_SHOWN_MAX: usize = 6;
 
-/// A file of replies, parsed. The name is only for messages.
+/// A parsed file of replies. The name is only for messages.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScriptFile {
     pub name: String,
@@ -54,7 +55,7 @@ impl ReplyScript {
         Ok(Self { rules })
     }
 
-    /// The first reply that fits, or why none does.
+    /// Returns the first matching reply, or why none matches.
     fn find(&self, view: &RequestView) -> Result<(&ReplyRule, &ScriptedReply), ModelCallError> {
         let mut reasons = Vec::new();
         for rule in self.rules.iter().filter(|rule| rule.matches_agent(&view.agent)) {
@@ -93,12 +94,12 @@ impl ReplyScript {
 
 #[async_trait]
 impl ModelProvider for ReplyScript {
-    /// Files have no models of their own: only what some reply names.
+    /// Files have no models of their own, only those that replies name.
     fn knows(&self, model: &str) -> bool {
         self.rules.iter().any(|rule| rule.mentions_model(model))
     }
 
-    /// The reply is written already, and with it mostly its cost or its tokens. Only faults look at the attempt.
+    /// The reply is already written, and usually its cost or its tokens too. Only faults depend on the attempt.
     fn price(&self, request: &ModelRequest, spec: Option<&ModelSpec>) -> Option<Usd> {
         let (_, written) = self.find(&RequestView::of(request, 1)).ok()?;
         let of_tokens = || spec.map(|spec| price::cost(spec, &written.usage)).filter(|cost| *cost > Usd::ZERO);
@@ -122,18 +123,18 @@ impl ModelProvider for ReplyScript {
     }
 }
 
-/// Attempts are counted by the run: the last number of the effect's key rises after each recorded failure.
+/// The run counts attempts: the last number of the effect's key rises after each recorded failure.
 fn attempt(asker: &ModelCaller) -> u32 {
     let generation = asker.key.rsplit('/').find_map(|part| part.parse::<u32>().ok());
     generation.unwrap_or(0).saturating_add(1)
 }
 
-/// What an attempt comes to.
+/// The outcome of an attempt.
 struct ScriptedOutcome {
-    /// What is told before the end.
+    /// The deltas before the end.
     pieces: Vec<ReplyDelta>,
     end: Result<ModelReply, ModelCallError>,
-    /// What a reply that breaks off has cost.
+    /// The cost of a reply that breaks off.
     spent: AttemptSpend,
 }
 
@@ -153,7 +154,7 @@ impl ScriptedOutcome {
                 pieces.truncate(fault.after_pieces);
                 Self { pieces, end: Err(failed), spent: AttemptSpend::Exactly(reply.cost) }
             }
-            // The one fault that is no failure is a cut.
+            // The only fault that is not a failure is truncation.
             Ok((reply, fault, _)) => {
                 let reply = if fault.is_some() { cut_off(reply) } else { reply };
                 Self { pieces: play::pieces(&reply), spent: AttemptSpend::Exactly(reply.cost), end: Ok(reply) }
@@ -188,7 +189,7 @@ fn reply(
     })
 }
 
-/// The fault an attempt fails with; `None` for the one that spoils the reply instead.
+/// The error that an attempt fails with; `None` for the fault that truncates the reply instead.
 fn fault_of(rule: &ReplyRule, written: &ScriptedError, attempt: u32) -> Option<ModelCallError> {
     let said = |what: &str| format!("{rule}: {what} (scripted for attempt {attempt})");
     let fault = match written.kind {
@@ -204,7 +205,7 @@ fn fault_of(rule: &ReplyRule, written: &ScriptedError, attempt: u32) -> Option<M
     Some(ModelCallError { retry_after: written.retry_after_ms, ..fault })
 }
 
-/// The first half of a reply, as the token limit leaves it.
+/// The first half of a reply, as if cut by the token limit.
 fn cut_off(reply: ModelReply) -> ModelReply {
     let half = |text: &str| text.chars().take(text.chars().count() / 2).collect::<String>();
     let cut_call =

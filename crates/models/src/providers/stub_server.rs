@@ -1,4 +1,4 @@
-//! A server for tests that answers with given bytes, however wrong they are, and remembers what it was sent.
+//! A test server that answers with given bytes, valid or not, and records the requests it receives.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,19 +8,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Between two drops.
+/// Interval between two drops.
 const DRIP_INTERVAL: Duration = Duration::from_millis(2);
 
-/// What one connection is answered with.
+/// The answer on one connection.
 #[derive(Clone)]
 pub(crate) enum StubAnswer {
     /// These bytes, then the end.
     Bytes(Vec<u8>),
     /// These bytes, then the next request on the same connection.
     KeepAlive(Vec<u8>),
-    /// These bytes, then nothing, until the client hangs up.
+    /// These bytes, then nothing, until the client disconnects.
     Hanging(Vec<u8>),
-    /// These bytes, then one of the others after another, for ever.
+    /// These bytes, then the others one at a time, for ever.
     Dripping(Vec<u8>, Vec<u8>),
 }
 
@@ -37,14 +37,14 @@ impl StubAnswer {
         Self::new(200, &["Content-Type: text/event-stream"], body)
     }
 
-    /// A stream on a connection that serves again.
+    /// A stream on a connection that stays open.
     pub fn kept_stream(body: &[u8]) -> Self {
         let head = "HTTP/1.1 200 X\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
         let chunk = [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n0\r\n\r\n"].concat();
         Self::KeepAlive([head.as_bytes(), &chunk].concat())
     }
 
-    /// A body that ends before the length it announced.
+    /// A body that ends before its announced length.
     pub fn cut_off(body: &[u8]) -> Self {
         Self::Bytes(head(200, &["Content-Type: application/json"], body.len() + 100, body))
     }
@@ -54,7 +54,7 @@ impl StubAnswer {
         Self::Hanging(endless(body))
     }
 
-    /// A stream that goes on in small drops and never comes to its end.
+    /// A stream that continues in small drops and never ends.
     pub fn dripping_after(body: &[u8], drops: &[u8]) -> Self {
         Self::Dripping(endless(body), drops.to_vec())
     }
@@ -84,7 +84,7 @@ pub(crate) struct StubServer {
 }
 
 impl StubServer {
-    /// The first connection gets the first answer, and so on; the last answer is given again and again.
+    /// The first connection gets the first answer, and so on; the last answer is repeated.
     pub async fn start(answers: Vec<StubAnswer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let base_url = format!("http://{}/v1", listener.local_addr().expect("an address"));
@@ -123,22 +123,22 @@ impl StubServer {
         }
     }
 
-    /// How often a client has connected.
+    /// The number of client connections so far.
     pub fn connections(&self) -> usize {
         *self.connected.borrow()
     }
 
-    /// Waits until a request has come.
+    /// Waits until a request has arrived.
     pub async fn wait_for_request(&self) {
         self.request_count.clone().wait_for(|count| *count > 0).await.expect("the server lives");
     }
 
-    /// Waits until a client has hung up on an answer that was not over.
+    /// Waits until a client has disconnected before the end of an answer.
     pub async fn wait_for_disconnect(&self) {
         self.disconnects.clone().wait_for(|count| *count > 0).await.expect("the server lives");
     }
 
-    /// Whole requests, head and body, in order.
+    /// Complete requests, head and body, in order.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().expect("a lock").clone()
     }
@@ -154,14 +154,14 @@ impl Drop for StubServer {
 enum AnswerEnd {
     Served,
     KeepAlive,
-    /// The client hung up before the answer was over.
+    /// The client disconnected before the end of the answer.
     HungUp,
 }
 
 async fn serve(stream: &mut TcpStream, answer: &StubAnswer) -> AnswerEnd {
     match answer {
         StubAnswer::Bytes(bytes) => {
-            // A client that has seen enough hangs up; that is its right.
+            // A client that has read enough may disconnect.
             let _ = stream.write_all(bytes).await;
             let _ = stream.shutdown().await;
             AnswerEnd::Served

@@ -1,4 +1,4 @@
-//! What the tests of this room share.
+//! Helpers for the tests of the providers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::catalogue::{ModelCatalogue, ModelSpec};
 pub(crate) const KEY: &str = "sk-test-0123456789";
 /// Longer than any test takes.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
-/// Short enough to be waited for.
+/// Short enough to wait for.
 pub(crate) const SHORT: Duration = Duration::from_millis(60);
 
 /// Recorded bytes.
@@ -27,7 +27,7 @@ macro_rules! testdata {
 }
 pub(crate) use testdata;
 
-/// 1994-11-06T08:49:07Z, for ever.
+/// Always 1994-11-06T08:49:07Z.
 pub(crate) struct FixedInstantClock;
 
 impl Clock for FixedInstantClock {
@@ -87,7 +87,7 @@ pub(crate) fn with_tools() -> ModelRequest {
     request
 }
 
-/// The asker of an attempt, counted from 1.
+/// The caller of an attempt, counted from 1.
 pub(crate) fn asker(attempt: u32) -> ModelCaller {
     ModelCaller { run: Some("r1".into()), ..ModelCaller::of("clinic".into(), format!("r1/ask/0/{}", attempt - 1)) }
 }
@@ -96,7 +96,7 @@ pub(crate) fn spec(model: &str) -> Option<ModelSpec> {
     ModelCatalogue::shipped().expect("a catalogue").find(model).cloned()
 }
 
-/// One call at one site, and what a test varies of it.
+/// One call at one site, with the parameters that tests vary.
 pub(crate) struct ProviderFixture {
     pub site: ProviderSite,
     pub request: ModelRequest,
@@ -104,7 +104,7 @@ pub(crate) struct ProviderFixture {
     pub spec: Option<ModelSpec>,
     pub limit: Duration,
     pub first_token: Option<Duration>,
-    /// The consumer's.
+    /// The consumer's key.
     pub key: Option<ConsumerKey>,
     pub pieces: Option<DeltaSender>,
 }
@@ -148,7 +148,7 @@ impl ProviderFixture {
         Self { request, ..self }
     }
 
-    /// Of another model, with what the catalogue knows of it.
+    /// Uses another model, with the catalogue's facts about it.
     pub fn model(self, model: &'static str) -> Self {
         Self { model, spec: spec(model), ..self }
     }
@@ -158,7 +158,7 @@ impl ProviderFixture {
         self.ask_by(provider.as_ref()).await
     }
 
-    /// Whether the provider holds the reply to its form.
+    /// Whether the provider enforces the schema of the reply.
     pub fn holds(&self) -> bool {
         let provider = self.site.build(Arc::new(FixedInstantClock)).expect("a client");
         provider.enforces_schema(&self.by(&asker(1)))
@@ -182,7 +182,7 @@ impl ProviderFixture {
     }
 }
 
-/// Asks a server that gives this answer, and shows the body it was sent.
+/// Calls a server that gives this answer, and returns the body that was sent.
 pub(super) async fn ask_stub(
     answer: StubAnswer,
     call: impl FnOnce(&str) -> ProviderFixture,
@@ -192,7 +192,7 @@ pub(super) async fn ask_stub(
     (outcome, last_request_body(&server))
 }
 
-/// The body of the last request a server has heard.
+/// The body of the last request that a server has received.
 pub(super) fn last_request_body(server: &StubServer) -> Value {
     let heard = server.requests();
     let body = heard.last().and_then(|request| request.split_once("\r\n\r\n"));

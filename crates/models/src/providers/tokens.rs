@@ -1,11 +1,11 @@
-//! An estimate of tokens, for servers that do not count and for replies that broke off: a wrong number is better than a
+//! Estimates tokens, for servers that do not count and for replies that broke off: an inaccurate count is better than a
 //! free call.
 
 use baton_core::model::{ModelMessage, ModelRequest, ModelToolCall, TokenUsage};
 
-/// Bytes of a token, for English and Spanish prose.
+/// Bytes per token, for English and Spanish prose.
 const BYTES_PER_TOKEN: usize = 4;
-/// What an image takes: a large one, by the providers' own formulas.
+/// Tokens of a large image, by the providers' own formulas.
 const TOKENS_PER_IMAGE: u64 = 1_500;
 
 /// The input alone.

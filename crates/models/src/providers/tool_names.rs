@@ -1,4 +1,5 @@
-//! Tool names on the wire: letters, digits, `_` and `-`, at most 64 characters. Ours may have dots (`shopify.get_order`).
+//! Tool names on the wire: letters, digits, `_` and `-`, at most 64 characters. Baton's names may contain dots
+//! (`shopify.get_order`).
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use baton_ports::models::ReplyDelta;
 
 const NAME_CHARS_MAX: usize = 64;
 
-/// The names of one request, both ways. The same offers always give the same names.
+/// The names of one request, in both directions. The same offers always give the same names.
 #[derive(Debug)]
 pub(super) struct WireToolNames {
     to_wire: BTreeMap<String, String>,
@@ -17,7 +18,7 @@ pub(super) struct WireToolNames {
 impl WireToolNames {
     pub fn of(offers: &[ToolOffer]) -> Self {
         let mut names = Self { to_wire: BTreeMap::new(), to_ours: BTreeMap::new() };
-        // Names that need no change are taken first, so that no changed one collides with them.
+        // Names that need no change are assigned first, so that no changed one collides with them.
         let (plain, changed): (Vec<_>, Vec<_>) =
             offers.iter().partition(|offer| wire_safe_name(&offer.name) == offer.name);
         for offer in plain.into_iter().chain(changed) {
@@ -35,17 +36,17 @@ impl WireToolNames {
         names
     }
 
-    /// How a tool is called on the wire; one that is not offered, as nearly as the wire allows.
+    /// The wire name of a tool; for a tool that is not offered, the closest valid name.
     pub fn wire_name(&self, ours: &str) -> String {
         self.to_wire.get(ours).cloned().unwrap_or_else(|| wire_safe_name(ours))
     }
 
-    /// A call under our name for the tool.
+    /// A call under Baton's name of the tool.
     pub fn restore_call(&self, call: ModelToolCall) -> ModelToolCall {
         ModelToolCall { name: self.name(call.name), ..call }
     }
 
-    /// A part of a call under our name for the tool.
+    /// A delta of a call under Baton's name of the tool.
     pub fn restore_piece(&self, piece: ReplyDelta) -> ReplyDelta {
         match piece {
             ReplyDelta::ToolCall { index, id, name: Some(name), arguments } => {

@@ -1,4 +1,4 @@
-//! What came of choosing: who may be asked, best first, and who was dropped and why.
+//! The result of routing: the models that may be called, best first, and those that were dropped and why.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use crate::profile::{self, ScoreWeights};
 use crate::requirements::ModelRequirements;
 use crate::score::ModelScore;
 
-/// What to do about a model whose price nobody states.
+/// What to do about a model without a known price.
 const UNPRICED_HINT: &str =
     "write the model with its prices in models.yaml, 0 where it costs nothing, or run `baton models import FILE`";
 
 #[derive(Debug)]
 pub(crate) struct ModelChoice {
     pub profile: ModelProfile,
-    /// The model asked for by name.
+    /// The model requested by name.
     pub asked: Option<String>,
-    /// Of the input, estimated.
+    /// Estimated tokens of the input.
     pub tokens: u64,
     pub reply_tokens: u64,
-    /// Of the input, at the most.
+    /// Upper bound of the tokens of the input.
     pub tokens_max: u64,
     pub weights: ScoreWeights,
     /// Best first.
@@ -39,16 +39,16 @@ pub(crate) struct ModelChoice {
 #[derive(Clone, Debug)]
 pub(crate) struct ModelCandidate {
     pub model: Arc<RoutableModel>,
-    /// Its place among the profile's groups.
+    /// Its index among the profile's groups.
     pub group: usize,
     pub score: ModelScore,
-    /// Of the call, expected.
+    /// Expected cost of the call.
     pub cost: Usd,
     pub latency: Duration,
     pub error_rate: f64,
 }
 
-/// A model that may not.
+/// A model that was dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct DroppedModel {
     pub model: Arc<RoutableModel>,
@@ -57,9 +57,9 @@ pub(crate) struct DroppedModel {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum DropReason {
-    /// No catalogue and no provider here has heard of it.
+    /// Neither the catalogue nor a provider knows it.
     Unknown,
-    /// Its provider is not among the settings.
+    /// Its provider is not configured.
     NotConfigured {
         provider: String,
     },
@@ -85,20 +85,20 @@ pub(crate) enum DropReason {
     MissingCapability {
         what: &'static str,
     },
-    /// Nothing: until a person closes it.
+    /// `None`: until a person closes it.
     CircuitOpen {
         retry_after: Option<Duration>,
     },
-    /// Its provider said that it takes nothing more.
+    /// Its provider reported that the quota is exhausted.
     RateLimited {
         retry_after: Duration,
     },
-    /// Nobody states its price, and something bounds what the call may cost.
+    /// Its price is unknown, and a budget or limit bounds the call's cost.
     Unpriced,
 }
 
 impl DropReason {
-    /// For programs.
+    /// The name for programs.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -115,7 +115,7 @@ impl DropReason {
         }
     }
 
-    /// When it may be over by itself.
+    /// How long until it may end by itself.
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::CircuitOpen { retry_after } => *retry_after,
@@ -162,7 +162,8 @@ impl fmt::Display for DropReason {
 }
 
 impl ModelChoice {
-    /// The models that may be asked now, or may be once a circuit closes, a limit has passed or the consumer's key is there.
+    /// The models that may be called now, or once a circuit closes, a limit has passed or the consumer's key is
+    /// available.
     pub fn reachable_models(&self) -> impl Iterator<Item = &Arc<RoutableModel>> {
         let is_near = |dropped: &&DroppedModel| match dropped.reason {
             DropReason::CircuitOpen { .. }
@@ -194,7 +195,7 @@ impl ModelChoice {
         }
     }
 
-    /// The error where nobody may answer: what stood against each. It may pass where waiting helps one of them.
+    /// The error if no model may answer, with the reason for each. Retryable if waiting helps one of them.
     pub fn no_candidate_fault(&self) -> ModelCallError {
         let whom = match &self.asked {
             Some(model) => format!("model `{model}` cannot be asked"),

@@ -1,4 +1,4 @@
-//! A choice as programs and people read it afterwards.
+//! Describes a choice in a form that programs and people can read.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::{DropReason, DroppedModel, ModelCandidate, ModelChoice};
 use crate::profile;
 
-/// What the usual choice takes as text, so that it is written without growing.
+/// Typical size of a choice as text, so that it is written without reallocation.
 const TEXT_BYTES: usize = 2_048;
 
 /// The choice as JSON.
@@ -52,11 +52,11 @@ fn serialize_as_text<S: Serializer>(reason: &DropReason, s: S) -> Result<S::Ok, 
     s.collect_str(reason)
 }
 
-/// What was told of choices before. Those that follow each other often read alike, and where they do not, what they
-/// dropped is mostly the same, and most of the text.
+/// Text of earlier explanations. Consecutive choices often have the same text; if they differ, the dropped models are
+/// usually the same, and they are most of the text.
 #[derive(Default)]
 pub(crate) struct ExplanationCache {
-    /// The last choice, and how it reads.
+    /// The last choice, and its text.
     last: Option<(Arc<ModelChoice>, String)>,
     dropped: Vec<DroppedModel>,
     text: Vec<u8>,
@@ -68,7 +68,7 @@ impl ExplanationCache {
             self.dropped = dropped.to_vec();
             self.text.clear();
             let shown: Vec<DropExplanation<'_>> = dropped.iter().map(explain_drop).collect();
-            // Strings can always be written.
+            // Strings can always be serialized.
             let _ = serde_json::to_writer(&mut self.text, &shown);
         }
         &self.text
@@ -76,12 +76,13 @@ impl ExplanationCache {
 }
 
 impl ModelChoice {
-    /// Small JSON: candidates with their scores, best first, the choice in words, and what was dropped and why.
+    /// Small JSON: candidates with their scores, best first, the choice in words, and the dropped models with their
+    /// reasons.
     pub fn explain(&self) -> String {
         self.write_json(&mut ExplanationCache::default())
     }
 
-    /// The same, after others: what was told of them is not written anew.
+    /// The same, but text of earlier explanations is reused.
     pub fn explain_cached(self: &Arc<Self>, told: &mut ExplanationCache) -> String {
         if let Some((last, text)) = &told.last
             && self.has_same_explanation(last)
@@ -93,7 +94,7 @@ impl ModelChoice {
         text
     }
 
-    /// Whether both are told in the same words: what [`Self::write_json`] says of them is the same.
+    /// Whether both have the same explanation: [`Self::write_json`] writes the same text.
     fn has_same_explanation(&self, other: &Self) -> bool {
         self.profile == other.profile
             && self.asked == other.asked
@@ -116,9 +117,9 @@ impl ModelChoice {
             candidates: self.viable.iter().map(explain_candidate).collect(),
         };
         let mut text = Vec::with_capacity(TEXT_BYTES);
-        // Strings and numbers can always be written, and what is written is UTF-8.
+        // Strings and numbers can always be serialized, and the output is UTF-8.
         let _ = serde_json::to_writer(&mut text, &explained);
-        // Its last brace comes behind what was dropped.
+        // The closing brace comes after the dropped models.
         text.pop();
         text.extend_from_slice(br#","dropped":"#);
         text.extend_from_slice(told.of(&self.dropped));
@@ -180,7 +181,7 @@ fn explain_drop(dropped: &DroppedModel) -> DropExplanation<'_> {
     DropExplanation { model: &dropped.model.name, reason: dropped.reason.word(), says: &dropped.reason }
 }
 
-/// For reading: four places are enough.
+/// Four decimal places are enough for reading.
 fn rounded(part: f64) -> f64 {
     (part * 10_000.0).round() / 10_000.0
 }

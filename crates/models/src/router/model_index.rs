@@ -1,5 +1,5 @@
-//! The catalogue as the router reads it: models with who serves them and how they fare, profiles with their models at
-//! hand. One book for all tenants, and one for each that has words of its own.
+//! The catalogue in the form that the router uses: models with their provider and health, profiles with their models
+//! resolved. One index for all tenants, and one for each tenant with its own catalogue.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,27 +19,27 @@ use crate::health::HealthTracker;
 use crate::profile::{self, ProfileEntry, RoutingRules};
 use crate::provider_registry::{ProviderRegistry, ServedProvider};
 
-/// Models that no catalogue knows and that were asked for by name: as many are remembered.
+/// Maximum number of remembered models that were requested by name and are in no catalogue.
 const AD_HOC_MODELS_MAX: usize = 1_000;
 
-/// A model that can be asked for.
+/// A model that can be requested.
 #[derive(Debug)]
 pub(crate) struct RoutableModel {
     pub name: String,
     /// Its name at its provider.
     pub upstream: String,
-    /// Unknown models are asked all the same; their calls have no price.
+    /// Unknown models are still called; their calls have no price.
     pub spec: Option<ModelSpec>,
-    /// Who should serve it.
+    /// The provider that should serve it.
     pub provider: String,
-    /// Who serves it, where that provider is set up.
+    /// The provider that serves it, if it is configured.
     pub served: Option<Arc<ServedProvider>>,
     pub health: Arc<HealthTracker>,
     pub retires: Option<RetirementDate>,
     pub counters: ModelCounters,
 }
 
-/// The day a model goes, and its first instant in UTC.
+/// The date on which a model is retired, and its first instant in UTC.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RetirementDate {
     pub on: Date,
@@ -47,7 +47,7 @@ pub(crate) struct RetirementDate {
 }
 
 impl RoutableModel {
-    /// What the catalogue says a call takes.
+    /// The latency that the catalogue states.
     pub fn expected(&self) -> Duration {
         Duration::from_millis(self.spec.as_ref().map_or(0, |spec| spec.latency_ms))
     }
@@ -60,7 +60,7 @@ pub(crate) struct ProfilePlan {
     pub groups: Vec<Vec<Arc<RoutableModel>>>,
 }
 
-/// One catalogue, made ready.
+/// One catalogue, ready for routing.
 #[derive(Debug)]
 pub(crate) struct TenantModels {
     models: BTreeMap<String, Arc<RoutableModel>>,
@@ -70,8 +70,8 @@ pub(crate) struct TenantModels {
 }
 
 impl TenantModels {
-    /// By its name, or by `provider/name` where the catalogue says so of its provider: it is the same model, with one
-    /// price and one circuit.
+    /// Finds a model by its name, or by `provider/name` if the catalogue states that provider: it is the same model,
+    /// with one price and one circuit.
     pub fn find(&self, name: &str) -> Option<Arc<RoutableModel>> {
         let with_provider = || {
             let (provider, rest) = name.split_once('/')?;
@@ -93,7 +93,7 @@ impl TenantModels {
     }
 }
 
-/// All books.
+/// The models of all tenants.
 #[derive(Debug)]
 pub(crate) struct ModelIndex {
     shared_models: TenantModels,
@@ -102,7 +102,7 @@ pub(crate) struct ModelIndex {
     ad_hoc_models: Mutex<BTreeMap<String, Arc<RoutableModel>>>,
 }
 
-/// How models fare, by their name here: what fails for one tenant is left alone for all.
+/// The health of models, by their name here: a model that fails for one tenant is avoided for all.
 #[derive(Debug, Default)]
 struct HealthRegistry(Mutex<BTreeMap<String, Arc<HealthTracker>>>);
 
@@ -111,7 +111,7 @@ impl HealthRegistry {
         Arc::clone(lock(&self.0).entry(name.to_owned()).or_default())
     }
 
-    /// Unless a model still has it.
+    /// Removes a model's health unless a model still uses it.
     fn forget(&self, name: &str) {
         let mut all = lock(&self.0);
         if all.get(name).is_some_and(|health| Arc::strong_count(health) == 1) {
@@ -121,6 +121,8 @@ impl HealthRegistry {
 }
 
 impl ModelIndex {
+    /// Builds the index.
+    ///
     /// # Errors
     /// What makes a catalogue unusable.
     pub fn new(config: &ModelsConfig, providers: &ProviderRegistry) -> Result<Self, ModelsError> {
@@ -158,7 +160,7 @@ impl ModelIndex {
         self.healths.of(name)
     }
 
-    /// Every model of every book, and those that were asked for by name.
+    /// Every model of every tenant, and those that were requested by name.
     pub fn all(&self) -> Vec<Arc<RoutableModel>> {
         let books = [&self.shared_models].into_iter().chain(self.tenants.values());
         let mut all: Vec<_> = books.flat_map(TenantModels::models).cloned().collect();
@@ -166,8 +168,8 @@ impl ModelIndex {
         all
     }
 
-    /// A model by a name that nobody here can serve as the catalogue says. `provider/name` names its provider; any
-    /// other name is asked of the default provider: it may know more models than we do, as a proxy does.
+    /// A model by a name that no catalogue entry covers. `provider/name` names its provider; any other name goes to the
+    /// default provider, which may know more models than the catalogue, as a proxy does.
     pub fn ad_hoc_model(
         &self,
         name: &str,

@@ -11,20 +11,20 @@ use crate::test_support::{FakeBehavior, FakeProvider, fake_provider};
 /// A day in 2026 after the oldest models were retired.
 const NOW: Time = Time::from_ms(1_795_000_000_000);
 
-fn puppet(name: &str, kind: ProviderKind) -> ServedProvider {
+fn fake(name: &str, kind: ProviderKind) -> ServedProvider {
     fake_provider(name, kind, &FakeProvider::new(FakeBehavior::Answers(Duration::ZERO)))
 }
 
 /// Both public APIs, with keys.
 fn public() -> Vec<ServedProvider> {
-    [puppet("openai", ProviderKind::OpenAi), puppet("anthropic", ProviderKind::Anthropic)]
+    [fake("openai", ProviderKind::OpenAi), fake("anthropic", ProviderKind::Anthropic)]
         .map(|served| ServedProvider { is_public: true, ..served })
         .into()
 }
 
-/// Servers of one's own that speak like them.
+/// Self-hosted servers that speak the same dialects.
 fn private() -> Vec<ServedProvider> {
-    vec![puppet("openai", ProviderKind::OpenAi), puppet("anthropic", ProviderKind::Anthropic)]
+    vec![fake("openai", ProviderKind::OpenAi), fake("anthropic", ProviderKind::Anthropic)]
 }
 
 fn router(settings: Value, providers: Vec<ServedProvider>) -> ModelRouter {
@@ -65,7 +65,7 @@ fn the_seeds_profiles_choose_among_the_seeds_models() {
 
 #[test]
 fn with_one_provider_the_seeds_first_choices_are_asked() {
-    let router = router(json!({}), vec![puppet("openai", ProviderKind::OpenAi)]);
+    let router = router(json!({}), vec![fake("openai", ProviderKind::OpenAi)]);
     let first = |profile| chosen(&router, &asked(profile))[0].clone();
     assert_eq!(
         [ModelProfile::Fast, ModelProfile::Balanced, ModelProfile::Powerful].map(first),
@@ -92,7 +92,7 @@ fn more_than_four_fifths_of_the_context_is_too_much() {
         "small": {"input_usd_per_million": 0, "output_usd_per_million": 0, "context_tokens": 1_000, "quality": 9},
         "large": {"input_usd_per_million": 0, "output_usd_per_million": 0, "context_tokens": 100_000}}});
     let router = router(settings, private());
-    // Four bytes a token, and four tokens for the message.
+    // Four bytes per token, and four tokens for the message.
     let of = |tokens: usize| ModelRequest {
         profile: ModelProfile::Fast,
         ..request("a", &[&format!("u: {}", "a".repeat(4 * (tokens - 4)))])
@@ -158,14 +158,14 @@ fn nobody_to_ask_is_an_error_that_says_why_of_each() {
 }
 
 fn public_without_keys() -> Vec<ServedProvider> {
-    vec![ServedProvider { is_public: true, works_without_key: false, ..puppet("openai", ProviderKind::OpenAi) }]
+    vec![ServedProvider { is_public: true, works_without_key: false, ..fake("openai", ProviderKind::OpenAi) }]
 }
 
 #[test]
 fn a_consumers_key_is_for_one_provider_only() {
     let router = router(json!({"models": {"fast": ["gpt-4o", "claude-haiku-5-5"]}}), {
         let mut providers = public_without_keys();
-        providers.push(ServedProvider { is_public: true, ..puppet("anthropic", ProviderKind::Anthropic) });
+        providers.push(ServedProvider { is_public: true, ..fake("anthropic", ProviderKind::Anthropic) });
         providers
     });
     let with = |key: &str| ModelCaller { api_key: Some(ConsumerKey::new(key)), ..asker(1) };
@@ -211,16 +211,16 @@ fn a_name_nobody_knows_is_asked_of_whom_it_names_or_of_the_default() {
 #[test]
 fn a_server_of_ones_own_may_have_any_model_and_a_public_api_only_its_own() {
     let named = ModelRequest { model: Some("claude-3-opus".into()), ..asked(ModelProfile::Fast) };
-    let proxy = router(json!({}), vec![puppet("openai", ProviderKind::OpenAi)]);
+    let proxy = router(json!({}), vec![fake("openai", ProviderKind::OpenAi)]);
     assert_eq!(chosen(&proxy, &named), ["claude-3-opus"]);
-    let openai = router(json!({}), vec![ServedProvider { is_public: true, ..puppet("openai", ProviderKind::OpenAi) }]);
+    let openai = router(json!({}), vec![ServedProvider { is_public: true, ..fake("openai", ProviderKind::OpenAi) }]);
     let choice = openai.choose(&asker(1), &named, false, false, NOW);
     assert_eq!(dropped(&choice), [("claude-3-opus", "provider_not_set_up")]);
 }
 
 #[test]
 fn files_answer_for_every_model() {
-    let router = router(json!({}), vec![puppet("script", ProviderKind::Script)]);
+    let router = router(json!({}), vec![fake("script", ProviderKind::Script)]);
     assert_eq!(chosen(&router, &asked(ModelProfile::Fast))[..2], ["claude-3-haiku", "gpt-3.5-turbo"]);
     let named = ModelRequest { model: Some("gpt-4".into()), ..asked(ModelProfile::Fast) };
     assert_eq!(chosen(&router, &named), ["gpt-4"]);
@@ -278,7 +278,7 @@ fn a_choice_is_explained() {
     assert!((whole - best["score"].as_f64().unwrap()).abs() < 1e-3, "{explained}");
     assert!(explained["reasoning"].as_str().unwrap().starts_with("claude-3-haiku suits fast best"), "{explained}");
     assert!(choice.explain().len() < 4_096);
-    // Told after others it is the same text, whatever they had dropped.
+    // With the explanation cache it is the same text, whatever the choices before had dropped.
     let image = ModelMessage::User {
         content: String::new(),
         images: vec![ModelImage::from_url("https://a/b.png")],
@@ -287,7 +287,7 @@ fn a_choice_is_explained() {
     let seeing = ModelRequest { messages: vec![image], ..asked(ModelProfile::Fast) };
     let seeing = router.choose(&asker(1), &seeing, false, false, NOW);
     assert!(!seeing.dropped.is_empty());
-    // Nor does it matter how little they differ: by some tokens, by the name that was asked for, by how long a model takes.
+    // It also holds for small differences: in tokens, in the requested name, in a model's latency.
     let choose = |request: &ModelRequest| router.choose(&asker(1), request, false, false, NOW);
     let longer = choose(&ModelRequest {
         messages: vec![ModelMessage::user("a longer word than that")],

@@ -1,4 +1,4 @@
-//! What calls cost, on its way to being written down.
+//! Costs of calls that are not durable yet.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,14 +7,14 @@ use baton_core::money::Usd;
 
 use super::CallSpend;
 
-/// Who settles a charge that nobody else made durable.
+/// Settles a charge that no append made durable.
 pub trait SettlementSink: Send + Sync {
-    /// It is settled out of the next batch.
+    /// Settles it in the next batch.
     fn settle_later(&self, spend: CallSpend);
 }
 
-/// What a call cost, not durable yet. Whoever writes it down says so with [`PendingCharge::mark_settled`]; dropped without that, it
-/// goes back to the process's own books, which settle it.
+/// The cost of a call, not durable yet. The writer that makes it durable calls [`PendingCharge::mark_settled`]. If it
+/// is dropped before that, it goes back to the process's own ledger, which settles it.
 pub struct PendingCharge {
     spend: CallSpend,
     fallback: Option<Arc<dyn SettlementSink>>,
@@ -29,7 +29,7 @@ impl PendingCharge {
         &self.spend
     }
 
-    /// It is durable.
+    /// Marks the charge as durable.
     pub fn mark_settled(mut self) {
         self.fallback = None;
     }
@@ -49,8 +49,8 @@ impl fmt::Debug for PendingCharge {
     }
 }
 
-/// Where a run's call is charged: whoever serves it puts what each attempt cost, and whoever asked takes it into the
-/// append that records the answer. Clones share it.
+/// Collects the charges of a run's call: the service adds the cost of each attempt, and the caller takes them into the
+/// append that records the answer. Clones share one collector.
 #[derive(Clone, Debug, Default)]
 pub struct ChargeCollector(Arc<Mutex<Vec<PendingCharge>>>);
 
@@ -59,7 +59,7 @@ impl ChargeCollector {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(charge);
     }
 
-    /// What is on it.
+    /// The sum of its charges.
     pub fn total(&self) -> Usd {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|charge| charge.spend.cost).sum()
     }
@@ -69,7 +69,7 @@ impl ChargeCollector {
     }
 }
 
-/// The same tab, not one with the same charges.
+/// Compares identity, not charges.
 impl PartialEq for ChargeCollector {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

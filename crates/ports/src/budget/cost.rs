@@ -1,4 +1,4 @@
-//! What was spent, summed up.
+//! Cost reports.
 
 use baton_core::id::TenantId;
 use baton_core::model::TokenUsage;
@@ -6,7 +6,7 @@ use baton_core::money::Usd;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// By what costs are summed up.
+/// A dimension by which costs are summed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CostDimension {
@@ -20,19 +20,19 @@ pub enum CostDimension {
     Provider,
 }
 
-/// Which costs.
+/// Selects costs.
 #[derive(Clone, Debug, Default)]
 pub struct CostFilter {
-    /// Nothing means every tenant: for whoever runs the whole installation.
+    /// `None` means all tenants: for the operator of the installation.
     pub tenant: Option<TenantId>,
     /// Days in UTC, as `YYYY-MM-DD`; both included.
     pub from: Option<String>,
     pub to: Option<String>,
-    /// What rows are apart by; nothing gives one row.
+    /// The dimensions that separate rows; none gives one row.
     pub by: Vec<CostDimension>,
 }
 
-/// Costs that are summed up. A part that they are not apart by is `None`.
+/// A sum of costs. A dimension that does not separate rows is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CostRow {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,34 +58,34 @@ pub struct CostRow {
     pub cost: Usd,
     pub usage: TokenUsage,
     pub latency_ms: u64,
-    /// What was not spent: tools that selections left out would have cost so much, one call of each.
+    /// Avoided cost: what the tools left out by selections would have cost, with one call of each.
     #[serde(rename = "saved_nanos")]
     pub saved: Usd,
 }
 
 impl CostRow {
-    /// Of all kinds together.
+    /// The sum over all kinds of tokens.
     pub fn tokens(&self) -> u64 {
         let usage = &self.usage;
         usage.input_tokens + usage.cached_tokens + usage.cache_write_tokens + usage.output_tokens
     }
 
-    /// In US dollars; 0 where nothing was asked.
+    /// In US dollars; 0 without calls.
     pub fn avg_cost_usd(&self) -> f64 {
         average(self.cost.as_f64(), self.calls)
     }
 
-    /// 0 where nothing was asked.
+    /// 0 without calls.
     pub fn avg_latency_ms(&self) -> f64 {
         average(whole(self.latency_ms), self.calls)
     }
 
-    /// From 0 to 1; 0 where nothing was asked.
+    /// From 0 to 1; 0 without calls.
     pub fn success_rate(&self) -> f64 {
         average(whole(self.answered), self.calls)
     }
 
-    /// For programs: the columns of `daily_cost_summary` beside our own.
+    /// The row as JSON: the columns of `daily_cost_summary` and those of Baton.
     pub fn as_json(&self) -> Value {
         let mut shown = json!(self);
         if let Value::Object(fields) = &mut shown {
@@ -102,7 +102,7 @@ impl CostRow {
         shown
     }
 
-    /// Adds another, whatever it is apart by.
+    /// Adds another row, whatever its dimensions.
     pub fn add(&mut self, other: &Self) {
         self.calls += other.calls;
         self.answered += other.answered;

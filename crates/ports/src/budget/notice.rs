@@ -1,4 +1,4 @@
-//! What somebody is told of a line.
+//! Notices about budget lines.
 
 use baton_core::money::Usd;
 use baton_core::time::Time;
@@ -9,22 +9,22 @@ use super::{BudgetPeriod, BudgetStanding, NOTIFY_AT};
 use crate::journal::{TaskItem, TaskItemKind};
 use crate::records::{RecordOp, StoredRecord};
 
-/// The space of records in which what was told of lines waits for whoever writes to people.
+/// The record space of notices that wait to be sent to people.
 pub const NOTICES: &str = "budget_notice";
 
-/// What was told of a line, for those who are written to.
+/// A notice about a line, for people who are notified by message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BudgetNotice {
     pub title: String,
-    /// As the desk item's.
+    /// The same as those of the task inbox item.
     pub details: Value,
-    /// When the line begins anew.
+    /// When the line's next window begins.
     pub resets_at: Time,
 }
 
 impl BudgetNotice {
-    /// The record of what the desk shows of a line, to be written with it: one for each mark of [`NOTIFY_AT`] of a line in its
-    /// window, and another one where its limit was changed since.
+    /// The record of a line's task inbox item, to be written with it: one for each mark of [`NOTIFY_AT`] of a line in
+    /// its window, and another if its limit was changed since.
     pub fn record(item: &TaskItem) -> RecordOp {
         let NoticeDetails { reached_percent, limit_usd } =
             NoticeDetails::deserialize(&item.details).unwrap_or_default();
@@ -37,7 +37,7 @@ impl BudgetNotice {
         }
     }
 
-    /// What a record holds; nothing where it is none of these.
+    /// The content of a record; `None` if it is not a notice.
     pub fn read(record: &StoredRecord) -> Option<Self> {
         Self::deserialize(&record.value).ok()
     }
@@ -49,7 +49,7 @@ struct NoticeDetails {
     limit_usd: f64,
 }
 
-/// The highest of [`NOTIFY_AT`] that a line has reached.
+/// The highest mark of [`NOTIFY_AT`] that a line has reached.
 pub fn reached(spent: Usd, limit: Usd) -> u8 {
     let is_reached = |at: &u8| {
         let part = i128::from(limit.as_nanos()) * i128::from(*at);
@@ -58,12 +58,12 @@ pub fn reached(spent: Usd, limit: Usd) -> u8 {
     NOTIFY_AT.into_iter().rev().find(is_reached).unwrap_or(0)
 }
 
-/// What the desk shows of a line that has reached so many per cent. One item a line and window: a later one takes the
-/// place of an earlier.
+/// The task inbox item of a line that has reached this percentage. There is one item per line and window: a later one
+/// replaces an earlier one.
 pub fn notice_item(standing: &BudgetStanding, limit: Usd, reached: u8, now: Time) -> TaskItem {
     let BudgetStanding { line, spent, held, .. } = standing;
     let resets_at = line.ends();
-    // It stands for as long as the window does, and more is spent meanwhile: so the sums are those of then.
+    // The item stays open for the whole window, while more is spent, so its sums are marked as those of that time.
     let sums = match *held > Usd::ZERO {
         true => format!("{spent} of {limit} was spent, and {held} held for calls under way"),
         false => format!("{spent} of {limit} was spent"),
@@ -89,7 +89,7 @@ pub fn notice_item(standing: &BudgetStanding, limit: Usd, reached: u8, now: Time
     }
 }
 
-/// The desk item's id of what is told of a line.
+/// The id of a line's task inbox item.
 pub fn notice_id(line: &BudgetPeriod) -> String {
     let key = line.key_id.as_deref().unwrap_or_default();
     format!("budget/{}/{key}/{}/{}", line.tenant, line.window.word(), line.begins)

@@ -1,4 +1,4 @@
-//! Budgets as people look at them: each line with its limit, what is spent and held of it, and when it begins anew.
+//! Budgets as shown to people: each line with its limit, what is spent and held of it, and when its next window begins.
 
 use std::collections::BTreeSet;
 
@@ -9,26 +9,26 @@ use serde_json::{Value, json};
 
 use super::{BudgetPeriod, BudgetStanding};
 
-/// What settings allow.
+/// The budget limits in the settings.
 pub trait BudgetPolicy: Send + Sync {
     fn rule_for(&self, line: &BudgetPeriod) -> BudgetRule;
 
-    /// Keys that have limits of their own, by their ids.
+    /// The ids of keys that have limits of their own.
     fn keys(&self) -> Vec<String>;
 }
 
-/// What settings say of a line.
+/// The settings of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BudgetRule {
-    /// Nothing where it is unlimited.
+    /// `None` means unlimited.
     pub limit: Option<Usd>,
-    /// What becomes of a call that is over: `refuse` or `pause`.
+    /// What happens to a call above the limit: `refuse` or `pause`.
     pub on_exceeded: &'static str,
     /// The setting that limits it.
     pub setting: Option<String>,
 }
 
-/// One line as it stands.
+/// The state of one line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BudgetRow {
     pub line: BudgetPeriod,
@@ -38,9 +38,9 @@ pub struct BudgetRow {
 }
 
 impl BudgetRow {
-    /// A tenant's lines and those of its keys, as they stand at `now`. A key's line without a limit that nothing was spent
-    /// of says nothing and is left out. Keys that `allowed` names and that nothing was spent of may be another tenant's:
-    /// `of_tenant` says of a key's id whether it is this one's.
+    /// The lines of a tenant and of its keys at `now`. A key's line without a limit and without spending is left out.
+    /// Keys named by `allowed` that have no spending may belong to another tenant: `of_tenant` decides by the key's id
+    /// whether it is one of this tenant's.
     pub fn all(
         tenant: &TenantId,
         standings: &[BudgetStanding],
@@ -66,12 +66,12 @@ impl BudgetRow {
         self.line.key_id.is_none() || self.allowance.limit.is_some() || self.spent > Usd::ZERO
     }
 
-    /// What may still be spent; nothing where it is unlimited.
+    /// What may still be spent; `None` if unlimited.
     pub fn remaining(&self) -> Option<Usd> {
         self.allowance.limit.map(|limit| (limit - self.spent - self.held).max(Usd::ZERO))
     }
 
-    /// For programs.
+    /// The row as JSON.
     pub fn as_json(&self) -> Value {
         let BudgetRule { limit, on_exceeded, setting } = &self.allowance;
         json!({

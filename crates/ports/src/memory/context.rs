@@ -1,4 +1,4 @@
-//! What is put before an agent: chosen from all memories, within a number of tokens.
+//! The context of an agent: selected from all memories, within a token budget.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{CitedPassage, RECENT_DEFAULT, SIMILAR_DEFAULT, TOP_DEFAULT, ThreadMessage};
 use crate::index::DocumentFilter;
 
-/// Which memories a context is made of.
+/// The memories that a context uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ContextStrategy {
@@ -26,17 +26,17 @@ impl ContextStrategy {
     }
 }
 
-/// A context that is asked for. Counts of 0 leave a part out.
+/// A request for a context. A count of 0 omits a part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContextRequest {
     pub conversation: Option<String>,
-    /// What documents and conversations are searched by.
+    /// The text by which documents and conversations are searched.
     pub message: String,
     pub strategy: ContextStrategy,
     pub recent: usize,
     pub documents: usize,
     pub conversations: usize,
-    /// For everything together, by estimate; unless said, as the settings say.
+    /// Estimated tokens for everything together; default: that of the settings.
     pub tokens: Option<usize>,
     /// Which documents may be used.
     pub filter: DocumentFilter,
@@ -57,7 +57,7 @@ impl ContextRequest {
     }
 }
 
-/// What an agent is told before it thinks.
+/// The context that an agent receives before its step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct MemoryContext {
     pub summary: Option<String>,
@@ -66,7 +66,7 @@ pub struct MemoryContext {
     pub recent_messages: Vec<ThreadMessage>,
     pub relevant_documents: Vec<CitedPassage>,
     pub similar_conversations: Vec<SimilarConversation>,
-    /// Estimated tokens of all of it.
+    /// Estimated number of tokens in total.
     pub tokens: usize,
     /// What was found and did not fit.
     pub left_out: OmittedCounts,
@@ -77,7 +77,7 @@ pub struct MemoryContext {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OmittedCounts {
     pub messages: usize,
-    /// Messages of the conversation that are neither shown nor in its summary, kept as they may be.
+    /// Messages of the conversation that are neither included nor in its summary, although they may be kept.
     pub unsummarised: usize,
     pub documents: usize,
     pub conversations: usize,

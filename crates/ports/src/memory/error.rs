@@ -1,4 +1,4 @@
-//! What goes wrong, sorted by the caller's next move.
+//! Memory errors, by what the caller should do next.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::RETRY_AFTER;
 use crate::index::{self, MemoryCollection};
 use crate::{embed, records};
 
-/// Sorted by the caller's next move.
+/// Errors by what the caller should do next.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MemoryError {
     #[error("{what} is {size}, over the limit of {limit}")]
@@ -17,13 +17,13 @@ pub enum MemoryError {
     NotFound { what: &'static str, name: String },
     #[error("the collection `{collection}` is full: it holds {limit} pieces; remove documents, or cut larger pieces")]
     Full { collection: MemoryCollection, limit: u64 },
-    /// What is searched was made by an embedder that these settings do not have.
+    /// The index was built with an embedder that is not in the settings.
     #[error(
         "`{collection}` was indexed with the embedder `{space}`, which the settings under `[memory]` do not have; \
          configure it, or run `baton knowledge reindex`"
     )]
     OtherEmbedder { collection: MemoryCollection, space: String },
-    /// Nothing was kept.
+    /// Nothing was stored.
     #[error("`{person}` was forgotten meanwhile, so nothing about them was kept; add it again if it is new")]
     Forgotten { person: String },
     #[error(transparent)]
@@ -58,7 +58,7 @@ impl From<records::RecordError> for MemoryError {
             records::RecordError::Unreadable { reason } => Self::Unreadable { reason },
             records::RecordError::Unwritable { reason } => Self::Unwritable { reason },
             records::RecordError::Outage(outage) => Self::Unwritable { reason: outage.to_string() },
-            // Whoever changes a thread tries again before this is said.
+            // Code that changes a thread retries before it returns this.
             records::RecordError::Conflict { .. } | records::RecordError::EmptyRange { .. } => {
                 Self::Busy { retry_after: RETRY_AFTER }
             }

@@ -1,13 +1,13 @@
-//! What was tried before, and how it went.
+//! Earlier executions of agents, and their results.
 
 use baton_core::time::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What an agent was to do, how it went about it, and what came of it.
+/// An agent's task, its approach and the result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgentExecution {
-    /// The same id again is the same execution.
+    /// The same id is the same execution.
     pub id: String,
     pub goal: String,
     pub plan: Value,

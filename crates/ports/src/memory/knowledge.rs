@@ -1,4 +1,4 @@
-//! What a tenant knows, wherever it is kept: in memory, and in the index outside where the settings name one.
+//! A tenant's knowledge, wherever it is stored: in memory, and in the external index if the settings name one.
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
@@ -6,25 +6,25 @@ use baton_core::id::TenantId;
 use super::{AddResult, ForgetResult, MemoryError};
 use crate::index::SourceDocument;
 
-/// Why it was not done everywhere.
+/// Why an operation did not succeed everywhere.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum KnowledgeError {
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// A document that is about somebody does not become another's, or everybody's.
+    /// A document about a person must not become one about another, or shared.
     #[error("`{name}` is kept about {person}, who alone finds it")]
     AboutPerson { name: String, person: String },
-    /// One that is everybody's does not become one person's.
+    /// A shared document must not become one about a person.
     #[error("`{name}` is everybody's: said to be about somebody, nobody else would find it")]
     Shared { name: String },
-    /// Done in memory, and not outside, or nobody knows: do it again.
+    /// Done in memory, but failed or unknown in the external index: repeat it.
     #[error("{reason}")]
     External { reason: String },
 }
 
 impl KnowledgeError {
-    /// Refuses a document that would become somebody else's, or everybody's, because a word was left out or put in: who finds
-    /// it, and with whom it goes, would be others. `kept` is whom the one of its name is about that is kept.
+    /// Refuses a document whose person would change because the field was omitted or added: this would change who finds
+    /// it, and with whom it is erased. `kept` is the person of the stored document of the same name.
     pub fn check_subject(name: &str, kept: Option<&str>, about: Option<&str>) -> Result<(), Self> {
         match kept {
             kept if kept == about => Ok(()),
@@ -38,13 +38,13 @@ impl KnowledgeError {
 pub trait KnowledgeStore: Send + Sync {
     async fn put_document(&self, tenant: &TenantId, document: SourceDocument) -> Result<AddResult, KnowledgeError>;
 
-    /// Says whether it was there.
+    /// Returns whether it existed.
     async fn remove(&self, tenant: &TenantId, name: &str) -> Result<bool, KnowledgeError>;
 
-    /// Removes everything about one person, as [`Memory::forget`](super::MemoryStore::forget) does, and what is known of them
-    /// outside. Never says that a person is forgotten where they are not.
+    /// Removes everything about one person, as [`MemoryStore::forget`](super::MemoryStore::forget) does, and also from
+    /// the external index. Never reports success if something is left.
     async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<ForgetResult, KnowledgeError>;
 
-    /// What else a person is called by in this installation: mail addresses, phone numbers.
+    /// Other identifiers of the person in this installation: email addresses, phone numbers.
     async fn identifiers(&self, tenant: &TenantId, customer: &str) -> Result<Vec<String>, KnowledgeError>;
 }

@@ -1,4 +1,4 @@
-//! Searching documents, once or in rounds.
+//! Searches documents, once or in rounds.
 
 use baton_core::money::Usd;
 use serde::{Deserialize, Serialize};
@@ -7,18 +7,18 @@ use serde_json::{Map, Value, json};
 use super::TOP_DEFAULT;
 use crate::index::{DocumentFilter, MemoryCollection};
 
-/// How the two ways of searching are used.
+/// Which search methods are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SearchMode {
-    /// Both, fused by reciprocal rank.
+    /// Both, merged by reciprocal rank fusion.
     #[default]
     Hybrid,
     Vector,
     Text,
 }
 
-/// A question to long-term memory.
+/// A search in long-term memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchRequest {
     pub query: String,
@@ -30,7 +30,7 @@ pub struct SearchRequest {
 }
 
 impl SearchRequest {
-    /// The tenant's knowledge, by both ways.
+    /// Searches the tenant's knowledge with both methods.
     pub fn knowledge(query: impl Into<String>) -> Self {
         Self {
             query: query.into(),
@@ -42,27 +42,27 @@ impl SearchRequest {
     }
 }
 
-/// What a search found, best first.
+/// The results of a search, best first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SearchResult {
     pub passages: Vec<CitedPassage>,
-    /// Why this is less than it could be: one way of searching could not be used.
+    /// Why the result is incomplete: one search method could not be used.
     pub degraded: Option<String>,
 }
 
-/// A passage with where it is from.
+/// A passage with its source.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CitedPassage {
     pub content: String,
-    /// Higher is better; comparable within one answer only.
+    /// Higher is better; comparable within one result only.
     pub score: f64,
     /// The document's name and title.
     pub document: String,
     pub title: String,
-    /// The person its document is about. For whoever keeps the documents: models are not told.
+    /// The person its document is about. For maintainers of the documents; models do not receive it.
     #[serde(skip)]
     pub about: Option<String>,
-    /// The headings it stands under.
+    /// The headings above it.
     pub heading: String,
     /// The number of the passage in its document.
     pub chunk: u32,
@@ -73,7 +73,7 @@ pub struct CitedPassage {
 }
 
 impl CitedPassage {
-    /// For whoever keeps the documents: with whom its document is about.
+    /// The passage as JSON for maintainers of the documents: includes the person its document is about.
     pub fn as_json(&self) -> Value {
         let mut shown = json!(self);
         if let Some(person) = &self.about {
@@ -83,8 +83,8 @@ impl CitedPassage {
     }
 }
 
-/// A question that is searched for in rounds: a model judges whether what was found answers it, and if not, words the
-/// next search.
+/// A question that is searched in rounds: a model judges whether the results answer it and, if not, formulates the next
+/// search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InquiryRequest {
     pub question: String,
@@ -95,16 +95,16 @@ pub struct InquiryRequest {
     pub filter: DocumentFilter,
 }
 
-/// What an inquiry came to.
+/// The result of an inquiry.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InquiryResult {
-    /// Each once, in the order it was found; the judge knew them by these places, from 1.
+    /// Each once, in the order in which they were found; the judge refers to them by these positions, from 1.
     pub passages: Vec<CitedPassage>,
     pub rounds: Vec<InquiryRound>,
     pub stopped: InquiryEnd,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub degraded: Option<String>,
-    /// What the judging cost.
+    /// The cost of judging.
     pub cost: Usd,
 }
 
@@ -114,18 +114,18 @@ pub struct InquiryRound {
     pub query: String,
     /// Passages that no earlier round had found.
     pub new: usize,
-    /// Whether everything found so far answers the question; none where nobody judged.
+    /// Whether everything found so far answers the question; `None` if it was not judged.
     pub sufficient: Option<bool>,
     /// What the judge still missed.
     pub missing: Option<String>,
 }
 
-/// Why an inquiry went no further.
+/// Why an inquiry ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InquiryEnd {
     Sufficient,
-    /// The last search found nothing new, or the judge knew nothing else to look for.
+    /// The last search found nothing new, or the judge had no further query.
     NothingNew,
     Rounds,
     /// No model could judge.

@@ -1,10 +1,10 @@
-//! A conversation: what was said, its summary, its session, its end.
+//! A conversation in short-term memory: its messages, summary, session and end.
 
 use baton_core::time::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Who said something.
+/// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageSpeaker {
@@ -26,10 +26,10 @@ impl MessageSpeaker {
     }
 }
 
-/// Something said in a conversation.
+/// A message of a conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ThreadMessage {
-    /// A message of an id that was among the last [`RECENT_MAX`] is not kept again.
+    /// A message whose id is among the last [`RECENT_MAX`] is not stored again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     #[serde(rename = "role")]
@@ -43,18 +43,18 @@ pub struct ThreadMessage {
 pub struct MessageThread {
     pub conversation: String,
     pub customer: Option<String>,
-    /// What was said before the messages that are not yet in it.
+    /// Summarises the messages before those that it does not cover yet.
     pub summary: Option<ThreadSummary>,
     /// Facts of this session, an object.
     pub session: Value,
-    /// Messages said so far, those that gave way included.
+    /// Number of messages so far, including removed ones.
     pub messages: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ThreadSummary {
     pub text: String,
-    /// Messages it covers, from the first.
+    /// Number of messages it covers, from the first.
     pub covers: u64,
     pub by: SummarySource,
     /// Why it is an excerpt.
@@ -62,18 +62,18 @@ pub struct ThreadSummary {
     pub why: Option<String>,
 }
 
-/// Who wrote a summary.
+/// The author of a summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SummarySource {
     Model,
-    /// No model could be asked: the customer's first words and the last that were said.
+    /// No model could be asked: the customer's first message and the last messages.
     Excerpt,
-    /// It was given.
+    /// It was given by the caller.
     Caller,
 }
 
-/// A conversation that is over, as its own journal has it.
+/// A conversation that is over, from its own journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndedConversation {
     pub conversation: String,
@@ -81,7 +81,7 @@ pub struct EndedConversation {
     /// What the customer saw, oldest first; at most [`MESSAGES_MAX`](super::MESSAGES_MAX).
     pub messages: Vec<ThreadMessage>,
     pub outcome: String,
-    /// Who is forgotten after this stays forgotten.
+    /// A person forgotten after this time stays forgotten.
     pub ended_at: Time,
 }
 
@@ -90,6 +90,6 @@ pub struct EndedConversation {
 pub struct ConversationClosing {
     /// One word or a few: `success`, `escalated`, …
     pub outcome: String,
-    /// In place of one that is made.
+    /// Replaces a generated summary.
     pub summary: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Agents: who there is, how each has done, and one at work alone.
+//! Agents: the list, how each has performed, and running a single one.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use baton_core::definition::{self, DefinitionCatalog, SINGLE_AGENT_PREFIX};
 use baton_core::expr::nearest;
 use baton_core::id::ID_BYTES_MAX;
 use baton_engine::EngineError;
-use baton_engine::agent_registry::{AgentFilter as Which, AgentListing};
+use baton_engine::agent_registry::{AgentFilter, AgentListing};
 use baton_ports::registry::WorkflowVersion;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -27,7 +27,7 @@ use super::extractors::{PathParams, QueryParams};
 use super::idempotency::RequestFingerprint;
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::{AgentListSchema, AgentSchema as Shown, ExecutionSchema, ProblemSchema as Refusal};
+use super::schemas::{AgentListSchema, AgentSchema, ExecutionSchema, ProblemSchema};
 use super::start_run::{RunInput, RunTarget, StartRunCommand, start_run};
 use super::tenant_catalog;
 use crate::body;
@@ -35,7 +35,7 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// Its node that works.
+/// The id of the only node of a single-agent workflow.
 const NODE: &str = "agent";
 
 /// Which agents.
@@ -55,48 +55,48 @@ pub(super) struct AgentListQuery {
 
 /// Lists agents, the cheapest first
 #[utoipa::path(get, path = "/api/v1/agents", tag = "agents", params(AgentListQuery), responses(
-    (status = 200, body = AgentListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = AgentListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(AgentListQuery { capability, cost_tier, healthy }): QueryParams<AgentListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
-    let agents = tenant_catalog::agents(work, guest.tenant()).await?;
-    let health = work.agent_registry.health(guest.tenant()).await?;
-    let cards = AgentListing::all(&agents, &health, &Which { capability, cost_tier, healthy }, door.clock.now());
+    let services = state.run_services()?;
+    let agents = tenant_catalog::agents(services, principal.tenant()).await?;
+    let health = services.agent_registry.health(principal.tenant()).await?;
+    let cards = AgentListing::all(&agents, &health, &AgentFilter { capability, cost_tier, healthy }, state.clock.now());
     Ok(Json(json!({ "agents": cards })))
 }
 
 /// Shows an agent: how it has done, and what defines it
 #[utoipa::path(get, path = "/api/v1/agents/{agent_id}", tag = "agents",
     params(("agent_id" = String, Path)),
-    responses((status = 200, body = Shown), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = AgentSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<Response, HttpProblem> {
-    let work = door.run_services()?;
-    let agent = find(work, &guest, &name).await?;
-    let written = if is_from_files(work, &guest, &name) {
+    let services = state.run_services()?;
+    let agent = find(services, &principal, &name).await?;
+    let written = if is_from_files(services, &principal, &name) {
         None
     } else {
-        work.agent_registry.registration(guest.tenant(), &name).await?.map(|(_, written)| written)
+        services.agent_registry.registration(principal.tenant(), &name).await?.map(|(_, written)| written)
     };
-    agent_response(&door, &guest, &agent, written, StatusCode::OK).await
+    agent_response(&state, &principal, &agent, written, StatusCode::OK).await
 }
 
 async fn agent_response(
-    door: &AppState,
-    guest: &Principal,
+    state: &AppState,
+    principal: &Principal,
     agent: &AgentDefinition,
     written: Option<u64>,
     status: StatusCode,
 ) -> Result<Response, HttpProblem> {
-    let health = door.run_services()?.agent_registry.health(guest.tenant()).await?;
+    let health = state.run_services()?.agent_registry.health(principal.tenant()).await?;
     let one = BTreeMap::from([(agent.name.clone(), agent.clone())]);
-    let card = AgentListing::all(&one, &health, &Which::default(), door.clock.now()).pop();
+    let card = AgentListing::all(&one, &health, &AgentFilter::default(), state.clock.now()).pop();
     let mut shown = json!(card);
     shown["definition"] = json!(agent);
     shown["is_registered"] = written.is_some().into();
@@ -107,8 +107,8 @@ async fn agent_response(
     Ok(response)
 }
 
-async fn find(work: &RunServices, guest: &Principal, name: &str) -> Result<AgentDefinition, HttpProblem> {
-    let agents = tenant_catalog::agents(work, guest.tenant()).await?;
+async fn find(services: &RunServices, principal: &Principal, name: &str) -> Result<AgentDefinition, HttpProblem> {
+    let agents = tenant_catalog::agents(services, principal.tenant()).await?;
     agents.get(name).cloned().ok_or_else(|| agent_not_found(name, &agents))
 }
 
@@ -120,15 +120,15 @@ fn agent_not_found(name: &str, agents: &BTreeMap<String, AgentDefinition>) -> Ht
     }
 }
 
-fn is_from_files(work: &RunServices, guest: &Principal, name: &str) -> bool {
-    let files = work.files.borrow();
-    files.tenant.as_ref() == Some(guest.tenant()) && files.own_agents.contains(name)
+fn is_from_files(services: &RunServices, principal: &Principal, name: &str) -> bool {
+    let files = services.files.borrow();
+    files.tenant.as_ref() == Some(principal.tenant()) && files.own_agents.contains(name)
 }
 
-/// What may be registered, or why not.
-fn check_agent(work: &RunServices, guest: &Principal, agent: &AgentDefinition) -> Result<(), HttpProblem> {
+/// Checks that the agent may be registered.
+fn check_agent(services: &RunServices, principal: &Principal, agent: &AgentDefinition) -> Result<(), HttpProblem> {
     let name = &agent.name;
-    if is_from_files(work, guest, name) {
+    if is_from_files(services, principal, name) {
         let detail =
             format!("`{name}` is an agent of the project's own files, which stands before any other of its name");
         let problem = HttpProblem::new(StatusCode::CONFLICT, code::NAME_TAKEN, detail);
@@ -146,29 +146,29 @@ fn check_agent(work: &RunServices, guest: &Principal, agent: &AgentDefinition) -
 ///
 /// As a file in `agents/` defines one. The same one sent again is answered as it stands.
 #[utoipa::path(post, path = "/api/v1/agents", tag = "agents", request_body = Object, responses(
-    (status = 201, body = Shown), (status = 200, body = Shown, description = "this very agent is known already"),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 201, body = AgentSchema), (status = 200, body = AgentSchema, description = "this very agent is known already"),
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let agent: AgentDefinition = body::json(body, door.limits).await?;
-    let work = door.run_services()?;
-    check_agent(work, &guest, &agent)?;
+    let agent: AgentDefinition = body::json(body, state.limits).await?;
+    let services = state.run_services()?;
+    check_agent(services, &principal, &agent)?;
     if let Some(written) =
-        work.agent_registry.register_if_version(guest.tenant(), &agent, Some(0), door.clock.now()).await?
+        services.agent_registry.register_if_version(principal.tenant(), &agent, Some(0), state.clock.now()).await?
     {
-        let mut response = agent_response(&door, &guest, &agent, Some(written), StatusCode::CREATED).await?;
+        let mut response = agent_response(&state, &principal, &agent, Some(written), StatusCode::CREATED).await?;
         let address = format!("/api/v1/agents/{}", super::workflows::edit::in_path(&agent.name));
         if let Ok(address) = HeaderValue::try_from(address) {
             response.headers_mut().insert(LOCATION, address);
         }
         return Ok(response);
     }
-    match work.agent_registry.registration(guest.tenant(), &agent.name).await? {
+    match services.agent_registry.registration(principal.tenant(), &agent.name).await? {
         Some((same, written)) if same == agent => {
-            agent_response(&door, &guest, &agent, Some(written), StatusCode::OK).await
+            agent_response(&state, &principal, &agent, Some(written), StatusCode::OK).await
         }
         _ => {
             let detail = format!("there is an agent `{}`, and it is another", agent.name);
@@ -184,17 +184,17 @@ pub(super) async fn create(
 #[utoipa::path(put, path = "/api/v1/agents/{agent_id}", tag = "agents",
     params(("agent_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
-    request_body = Object, responses((status = 200, body = Shown),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    request_body = Object, responses((status = 200, body = AgentSchema),
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn replace(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
     let expected = etag::if_match(&headers)?;
-    let mut said: Map<String, Value> = body::json(body, door.limits).await?;
+    let mut said: Map<String, Value> = body::json(body, state.limits).await?;
     if said.entry("name").or_insert_with(|| name.as_str().into()) != name.as_str() {
         let detail = format!("the agent is called otherwise than the address says, `{name}`");
         let problem = HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::AGENT_INVALID, detail);
@@ -202,10 +202,10 @@ pub(super) async fn replace(
     }
     let agent: AgentDefinition =
         serde_json::from_value(said.into()).map_err(|error| HttpProblem::invalid_json(&error))?;
-    let work = door.run_services()?;
-    check_agent(work, &guest, &agent)?;
-    match work.agent_registry.register_if_version(guest.tenant(), &agent, expected, door.clock.now()).await? {
-        Some(written) => agent_response(&door, &guest, &agent, Some(written), StatusCode::OK).await,
+    let services = state.run_services()?;
+    check_agent(services, &principal, &agent)?;
+    match services.agent_registry.register_if_version(principal.tenant(), &agent, expected, state.clock.now()).await? {
+        Some(written) => agent_response(&state, &principal, &agent, Some(written), StatusCode::OK).await,
         None => Err(etag::precondition_failed(&format!("`{name}`"))),
     }
 }
@@ -216,29 +216,29 @@ pub(super) async fn replace(
 #[utoipa::path(delete, path = "/api/v1/agents/{agent_id}", tag = "agents",
     params(("agent_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
-    responses((status = 204), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 204), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn remove(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, HttpProblem> {
-    let work = door.run_services()?;
-    let (tenant, now) = (guest.tenant(), door.clock.now());
-    if work.agent_registry.registration(tenant, &name).await?.is_none() {
-        // One of a file or of this binary is there, and is nobody's to remove here.
-        find(work, &guest, &name).await?;
+    let services = state.run_services()?;
+    let (tenant, now) = (principal.tenant(), state.clock.now());
+    if services.agent_registry.registration(tenant, &name).await?.is_none() {
+        // An agent of a file or of this binary exists, but cannot be removed here.
+        find(services, &principal, &name).await?;
         let detail = format!("`{name}` was not made known here: it comes from a file, or is shipped");
         let problem = HttpProblem::new(StatusCode::CONFLICT, code::NAME_TAKEN, detail);
         return Err(problem.with_hint("an agent of a file is removed with the file"));
     }
     match etag::if_match(&headers)? {
-        Some(expected) if !work.agent_registry.remove_if_version(tenant, &name, expected, now).await? => {
+        Some(expected) if !services.agent_registry.remove_if_version(tenant, &name, expected, now).await? => {
             return Err(etag::precondition_failed(&format!("`{name}`")));
         }
         Some(_) => {}
         None => {
-            work.agent_registry.remove(tenant, &name, now).await?;
+            services.agent_registry.remove(tenant, &name, now).await?;
         }
     }
     Ok(StatusCode::NO_CONTENT)
@@ -270,15 +270,15 @@ pub(super) struct ExecuteAgentRequest {
         ("Prefer" = Option<String>, Header, description = "`wait=SECONDS` or `respond-async`")),
     responses((status = 200, body = ExecutionSchema, description = "it has ended"),
         (status = 202, body = ExecutionSchema, description = "it goes on, or waits for somebody"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn execute(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let ExecuteAgentRequest { task, mut input_data, context } = body::json(body, door.limits).await?;
+    let ExecuteAgentRequest { task, mut input_data, context } = body::json(body, state.limits).await?;
     let has_task = task.is_some();
     if let Some(task) = task {
         let Some(fields) = input_data.as_object_mut() else {
@@ -288,31 +288,31 @@ pub(super) async fn execute(
         fields.insert(TASK.to_owned(), task.into());
     }
     let mut said = json!({ "input": input_data, "context": context, "task": has_task });
-    // A key of the caller's is in nothing that is written, not even hashed.
+    // The caller's own model key is removed from everything that is stored, even from what is hashed.
     baton_engine::take_key(&mut said["context"]);
     let given = RunInput { input: input_data, context: context.into() };
     let wanted = StartRunCommand::New(RunTarget::Agent { name: name.clone(), has_task }, given);
-    start_run(&door, &guest, &headers, RequestFingerprint::new("execute agent", &name, &said), wanted).await
+    start_run(&state, &principal, &headers, RequestFingerprint::new("execute agent", &name, &said), wanted).await
 }
 
-/// Where in the input of such a run the task stands.
+/// The field of the input that carries the task in such a run.
 const TASK: &str = "task";
 
-/// The workflow of this agent alone; unchanged, it keeps its revision.
+/// Returns the workflow that runs this agent alone. If the agent is unchanged, the workflow keeps its revision.
 pub(super) async fn single_agent_workflow(
-    door: &AppState,
-    work: &RunServices,
-    guest: &Principal,
+    state: &AppState,
+    services: &RunServices,
+    principal: &Principal,
     name: &str,
     has_task: bool,
 ) -> Result<WorkflowVersion, HttpProblem> {
-    let agent = find(work, guest, name).await?;
+    let agent = find(services, principal, name).await?;
     let mut node = json!({ "id": NODE, "agent": name });
     if has_task {
         node[TASK] = format!("{{{{ input.{TASK} }}}}").into();
     }
     let definition = json!({ "name": single_agent_name(name, has_task), "nodes": [node] });
-    let tools = tenant_catalog::tools(door, guest.tenant())?;
+    let tools = tenant_catalog::tools(state, principal.tenant())?;
     let catalog =
         DefinitionCatalog { agents: BTreeMap::from([(name.to_owned(), agent)]), tools, workflows: BTreeMap::new() };
     let checked = definition::check_single_call(&definition, &catalog);
@@ -321,11 +321,11 @@ pub(super) async fn single_agent_workflow(
         return Err(EngineError::BadAgent { message: format!("agent `{name}` cannot work alone: {first}") }.into());
     };
     let (text, hash) = bundle.seal().map_err(|error| HttpProblem::internal("a bundle could not be written", &error))?;
-    let (tenant, now) = (guest.tenant(), door.clock.now());
-    Ok(work.registry.save(tenant, &workflow.name, &workflow.version, text.into(), &hash, now).await?)
+    let (tenant, now) = (principal.tenant(), state.clock.now());
+    Ok(services.registry.save(tenant, &workflow.name, &workflow.version, text.into(), &hash, now).await?)
 }
 
-/// An agent's name may be as long as a workflow's: then its hash stands for it.
+/// An agent's name may be as long as a workflow's. A name that would become too long is replaced by its hash.
 fn single_agent_name(name: &str, has_task: bool) -> String {
     let told = format!("{SINGLE_AGENT_PREFIX}{}.{name}", if has_task { TASK } else { "alone" });
     if told.len() <= ID_BYTES_MAX {

@@ -1,4 +1,4 @@
-//! The audit trail: what was done, by whom, and whether the chain holds.
+//! The audit trail: each action, its actor, and whether the hash chain is intact.
 
 use axum::Extension;
 use axum::Json;
@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 use super::extractors::{PathParams, QueryParams, limit};
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::audit::{AuditListSchema, AuditRowSchema, AuditVerification};
 use crate::code;
 use crate::problem::HttpProblem;
@@ -63,10 +63,10 @@ pub(super) struct AuditListQuery {
 
 /// Lists what was done, newest first
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(AuditListQuery), responses(
-    (status = 200, body = AuditListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = AuditListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(which): QueryParams<AuditListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
@@ -84,10 +84,10 @@ pub(super) async fn list(
         cursor: which.cursor,
         limit,
     };
-    let audit = &door.admin_services()?.audit;
+    let audit = &state.admin_services()?.audit;
     let entries = match which.latest {
-        true => audit.latest(guest.tenant(), filter).await?,
-        false => audit.trail(guest.tenant(), filter).await?,
+        true => audit.latest(principal.tenant(), filter).await?,
+        false => audit.trail(principal.tenant(), filter).await?,
     };
     let next = entries.last().filter(|_| entries.len() == limit).map(|entry| entry.seq);
     Ok(Json(json!({ "rows": entries.iter().map(AuditEntry::as_json).collect::<Vec<_>>(), "next_cursor": next })))
@@ -102,15 +102,15 @@ fn status(word: &str) -> Result<AuditStatus, HttpProblem> {
 
 /// Shows one row
 #[utoipa::path(get, path = "/api/v1/audit/{seq}", tag = "audit", params(("seq" = u64, Path)), responses(
-    (status = 200, body = AuditRowSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = AuditRowSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(seq): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
     let number: u64 = seq.parse().map_err(|_| HttpProblem::invalid_parameter("seq", "it is the number of a row"))?;
     let filter = AuditFilter { cursor: number.checked_sub(1), limit: 1, ..AuditFilter::default() };
-    let found = door.admin_services()?.audit.trail(guest.tenant(), filter).await?;
+    let found = state.admin_services()?.audit.trail(principal.tenant(), filter).await?;
     match found.first().filter(|entry| entry.seq == number) {
         Some(entry) => Ok(Json(entry.as_json())),
         None => {
@@ -131,20 +131,20 @@ pub(super) struct AuditVerifyQuery {
 
 /// Follows the chain from its first row to its end
 #[utoipa::path(get, path = "/api/v1/audit/verify", tag = "audit", params(AuditVerifyQuery), responses(
-    (status = 200, body = AuditVerification), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = AuditVerification), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn verify(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(expected): QueryParams<AuditVerifyQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let expect = expected.expect.map(|hash| hash.to_lowercase());
     if expect.as_ref().is_some_and(|hash| ContentHash::parse(hash).is_none()) {
         return Err(HttpProblem::invalid_parameter("expect", "it must be 64 hexadecimal digits, as `tip` says it"));
     }
-    let audit = &door.admin_services()?.audit;
-    let verdict = audit.verify(guest.tenant()).await?;
+    let audit = &state.admin_services()?.audit;
+    let verdict = audit.verify(principal.tenant()).await?;
     let is_missing = match &expect {
-        Some(hash) if verdict.broken.is_none() => !audit.has_row(guest.tenant(), hash).await?,
+        Some(hash) if verdict.broken.is_none() => !audit.has_row(principal.tenant(), hash).await?,
         _ => false,
     };
     Ok(Json(verdict.as_json(is_missing)))

@@ -1,8 +1,9 @@
-//! What whoever runs the house does, told in the audit trail: who, what, to what, and digests of how it stood before and
-//! stands since.
+//! Records administrative actions in the audit trail: the actor, the action, its target, and digests of the
+//! target's state before and after.
 //!
-//! The row is written once it is done, before it is answered; what is refused leaves none. A process that dies between the
-//! act and its row leaves none either, nor does a store that cannot take it: that is in the log.
+//! The row is written after the action and before the response. A refused action leaves no row. If the process dies
+//! between the action and its row, or the store cannot take the row, there is no row either; the second case is
+//! logged.
 
 use std::sync::Arc;
 
@@ -26,31 +27,31 @@ use super::principal::Principal;
 use crate::problem::HttpProblem;
 use crate::state::{AdminServices, AppState};
 
-/// Where the paths of the API begin.
+/// The prefix of the API's paths.
 const API_PREFIX: &str = "/api/v1/";
-/// Bytes of an answer that is looked into for the name of what was made.
+/// Maximum size of a response body that is searched for the name of the created object, in bytes.
 const NAME_BODY_BYTES_MAX: u64 = 1 << 20;
-/// What is asked by POST and changes nothing.
+/// Actions that use POST and change nothing.
 const READ_ONLY_POSTS: [&str; 1] = ["workflows.validate"];
 
-/// Around what acts: a row of it, where it is done.
+/// Middleware that appends an audit row for each successful action.
 pub(super) async fn audit_middleware(
-    Extension(door): Extension<AppState>,
-    Extension(guest): Extension<Principal>,
+    Extension(state): Extension<AppState>,
+    Extension(principal): Extension<Principal>,
     matched: MatchedPath,
     parts: RawPathParams,
     request: Request,
     next: Next,
 ) -> Result<Response, HttpProblem> {
     let action = action(request.method(), matched.as_str());
-    let (Ok(house), false) =
-        (door.admin_services(), *request.method() == Method::GET || READ_ONLY_POSTS.contains(&action.as_str()))
+    let (Ok(admin), false) =
+        (state.admin_services(), *request.method() == Method::GET || READ_ONLY_POSTS.contains(&action.as_str()))
     else {
         return Ok(next.run(request).await);
     };
     let kind = action.split('.').next().unwrap_or_default().to_owned();
     let target = parts.iter().next().map(|(_, value)| value.to_owned());
-    let before = current_state(&door, guest.tenant(), &kind, target.as_deref()).await?;
+    let before = current_state(&state, principal.tenant(), &kind, target.as_deref()).await?;
     let response = next.run(request).await;
     if !response.status().is_success() {
         return Ok(response);
@@ -59,28 +60,29 @@ pub(super) async fn audit_middleware(
         Some(target) => (Some(target), response),
         None => created_name(response).await?,
     };
-    let act = AdminAction { action, target, by: guest.actor_name().to_owned(), key_id: None, before, after: None };
-    // It is done, and whoever asked is told so whatever becomes of its row.
-    if let Err(problem) = append_audit_row(&door, house, &guest, &kind, act).await {
-        tracing::error!(tenant = %guest.tenant(), by = guest.actor_name(), kind, ?problem, "an act has no row in the audit trail");
+    let act = AdminAction { action, target, by: principal.actor_name().to_owned(), key_id: None, before, after: None };
+    // The action is done, so the caller gets its response even if the row cannot be written.
+    if let Err(problem) = append_audit_row(&state, admin, &principal, &kind, act).await {
+        tracing::error!(tenant = %principal.tenant(), by = principal.actor_name(), kind, ?problem, "an act has no row in the audit trail");
     }
     Ok(response)
 }
 
 async fn append_audit_row(
-    door: &AppState,
-    house: &AdminServices,
-    guest: &Principal,
+    state: &AppState,
+    admin: &AdminServices,
+    principal: &Principal,
     kind: &str,
     act: AdminAction,
 ) -> Result<(), HttpProblem> {
-    let after = current_state(door, guest.tenant(), kind, act.target.as_deref()).await?;
-    let key_id = Some(guest.key_id().to_owned());
-    let row = AdminAction { key_id, after, ..act }.row(guest.tenant(), door.clock.now());
-    Ok(house.audit.append_row(row).await?)
+    let after = current_state(state, principal.tenant(), kind, act.target.as_deref()).await?;
+    let key_id = Some(principal.key_id().to_owned());
+    let row = AdminAction { key_id, after, ..act }.row(principal.tenant(), state.clock.now());
+    Ok(admin.audit.append_row(row).await?)
 }
 
-/// `keys.create`, `keys.rotate`, `workflows.put`: the words of the path, and the method where they are none of a verb.
+/// The name of an action, such as `keys.create`, `keys.rotate` or `workflows.put`: the words of the path, followed
+/// by the method if they contain no verb.
 fn action(method: &Method, path: &str) -> String {
     let path = path.strip_prefix(API_PREFIX).unwrap_or(path.trim_start_matches('/'));
     let words: Vec<&str> = path.split('/').filter(|part| !part.starts_with('{')).collect();
@@ -95,7 +97,7 @@ fn action(method: &Method, path: &str) -> String {
     words.into_iter().chain(verb).collect::<Vec<_>>().join(".")
 }
 
-/// The name of what was made, as the answer says it.
+/// The name of the created object, read from the response.
 async fn created_name(response: Response) -> Result<(Option<String>, Response), HttpProblem> {
     if response.body().size_hint().upper().is_none_or(|bytes| bytes > NAME_BODY_BYTES_MAX) {
         return Ok((None, response));
@@ -107,49 +109,52 @@ async fn created_name(response: Response) -> Result<(Option<String>, Response), 
     Ok((name.map(str::to_owned), Response::from_parts(parts, Body::from(body))))
 }
 
-/// How something stands, without its secrets; nothing where it is not there, or nothing is kept of its kind.
+/// The current state of an object, without its secrets. `None` if it does not exist, or if no state is stored for
+/// its kind.
 async fn current_state(
-    door: &AppState,
+    state: &AppState,
     tenant: &TenantId,
     kind: &str,
     name: Option<&str>,
 ) -> Result<Option<Value>, HttpProblem> {
-    let (Some(name), work) = (name, door.run_services()?) else { return Ok(None) };
+    let (Some(name), services) = (name, state.run_services()?) else { return Ok(None) };
     Ok(match kind {
         "keys" => {
-            let all = door.admin_services()?.keys.all(tenant).await?;
+            let all = state.admin_services()?.keys.all(tenant).await?;
             all.into_iter().find(|key| key.id == name).map(|key| json!(key))
         }
-        "tenants" => work.agent_registry.tenants().find(&TenantId::from(name)).await?.map(|(_, tenant)| json!(tenant)),
+        "tenants" => {
+            services.agent_registry.tenants().find(&TenantId::from(name)).await?.map(|(_, tenant)| json!(tenant))
+        }
         "workflows" => {
-            let standing = work.registry.workflow_status(tenant, name).await?;
+            let standing = services.registry.workflow_status(tenant, name).await?;
             standing.map(|standing| {
                 let split: Vec<_> = standing.split.iter().map(|(version, percent)| (version.revision, percent)).collect();
                 json!({ "changes": standing.changes, "archived_at": standing.archived_at, "active": standing.active, "split": split })
             })
         }
-        "tools" => current_setting(door, tenant, SettingTopic::Tool, name).await?,
-        "budgets" => current_setting(door, tenant, SettingTopic::Budget, name).await?,
-        "sources" => current_setting(door, tenant, SettingTopic::Source, name).await?,
-        "agents" => work.agent_registry.registration(tenant, name).await?.map(|(agent, _)| json!(agent)),
-        "webhooks" => trigger::<WebhookTrigger>(work.records.clone(), tenant, name).await?,
-        "subscriptions" => trigger::<WebhookSubscription>(work.records.clone(), tenant, name).await?,
-        "schedules" => trigger::<ScheduleTrigger>(work.records.clone(), tenant, name).await?,
+        "tools" => current_setting(state, tenant, SettingTopic::Tool, name).await?,
+        "budgets" => current_setting(state, tenant, SettingTopic::Budget, name).await?,
+        "sources" => current_setting(state, tenant, SettingTopic::Source, name).await?,
+        "agents" => services.agent_registry.registration(tenant, name).await?.map(|(agent, _)| json!(agent)),
+        "webhooks" => trigger::<WebhookTrigger>(services.records.clone(), tenant, name).await?,
+        "subscriptions" => trigger::<WebhookSubscription>(services.records.clone(), tenant, name).await?,
+        "schedules" => trigger::<ScheduleTrigger>(services.records.clone(), tenant, name).await?,
         _ => None,
     })
 }
 
 async fn current_setting(
-    door: &AppState,
+    state: &AppState,
     tenant: &TenantId,
     topic: SettingTopic,
     name: &str,
 ) -> Result<Option<Value>, HttpProblem> {
-    // By the name it goes by itself: what was set is kept under that.
-    let house = door.admin_services()?;
-    let own = (topic == SettingTopic::Tool).then(|| house.catalogue.describe(tenant, name)).flatten();
+    // Settings are stored under the tool's own name, not under an alias.
+    let admin = state.admin_services()?;
+    let own = (topic == SettingTopic::Tool).then(|| admin.catalogue.describe(tenant, name)).flatten();
     let name = own.as_ref().map_or(name, |tool| &*tool.name);
-    Ok(house.settings.find(tenant, topic, name).await?.map(|setting| setting.value))
+    Ok(admin.settings.find(tenant, topic, name).await?.map(|setting| setting.value))
 }
 
 async fn trigger<T: NamedDefinition + Serialize>(

@@ -1,4 +1,4 @@
-//! Composio: the apps that are chosen, what they can do, and the accounts that people connect.
+//! Composio: the enabled apps, their actions, and the accounts that people connect.
 
 use axum::Extension;
 use axum::Json;
@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use super::cursor::PagedList;
 use super::extractors::{PathParams, QueryParams, limit};
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::composio::{
     ComposioActionList, ComposioAppList, ComposioConnectionList, ConnectionStart, DisconnectionSchema, ToolkitRefresh,
 };
@@ -29,12 +29,12 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// Actions of one search unless told, and at most.
+/// Default and maximum number of actions returned by a search.
 const RESULTS_DEFAULT: usize = 10;
 const RESULTS_MAX: usize = 50;
-/// Characters of an address that a browser is sent to.
+/// Maximum length of a redirect URL, in characters.
 const ADDRESS_CHARS_MAX: usize = 2_000;
-/// An account of the tenant's own.
+/// The entity of an account that belongs to the tenant itself.
 const COMPANY: &str = "company";
 
 pub(super) fn paths() -> OpenApiRouter<AppState> {
@@ -51,7 +51,7 @@ pub(super) fn paths() -> OpenApiRouter<AppState> {
         .merge(super::audited(AccessScope::Operate, operates))
 }
 
-/// The same without the prefix, as the seeds ask them.
+/// Compatibility paths without the prefix, from the design documents.
 pub(super) fn short_paths() -> Router<AppState> {
     let looks = Router::new()
         .route("/composio/apps", get(apps))
@@ -93,14 +93,14 @@ pub(super) struct ComposioAppsQuery {
 
 /// Lists the apps that are chosen, and whether an account is connected
 #[utoipa::path(get, path = "/api/v1/composio/apps", tag = "composio", params(ComposioAppsQuery), responses(
-    (status = 200, body = ComposioAppList), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ComposioAppList), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn apps(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(of): QueryParams<ComposioAppsQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let plain = |text: &str| text.chars().filter(|char| char.is_alphanumeric()).collect::<String>().to_lowercase();
-    let mut apps: Vec<AppListing> = door.admin_services()?.connections.apps(guest.tenant()).await?;
+    let mut apps: Vec<AppListing> = state.admin_services()?.connections.apps(principal.tenant()).await?;
     if let Some(category) = of.category.as_deref().map(plain) {
         apps.retain(|app| plain(&app.category) == category);
     }
@@ -123,22 +123,23 @@ pub(super) struct ComposioActionsQuery {
 
 /// Lists what apps can do, by name
 #[utoipa::path(get, path = "/api/v1/composio/actions", tag = "composio", params(ComposioActionsQuery), responses(
-    (status = 200, body = ComposioActionList), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ComposioActionList), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn actions(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(of): QueryParams<ComposioActionsQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let limit = limit(of.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    let after = PagedList::ComposioActions.decode(guest.tenant(), of.cursor.as_deref())?;
-    let all: Vec<AppAction> = door.admin_services()?.connections.actions(guest.tenant(), of.app.as_deref()).await?;
-    // They are in the order of both, so what is behind the last of a page is on the next.
+    let after = PagedList::ComposioActions.decode(principal.tenant(), of.cursor.as_deref())?;
+    let all: Vec<AppAction> =
+        state.admin_services()?.connections.actions(principal.tenant(), of.app.as_deref()).await?;
+    // The entries are ordered by both, so the entries after the last one of a page are on the next page.
     let after = after.as_deref().map(|place| place.split_once('.').unwrap_or((place, "")));
     let is_behind = |action: &&AppAction| after.is_none_or(|after| (&*action.app_name, &*action.action_name) > after);
     let page: Vec<&AppAction> = all.iter().filter(is_behind).take(limit).collect();
     let next = page.last().filter(|_| page.len() == limit);
     let next = next.map(|action| format!("{}.{}", action.app_name, action.action_name));
-    let next = next.map(|place| PagedList::ComposioActions.encode(guest.tenant(), &place));
+    let next = next.map(|place| PagedList::ComposioActions.encode(principal.tenant(), &place));
     Ok(Json(json!({ "actions": page, "next_cursor": next })))
 }
 
@@ -159,35 +160,35 @@ pub(super) struct ActionSearchQuery {
 
 /// Searches for actions by what they do, the best first
 #[utoipa::path(get, path = "/api/v1/composio/actions/search", tag = "composio", params(ActionSearchQuery), responses(
-    (status = 200, body = ComposioActionList), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ComposioActionList), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn search(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(sought): QueryParams<ActionSearchQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
-    search_actions(&door, &guest, &sought).await
+    search_actions(&state, &principal, &sought).await
 }
 
 /// The same, where the words are better kept out of addresses
 #[utoipa::path(post, path = "/api/v1/composio/search", tag = "composio", request_body = ActionSearchQuery, responses(
-    (status = 200, body = ComposioActionList), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ComposioActionList), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn find(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    let sought: ActionSearchQuery = body::json(body, door.limits).await?;
-    search_actions(&door, &guest, &sought).await
+    let sought: ActionSearchQuery = body::json(body, state.limits).await?;
+    search_actions(&state, &principal, &sought).await
 }
 
 async fn search_actions(
-    door: &AppState,
-    guest: &Principal,
+    state: &AppState,
+    principal: &Principal,
     sought: &ActionSearchQuery,
 ) -> Result<Json<Value>, HttpProblem> {
     let limit = limit(sought.limit, RESULTS_DEFAULT, RESULTS_MAX)?;
     let words = check_query("query", &sought.query)?;
-    let (actions, degraded) = door.admin_services()?.connections.search(guest.tenant(), words, limit).await?;
+    let (actions, degraded) = state.admin_services()?.connections.search(principal.tenant(), words, limit).await?;
     let mut told = json!({ "actions": actions });
     if let Some(reason) = degraded {
         told["degraded_reason"] = json!(reason);
@@ -217,15 +218,15 @@ fn company() -> String {
 /// what becomes of runs. Asked twice, the later address is the one to open.
 #[utoipa::path(post, path = "/api/v1/composio/connect/{app}", tag = "composio", params(("app" = String, Path)),
     request_body = ConnectAccountRequest, responses(
-    (status = 200, body = ConnectionStart), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ConnectionStart), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn connect(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(app_state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(app): PathParams<String>,
     body: Body,
 ) -> Result<Json<AuthorizationLink>, HttpProblem> {
-    let ConnectAccountRequest { entity_id, redirect_url } = body::json(body, door.limits).await?;
-    may_act_for(&guest, &entity_id)?;
+    let ConnectAccountRequest { entity_id, redirect_url } = body::json(body, app_state.limits).await?;
+    may_act_for(&principal, &entity_id)?;
     if let Some(address) = &redirect_url {
         let is_one = ["https://", "http://"].iter().any(|scheme| address.starts_with(scheme));
         if !is_one || address.chars().count() > ADDRESS_CHARS_MAX || address.chars().any(char::is_control) {
@@ -236,16 +237,16 @@ pub(super) async fn connect(
     }
     let state = new_state_token();
     let wish = ConnectionRequest { app: &app, entity: &entity_id, callback: redirect_url.as_deref(), state: &state };
-    Ok(Json(door.admin_services()?.connections.connect(guest.tenant(), wish).await?))
+    Ok(Json(app_state.admin_services()?.connections.connect(principal.tenant(), wish).await?))
 }
 
-/// An account that is no customer's is for who decides what becomes of runs.
-fn may_act_for(guest: &Principal, entity: &str) -> Result<(), HttpProblem> {
+/// An account that belongs to no customer requires the scope that decides on runs.
+fn may_act_for(principal: &Principal, entity: &str) -> Result<(), HttpProblem> {
     let is_shared = entity == COMPANY || ["agent:", "name:"].iter().any(|kind| entity.starts_with(kind));
-    if is_shared { guest.require(AccessScope::Operate) } else { Ok(()) }
+    if is_shared { principal.require(AccessScope::Operate) } else { Ok(()) }
 }
 
-/// What nobody can guess: 148 random bits.
+/// An unguessable token with 148 random bits.
 fn new_state_token() -> String {
     format!("{}{}", uuid::Uuid::now_v7().simple(), uuid::Uuid::now_v7().simple())
 }
@@ -262,13 +263,13 @@ pub(super) struct ConnectionListQuery {
 
 /// Lists the accounts that are connected, and how they stand
 #[utoipa::path(get, path = "/api/v1/composio/connections", tag = "composio", params(ConnectionListQuery), responses(
-    (status = 200, body = ComposioConnectionList), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ComposioConnectionList), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn connections(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(looked): QueryParams<ConnectionListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let all = door.admin_services()?.connections.accounts(guest.tenant(), looked.check).await?;
+    let all = state.admin_services()?.connections.accounts(principal.tenant(), looked.check).await?;
     Ok(Json(json!({ "connections": all })))
 }
 
@@ -284,16 +285,16 @@ pub(super) struct DisconnectQuery {
 /// Revokes an account at Composio and forgets it
 #[utoipa::path(delete, path = "/api/v1/composio/connections/{app}", tag = "composio",
     params(("app" = String, Path), DisconnectQuery), responses(
-    (status = 200, body = DisconnectionSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = DisconnectionSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn disconnect(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(app): PathParams<String>,
     QueryParams(whose): QueryParams<DisconnectQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let entity = whose.entity_id.unwrap_or_else(company);
-    may_act_for(&guest, &entity)?;
-    match door.admin_services()?.connections.disconnect(guest.tenant(), &app, &entity).await? {
+    may_act_for(&principal, &entity)?;
+    match state.admin_services()?.connections.disconnect(principal.tenant(), &app, &entity).await? {
         Some(connection) => Ok(Json(json!({ "disconnected": connection }))),
         None => {
             let detail = format!("`{entity}` has connected no account of `{app}`");
@@ -315,13 +316,13 @@ pub(super) struct RefreshActionsRequest {
 
 /// Looks up now which actions the apps have
 #[utoipa::path(post, path = "/api/v1/composio/refresh", tag = "composio", request_body = RefreshActionsRequest, responses(
-    (status = 200, body = ToolkitRefresh), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ToolkitRefresh), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn refresh(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    let RefreshActionsRequest { newest } = body::json(body, door.limits).await?;
-    let found = door.admin_services()?.connections.refresh(guest.tenant(), newest).await?;
+    let RefreshActionsRequest { newest } = body::json(body, state.limits).await?;
+    let found = state.admin_services()?.connections.refresh(principal.tenant(), newest).await?;
     Ok(Json(json!({ "toolkits": found })))
 }

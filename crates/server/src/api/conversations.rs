@@ -1,4 +1,4 @@
-//! Conversations: begun, written to, looked at, and taken over by people.
+//! Conversations: starting, messaging, reading, and takeover by people.
 
 pub(super) mod live;
 mod request;
@@ -31,7 +31,7 @@ use super::extractors::{NoQueryParams, PathParams, QueryParams, limit};
 use super::idempotency::RequestFingerprint;
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::{ConversationListSchema, ConversationSchema, MessageListSchema, ProblemSchema as Refusal};
+use super::schemas::{ConversationListSchema, ConversationSchema, MessageListSchema, ProblemSchema};
 use super::start_run::check_customer;
 use crate::body;
 use crate::code;
@@ -40,9 +40,9 @@ use crate::state::{AppState, RunServices};
 
 use request::ConversationRequest;
 
-/// Bytes of a message's id, its sender's name, a user's or a channel's.
+/// Maximum length of a message id, a sender, a user id or a channel, in bytes.
 const NAME_BYTES_MAX: usize = 200;
-/// Who sent a message, where nobody says.
+/// The default sender of a message.
 const SENDER: &str = "customer";
 const CHANNEL: &str = "api";
 
@@ -90,15 +90,15 @@ pub(super) struct StartConversationRequest {
     responses(
         (status = 200, body = ConversationSchema, description = "it rests: it has answered, or waits for somebody"),
         (status = 202, body = ConversationSchema, description = "it goes on"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     ))]
 pub(super) async fn begin(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, begin) = body::json_with_raw(body, door.limits).await?;
+    let (said, begin) = body::json_with_raw(body, state.limits).await?;
     let StartConversationRequest {
         workflow_id,
         user_id,
@@ -128,19 +128,19 @@ pub(super) async fn begin(
             "it says nothing; leave it out to begin without a first message",
         ));
     }
-    let work = door.run_services()?;
-    let Some(version) = active_version(work, &guest, &workflow_id).await? else {
-        return Err(workflow_not_found(work, &guest, &workflow_id).await);
+    let services = state.run_services()?;
+    let Some(version) = active_version(services, &principal, &workflow_id).await? else {
+        return Err(workflow_not_found(services, &principal, &workflow_id).await);
     };
     let act =
-        ConversationRequest::new(&door, guest, &headers, RequestFingerprint::new("converse", &workflow_id, &said))
+        ConversationRequest::new(&state, principal, &headers, RequestFingerprint::new("converse", &workflow_id, &said))
             .await?;
     let caller = Caller {
         user_id: user_id.clone().or_else(|| Caller::of(&context, None).user_id),
         conversation_id: Some(act.id().to_string()),
         key_id: Some(act.guest().key_id().to_owned()),
         begun_by: Some(act.guest().actor_name().to_owned()),
-        ..Caller::of(&context, work.zone.as_deref())
+        ..Caller::of(&context, services.zone.as_deref())
     };
     let begun = NewConversation {
         conversation: act.id().clone(),
@@ -189,21 +189,22 @@ pub(super) struct CustomerMessageRequest {
         ("Prefer" = Option<String>, Header, description = "`wait=SECONDS` or `respond-async`"),
     ),
     responses((status = 200, body = ConversationSchema), (status = 202, body = ConversationSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn message(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
     let (said, CustomerMessageRequest { text, message_id, source, sequence }) =
-        body::json_with_raw(body, door.limits).await?;
+        body::json_with_raw(body, state.limits).await?;
     let source = source.unwrap_or_else(|| SENDER.to_owned());
     check_length("source", &source)?;
     check_length("message_id", message_id.as_deref().unwrap_or_default())?;
     let act =
-        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("message", &id, &said)).await?;
+        ConversationRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("message", &id, &said))
+            .await?;
     let version = act.version().await?;
     let message_id = message_id.unwrap_or_else(|| act.command_id());
     let command_id = format!("message/{}/{source}/{message_id}", source.len());
@@ -236,10 +237,10 @@ pub(super) struct ConversationListQuery {
 
 /// Lists conversations, newest first
 #[utoipa::path(get, path = "/api/v1/conversations", tag = "conversations", params(ConversationListQuery), responses(
-    (status = 200, body = ConversationListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ConversationListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(app_state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(which): QueryParams<ConversationListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
@@ -253,10 +254,10 @@ pub(super) async fn list(
         let state = conversation::ConversationState::parse(&word);
         state.ok_or_else(|| HttpProblem::invalid_parameter("state", format!("`{word}` is none of {words}")))
     });
-    let before = PagedList::Conversations.decode(guest.tenant(), which.cursor.as_deref())?.map(RunId::from);
-    let work = door.run_services()?;
+    let before = PagedList::Conversations.decode(principal.tenant(), which.cursor.as_deref())?.map(RunId::from);
+    let services = app_state.run_services()?;
     if let Some(before) = &before
-        && work.read.conversation(guest.tenant(), before).await?.is_none()
+        && services.read.conversation(principal.tenant(), before).await?.is_none()
     {
         return Err(invalid_cursor("the conversation that it leads to is not there any more"));
     }
@@ -267,9 +268,9 @@ pub(super) async fn list(
         before,
         limit,
     };
-    let heads = work.read.conversations(guest.tenant(), filter).await?;
+    let heads = services.read.conversations(principal.tenant(), filter).await?;
     let next = heads.last().filter(|_| heads.len() == limit);
-    let next = next.map(|head| PagedList::Conversations.encode(guest.tenant(), head.conversation.as_str()));
+    let next = next.map(|head| PagedList::Conversations.encode(principal.tenant(), head.conversation.as_str()));
     let shown: Vec<Value> = heads.iter().map(ConversationHead::as_json).collect();
     Ok(Json(json!({ "conversations": shown, "next_cursor": next })))
 }
@@ -279,22 +280,22 @@ pub(super) async fn list(
 /// With what went along when it was handed over, and the `number` that whoever posts quotes.
 #[utoipa::path(get, path = "/api/v1/conversations/{conversation_id}", tag = "conversations",
     params(("conversation_id" = String, Path)), responses((status = 200, body = ConversationSchema),
-    (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     QueryParams(NoQueryParams {}): QueryParams<NoQueryParams>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
+    let services = state.run_services()?;
     if let Some(head) =
-        work.read.conversation(guest.tenant(), &RunId::new(&*id)).await?.filter(|head| head.erased_at.is_some())
+        services.read.conversation(principal.tenant(), &RunId::new(&*id)).await?.filter(|head| head.erased_at.is_some())
     {
         return Ok(Json(head.as_json()));
     }
-    let mut talk = find(work, &guest, &id).await?;
-    talk.catch_up().await?;
-    Ok(Json(conversation_json(&talk)))
+    let mut handle = find(services, &principal, &id).await?;
+    handle.catch_up().await?;
+    Ok(Json(conversation_json(&handle)))
 }
 
 /// Which lines.
@@ -315,24 +316,24 @@ pub(super) struct MessageListQuery {
 /// Notes and what the AI would have said are shown to whoever may answer for people.
 #[utoipa::path(get, path = "/api/v1/conversations/{conversation_id}/messages", tag = "conversations",
     params(("conversation_id" = String, Path), MessageListQuery), responses((status = 200, body = MessageListSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn messages(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     QueryParams(which): QueryParams<MessageListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
+    let services = state.run_services()?;
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    let talk = find(work, &guest, &id).await?;
+    let handle = find(services, &principal, &id).await?;
     let (mut found, mut after, mut is_whole) = (Vec::new(), which.after, false);
     while found.len() < limit && !is_whole {
-        let page = work.read.entries(guest.tenant(), talk.id(), after, PAGE_DEFAULT).await?;
+        let page = services.read.entries(principal.tenant(), handle.id(), after, PAGE_DEFAULT).await?;
         is_whole = page.is_empty();
         for entry in page {
             let entry: ConversationEntry = serde_json::from_slice(&entry).map_err(baton_engine::EngineError::from)?;
             after += 1;
-            found.extend(visible_lines(&entry, &guest));
+            found.extend(visible_lines(&entry, &principal));
             if found.len() >= limit {
                 break;
             }
@@ -341,11 +342,15 @@ pub(super) async fn messages(
     Ok(Json(json!({ "messages": found, "next_after": (!is_whole).then_some(after) })))
 }
 
-/// A tenant's conversation, of which nothing is read yet.
-pub(super) async fn find(work: &RunServices, guest: &Principal, id: &str) -> Result<ConversationHandle, HttpProblem> {
+/// Returns a handle on the tenant's conversation. Its entries are not read yet.
+pub(super) async fn find(
+    services: &RunServices,
+    principal: &Principal,
+    id: &str,
+) -> Result<ConversationHandle, HttpProblem> {
     let id = RunId::new(id);
-    match work.read.conversation(guest.tenant(), &id).await? {
-        Some(_) => Ok(ConversationHandle::new(&work.engine, work.read.clone(), guest.tenant().clone(), id)),
+    match services.read.conversation(principal.tenant(), &id).await? {
+        Some(_) => Ok(ConversationHandle::new(&services.engine, services.read.clone(), principal.tenant().clone(), id)),
         None => {
             let detail = format!("no conversation `{id}`");
             Err(HttpProblem::new(StatusCode::NOT_FOUND, code::CONVERSATION_NOT_FOUND, detail)
@@ -354,15 +359,15 @@ pub(super) async fn find(work: &RunServices, guest: &Principal, id: &str) -> Res
     }
 }
 
-/// A conversation for programs.
-fn conversation_json(talk: &ConversationHandle) -> Value {
-    let it = talk.conversation();
-    let mut shown = talk.head().map(|head| head.as_json()).unwrap_or_else(|| json!({}));
-    shown["conversation_id"] = talk.id().as_str().into();
+/// The JSON form of a conversation.
+fn conversation_json(handle: &ConversationHandle) -> Value {
+    let it = handle.conversation();
+    let mut shown = handle.head().map(|head| head.as_json()).unwrap_or_else(|| json!({}));
+    shown["conversation_id"] = handle.id().as_str().into();
     shown["handover_context"] = it.handover().map_or(Value::Null, |handover| {
         let mut told = json!(handover);
         if let Some(fields) = told.as_object_mut() {
-            // In the journal it is an amount as Baton counts.
+            // The journal stores the cost as an internal amount.
             fields.remove("cost");
             fields.insert("cost_usd".to_owned(), handover.cost.as_f64().into());
         }
@@ -376,7 +381,7 @@ fn conversation_json(talk: &ConversationHandle) -> Value {
     shown
 }
 
-/// What is promised of a conversation; nothing where the desk's settings say.
+/// The service level of a conversation. A value is null if the settings of the routing queue apply.
 fn service_level_json(service: ServiceLevel) -> Value {
     json!({
         "priority": service.priority.unwrap_or_default(),
@@ -385,7 +390,7 @@ fn service_level_json(service: ServiceLevel) -> Value {
     })
 }
 
-/// A deadline out of its limits is refused before anything is written down.
+/// Refuses a deadline outside its limits before anything is stored.
 fn check_service_level(service: ServiceLevel) -> Result<ServiceLevel, HttpProblem> {
     match service.check() {
         Ok(()) => Ok(service),
@@ -394,12 +399,12 @@ fn check_service_level(service: ServiceLevel) -> Result<ServiceLevel, HttpProble
     }
 }
 
-/// The lines of an entry that this guest may see.
-pub(super) fn visible_lines(entry: &ConversationEntry, guest: &Principal) -> Vec<Value> {
-    entry_lines(entry, guest.require(AccessScope::Answer).is_ok())
+/// The lines of an entry that this principal may see.
+pub(super) fn visible_lines(entry: &ConversationEntry, principal: &Principal) -> Vec<Value> {
+    entry_lines(entry, principal.require(AccessScope::Answer).is_ok())
 }
 
-/// The lines of an entry, with or without what the customer does not see.
+/// The lines of an entry, with or without the internal ones that the customer does not see.
 pub(crate) fn entry_lines(entry: &ConversationEntry, sees_all: bool) -> Vec<Value> {
     let said = entry
         .events
@@ -423,14 +428,14 @@ fn line_json(line: &ConversationLine) -> Value {
     })
 }
 
-/// The version of a workflow that a run would begin on now.
+/// The active version of a workflow, on which a new run would start.
 async fn active_version(
-    work: &RunServices,
-    guest: &Principal,
+    services: &RunServices,
+    principal: &Principal,
     workflow: &str,
 ) -> Result<Option<PinnedVersion>, HttpProblem> {
-    let Some(version) = work.registry.active(guest.tenant(), workflow).await? else { return Ok(None) };
-    let hil = work.engine.workflows().version(&version.bundle).await?.hil.clone();
+    let Some(version) = services.registry.active(principal.tenant(), workflow).await? else { return Ok(None) };
+    let hil = services.engine.workflows().version(&version.bundle).await?.hil.clone();
     Ok(Some(PinnedVersion { workflow: version.workflow, bundle: version.bundle, hil }))
 }
 
@@ -456,17 +461,17 @@ pub(super) struct PostMessageRequest {
 /// Posts to the customer, as the person who owns the conversation
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/posts", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = PostMessageRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn post(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, PostMessageRequest { text, number }) = body::json_with_raw(body, door.limits).await?;
-    let act =
-        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("post", &id, &said)).await?;
+    let (said, PostMessageRequest { text, number }) = body::json_with_raw(body, state.limits).await?;
+    let act = ConversationRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("post", &id, &said))
+        .await?;
     let by = act.actor_name();
     act.submit(&ConversationCommand::Post { by, number, text }).await
 }
@@ -483,17 +488,17 @@ pub(super) struct AddNoteRequest {
 /// Writes a note that the customer does not see
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/notes", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = AddNoteRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn note(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, AddNoteRequest { text }) = body::json_with_raw(body, door.limits).await?;
-    let act =
-        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("note", &id, &said)).await?;
+    let (said, AddNoteRequest { text }) = body::json_with_raw(body, state.limits).await?;
+    let act = ConversationRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("note", &id, &said))
+        .await?;
     let by = act.actor_name();
     act.submit(&ConversationCommand::Note { by, text }).await
 }
@@ -517,7 +522,8 @@ pub(super) struct ServiceLevelRequest {
     resolution_ms: Option<u64>,
 }
 
-/// A field that is there says something: null changes nothing, and whoever sends it means something else.
+/// Refuses null. A field that is present must have a value: null would change nothing, and the sender must have
+/// meant something else.
 fn non_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
@@ -527,24 +533,29 @@ fn non_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<O
 /// It holds for this one, in place of the desk's settings: at once where it waits for a person, else when it will.
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/service-level", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = ServiceLevelRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn service_level(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
     let (said, ServiceLevelRequest { priority, first_response_ms, resolution_ms }) =
-        body::json_with_raw(body, door.limits).await?;
+        body::json_with_raw(body, state.limits).await?;
     let service = check_service_level(ServiceLevel { priority, first_response_ms, resolution_ms })?;
     if service.is_usual() {
         let detail = "say at least one of `priority`, `first_response_ms` and `resolution_ms`";
         return Err(HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail));
     }
-    let act =
-        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("service_level", &id, &said))
-            .await?;
+    let act = ConversationRequest::load(
+        &state,
+        principal,
+        &id,
+        &headers,
+        RequestFingerprint::new("service_level", &id, &said),
+    )
+    .await?;
     let by = act.actor_name();
     act.submit(&ConversationCommand::ServiceLevel { by, service }).await
 }
@@ -558,17 +569,18 @@ pub(super) struct EmptyConversationRequest {}
 /// Takes a conversation over, from the AI or from the queue
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/take-over", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = EmptyConversationRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn take_over(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, EmptyConversationRequest {}) = body::json_with_raw(body, door.limits).await?;
-    let act = ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("take_over", &id, &said))
-        .await?;
+    let (said, EmptyConversationRequest {}) = body::json_with_raw(body, state.limits).await?;
+    let act =
+        ConversationRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("take_over", &id, &said))
+            .await?;
     let by = act.actor_name();
     act.submit(&ConversationCommand::TakeOver { by }).await
 }
@@ -585,17 +597,18 @@ pub(super) struct GiveBackRequest {
 /// Gives a conversation back to the AI
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/give-back", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = GiveBackRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn give_back(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, GiveBackRequest { note }) = body::json_with_raw(body, door.limits).await?;
-    let act = ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("give_back", &id, &said))
-        .await?;
+    let (said, GiveBackRequest { note }) = body::json_with_raw(body, state.limits).await?;
+    let act =
+        ConversationRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("give_back", &id, &said))
+            .await?;
     let by = act.actor_name();
     act.submit(&ConversationCommand::GiveBack { by, note }).await
 }
@@ -603,18 +616,18 @@ pub(super) async fn give_back(
 /// Resolves a conversation
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/resolve", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = EmptyConversationRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn resolve(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, EmptyConversationRequest {}) = body::json_with_raw(body, door.limits).await?;
+    let (said, EmptyConversationRequest {}) = body::json_with_raw(body, state.limits).await?;
     let act = ConversationRequest::load(
-        &door,
-        guest,
+        &state,
+        principal,
         &id,
         &headers,
         RequestFingerprint::new("resolve_conversation", &id, &said),
@@ -627,17 +640,18 @@ pub(super) async fn resolve(
 /// Opens a conversation again: it waits for a person
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/reopen", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = EmptyConversationRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn reopen(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, EmptyConversationRequest {}) = body::json_with_raw(body, door.limits).await?;
+    let (said, EmptyConversationRequest {}) = body::json_with_raw(body, state.limits).await?;
     let act =
-        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("reopen", &id, &said)).await?;
+        ConversationRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("reopen", &id, &said))
+            .await?;
     let by = act.actor_name();
     act.submit(&ConversationCommand::Reopen { by }).await
 }
@@ -662,16 +676,16 @@ fn score<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
 /// Rates a conversation that is over, once
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/rate", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = RateConversationRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn rate(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, RateConversationRequest { score, comment }) = body::json_with_raw(body, door.limits).await?;
-    let act =
-        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("rate", &id, &said)).await?;
+    let (said, RateConversationRequest { score, comment }) = body::json_with_raw(body, state.limits).await?;
+    let act = ConversationRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("rate", &id, &said))
+        .await?;
     act.submit(&ConversationCommand::Rate { score, comment }).await
 }

@@ -1,4 +1,4 @@
-//! Money: what was spent on models, and what may be.
+//! Costs: the spending on models, and its limits.
 
 mod limit;
 
@@ -22,13 +22,13 @@ use utoipa_axum::routes;
 use super::extractors::QueryParams;
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::costs::{BudgetListSchema, CostRows, CostSummary};
 use crate::problem::HttpProblem;
 use crate::state::{AdminServices, AppState};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Days that are looked back unless told.
+/// Default number of days in a report.
 const DAYS_DEFAULT: u32 = 30;
 const WEEK_DAYS: u32 = 7;
 
@@ -65,7 +65,7 @@ impl CostPeriod {
         }
     }
 
-    /// Its first day, in UTC.
+    /// The first day of the period, in UTC.
     fn first_day(self, now: Time) -> String {
         match self {
             Self::Daily => days_ago(0, now),
@@ -91,19 +91,19 @@ pub(super) struct CostSummaryQuery {
 
 /// What was spent on models: today, in a week or in this month
 #[utoipa::path(get, path = "/api/v1/costs/summary", tag = "costs", params(CostSummaryQuery), responses(
-    (status = 200, body = CostSummary), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = CostSummary), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn summary(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(of): QueryParams<CostSummaryQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let filter = CostFilter {
-        tenant: Some(guest.tenant().clone()),
-        from: Some(of.period.first_day(door.clock.now())),
+        tenant: Some(principal.tenant().clone()),
+        from: Some(of.period.first_day(state.clock.now())),
         to: None,
         by: vec![CostDimension::Model],
     };
-    let rows = door.admin_services()?.budget.costs(filter).await?;
+    let rows = state.admin_services()?.budget.costs(filter).await?;
     let mut whole = CostRow::default();
     rows.iter().for_each(|row| whole.add(row));
     let by_model = rows.iter().map(|row| {
@@ -142,27 +142,27 @@ pub(super) struct CostRowsQuery {
 
 /// What was spent on models, by whatever is asked
 #[utoipa::path(get, path = "/api/v1/costs", tag = "costs", params(CostRowsQuery), responses(
-    (status = 200, body = CostRows), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = CostRows), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn costs(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(which): QueryParams<CostRowsQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let by = which.by.as_deref().unwrap_or("model").split(',').map(|word| parse_grouping(word.trim()));
-    let from = which.from.unwrap_or_else(|| days_ago(DAYS_DEFAULT - 1, door.clock.now()));
+    let from = which.from.unwrap_or_else(|| days_ago(DAYS_DEFAULT - 1, state.clock.now()));
     let filter = CostFilter {
-        tenant: Some(guest.tenant().clone()),
+        tenant: Some(principal.tenant().clone()),
         from: Some(day("from", from)?),
         to: which.to.map(|to| day("to", to)).transpose()?,
         by: by.collect::<Result<BTreeSet<CostDimension>, HttpProblem>>()?.into_iter().collect(),
     };
     let (from, to) = (filter.from.clone(), filter.to.clone());
-    let rows = door.admin_services()?.budget.costs(filter).await?;
+    let rows = state.admin_services()?.budget.costs(filter).await?;
     let rows: Vec<Value> = rows.iter().map(CostRow::as_json).collect();
     Ok(Json(json!({ "from": from, "to": to, "rows": rows })))
 }
 
-/// Not by tenant: there is one.
+/// `tenant` is not a dimension, because a report covers a single tenant.
 fn parse_grouping(word: &str) -> Result<CostDimension, HttpProblem> {
     const PARTS: [(&str, CostDimension); 7] = [
         ("day", CostDimension::Day),
@@ -180,7 +180,7 @@ fn parse_grouping(word: &str) -> Result<CostDimension, HttpProblem> {
     })
 }
 
-/// A day as it is written in tables.
+/// A day in the form that the tables use.
 fn day(name: &str, text: String) -> Result<String, HttpProblem> {
     let at = format!("{text}T00:00:00Z").parse::<Time>();
     match at {
@@ -192,20 +192,20 @@ fn day(name: &str, text: String) -> Result<String, HttpProblem> {
 /// Lists budgets: the limit of each, what is spent and held of it, and when it begins anew
 #[utoipa::path(get, path = "/api/v1/budgets", tag = "costs", responses((status = 200, body = BudgetListSchema)))]
 pub(super) async fn budgets(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let (house, now) = (door.admin_services()?, door.clock.now());
-    let standings = house.budget.standings(guest.tenant(), now).await?;
-    let own = own_keys(house, guest.tenant()).await?;
-    let rows = BudgetRow::all(guest.tenant(), &standings, &*house.allowed, |key| own.contains(key), now);
+    let (admin, now) = (state.admin_services()?, state.clock.now());
+    let standings = admin.budget.standings(principal.tenant(), now).await?;
+    let own = own_keys(admin, principal.tenant()).await?;
+    let rows = BudgetRow::all(principal.tenant(), &standings, &*admin.allowed, |key| own.contains(key), now);
     Ok(Json(json!({ "budgets": rows.iter().map(BudgetRow::as_json).collect::<Vec<_>>() })))
 }
 
-/// Which of the keys that have limits are this tenant's.
-async fn own_keys(house: &AdminServices, tenant: &TenantId) -> Result<BTreeSet<String>, HttpProblem> {
-    if house.allowed.keys().is_empty() {
+/// The ids of this tenant's keys; empty if no key has a limit.
+async fn own_keys(admin: &AdminServices, tenant: &TenantId) -> Result<BTreeSet<String>, HttpProblem> {
+    if admin.allowed.keys().is_empty() {
         return Ok(BTreeSet::new());
     }
-    Ok(house.keys.all(tenant).await?.into_iter().map(|key| key.id).collect())
+    Ok(admin.keys.all(tenant).await?.into_iter().map(|key| key.id).collect())
 }

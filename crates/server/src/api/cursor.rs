@@ -1,5 +1,5 @@
-//! Where the next page of a list begins. Whoever asks sends it back as it was given: it holds for one list of one tenant, and
-//! anything else is refused.
+//! Pagination cursors. A caller sends a cursor back unchanged. It is valid for one list of one tenant; any other
+//! use is refused.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,10 +8,10 @@ use baton_core::id::TenantId;
 use super::idempotency::digest;
 use crate::problem::HttpProblem;
 
-/// Digits of the check that a cursor is of this list.
+/// Number of digits of the checksum that binds a cursor to its list.
 const CHECK_CHARS: usize = 12;
 
-/// A list with pages.
+/// A paginated list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PagedList {
     Approvals,
@@ -44,15 +44,15 @@ impl PagedList {
         check
     }
 
-    /// The cursor of the page behind this place.
+    /// The cursor of the page after this position.
     pub(super) fn encode(self, tenant: &TenantId, place: &str) -> String {
         URL_SAFE_NO_PAD.encode(format!("{}{place}", self.checksum(tenant, place)))
     }
 
-    /// The place that a cursor names, where there is one.
+    /// The position that a cursor names, if there is one.
     ///
     /// # Errors
-    /// It was not given out for this list of this tenant's.
+    /// The cursor was not issued for this list of this tenant.
     pub(super) fn decode(self, tenant: &TenantId, cursor: Option<&str>) -> Result<Option<String>, HttpProblem> {
         let Some(cursor) = cursor else { return Ok(None) };
         let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -64,7 +64,7 @@ impl PagedList {
     }
 }
 
-/// A cursor that leads nowhere.
+/// The problem for an invalid cursor.
 pub(super) fn invalid_cursor(why: &str) -> HttpProblem {
     HttpProblem::invalid_parameter("cursor", why)
         .with_hint("send the `next_cursor` of the page before, or none to begin anew")

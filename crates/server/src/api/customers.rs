@@ -1,4 +1,4 @@
-//! What is kept of one customer: handed over, or erased.
+//! The data about one customer: export and erasure.
 
 use axum::Extension;
 use axum::Json;
@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::extractors::{PathParams, QueryParams};
 use super::knowledge::check_customer_id;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::knowledge::{CustomerExport, ErasureReport};
 use crate::body;
 use crate::code;
@@ -24,11 +24,12 @@ use crate::customers::{CustomerService, ErasureRequest, VACUUM_BYTES_MAX};
 use crate::problem::HttpProblem;
 use crate::state::{AdminServices, AppState, RunServices};
 
-/// What else a person may be said to be called.
+/// Maximum number of other names of a person.
 const ALIASES_MAX: usize = 50;
 
 pub(super) fn paths() -> OpenApiRouter<AppState> {
-    // An erasure says so in the trail itself, and nothing of it is kept: who is erased would be in it.
+    // An erasure writes its own audit row. It goes through no audit middleware, whose row would contain the name of
+    // the erased person.
     super::require(AccessScope::Administer, OpenApiRouter::new().routes(routes!(export)).routes(routes!(erase)))
 }
 
@@ -67,17 +68,17 @@ pub(super) struct EraseCustomerQuery {
 #[utoipa::path(post, path = "/api/v1/customers/{customer_id}/erase", tag = "knowledge",
     params(("customer_id" = String, Path), EraseCustomerQuery), request_body = EraseCustomerRequest, responses(
     (status = 200, body = ErasureReport),
-    (status = 409, body = Refusal, content_type = "application/problem+json",
+    (status = 409, body = ProblemSchema, content_type = "application/problem+json",
         description = "something of theirs has not ended: `live` lists it"),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn erase(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     QueryParams(how): QueryParams<EraseCustomerQuery>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    let EraseCustomerRequest { also } = body::json(body, door.limits).await?;
+    let EraseCustomerRequest { also } = body::json(body, state.limits).await?;
     let unfit = |detail: String| HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail);
     if also.len() > ALIASES_MAX {
         return Err(unfit(format!("`also` has {}, over the limit of {ALIASES_MAX}", also.len())));
@@ -88,28 +89,32 @@ pub(super) async fn erase(
         return Err(unfit(format!("`also`: `{of_many}` {is_others}")));
     }
     check_customer_id(&id)?;
-    let (by, key_id) = (guest.actor_name().to_owned(), Some(guest.key_id().to_owned()));
+    let (by, key_id) = (principal.actor_name().to_owned(), Some(principal.key_id().to_owned()));
     let wish =
         ErasureRequest { id, aliases: also, end_runs: how.end_runs, vacuum_bytes_max: VACUUM_BYTES_MAX, by, key_id };
-    // It is finished though whoever asked is cut off.
-    let tenant = guest.tenant().clone();
+    // The erasure completes even if the caller disconnects.
+    let tenant = principal.tenant().clone();
     let erased = tokio::spawn(async move {
-        let (work, house) = (door.run_services()?, door.admin_services()?);
-        Ok::<_, HttpProblem>(customer_service(&door, work, house).erase(&tenant, wish).await?)
+        let (services, admin) = (state.run_services()?, state.admin_services()?);
+        Ok::<_, HttpProblem>(customer_service(&state, services, admin).erase(&tenant, wish).await?)
     });
     Ok(Json(erased.await.map_err(|error| HttpProblem::internal("an erasure", &error))??))
 }
 
-fn customer_service<'d>(door: &'d AppState, work: &'d RunServices, house: &'d AdminServices) -> CustomerService<'d> {
+fn customer_service<'d>(
+    state: &'d AppState,
+    services: &'d RunServices,
+    admin: &'d AdminServices,
+) -> CustomerService<'d> {
     CustomerService {
-        engine: &work.engine,
-        read: &*work.read,
-        records: &*work.records,
-        audit: &*house.audit,
-        memory: &*house.memory,
-        knowledge: &*house.knowledge,
-        erasure: &*house.erasure,
-        clock: &*door.clock,
+        engine: &services.engine,
+        read: &*services.read,
+        records: &*services.records,
+        audit: &*admin.audit,
+        memory: &*admin.memory,
+        knowledge: &*admin.knowledge,
+        erasure: &*admin.erasure,
+        clock: &*state.clock,
     }
 }
 
@@ -120,16 +125,16 @@ fn customer_service<'d>(door: &'d AppState, work: &'d RunServices, house: &'d Ad
 /// whether that was all of these. That it was handed over has a row in the audit trail.
 #[utoipa::path(get, path = "/api/v1/customers/{customer_id}/export", tag = "knowledge",
     params(("customer_id" = String, Path)), responses((status = 200, body = CustomerExport),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn export(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
     check_customer_id(&id)?;
-    let (work, house) = (door.run_services()?, door.admin_services()?);
-    let shown = customer_service(&door, work, house)
-        .export(guest.tenant(), &id, guest.actor_name(), Some(guest.key_id()))
+    let (services, admin) = (state.run_services()?, state.admin_services()?);
+    let shown = customer_service(&state, services, admin)
+        .export(principal.tenant(), &id, principal.actor_name(), Some(principal.key_id()))
         .await?;
     Ok(Json(shown))
 }

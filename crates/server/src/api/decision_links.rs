@@ -1,9 +1,11 @@
-//! Decision links: an address by which one person decides one request, once.
+//! Decision links: URLs by which one person decides one request, once.
 //!
-//! Baton delivers a link to the person's own registered channel, the e-mail address that an admin has put on the desk, and
-//! shows its secret to nobody else: not to whoever has it sent, and in no answer, log or audit row. A link is bound to its
-//! person as they were registered then and to the address it went to, to the request, and to what the request would do, by a
-//! hash of all its details; it is good until it is used, or too old. Only its hash is kept. What is done at it is in [`crate::routes`].
+//! Baton delivers a link to the person's own registered channel, which is the e-mail address that an admin
+//! registered in the routing queue. It reveals the link's secret to no one else: not to the caller who requested
+//! the link, and in no response, log or audit row. A link is bound to the person as registered at that time, to the
+//! address it was sent to, to the request, and to the request's effect by a hash of all its details. It is valid
+//! until it is used or expires. Only the hash of its secret is stored. The pages behind a link are in
+//! [`crate::routes`].
 
 use std::time::Duration;
 
@@ -33,7 +35,7 @@ use utoipa::ToSchema;
 
 use super::extractors::PathParams;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::tasks::PendingApproval;
 use super::webhooks::random_bytes;
 use crate::body;
@@ -42,46 +44,46 @@ use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
 const SPACE: &str = "decision_link";
-/// The one channel that people have.
+/// The only supported channel.
 const EMAIL: &str = "email";
 const WHO_ELSE: &str =
     "a link is for somebody who is asked, did not ask for this, and does not have it sent to themselves";
-/// Characters of a person's name, and of a token.
+/// Maximum length of a person's name in characters, and of a token in bytes.
 const PERSON_CHARS_MAX: usize = 100;
 const TOKEN_BYTES_MAX: usize = 300;
-/// Seconds a link is good: a day unless told, a minute at the least, thirty days at the most.
+/// Lifetime of a link in seconds: one day by default, at least one minute, at most thirty days.
 const EXPIRES_S: u32 = 24 * 60 * 60;
 const EXPIRES_S_MIN: u32 = 60;
 const EXPIRES_S_MAX: u32 = 30 * EXPIRES_S;
 
-/// A link, as it is kept.
+/// A link as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct DecisionLink {
     pub request: String,
     pub run: RunId,
     pub person: String,
-    /// Of all that the request says it would do.
+    /// The hash of the request's title and details.
     digest: ContentHash,
     opened_at: Time,
     pub expires_at: Time,
     pub made_by: String,
-    /// How it went to its person. Nothing where whoever asked for it was shown it, as older versions did: such a link
-    /// opens nothing.
+    /// The channel by which the link was delivered. `None` for a link of an older version, which showed it to the
+    /// caller; such a link is invalid.
     #[serde(default)]
     channel: Option<String>,
-    /// Whose it is; nothing where an older version made it, which nobody decides by any more.
+    /// The recipient. `None` for a link of an older version, which can no longer be used.
     #[serde(default)]
     registration: Option<LinkRecipient>,
-    /// What was decided by it.
+    /// The decision that was made through the link.
     pub decided: Option<bool>,
 }
 
-/// A person as they were registered when a link went to them: who is registered under their name later, or is reached
-/// elsewhere, is not who had it.
+/// The registration of a person at the time their link was sent. A person who is registered later under the same
+/// name, or reached at another address, is not the recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct LinkRecipient {
     since: Time,
-    /// Of the address that it went to.
+    /// The hash of the address to which the link was sent.
     address: ContentHash,
 }
 
@@ -91,7 +93,7 @@ impl LinkRecipient {
     }
 }
 
-/// A link that somebody came by.
+/// The stored link that belongs to a token.
 pub(crate) struct ResolvedLink {
     pub tenant: TenantId,
     pub link: DecisionLink,
@@ -137,15 +139,15 @@ pub(super) struct DecisionLinkSchema {
 /// sent is named in the audit row of the decision, and cannot decide by it, nor can whoever asked for what is decided.
 #[utoipa::path(post, path = "/api/v1/approvals/{approval_id}/links", tag = "desk",
     params(("approval_id" = String, Path)), request_body = CreateLinkRequest, responses((status = 201, body = DecisionLinkSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json"),
-    (status = 502, body = Refusal, content_type = "application/problem+json", description = "it was not delivered, and opens nothing")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
+    (status = 502, body = ProblemSchema, content_type = "application/problem+json", description = "it was not delivered, and opens nothing")))]
 pub(super) async fn create(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let CreateLinkRequest { person, expires_s } = body::json(body, door.limits).await?;
+    let CreateLinkRequest { person, expires_s } = body::json(body, state.limits).await?;
     let chars = person.chars().count();
     if person.trim().is_empty() || chars > PERSON_CHARS_MAX || person.chars().any(char::is_control) {
         return Err(HttpProblem::invalid_field(
@@ -153,16 +155,17 @@ pub(super) async fn create(
             format_args!("it has 1 to {PERSON_CHARS_MAX} characters that can be read"),
         ));
     }
-    let (work, now) = (door.run_services()?, door.clock.now());
-    let PendingApproval { item, run, about } = PendingApproval::find(work, guest.tenant(), &id).await?;
-    let addressee = find_person(&door, guest.tenant(), &person).await?.ok_or_else(|| no_channel(&person))?;
-    let via = Some(DecisionChannel::Link { asked_by: guest.actor_name().to_owned() });
-    let known = door.routing_queues.decider(&*work.read, guest.tenant(), &person).await?;
-    let newest = snapshot_reader::read_run(&*work.read, work.engine.workflows(), guest.tenant(), &run).await?;
+    let (services, now) = (state.run_services()?, state.clock.now());
+    let PendingApproval { item, run, about } = PendingApproval::find(services, principal.tenant(), &id).await?;
+    let addressee = find_person(&state, principal.tenant(), &person).await?.ok_or_else(|| no_channel(&person))?;
+    let via = Some(DecisionChannel::Link { asked_by: principal.actor_name().to_owned() });
+    let known = state.routing_queues.decider(&*services.read, principal.tenant(), &person).await?;
+    let newest =
+        snapshot_reader::read_run(&*services.read, services.engine.workflows(), principal.tenant(), &run).await?;
     about
         .may_decide(&newest, &DecisionMaker { via, ..known }, true)
         .map_err(|refusal| HttpProblem::from_refusal(&run, &refusal).with_hint(WHO_ELSE))?;
-    let Some(base) = door.config.public_url.as_deref() else {
+    let Some(base) = state.config.public_url.as_deref() else {
         let detail = "nobody could open a link: it is not known at which address people reach this server";
         return Err(HttpProblem::new(StatusCode::CONFLICT, code::LINK_NO_CHANNEL, detail)
             .with_hint("set `[serve] public_url = \"https://…\"` in baton.toml"));
@@ -175,31 +178,34 @@ pub(super) async fn create(
         run,
         person,
         expires_at: now + Duration::from_secs(expires_s.into()),
-        made_by: guest.actor_name().to_owned(),
+        made_by: principal.actor_name().to_owned(),
         channel: Some(EMAIL.to_owned()),
         registration: Some(LinkRecipient::of(&addressee)),
         decided: None,
     };
     let key = hash(&secret);
     let insert = RecordOp::Insert { space: SPACE.to_owned(), key: key.clone(), value: json!(link) };
-    work.records.commit(guest.tenant(), vec![insert], now).await?;
-    let url = format!("{}/decide/{}.{secret}", base.trim_end_matches('/'), guest.tenant());
-    if let Err(unsent) =
-        door.admin_services()?.mail.send(guest.tenant(), &build_letter(&addressee.profile, &link, &item, &url)).await
+    services.records.commit(principal.tenant(), vec![insert], now).await?;
+    let url = format!("{}/decide/{}.{secret}", base.trim_end_matches('/'), principal.tenant());
+    if let Err(unsent) = state
+        .admin_services()?
+        .mail
+        .send(principal.tenant(), &build_letter(&addressee.profile, &link, &item, &url))
+        .await
     {
-        // It may have arrived all the same, and opens nothing then.
+        // The mail may have arrived despite the error. The link is deleted, so it cannot be used.
         let delete = RecordOp::Delete { space: SPACE.to_owned(), key };
-        work.records.commit(guest.tenant(), vec![delete], now).await?;
+        services.records.commit(principal.tenant(), vec![delete], now).await?;
         return Err(delivery_failed(&link.person, &unsent));
     }
     let made = json!({ "person": link.person, "channel": EMAIL, "expires_at": link.expires_at.to_string() });
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
-/// What the desk has of a person.
-async fn find_person(door: &AppState, tenant: &TenantId, person: &str) -> Result<Option<HumanAgent>, HttpProblem> {
+/// The person's entry in the routing queue.
+async fn find_person(state: &AppState, tenant: &TenantId, person: &str) -> Result<Option<HumanAgent>, HttpProblem> {
     let Ok(id) = PersonId::parse(person) else { return Ok(None) };
-    let desk = door.routing_queues.current(&*door.run_services()?.read, tenant).await?;
+    let desk = state.routing_queues.current(&*state.run_services()?.read, tenant).await?;
     Ok(desk.person(&id).cloned())
 }
 
@@ -225,7 +231,7 @@ fn delivery_failed(person: &str, unsent: &MailError) -> HttpProblem {
     }
 }
 
-/// Never logged, kept or shown: the address in it decides.
+/// The letter is never logged, stored or shown, because the URL in it grants the decision.
 fn build_letter(profile: &PersonProfile, link: &DecisionLink, item: &TaskItem, url: &str) -> MailMessage {
     let (name, title, asked_by, until) = (&profile.name, &item.title, &link.made_by, link.expires_at);
     let (subject, text) = match profile.languages.contains("es") && !profile.languages.contains("en") {
@@ -258,14 +264,14 @@ fn digest(item: &TaskItem) -> ContentHash {
 }
 
 impl ResolvedLink {
-    /// The link of a token, whether it is still good or not.
-    pub async fn find_by_token(work: &RunServices, token: &str) -> Result<Option<Self>, HttpProblem> {
+    /// Finds the link of a token, whether or not it is still valid.
+    pub async fn find_by_token(services: &RunServices, token: &str) -> Result<Option<Self>, HttpProblem> {
         let Some((tenant, secret)) = token.rsplit_once('.').filter(|_| token.len() <= TOKEN_BYTES_MAX) else {
             return Ok(None);
         };
         let Ok(tenant) = TenantId::parse(tenant) else { return Ok(None) };
         let key = hash(secret);
-        let Some(record) = work.records.get(&tenant, SPACE, &key).await? else { return Ok(None) };
+        let Some(record) = services.records.get(&tenant, SPACE, &key).await? else { return Ok(None) };
         let link: DecisionLink =
             serde_json::from_value(record.value).map_err(|error| HttpProblem::internal("a link's row", &error))?;
         if link.channel.is_none() {
@@ -274,39 +280,43 @@ impl ResolvedLink {
         Ok(Some(Self { tenant, link, key, version: record.version }))
     }
 
-    /// The request, where it still waits and is word for word what the link was made for.
-    pub async fn request(&self, work: &RunServices) -> Result<Option<(TaskItem, ApprovalSubject)>, HttpProblem> {
-        let items = work.read.open_tasks(&self.tenant, Some(&self.link.run)).await?;
+    /// The request, if it is still open and identical to the one for which the link was made.
+    pub async fn request(&self, services: &RunServices) -> Result<Option<(TaskItem, ApprovalSubject)>, HttpProblem> {
+        let items = services.read.open_tasks(&self.tenant, Some(&self.link.run)).await?;
         let item = items.into_iter().find(|item| item.id == self.link.request);
         let same = item.filter(|item| item.opened_at == self.link.opened_at && digest(item) == self.link.digest);
         Ok(same.and_then(|item| item.request().map(|about| (item, about))))
     }
 
-    /// Its person, with the roles and skills that the desk has of them now; nothing where they are not of the desk any more,
-    /// were registered anew since, or are reached at another address.
-    pub async fn decider(&self, door: &AppState, work: &RunServices) -> Result<Option<DecisionMaker>, HttpProblem> {
-        let person = find_person(door, &self.tenant, &self.link.person).await?;
+    /// The decision maker, with the person's current roles and skills from the routing queue. `None` if the person
+    /// is no longer registered, was registered again since, or has another address.
+    pub async fn decider(
+        &self,
+        state: &AppState,
+        services: &RunServices,
+    ) -> Result<Option<DecisionMaker>, HttpProblem> {
+        let person = find_person(state, &self.tenant, &self.link.person).await?;
         if person.is_none_or(|person| self.link.registration != Some(LinkRecipient::of(&person))) {
             return Ok(None);
         }
-        let known = door.routing_queues.decider(&*work.read, &self.tenant, &self.link.person).await?;
+        let known = state.routing_queues.decider(&*services.read, &self.tenant, &self.link.person).await?;
         Ok(Some(DecisionMaker { via: Some(DecisionChannel::Link { asked_by: self.link.made_by.clone() }), ..known }))
     }
 
-    /// Uses it up for this decision. Whether it is good for it: it was not used, or for the very same.
-    pub async fn redeem(&mut self, work: &RunServices, approved: bool, now: Time) -> Result<bool, HttpProblem> {
+    /// Uses the link for this decision. Returns `true` if the link was unused, or was used for the same decision.
+    pub async fn redeem(&mut self, services: &RunServices, approved: bool, now: Time) -> Result<bool, HttpProblem> {
         if let Some(decided) = self.link.decided {
             return Ok(decided == approved);
         }
         let link = DecisionLink { decided: Some(approved), ..self.link.clone() };
         let (space, key, version) = (SPACE.to_owned(), self.key.clone(), self.version);
         let op = RecordOp::CompareAndSet { space, key, version, value: json!(link) };
-        match work.records.commit(&self.tenant, vec![op], now).await {
+        match services.records.commit(&self.tenant, vec![op], now).await {
             Ok(()) => {
                 self.link = link;
                 Ok(true)
             }
-            // Pressed twice at once, or by two who have it.
+            // Two concurrent decisions through the same link.
             Err(records::RecordError::Conflict { found: Some(found), .. }) => {
                 let link = serde_json::from_value::<DecisionLink>(found.value);
                 Ok(link.is_ok_and(|link| link.decided == Some(approved)))
@@ -315,7 +325,7 @@ impl ResolvedLink {
         }
     }
 
-    /// What its decision is put into the inbox under.
+    /// The command id of the decision in the run's inbox.
     pub fn command_id(&self) -> String {
         format!("link-{}", self.key)
     }

@@ -1,4 +1,4 @@
-//! `ETag` and `If-Match`: a change is made to what its author has read, or not at all.
+//! `ETag` and `If-Match`: a change applies to the version that its author has read, or not at all.
 
 use axum::http::header::{ETAG, HeaderValue, IF_MATCH};
 use axum::http::{HeaderMap, StatusCode};
@@ -7,14 +7,14 @@ use axum::response::Response;
 use crate::code;
 use crate::problem::HttpProblem;
 
-/// How often something has changed, as its tag.
+/// Sets the number of changes as the `ETag`.
 pub(super) fn set_etag(response: &mut Response, changes: u64) {
     if let Ok(tag) = HeaderValue::try_from(format!("\"{changes}\"")) {
         response.headers_mut().insert(ETAG, tag);
     }
 }
 
-/// What a request was made against; nothing where it takes things as they are.
+/// The version that the request expects, or `None` if the request has no precondition.
 pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, HttpProblem> {
     let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();

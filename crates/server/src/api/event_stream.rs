@@ -1,4 +1,4 @@
-//! Something as it goes, as server-sent events: what is common to all that is followed.
+//! Server-sent event streams: the parts shared by all sources.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,39 +16,44 @@ use crate::state::AppState;
 use crate::stream_limits::StreamPermit;
 
 const LAST_EVENT_ID: &str = "last-event-id";
-/// How long nothing may be told before one looks whether another process moved it.
+/// How long a source may be silent before it is checked for changes by other processes.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is followed.
+/// A source of events that a subscriber follows.
 pub(super) trait EventSource: Send + 'static {
-    /// What was not told yet, in its order; nothing where there is nothing now. What is long comes in parts.
+    /// The events that were not sent yet, in order. Empty if there are none at present. Long sequences come in
+    /// batches.
     fn next_events(&mut self) -> impl Future<Output = Result<Vec<Event>, EngineError>> + Send;
 
-    /// Until it may have moved, or so long.
+    /// Waits until the source may have changed, or until the time limit.
     fn wait_for_change(&mut self, limit: Duration) -> impl Future<Output = Result<(), EngineError>> + Send;
 
-    /// Whether nothing comes any more, once all is told.
+    /// Whether the source has ended and all its events were sent.
     fn is_over(&self) -> bool {
         false
     }
 }
 
-/// The place of somebody who reads along.
+/// The session of one subscriber.
 pub(super) struct StreamSession {
     state: AppState,
-    /// What they came in with: a key that is revoked reads no further.
+    /// The request's credentials. They are checked again, so that a revoked key stops reading.
     headers: HeaderMap,
     _permit: StreamPermit,
 }
 
 impl StreamSession {
-    /// Refused where as many read along as may.
-    pub fn of(door: &AppState, guest: &Principal, headers: HeaderMap) -> Result<Self, HttpProblem> {
-        let place = door.stream_limiter.acquire(guest.tenant()).ok_or_else(HttpProblem::overloaded)?;
-        Ok(Self { state: door.clone(), headers, _permit: place })
+    /// Starts a session.
+    ///
+    /// # Errors
+    /// The maximum number of streams is open.
+    pub fn of(app_state: &AppState, principal: &Principal, headers: HeaderMap) -> Result<Self, HttpProblem> {
+        let place = app_state.stream_limiter.acquire(principal.tenant()).ok_or_else(HttpProblem::overloaded)?;
+        Ok(Self { state: app_state.clone(), headers, _permit: place })
     }
 
-    /// Tells what there is and what comes, until it is over, the server stops, or the key is no longer good.
+    /// Streams the existing and the future events, until the source ends, the server shuts down, or the key is no
+    /// longer valid.
     pub fn follow(self, source: impl EventSource) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
         let listener =
             EventStreamState { session: self, source, ready: VecDeque::new(), authorized_at: Instant::now() };
@@ -60,7 +65,7 @@ impl StreamSession {
     }
 }
 
-/// The place up to which whoever comes back was told; nothing of who comes anew.
+/// The `Last-Event-ID` of a client that reconnects; `None` for a new client.
 pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, HttpProblem> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
     let seq = value.to_str().ok().and_then(|text| text.trim().parse().ok());
@@ -74,7 +79,7 @@ struct EventStreamState<S> {
     session: StreamSession,
     source: S,
     ready: VecDeque<Event>,
-    /// When their key was last found good.
+    /// When the key was last found valid.
     authorized_at: Instant,
 }
 
@@ -84,7 +89,7 @@ impl<S: EventSource> EventStreamState<S> {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            // Whoever has much to hear is looked at as often as who hears nothing.
+            // A busy stream checks its key as often as a silent one.
             if self.authorized_at.elapsed() >= POLL_INTERVAL {
                 self.session.state.authenticate(&self.session.headers).await.ok()?;
                 self.authorized_at = Instant::now();

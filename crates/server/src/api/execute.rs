@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::idempotency::RequestFingerprint;
 use super::principal::Principal;
-use super::schemas::{ExecutionSchema, ProblemSchema as Refusal};
+use super::schemas::{ExecutionSchema, ProblemSchema};
 use super::start_run::{RunInput, RunTarget, StartRunCommand, start_run};
 use super::wait_preference::WaitPreference;
 use crate::body;
@@ -59,29 +59,29 @@ pub(super) fn empty_object() -> Value {
     responses(
         (status = 200, body = ExecutionSchema, description = "it has ended"),
         (status = 202, body = ExecutionSchema, description = "it goes on, or waits for somebody"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn execute(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    // What is wrong with a header is told without the body.
+    // An invalid header is reported before the body is read.
     WaitPreference::of(&headers)?;
-    let ExecuteWorkflowRequest { workflow_id, input_data, context } = body::json(body, door.limits).await?;
+    let ExecuteWorkflowRequest { workflow_id, input_data, context } = body::json(body, state.limits).await?;
     let mut said = json!({ "input": input_data, "context": context });
-    // A key of the caller's is in nothing that is written, not even hashed.
+    // The caller's own model key is removed from everything that is stored, even from what is hashed.
     baton_engine::take_key(&mut said["context"]);
     let given = RunInput { input: input_data, context: context.into() };
     let wanted = StartRunCommand::New(RunTarget::Workflow(workflow_id.clone()), given);
-    start_run(&door, &guest, &headers, RequestFingerprint::new("execute", &workflow_id, &said), wanted).await
+    start_run(&state, &principal, &headers, RequestFingerprint::new("execute", &workflow_id, &said), wanted).await
 }
 
-pub(super) async fn workflow_not_found(work: &RunServices, guest: &Principal, name: &str) -> HttpProblem {
+pub(super) async fn workflow_not_found(services: &RunServices, principal: &Principal, name: &str) -> HttpProblem {
     let problem = HttpProblem::new(StatusCode::NOT_FOUND, code::WORKFLOW_NOT_FOUND, format!("no workflow `{name}`"));
-    let known = work.registry.workflows(guest.tenant()).await.unwrap_or_default();
+    let known = services.registry.workflows(principal.tenant()).await.unwrap_or_default();
     match nearest(name, known.iter().map(|version| version.workflow.as_str())) {
         Some(near) => problem.with_hint(format!("did you mean `{near}`?")),
         None => problem.with_hint("GET /api/v1/workflows lists those there are"),

@@ -1,4 +1,4 @@
-//! Runs, looked at.
+//! Reads runs.
 
 pub(super) mod commands;
 pub(super) mod fork;
@@ -33,14 +33,14 @@ use super::openapi;
 use super::principal::Principal;
 use super::schemas::{
     ExecutionCostSchema, ExecutionListSchema, ExecutionSchema, ExecutionSummary, ExecutionTimeline, GraphSchema,
-    JournalSchema, ProblemSchema as Refusal,
+    JournalSchema, ProblemSchema,
 };
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// Characters of words that executions are looked for by.
+/// Maximum length of a search text for executions, in characters.
 const TEXT_CHARS_MAX: usize = 200;
-/// Versions of one label that are looked at, the first of them.
+/// Maximum number of bundles that a label may select.
 const BUNDLES_MAX: usize = 100;
 
 /// Which runs.
@@ -82,19 +82,19 @@ pub(super) struct ExecutionListQuery {
 /// Baton could be asked for a customer's, the customer is not known.
 #[utoipa::path(get, path = "/api/v1/executions", tag = "executions", params(ExecutionListQuery), responses(
     (status = 200, body = ExecutionListSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(app_state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(which): QueryParams<ExecutionListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
+    let services = app_state.run_services()?;
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
     let states = which.state.as_deref().map_or(Ok(Vec::new()), |words| words.split(',').map(state).collect())?;
-    let before = PagedList::Executions.decode(guest.tenant(), which.cursor.as_deref())?.map(RunId::from);
+    let before = PagedList::Executions.decode(principal.tenant(), which.cursor.as_deref())?.map(RunId::from);
     if let Some(before) = &before
-        && work.read.run(guest.tenant(), before).await?.is_none()
+        && services.read.run(principal.tenant(), before).await?.is_none()
     {
         return Err(invalid_cursor("the execution that it leads to is not there any more"));
     }
@@ -105,7 +105,7 @@ pub(super) async fn list(
         text.map(|text| read(&text).map_err(|why| HttpProblem::invalid_parameter(name, why))).transpose()
     };
     let bundles = match &which.version {
-        Some(version) => Some(bundles(work, &guest, which.workflow_id.as_deref(), version).await?),
+        Some(version) => Some(bundles(services, &principal, which.workflow_id.as_deref(), version).await?),
         None => None,
     };
     let filter = RunFilter {
@@ -120,23 +120,23 @@ pub(super) async fn list(
         before,
         limit,
     };
-    let RunPage { heads, next } = work.read.run_page(guest.tenant(), filter).await?;
-    let next = next.map(|run| PagedList::Executions.encode(guest.tenant(), run.as_str()));
+    let RunPage { heads, next } = services.read.run_page(principal.tenant(), filter).await?;
+    let next = next.map(|run| PagedList::Executions.encode(principal.tenant(), run.as_str()));
     let executions: Vec<Value> = heads.iter().map(RunHead::as_json).collect();
     Ok(Json(json!({ "executions": executions, "next_cursor": next })))
 }
 
-/// What a workflow's version pins: one bundle by its revision or its hash, perhaps several by a label.
+/// The bundles that a version of a workflow pins: one by its revision or its hash, possibly several by a label.
 async fn bundles(
-    work: &RunServices,
-    guest: &Principal,
+    services: &RunServices,
+    principal: &Principal,
     workflow: Option<&str>,
     version: &str,
 ) -> Result<Vec<ContentHash>, HttpProblem> {
     let Some(workflow) = workflow else {
         return Err(HttpProblem::invalid_parameter("version", "say of which workflow, with `workflow_id`"));
     };
-    let all = work.registry.versions(guest.tenant(), workflow).await?;
+    let all = services.registry.versions(principal.tenant(), workflow).await?;
     let revision = version.parse::<u32>().ok();
     let is_it = |it: &registry::WorkflowVersion| {
         Some(it.revision) == revision || it.label == version || it.bundle.as_str() == version
@@ -155,25 +155,29 @@ fn state(word: &str) -> Result<runs::RunState, HttpProblem> {
     })
 }
 
-/// A run as it stands, and its head as lists show it.
+/// A run's current state, and its head as it appears in lists.
 struct LoadedExecution {
     head: RunHead,
     run: Run,
 }
 
 impl LoadedExecution {
-    async fn read(work: &RunServices, guest: &Principal, id: &str) -> Result<Self, HttpProblem> {
-        let head = find_head(work, guest, id).await?;
-        let run = snapshot_reader::read_run(&*work.read, work.engine.workflows(), guest.tenant(), &head.run).await?;
+    async fn read(services: &RunServices, principal: &Principal, id: &str) -> Result<Self, HttpProblem> {
+        let head = find_head(services, principal, id).await?;
+        let run =
+            snapshot_reader::read_run(&*services.read, services.engine.workflows(), principal.tenant(), &head.run)
+                .await?;
         Ok(Self { head, run })
     }
 
-    /// What the run, and those it runs, wait for.
-    async fn open_waits(&self, work: &RunServices, guest: &Principal) -> Result<Vec<OpenWait>, HttpProblem> {
+    /// The open waits of the run and of its child runs.
+    async fn open_waits(&self, services: &RunServices, principal: &Principal) -> Result<Vec<OpenWait>, HttpProblem> {
         let mut open = OpenWait::of(&self.head.run, &self.run);
         let mut children = self.run.children();
         while let Some(child) = children.pop() {
-            let run = snapshot_reader::read_run(&*work.read, work.engine.workflows(), guest.tenant(), &child).await?;
+            let run =
+                snapshot_reader::read_run(&*services.read, services.engine.workflows(), principal.tenant(), &child)
+                    .await?;
             open.extend(OpenWait::of(&child, &run));
             children.extend(run.children());
         }
@@ -181,17 +185,22 @@ impl LoadedExecution {
     }
 }
 
-/// A run with all its entries.
-async fn load_run(work: &RunServices, guest: &Principal, id: &str) -> Result<(RunHead, FollowedRun), HttpProblem> {
-    let head = find_head(work, guest, id).await?;
-    let followed = FollowedRun::read(&*work.read, work.engine.workflows(), guest.tenant(), &head.run).await?;
+/// Loads a run with all its entries.
+async fn load_run(
+    services: &RunServices,
+    principal: &Principal,
+    id: &str,
+) -> Result<(RunHead, FollowedRun), HttpProblem> {
+    let head = find_head(services, principal, id).await?;
+    let followed =
+        FollowedRun::read(&*services.read, services.engine.workflows(), principal.tenant(), &head.run).await?;
     Ok((head, followed))
 }
 
 /// The head of a tenant's run.
-async fn find_head(work: &RunServices, guest: &Principal, id: &str) -> Result<RunHead, HttpProblem> {
+async fn find_head(services: &RunServices, principal: &Principal, id: &str) -> Result<RunHead, HttpProblem> {
     let run = RunId::new(id);
-    work.read.run(guest.tenant(), &run).await?.ok_or_else(|| HttpProblem::run_not_found(&run))
+    services.read.run(principal.tenant(), &run).await?.ok_or_else(|| HttpProblem::run_not_found(&run))
 }
 
 /// Shows an execution
@@ -199,34 +208,34 @@ async fn find_head(work: &RunServices, guest: &Principal, id: &str) -> Result<Ru
 /// All that is known of it: what it came to, each node, its variables, what it waits for, and what a rollback would undo.
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}", tag = "executions",
     params(("execution_id" = String, Path)),
-    responses((status = 200, body = ExecutionSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ExecutionSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     QueryParams(NoQueryParams {}): QueryParams<NoQueryParams>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
-    let head = find_head(work, &guest, &id).await?;
+    let services = state.run_services()?;
+    let head = find_head(services, &principal, &id).await?;
     if head.erased_at.is_some() {
         return Ok(Json(tombstone(&head)));
     }
-    let record = LoadedExecution::read(work, &guest, &id).await?;
-    let open = record.open_waits(work, &guest).await?;
+    let record = LoadedExecution::read(services, &principal, &id).await?;
+    let open = record.open_waits(services, &principal).await?;
     let run = &record.run;
     let mut shown = record.head.merge_into(runs::detail(run, &open));
-    let runs_on = version_json(work, &guest, &record).await?;
+    let runs_on = version_json(services, &principal, &record).await?;
     if let (Some(label), Some(revision)) = (runs_on["label"].as_str(), runs_on["revision"].as_u64()) {
         shown["version"] = format!("{label} (revision {revision})").trim_start().into();
     }
     shown["runs_on"] = runs_on;
     shown["max_cost_usd"] = json!(run.workflow().and_then(|workflow| workflow.max_cost).map(Usd::as_f64));
-    let items = work.read.open_tasks(guest.tenant(), Some(&record.head.run)).await?;
+    let items = services.read.open_tasks(principal.tenant(), Some(&record.head.run)).await?;
     shown["desk"] = json!(items.iter().map(TaskItem::as_json).collect::<Vec<_>>());
     Ok(Json(shown))
 }
 
-/// What is left of a run that was erased: what lists show, and the version it was on.
+/// The remaining data of an erased run: its list fields, and the version it used.
 fn tombstone(head: &RunHead) -> Value {
     let mut shown = runs::detail(&Run::new(), &[]);
     if let (Value::Object(fields), Value::Object(own)) = (&mut shown, head.as_json()) {
@@ -237,11 +246,15 @@ fn tombstone(head: &RunHead) -> Value {
     shown
 }
 
-/// The version a run is on; nothing where it has not begun.
-async fn version_json(work: &RunServices, guest: &Principal, record: &LoadedExecution) -> Result<Value, HttpProblem> {
+/// The version of a run; null if the run has not started.
+async fn version_json(
+    services: &RunServices,
+    principal: &Principal,
+    record: &LoadedExecution,
+) -> Result<Value, HttpProblem> {
     let run = &record.run;
     let (Some(workflow), Some(bundle)) = (run.workflow(), run.bundle()) else { return Ok(Value::Null) };
-    let all = work.registry.versions(guest.tenant(), &workflow.name).await?;
+    let all = services.registry.versions(principal.tenant(), &workflow.name).await?;
     let revision = all.iter().find(|version| version.bundle == *bundle).map(|version| version.revision);
     Ok(json!({ "workflow": workflow.name, "revision": revision, "label": workflow.version, "bundle": bundle }))
 }
@@ -249,28 +262,28 @@ async fn version_json(work: &RunServices, guest: &Principal, record: &LoadedExec
 /// Lists an execution's calls in the order they were first sent
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}/timeline", tag = "executions",
     params(("execution_id" = String, Path)),
-    responses((status = 200, body = ExecutionTimeline), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ExecutionTimeline), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn timeline(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     QueryParams(NoQueryParams {}): QueryParams<NoQueryParams>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let steps: Vec<StepRow> = runs::timeline(&load_run(door.run_services()?, &guest, &id).await?.1.entries);
+    let steps: Vec<StepRow> = runs::timeline(&load_run(state.run_services()?, &principal, &id).await?.1.entries);
     Ok(Json(json!({ "steps": steps })))
 }
 
 /// Counts an execution's calls, and how they ended
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}/summary", tag = "executions",
     params(("execution_id" = String, Path)),
-    responses((status = 200, body = ExecutionSummary), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ExecutionSummary), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn summary(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     QueryParams(NoQueryParams {}): QueryParams<NoQueryParams>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let (_, FollowedRun { run, entries }) = load_run(door.run_services()?, &guest, &id).await?;
+    let (_, FollowedRun { run, entries }) = load_run(state.run_services()?, &principal, &id).await?;
     Ok(Json(runs::summary(&run, &entries)))
 }
 
@@ -281,20 +294,20 @@ pub(super) async fn summary(
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}/costs", tag = "executions",
     params(("execution_id" = String, Path)),
     responses((status = 200, body = ExecutionCostSchema),
-        (status = 404, body = Refusal, content_type = "application/problem+json")))]
+        (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn costs(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     QueryParams(NoQueryParams {}): QueryParams<NoQueryParams>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
-    let record = LoadedExecution::read(work, &guest, &id).await?;
+    let services = state.run_services()?;
+    let record = LoadedExecution::read(services, &principal, &id).await?;
     let run = &record.run;
     let filter =
         decisions::DecisionFilter { run: Some(record.head.run.clone()), key: None, limit: decisions::LIST_MAX };
     let mut by_model: BTreeMap<(String, String), ModelSpend> = BTreeMap::new();
-    for decision in work.decisions.decisions(guest.tenant(), filter).await? {
+    for decision in services.decisions.decisions(principal.tenant(), filter).await? {
         if decision.model.is_empty() {
             continue;
         }
@@ -316,7 +329,7 @@ pub(super) async fn costs(
     })))
 }
 
-/// What one model was asked and paid.
+/// The number of calls to one model, and their cost.
 #[derive(Default)]
 struct ModelSpend {
     calls: u64,
@@ -359,20 +372,20 @@ pub(super) struct JournalQuery {
 /// Reads an execution's journal: what happened, as it was recorded
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}/journal", tag = "executions",
     params(("execution_id" = String, Path), JournalQuery),
-    responses((status = 200, body = JournalSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = JournalSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn journal(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     QueryParams(which): QueryParams<JournalQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
+    let services = state.run_services()?;
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    let head = find_head(work, &guest, &id).await?;
+    let head = find_head(services, &principal, &id).await?;
     if which.after >= head.seq {
         return Ok(Json(json!({ "entries": [], "next_after": null })));
     }
-    let page = work.read.entries(guest.tenant(), &head.run, which.after, limit).await?;
+    let page = services.read.entries(principal.tenant(), &head.run, which.after, limit).await?;
     let mut entries = Vec::with_capacity(page.len());
     for (seq, entry) in (which.after + 1..).zip(&page) {
         entries.push(entry_json(seq, &baton_engine::decode(entry).map_err(baton_engine::EngineError::from)?));
@@ -382,7 +395,7 @@ pub(super) async fn journal(
     Ok(Json(json!({ "entries": entries, "next_after": next })))
 }
 
-/// An entry, as it is recorded.
+/// The JSON form of a journal entry.
 fn entry_json(seq: u64, entry: &runs::RunEntry) -> Value {
     json!({ "seq": seq, "at": entry.at.to_string(), "events": entry.events })
 }
@@ -404,10 +417,10 @@ pub(super) struct GraphQuery {
     params(("execution_id" = String, Path), GraphQuery),
     responses((status = 200, description = "nodes and edges, or the drawing as text",
     content((GraphSchema = "application/json"), (String = "text/plain"))),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn graph(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     QueryParams(GraphQuery { format }): QueryParams<GraphQuery>,
 ) -> Result<Response, HttpProblem> {
@@ -421,7 +434,7 @@ pub(super) async fn graph(
             return Err(HttpProblem::invalid_parameter("format", format!("`{other}` is none of {words}")));
         }
     };
-    let record = LoadedExecution::read(door.run_services()?, &guest, &id).await?;
+    let record = LoadedExecution::read(state.run_services()?, &principal, &id).await?;
     let nothing = || Json(json!(GraphDrawing::default())).into_response();
     Ok(record.run.workflow().map_or_else(nothing, |workflow| draw(workflow)))
 }

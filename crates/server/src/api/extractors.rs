@@ -1,4 +1,4 @@
-//! What stands in an address: its parts, and what is behind the `?`.
+//! Extractors for path and query parameters.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::HttpProblem;
 
-/// As axum's, but a query that is not what is asked for is told as a problem.
+/// Like axum's `Query`, but an invalid query is reported as a problem document.
 pub(super) struct QueryParams<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParams<T> {
@@ -21,12 +21,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParams<T>
     }
 }
 
-/// A query of nothing: a parameter that no code reads is refused, and not passed over.
+/// An empty query: unknown parameters are refused instead of ignored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NoQueryParams {}
 
-/// As axum's, but a part that is not what is asked for is told as a problem.
+/// Like axum's `Path`, but an invalid path segment is reported as a problem document.
 pub(crate) struct PathParams<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathParams<T> {
@@ -38,7 +38,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathPar
     }
 }
 
-/// Rows of a page: as many as were asked for, within what a page may have.
+/// The requested page size, checked against the maximum.
 pub(super) fn limit(asked: Option<usize>, default: usize, most: usize) -> Result<usize, HttpProblem> {
     match asked {
         None => Ok(default),
@@ -47,7 +47,7 @@ pub(super) fn limit(asked: Option<usize>, default: usize, most: usize) -> Result
     }
 }
 
-/// A page of things by their names.
+/// A page of a list ordered by name.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NamePageQuery {
@@ -55,12 +55,12 @@ pub(super) struct NamePageQuery {
     pub limit: Option<usize>,
 }
 
-/// The name of something that is made.
+/// The name of an object to create.
 pub(super) fn require_name(said: Option<String>) -> Result<String, HttpProblem> {
     said.ok_or_else(|| HttpProblem::invalid_field("name", "say how it is called"))
 }
 
-/// Something that is put in another's place has its name.
+/// Checks that a replacement keeps the name of the object.
 pub(super) fn check_same_name(name: &str, said: Option<&str>) -> Result<(), HttpProblem> {
     match said {
         Some(other) if other != name => Err(HttpProblem::invalid_field("name", "it is the path's: a name is kept")),

@@ -1,4 +1,4 @@
-//! The people of the desk, who is there, and what waits for them.
+//! Human agents, their presence, and the conversations that wait for them.
 
 pub(super) mod settings;
 
@@ -28,37 +28,35 @@ use super::extractors::{PathParams, QueryParams, limit};
 use super::idempotency::{IdempotencyKey, RequestFingerprint};
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::{
-    HumanAgentListSchema, HumanAgentSchema, ProblemSchema as Refusal, RoutingQueueSchema, TransferSchema,
-};
+use super::schemas::{HumanAgentListSchema, HumanAgentSchema, ProblemSchema, RoutingQueueSchema, TransferSchema};
 use crate::body;
 use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// How long a request waits until the desk has taken what it was told.
+/// How long a request waits for the routing queue to apply its command.
 const SUBMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Lists the people of the desk, by their ids
 #[utoipa::path(get, path = "/api/v1/human-agents", tag = "people", responses((status = 200, body = HumanAgentListSchema)))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let desk = read_queue(&door, &guest).await?;
+    let desk = read_queue(&state, &principal).await?;
     Ok(Json(json!({ "human_agents": desk.people().map(human_agent_json).collect::<Vec<_>>() })))
 }
 
 /// Shows somebody of the desk
 #[utoipa::path(get, path = "/api/v1/human-agents/{person_id}", tag = "people", params(("person_id" = String, Path)),
     responses((status = 200, body = HumanAgentSchema),
-    (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let desk = read_queue(&door, &guest).await?;
+    let desk = read_queue(&state, &principal).await?;
     desk.person(&PersonId::new(id.as_str()))
         .map(|person| Json(human_agent_json(person)))
         .ok_or_else(|| human_agent_not_found(&id))
@@ -97,15 +95,15 @@ pub(super) struct PutHumanAgentRequest {
 /// Their id is the name of their key: who comes with it speaks as this person.
 #[utoipa::path(put, path = "/api/v1/human-agents/{person_id}", tag = "people", params(("person_id" = String, Path)),
     request_body = PutHumanAgentRequest, responses((status = 200, body = HumanAgentSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn put(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
     let PutHumanAgentRequest { name, email, skills, roles, max_capacity, languages } =
-        body::json(body, door.limits).await?;
+        body::json(body, state.limits).await?;
     let person = PersonId::parse(&id).map_err(|invalid| HttpProblem::invalid_parameter("person_id", invalid))?;
     let profile = PersonProfile {
         id: person.clone(),
@@ -116,19 +114,19 @@ pub(super) async fn put(
         max_capacity: max_capacity.unwrap_or(CAPACITY_DEFAULT),
         languages: languages.into_iter().collect(),
     };
-    submit(&door, &guest, &new_command_id(), &RoutingCommand::PutPerson(profile)).await?;
-    show(State(door), Extension(guest), PathParams(id)).await
+    submit(&state, &principal, &new_command_id(), &RoutingCommand::PutPerson(profile)).await?;
+    show(State(state), Extension(principal), PathParams(id)).await
 }
 
 /// Takes somebody off the desk; what they have goes to others
 #[utoipa::path(delete, path = "/api/v1/human-agents/{person_id}", tag = "people", params(("person_id" = String, Path)),
-    responses((status = 204), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 204), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn remove(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
 ) -> Result<StatusCode, HttpProblem> {
-    submit(&door, &guest, &new_command_id(), &RoutingCommand::RemovePerson { person: id.into() }).await?;
+    submit(&state, &principal, &new_command_id(), &RoutingCommand::RemovePerson { person: id.into() }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -148,25 +146,25 @@ pub(super) struct PresenceRequest {
 /// who gives none for 5 minutes (`unheard_after_ms` of the desk's settings) is offline.
 #[utoipa::path(put, path = "/api/v1/human-agents/{person_id}/presence", tag = "people",
     params(("person_id" = String, Path)), request_body = PresenceRequest, responses((status = 200, body = HumanAgentSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn presence(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    let PresenceRequest { status } = body::json(body, door.limits).await?;
+    let PresenceRequest { status } = body::json(body, state.limits).await?;
     let presence = Presence::parse(&status).ok_or_else(|| {
         let words = Presence::ALL.map(Presence::word).join(", ");
         let detail = format!("`status`: `{status}` is none of {words}");
         HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail)
     })?;
-    if guest.actor_name() != id {
-        guest.require(AccessScope::Operate)?;
+    if principal.actor_name() != id {
+        principal.require(AccessScope::Operate)?;
     }
     let person = id.as_str().into();
-    submit(&door, &guest, &new_command_id(), &RoutingCommand::Presence { person, presence }).await?;
-    show(State(door), Extension(guest), PathParams(id)).await
+    submit(&state, &principal, &new_command_id(), &RoutingCommand::Presence { person, presence }).await?;
+    show(State(state), Extension(principal), PathParams(id)).await
 }
 
 /// Which part of the line.
@@ -184,14 +182,14 @@ pub(super) struct RoutingQueueQuery {
 
 /// Lists the conversations that wait for a person, first first, each with why it is nobody's yet
 #[utoipa::path(get, path = "/api/v1/queue", tag = "people", params(RoutingQueueQuery), responses((status = 200, body = RoutingQueueSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn queue(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(which): QueryParams<RoutingQueueQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    let desk = read_queue(&door, &guest).await?;
+    let desk = read_queue(&state, &principal).await?;
     let line = desk.waiting_page(which.after, limit);
     let next = line.last().map(|last| last.position).filter(|place| *place < desk.waiting_count());
     let waiting: Vec<Value> = line.iter().map(queued_json).collect();
@@ -218,16 +216,16 @@ pub(super) struct TransferRequest {
     request_body = TransferRequest,
     params(("conversation_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = TransferSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn transfer(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    conversations::find(door.run_services()?, &guest, &id).await?;
-    let (said, TransferRequest { number, person, skills }) = body::json_with_raw(body, door.limits).await?;
+    conversations::find(state.run_services()?, &principal, &id).await?;
+    let (said, TransferRequest { number, person, skills }) = body::json_with_raw(body, state.limits).await?;
     let to = match (person, skills) {
         (Some(person), None) => TransferTarget::Person(person.into()),
         (None, Some(skills)) => TransferTarget::Skills(skills.into_iter().collect()),
@@ -236,28 +234,29 @@ pub(super) async fn transfer(
             return Err(HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail));
         }
     };
-    let mut once = IdempotencyKey::of(&door, &guest, &headers, RequestFingerprint::new("transfer", &id, &said)).await?;
+    let mut once =
+        IdempotencyKey::of(&state, &principal, &headers, RequestFingerprint::new("transfer", &id, &said)).await?;
     let conversation = RunId::new(id.as_str());
-    let desk = read_queue(&door, &guest).await?;
+    let desk = read_queue(&state, &principal).await?;
     let owns = desk
         .conversation(&conversation)
-        .is_some_and(|case| case.owner.as_ref().is_some_and(|owner| owner.as_str() == guest.actor_name()));
+        .is_some_and(|case| case.owner.as_ref().is_some_and(|owner| owner.as_str() == principal.actor_name()));
     let is_repeated = once.as_ref().is_some_and(|once| once.previous_run.is_some());
     if !owns && !is_repeated {
-        guest.require(AccessScope::Operate)?;
+        principal.require(AccessScope::Operate)?;
     }
     if let Some(once) = &mut once {
-        once.record(&door, &guest, &conversation).await?;
+        once.record(&state, &principal, &conversation).await?;
     }
     let command_id = once.as_ref().map_or_else(new_command_id, IdempotencyKey::command_id);
     let command = RoutingCommand::Transfer { conversation: conversation.clone(), number, to };
-    if let Err(problem) = submit(&door, &guest, &command_id, &command).await {
+    if let Err(problem) = submit(&state, &principal, &command_id, &command).await {
         if let Some(once) = &once {
-            once.record_refusal(&door, &guest, &conversation, &problem).await?;
+            once.record_refusal(&state, &principal, &conversation, &problem).await?;
         }
         return Err(problem);
     }
-    let desk = read_queue(&door, &guest).await?;
+    let desk = read_queue(&state, &principal).await?;
     let case = desk.conversation(&conversation);
     let shown = json!({
         "conversation_id": conversation,
@@ -271,34 +270,37 @@ pub(super) async fn transfer(
     Ok(response)
 }
 
-/// What somebody of the desk did is a sign of life. What they did stands, whatever becomes of this.
-pub(super) async fn record_activity(door: &AppState, guest: &Principal) {
-    let (Ok(work), Ok(person)) = (door.run_services(), PersonId::parse(guest.actor_name())) else { return };
-    if let Err(error) = door.routing_queues.record_activity(&work.engine, &*work.read, guest.tenant(), person).await {
-        tracing::debug!(%error, by = guest.actor_name(), "a sign of life could not be written down");
+/// Records an action of a human agent as a sign of presence. A failure here does not affect the action.
+pub(super) async fn record_activity(state: &AppState, principal: &Principal) {
+    let (Ok(services), Ok(person)) = (state.run_services(), PersonId::parse(principal.actor_name())) else { return };
+    if let Err(error) =
+        state.routing_queues.record_activity(&services.engine, &*services.read, principal.tenant(), person).await
+    {
+        tracing::debug!(%error, by = principal.actor_name(), "a sign of life could not be written down");
     }
 }
 
-async fn read_queue(door: &AppState, guest: &Principal) -> Result<Arc<RoutingQueue>, HttpProblem> {
-    Ok(door.routing_queues.current(&*door.run_services()?.read, guest.tenant()).await?)
+async fn read_queue(state: &AppState, principal: &Principal) -> Result<Arc<RoutingQueue>, HttpProblem> {
+    Ok(state.routing_queues.current(&*state.run_services()?.read, principal.tenant()).await?)
 }
 
 async fn submit(
-    door: &AppState,
-    guest: &Principal,
+    state: &AppState,
+    principal: &Principal,
     command_id: &str,
     command: &RoutingCommand,
 ) -> Result<(), HttpProblem> {
-    let before = read_queue(door, guest).await?;
-    match door
+    let before = read_queue(state, principal).await?;
+    match state
         .routing_queues
-        .submit(&door.run_services()?.engine, guest.tenant(), command_id, command, SUBMIT_TIMEOUT)
+        .submit(&state.run_services()?.engine, principal.tenant(), command_id, command, SUBMIT_TIMEOUT)
         .await?
     {
         SubmitResult::Applied | SubmitResult::Duplicate => Ok(()),
         SubmitResult::Refused { code, message } => Err(routing_problem(code, message)),
-        // Whoever moves it may say no where nobody here hears it.
-        SubmitResult::Accepted => match RoutingQueue::clone(&before).decide(command.clone(), door.clock.now()) {
+        // The process that owns the routing queue may refuse the command, and its answer does not reach this
+        // process. So the command is checked here too.
+        SubmitResult::Accepted => match RoutingQueue::clone(&before).decide(command.clone(), state.clock.now()) {
             Ok(_) => Ok(()),
             Err(refusal) => Err(routing_problem(refusal.code(), refusal.to_string())),
         },
@@ -323,7 +325,7 @@ fn human_agent_not_found(id: &str) -> HttpProblem {
     problem.with_hint("GET /api/v1/human-agents lists who is on it")
 }
 
-/// Somebody, by the seed's names.
+/// The JSON form of a human agent. Its field names are those of the design documents.
 fn human_agent_json(person: &HumanAgent) -> Value {
     let PersonProfile { id, name, email, skills, roles, max_capacity, languages } = &person.profile;
     json!({

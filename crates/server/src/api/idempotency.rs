@@ -1,12 +1,14 @@
-//! `Idempotency-Key`: what was asked under one is done once, however often it is asked.
+//! `Idempotency-Key`: a request under a key is performed once, however often it is sent.
 //!
-//! What was asked is written down before it is done, as a digest, with the run it is about; and where it is refused, why.
-//! So a repetition is told from another request under the same key, and is answered as the first was.
+//! A record of the request is stored before it is performed: a digest, the run it is about and, if it is refused,
+//! the refusal. So a repetition is told apart from another request under the same key, and gets the same answer as
+//! the first.
 //!
-//! What acts and is about no run goes through [`idempotency_middleware`]: its answer itself is kept. It is done to its end though
-//! whoever asked is cut off. Where the process died between the act and its answer nobody knows whether it was done:
-//! then it is not done again, and that is said. What an answer shows once ([`one_time_response`]) is not kept. So is a turn with
-//! a workflow at OpenAI's door, whose answer is kept with its run.
+//! Actions that concern no run go through [`idempotency_middleware`], which stores the response itself. They run to
+//! completion even if the caller disconnects. If the process dies between the action and its response, it is
+//! unknown whether the action was performed; then it is not performed again, and the response says so. Responses
+//! with a one-time secret ([`one_time_response`]) are stored without it. A workflow turn in the OpenAI API is
+//! stored like an action, together with its run.
 
 use std::time::Duration;
 
@@ -32,25 +34,25 @@ use crate::problem::HttpProblem;
 use crate::state::AppState;
 
 const HEADER: &str = "idempotency-key";
-/// Says that what is answered was asked before.
+/// Marks a response as a replay.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// Characters of a key.
+/// Maximum length of a key, in characters.
 pub(super) const KEY_CHARS_MAX: usize = 255;
-/// Where it is written down. What ended long ago is forgotten with other old keys.
+/// The record space. Old records are removed together with other old keys.
 const SPACE: &str = "asked_once";
-/// Bytes of an answer that is kept.
+/// Maximum size of a stored response body, in bytes.
 const ANSWER_BYTES_MAX: u64 = 512 << 10;
-/// What of an answer's head is kept with it.
+/// The response headers that are stored.
 const STORED_HEADERS: [HeaderName; 4] = [CONTENT_TYPE, ETAG, LOCATION, CACHE_CONTROL];
 
-/// A request, as it is told from others under the same key.
+/// The parts of a request that tell it apart from others under the same key.
 #[derive(Clone, Copy)]
 pub(super) struct RequestFingerprint<'a> {
-    /// What is to be done.
+    /// The action.
     verb: &'a str,
-    /// To what: a workflow, a run, a request.
+    /// The target: a workflow, a run, a request.
     target: &'a str,
-    /// How, in JSON.
+    /// The arguments, as JSON.
     body: &'a Value,
 }
 
@@ -60,15 +62,15 @@ impl<'a> RequestFingerprint<'a> {
     }
 }
 
-/// What is written down.
+/// The stored record of a key.
 #[derive(Serialize, Deserialize)]
 struct IdempotencyRecord {
     digest: String,
-    /// Nothing where it is about no run.
+    /// `None` if the request is not about a run.
     run: Option<RunId>,
     #[serde(default)]
     refused: Option<StoredRefusal>,
-    /// Of what acts, and of a turn with a workflow; nothing until it was answered.
+    /// The response to an action or to a workflow turn; `None` until it is answered.
     #[serde(default)]
     answer: Option<StoredResponse>,
 }
@@ -78,7 +80,7 @@ impl IdempotencyRecord {
         Self { digest: digest.to_owned(), run: Some(run.clone()), refused, answer: None }
     }
 
-    /// Another request under the same key is none of this one.
+    /// Refuses another request under the same key.
     fn check(&self, digest: &str) -> Result<(), HttpProblem> {
         if self.digest == digest {
             return Ok(());
@@ -93,7 +95,7 @@ impl IdempotencyRecord {
     }
 }
 
-/// An answer, as it is given again.
+/// A response that is replayed for a repeated request.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StoredResponse {
     pub status: u16,
@@ -109,40 +111,40 @@ struct StoredRefusal {
     hint: Option<String>,
 }
 
-/// A key that a request came under.
+/// The idempotency key of a request.
 pub(super) struct IdempotencyKey {
     name: String,
     digest: String,
-    /// The run that a request under it was about, where there was one before.
+    /// The run of an earlier request under the same key.
     pub previous_run: Option<RunId>,
 }
 
 impl IdempotencyKey {
-    /// From the header, where the request has one.
+    /// The key from the header, if the request has one.
     ///
     /// # Errors
-    /// Where another request came under the same key; and where this very one was refused, as it was then.
+    /// Another request used the same key, or this request was refused before; then the same refusal is returned.
     pub async fn of(
-        door: &AppState,
-        guest: &Principal,
+        state: &AppState,
+        principal: &Principal,
         headers: &HeaderMap,
         asked: RequestFingerprint<'_>,
     ) -> Result<Option<Self>, HttpProblem> {
         let Some(text) = idempotency_key(headers)? else { return Ok(None) };
         let body = canonical::text(asked.body);
         let mut once = Self {
-            name: digest(&[guest.tenant().as_str(), text]),
-            digest: digest(&[guest.key_id(), asked.verb, asked.target, &body]),
+            name: digest(&[principal.tenant().as_str(), text]),
+            digest: digest(&[principal.key_id(), asked.verb, asked.target, &body]),
             previous_run: None,
         };
-        let Some(noted) = door.run_services()?.records.get(guest.tenant(), SPACE, &once.name).await? else {
+        let Some(noted) = state.run_services()?.records.get(principal.tenant(), SPACE, &once.name).await? else {
             return Ok(Some(once));
         };
         once.check_same_request(noted.value)?;
         Ok(Some(once))
     }
 
-    /// Holds it against what was written down.
+    /// Compares the request with the stored record.
     fn check_same_request(&mut self, noted: Value) -> Result<(), HttpProblem> {
         let noted = parse_record(noted)?;
         noted.check(&self.digest)?;
@@ -155,27 +157,27 @@ impl IdempotencyKey {
         Ok(())
     }
 
-    /// Writes down that this is asked, before it is done; where it was asked before, [`previous_run`](Self::previous_run) says of which
-    /// run.
-    pub async fn record(&mut self, door: &AppState, guest: &Principal, run: &RunId) -> Result<(), HttpProblem> {
+    /// Stores the request before it is performed. If it was made before, [`previous_run`](Self::previous_run) names
+    /// its run.
+    pub async fn record(&mut self, state: &AppState, principal: &Principal, run: &RunId) -> Result<(), HttpProblem> {
         if self.previous_run.is_some() {
             return Ok(());
         }
         let noted = IdempotencyRecord::for_run(&self.digest, run, None);
         let insert = RecordOp::Insert { space: SPACE.to_owned(), key: self.name.clone(), value: json!(noted) };
-        match door.run_services()?.records.commit(guest.tenant(), vec![insert], door.clock.now()).await {
+        match state.run_services()?.records.commit(principal.tenant(), vec![insert], state.clock.now()).await {
             Ok(()) => Ok(()),
-            // Asked twice at once.
+            // A concurrent request with the same key.
             Err(records::RecordError::Conflict { found: Some(found), .. }) => self.check_same_request(found.value),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Writes down that it was refused, so that whoever missed it is told again.
+    /// Stores the refusal, so that a repetition gets it again.
     pub async fn record_refusal(
         &self,
-        door: &AppState,
-        guest: &Principal,
+        state: &AppState,
+        principal: &Principal,
         run: &RunId,
         problem: &HttpProblem,
     ) -> Result<(), HttpProblem> {
@@ -184,15 +186,16 @@ impl IdempotencyKey {
             StoredRefusal { status: status.as_u16(), code: code.clone(), detail: detail.clone(), hint: hint.clone() };
         let noted = IdempotencyRecord::for_run(&self.digest, run, Some(refused));
         let put = RecordOp::Put { space: SPACE.to_owned(), key: self.name.clone(), value: json!(noted) };
-        Ok(door.run_services()?.records.commit(guest.tenant(), vec![put], door.clock.now()).await?)
+        Ok(state.run_services()?.records.commit(principal.tenant(), vec![put], state.clock.now()).await?)
     }
 
-    /// What is put into an inbox under it. Another request has another name, also once this one is forgotten.
+    /// The command id in an inbox. It includes the digest, so another request has another id even after this record
+    /// is removed.
     pub fn command_id(&self) -> String {
         format!("once-{}", digest(&[&self.name, &self.digest]))
     }
 
-    /// Says whether it was asked before.
+    /// Sets the header that marks a replay, if there was an earlier request.
     pub fn set_headers(&self, response: &mut Response) {
         if self.previous_run.is_some() {
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
@@ -204,10 +207,11 @@ fn parse_record(noted: Value) -> Result<IdempotencyRecord, HttpProblem> {
     serde_json::from_value(noted).map_err(|error| HttpProblem::internal("a key's row", &error))
 }
 
-/// Around what acts and is about no run: done once under one key, and answered as the first time.
+/// Middleware for actions that concern no run: each is performed once per key, and repetitions get the first
+/// response.
 pub(super) async fn idempotency_middleware(
-    Extension(door): Extension<AppState>,
-    Extension(guest): Extension<Principal>,
+    Extension(state): Extension<AppState>,
+    Extension(principal): Extension<Principal>,
     request: Request,
     next: Next,
 ) -> Result<Response, HttpProblem> {
@@ -217,31 +221,31 @@ pub(super) async fn idempotency_middleware(
     let text = text.to_owned();
     let (parts, body) = request.into_parts();
     let bytes =
-        body::read(body, door.limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, door.limits))?;
+        body::read(body, state.limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, state.limits))?;
     let said = match serde_json::from_slice(&bytes) {
         Ok(said) => canonical::text(&said),
         Err(_) => hex(&Sha256::digest(&bytes).into()),
     };
     let address = parts.uri.path_and_query().map_or("/", |address| address.as_str());
-    let asked = digest(&[guest.key_id(), parts.method.as_str(), address, &said]);
-    let act = IdempotentOperation::new(&door, guest.tenant(), &text, asked);
+    let asked = digest(&[principal.key_id(), parts.method.as_str(), address, &said]);
+    let act = IdempotentOperation::new(&state, principal.tenant(), &text, asked);
     if let Some(before) = act.reserve().await? {
         return Ok(before.replay());
     }
     act.complete(next.run(Request::from_parts(parts, Body::from(bytes))).await).await
 }
 
-/// Around what is done to its end, with all that is kept of it, whether or not anybody waits for it.
+/// Middleware that runs a request to completion, including its records, even if the caller disconnects.
 pub(super) async fn run_to_completion(request: Request, next: Next) -> Result<Response, HttpProblem> {
     tokio::spawn(next.run(request)).await.map_err(|error| HttpProblem::internal("a request", &error))
 }
 
-/// What was not done for now, and is free to be asked again.
+/// Whether the request was not performed for a temporary reason and may be sent again under the same key.
 pub(crate) fn is_retryable(status: StatusCode) -> bool {
     [StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::TOO_MANY_REQUESTS].contains(&status)
 }
 
-/// What is done once.
+/// An operation that is performed once per key.
 pub(crate) struct IdempotentOperation {
     name: String,
     digest: String,
@@ -250,16 +254,17 @@ pub(crate) struct IdempotentOperation {
 }
 
 impl IdempotentOperation {
-    /// Under this key; `asked` is a digest of all that tells it from others under the same key.
-    pub fn new(door: &AppState, tenant: &TenantId, key: &str, asked: String) -> Self {
-        Self { name: digest(&[tenant.as_str(), key]), digest: asked, state: door.clone(), tenant: tenant.clone() }
+    /// An operation under this key. `asked` is a digest of everything that tells it apart from others under the
+    /// same key.
+    pub fn new(app_state: &AppState, tenant: &TenantId, key: &str, asked: String) -> Self {
+        Self { name: digest(&[tenant.as_str(), key]), digest: asked, state: app_state.clone(), tenant: tenant.clone() }
     }
 
     fn record_json(&self, run: Option<RunId>, answer: Option<StoredResponse>) -> Value {
         json!(IdempotencyRecord { digest: self.digest.clone(), run, refused: None, answer })
     }
 
-    /// Writes down that it is asked, or gives what it was answered before.
+    /// Reserves the key, or returns the stored response of an earlier request.
     pub async fn reserve(&self) -> Result<Option<StoredResponse>, HttpProblem> {
         let value = self.record_json(None, None);
         let insert = RecordOp::Insert { space: SPACE.to_owned(), key: self.name.clone(), value };
@@ -274,13 +279,13 @@ impl IdempotentOperation {
         }
     }
 
-    /// It was not done, and is free to be asked again.
+    /// Releases the key: the operation was not performed and may be requested again.
     pub async fn release(&self) -> Result<(), HttpProblem> {
         Ok(self.commit(RecordOp::Delete { space: SPACE.to_owned(), key: self.name.clone() }).await?)
     }
 
-    /// Keeps what it was answered, with the run that it is about, where there is one: whoever asked is told, and who asks
-    /// again that nobody knows, where it cannot be kept.
+    /// Stores the response, with its run if there is one. If it cannot be stored, the caller still gets it, and a
+    /// repetition is told that the outcome is unknown.
     pub async fn store_response(&self, run: Option<RunId>, answer: StoredResponse) {
         let value = self.record_json(run, Some(answer));
         if let Err(error) = self.commit(RecordOp::Put { space: SPACE.to_owned(), key: self.name.clone(), value }).await
@@ -289,7 +294,7 @@ impl IdempotentOperation {
         }
     }
 
-    /// Keeps the answer. What was not done for now is free to be asked again.
+    /// Stores the response. If the operation was not performed for a temporary reason, the key is released.
     async fn complete(&self, response: Response) -> Result<Response, HttpProblem> {
         let (space, key) = (SPACE.to_owned(), self.name.clone());
         let status = response.status();
@@ -297,7 +302,7 @@ impl IdempotentOperation {
             self.release().await?;
             return Ok(response);
         }
-        // Nobody knows how much of it was done: it is not done again.
+        // It is unknown how much was done, so it is not done again.
         if status.is_server_error() {
             return Ok(response);
         }
@@ -325,8 +330,8 @@ impl IdempotentOperation {
     }
 
     async fn commit(&self, op: RecordOp) -> Result<(), records::RecordError> {
-        let Ok(work) = self.state.run_services() else { return Ok(()) };
-        work.records.commit(&self.tenant, vec![op], self.state.clock.now()).await
+        let Ok(services) = self.state.run_services() else { return Ok(()) };
+        services.records.commit(&self.tenant, vec![op], self.state.clock.now()).await
     }
 }
 
@@ -354,18 +359,18 @@ fn answer_unknown() -> HttpProblem {
     .with_hint("ask again in a moment; if it stays so, look whether it was done, and choose a new key if it was not")
 }
 
-/// A field of an answer that is shown to nobody again.
+/// A response field that is shown only once.
 #[derive(Clone, Copy)]
 struct OneTimeField(&'static str);
 
-/// An answer with a secret in this field, which nobody on the way is to keep, and we do not either.
+/// A response with a secret in this field. It is marked as not cacheable, and the secret is not stored here either.
 pub(super) fn one_time_response(status: StatusCode, shown: Value, field: &'static str) -> Response {
     let mut response = (status, [(CACHE_CONTROL, "no-store")], Json(shown)).into_response();
     response.extensions_mut().insert(OneTimeField(field));
     response
 }
 
-/// The answer of a repetition: with nothing in that field, and the field's name in `shown_before`.
+/// The body for a repetition: the field is null, and its name is in `shown_before`.
 fn redact_field(body: &[u8], field: &str) -> Result<String, HttpProblem> {
     let mut shown: Value = serde_json::from_slice(body).map_err(|error| HttpProblem::internal("an answer", &error))?;
     if let Some(fields) = shown.as_object_mut().filter(|fields| fields.contains_key(field)) {
@@ -375,10 +380,10 @@ fn redact_field(body: &[u8], field: &str) -> Result<String, HttpProblem> {
     Ok(shown.to_string())
 }
 
-/// The key that a request comes under, where it does.
+/// The idempotency key of a request, if it has one.
 ///
 /// # Errors
-/// One that is no key.
+/// The header is not a valid key.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, HttpProblem> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();

@@ -1,4 +1,4 @@
-//! API keys: who comes in. The secret of one is shown once, in the answer that makes it.
+//! API keys. The secret of a key is shown once, in the response that creates it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use super::extractors::{PathParams, QueryParams, limit};
 use super::idempotency;
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::keys::{KeyListSchema, KeySchema, MintedKeySchema};
 use crate::body;
 use crate::code;
@@ -54,17 +54,18 @@ pub(super) struct KeyListQuery {
 
 /// Lists the tenant's keys, good or not, newest first
 #[utoipa::path(get, path = "/api/v1/keys", tag = "keys", params(KeyListQuery), responses(
-    (status = 200, body = KeyListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = KeyListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(which): QueryParams<KeyListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    let before = PagedList::Keys.decode(guest.tenant(), which.cursor.as_deref())?;
-    let keys = door.admin_services()?.keys.list(guest.tenant(), before.as_deref(), limit).await?;
-    let next = keys.last().filter(|_| keys.len() == limit).map(|key| PagedList::Keys.encode(guest.tenant(), &key.id));
-    let now = door.clock.now();
+    let before = PagedList::Keys.decode(principal.tenant(), which.cursor.as_deref())?;
+    let keys = state.admin_services()?.keys.list(principal.tenant(), before.as_deref(), limit).await?;
+    let next =
+        keys.last().filter(|_| keys.len() == limit).map(|key| PagedList::Keys.encode(principal.tenant(), &key.id));
+    let now = state.clock.now();
     let keys: Vec<Value> = keys.iter().map(|key| key.as_json(now)).collect();
     Ok(Json(json!({ "keys": keys, "next_cursor": next })))
 }
@@ -96,28 +97,28 @@ pub(super) struct CreateKeyRequest {
 ///
 /// Repeated under one `Idempotency-Key` it is answered without the secret: what was shown once is shown to nobody again.
 #[utoipa::path(post, path = "/api/v1/keys", tag = "keys", request_body = CreateKeyRequest, responses(
-    (status = 201, body = MintedKeySchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 201, body = MintedKeySchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let CreateKeyRequest { name, role, days, scopes } = body::json(body, door.limits).await?;
+    let CreateKeyRequest { name, role, days, scopes } = body::json(body, state.limits).await?;
     ApiKeyRecord::check_name(&name).map_err(|why| HttpProblem::invalid_field("name", why))?;
     if scopes.as_ref().is_some_and(BTreeSet::is_empty) {
         return Err(key_problem("`scopes` names none, so the key could do nothing: leave it out for all".to_owned()));
     }
-    guest.require_scopes(scopes.as_ref())?;
-    let house = door.admin_services()?;
-    let mut new = check_minted((house.mint)(
-        guest.tenant(),
+    principal.require_scopes(scopes.as_ref())?;
+    let admin = state.admin_services()?;
+    let mut new = check_minted((admin.mint)(
+        principal.tenant(),
         &name,
         role,
         check_range("days", days, DAYS_DEFAULT, 1..=DAYS_MAX)?,
         None,
     ))?;
     new.key.scopes = scopes;
-    house.keys.add(&new.key, &new.hash).await?;
+    admin.keys.add(&new.key, &new.hash).await?;
     Ok(with_secret(new.key.as_json(new.key.created_at), &new))
 }
 
@@ -144,14 +145,14 @@ pub(super) fn check_minted(
     new.map_err(|error| HttpProblem::internal("a key", &error))
 }
 
-/// What was made, with a key's secret.
+/// The created object, together with the key's secret.
 pub(super) fn with_secret(mut shown: Value, new: &NewKey) -> Response {
     shown["key"] = json!(new.secret);
     idempotency::one_time_response(StatusCode::CREATED, shown, "key")
 }
 
-async fn find(house: &AdminServices, guest: &Principal, id: &str) -> Result<ApiKeyRecord, HttpProblem> {
-    let all = house.keys.all(guest.tenant()).await?;
+async fn find(admin: &AdminServices, principal: &Principal, id: &str) -> Result<ApiKeyRecord, HttpProblem> {
+    let all = admin.keys.all(principal.tenant()).await?;
     all.into_iter().find(|key| key.id == id).ok_or_else(|| {
         let detail = format!("the tenant has no key `{id}`");
         HttpProblem::new(StatusCode::NOT_FOUND, code::KEY_NOT_FOUND, detail)
@@ -177,30 +178,31 @@ pub(super) struct RotateKeyRequest {
 /// Its scopes, its rate and its budget are the old one's. What the old one has spent is not counted again.
 #[utoipa::path(post, path = "/api/v1/keys/{key_id}/rotate", tag = "keys", params(("key_id" = String, Path)),
     request_body = RotateKeyRequest, responses(
-    (status = 201, body = MintedKeySchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 201, body = MintedKeySchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn rotate(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let RotateKeyRequest { overlap_hours, days } = body::json(body, door.limits).await?;
+    let RotateKeyRequest { overlap_hours, days } = body::json(body, state.limits).await?;
     let overlap = check_range("overlap_hours", overlap_hours, OVERLAP_HOURS_DEFAULT, 0..=OVERLAP_HOURS_MAX)?;
     let days = check_range("days", days, DAYS_DEFAULT, 1..=DAYS_MAX)?;
-    let house = door.admin_services()?;
-    let old = find(house, &guest, &id).await?;
-    guest.require_scopes(old.scopes.as_ref())?;
-    let new = check_minted((house.mint)(guest.tenant(), &old.name, old.role, days, Some(&old)))?;
-    let (now, ids) = (door.clock.now(), (old.id.as_str(), new.key.id.as_str()));
+    let admin = state.admin_services()?;
+    let old = find(admin, &principal, &id).await?;
+    principal.require_scopes(old.scopes.as_ref())?;
+    let new = check_minted((admin.mint)(principal.tenant(), &old.name, old.role, days, Some(&old)))?;
+    let (now, ids) = (state.clock.now(), (old.id.as_str(), new.key.id.as_str()));
     let until = now + HOUR * overlap;
-    // First, so that the new one never spends without a limit that the old one has, set in another process though it be.
-    house.settings.reload().await?;
-    let inherits = house.settings.inherit_budget(&*house.allowed, guest.tenant(), ids, now).await?;
-    if !house.keys.rotate(&old.id, until, &new.key, &new.hash).await? {
+    // Reloads first, so that the new key never spends without a limit that the old one has, even if another process
+    // set it.
+    admin.settings.reload().await?;
+    let inherits = admin.settings.inherit_budget(&*admin.allowed, principal.tenant(), ids, now).await?;
+    if !admin.keys.rotate(&old.id, until, &new.key, &new.hash).await? {
         if inherits {
-            house
+            admin
                 .settings
-                .remove(guest.tenant(), (SettingTopic::Budget, &new.key.id), None, None, Vec::new(), now)
+                .remove(principal.tenant(), (SettingTopic::Budget, &new.key.id), None, None, Vec::new(), now)
                 .await?;
         }
         let detail = format!("`{id}` is not good any more, so it is not rotated");
@@ -214,14 +216,14 @@ pub(super) async fn rotate(
 ///
 /// Revoked again it is as it was.
 #[utoipa::path(delete, path = "/api/v1/keys/{key_id}", tag = "keys", params(("key_id" = String, Path)), responses(
-    (status = 200, body = KeySchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = KeySchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn revoke(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let (house, now) = (door.admin_services()?, door.clock.now());
-    let key = find(house, &guest, &id).await?;
-    house.keys.revoke(guest.tenant(), &key.id, now).await?;
+    let (admin, now) = (state.admin_services()?, state.clock.now());
+    let key = find(admin, &principal, &id).await?;
+    admin.keys.revoke(principal.tenant(), &key.id, now).await?;
     Ok(Json(ApiKeyRecord { revoked_at: key.revoked_at.or(Some(now)), ..key }.as_json(now)))
 }

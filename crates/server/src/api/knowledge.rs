@@ -1,4 +1,4 @@
-//! What the tenant knows, and what is known of one person.
+//! The tenant's knowledge base, and the memory about one person.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ use super::cursor::PagedList;
 use super::extractors::{PathParams, QueryParams, limit};
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::knowledge::{
     DocumentAdded, DocumentListSchema, DocumentRemoved, ReindexSchema, SearchResultSchema,
 };
@@ -99,18 +99,18 @@ pub(super) struct DocumentListQuery {
 
 /// Lists documents by name
 #[utoipa::path(get, path = "/api/v1/knowledge/documents", tag = "knowledge", params(DocumentListQuery), responses(
-    (status = 200, body = DocumentListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = DocumentListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(which): QueryParams<DocumentListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX.min(index::PAGE_MAX))?;
-    let memory = &door.admin_services()?.memory;
-    let after = PagedList::Documents.decode(guest.tenant(), which.cursor.as_deref())?;
-    let heads = memory.documents(guest.tenant(), MemoryCollection::Knowledge, after.as_deref(), limit).await?;
+    let memory = &state.admin_services()?.memory;
+    let after = PagedList::Documents.decode(principal.tenant(), which.cursor.as_deref())?;
+    let heads = memory.documents(principal.tenant(), MemoryCollection::Knowledge, after.as_deref(), limit).await?;
     let next = heads.last().filter(|_| heads.len() == limit);
-    let next = next.map(|head| PagedList::Documents.encode(guest.tenant(), &head.name));
+    let next = next.map(|head| PagedList::Documents.encode(principal.tenant(), &head.name));
     Ok(Json(json!({ "documents": heads, "next_cursor": next })))
 }
 
@@ -138,16 +138,16 @@ pub(super) struct AddDocumentRequest {
 ///
 /// Kept again unchanged it is as it was (`unchanged`), so a request may be repeated.
 #[utoipa::path(post, path = "/api/v1/knowledge/documents", tag = "knowledge", request_body = AddDocumentRequest, responses(
-    (status = 200, body = DocumentAdded), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = DocumentAdded), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn add(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    let AddDocumentRequest { name, title, text, about, metadata } = body::json(body, door.limits).await?;
+    let AddDocumentRequest { name, title, text, about, metadata } = body::json(body, state.limits).await?;
     let title = title.or_else(|| heading(&text).map(str::to_owned)).unwrap_or_else(|| name.clone());
     let document = SourceDocument { name: name.clone(), title, subject: about, metadata, text, body: Value::Null };
-    let added = door.admin_services()?.knowledge.put_document(guest.tenant(), document).await?;
+    let added = state.admin_services()?.knowledge.put_document(principal.tenant(), document).await?;
     Ok(Json(json!({
         "document": name, "revision": added.revision, "pieces": added.pieces, "unchanged": added.unchanged,
     })))
@@ -158,13 +158,13 @@ pub(super) async fn add(
 /// A name with slashes is written with `%2F`.
 #[utoipa::path(delete, path = "/api/v1/knowledge/documents/{name}", tag = "knowledge", params(("name" = String, Path)),
     responses(
-    (status = 200, body = DocumentRemoved), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = DocumentRemoved), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn remove(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
-    if door.admin_services()?.knowledge.remove(guest.tenant(), &name).await? {
+    if state.admin_services()?.knowledge.remove(principal.tenant(), &name).await? {
         return Ok(Json(json!({ "removed": name })));
     }
     let detail = format!("there is no document `{name}`");
@@ -196,18 +196,18 @@ pub(super) struct KnowledgeSearchRequest {
 ///
 /// An embedder that costs is paid out of the tenant's budgets.
 #[utoipa::path(post, path = "/api/v1/knowledge/search", tag = "knowledge", request_body = KnowledgeSearchRequest, responses(
-    (status = 200, body = SearchResultSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = SearchResultSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn search(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    let KnowledgeSearchRequest { query, top, mode, filter } = body::json(body, door.limits).await?;
+    let KnowledgeSearchRequest { query, top, mode, filter } = body::json(body, state.limits).await?;
     let top = limit(top, TOP_DEFAULT, TOP_MAX)?;
     let query = check_query("query", &query)?;
     let filter = index::DocumentFilter { metadata: filter.into_iter().collect(), ..index::DocumentFilter::default() };
     let search = SearchRequest { top, mode, filter, ..SearchRequest::knowledge(query) };
-    let found = door.admin_services()?.memory.search(guest.tenant(), &search).await?;
+    let found = state.admin_services()?.memory.search(principal.tenant(), &search).await?;
     let results: Vec<Value> = found.passages.iter().map(CitedPassage::as_json).collect();
     Ok(Json(json!({ "query": query, "degraded_reason": found.degraded, "results": results })))
 }
@@ -220,22 +220,22 @@ pub(super) struct ReindexRequest {}
 
 /// Builds all of memory anew by the settings of now, while what is there answers
 #[utoipa::path(post, path = "/api/v1/knowledge/reindex", tag = "knowledge", request_body = ReindexRequest, responses(
-    (status = 200, body = ReindexSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ReindexSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn reindex(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    let ReindexRequest {} = body::json(body, door.limits).await?;
-    let memory = &door.admin_services()?.memory;
+    let ReindexRequest {} = body::json(body, state.limits).await?;
+    let memory = &state.admin_services()?.memory;
     let mut all = Vec::new();
     for collection in MemoryCollection::ALL {
-        all.push(memory.reindex(guest.tenant(), collection).await?);
+        all.push(memory.reindex(principal.tenant(), collection).await?);
     }
     Ok(Json(json!({ "collections": all })))
 }
 
-/// An id that is not too long for anybody's.
+/// Checks that a customer id is not too long.
 pub(super) fn check_customer_id(id: &str) -> Result<(), HttpProblem> {
     if id.is_empty() || id.len() > ID_BYTES_MAX {
         return Err(HttpProblem::invalid_parameter("customer_id", format!("it must be 1 to {ID_BYTES_MAX} bytes")));

@@ -1,4 +1,4 @@
-//! What a tenant's service is measured by, and whether it is as it should be.
+//! The key performance indicators of a tenant's service, and their targets.
 
 use std::time::Duration;
 
@@ -17,16 +17,17 @@ use utoipa::IntoParams;
 
 use super::extractors::QueryParams;
 use super::principal::Principal;
-use super::schemas::{KpiReport, ProblemSchema as Refusal};
+use super::schemas::{KpiReport, ProblemSchema};
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 use crate::tool_usage::query_usage;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Days that are looked back upon unless told.
+/// Default number of days in a report.
 const DAYS_DEFAULT: u32 = 30;
 const DAYS_MAX: u32 = 366;
-/// Runs that are counted, the newest: what a busy tenant had before is left out, and that is said.
+/// Maximum number of runs that are counted, newest first. If a busy tenant has more, the older ones are left out
+/// and the response says so.
 const RUNS_MAX: usize = 10_000;
 
 /// Since when.
@@ -42,25 +43,25 @@ pub(super) struct KpiQuery {
 /// Shows what the service is measured by: each figure with what it is, its target, and whether that was met
 #[utoipa::path(get, path = "/api/v1/kpis", tag = "kpis", params(KpiQuery), responses(
     (status = 200, body = KpiReport),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(period): QueryParams<KpiQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let days = period.days.unwrap_or(DAYS_DEFAULT);
     if !(1..=DAYS_MAX).contains(&days) {
         return Err(HttpProblem::invalid_parameter("days", format!("it must be 1 to {DAYS_MAX}")));
     }
-    let until = door.clock.now();
+    let until = state.clock.now();
     let since = until - DAY * days;
-    let work = door.run_services()?;
-    let (mut tally, cut) = tally(work, &guest, since).await?;
-    tally.conversations = Some(work.read.conversations_ended(guest.tenant(), since).await?);
-    tally.answers = Some(answers(&door, &guest, since).await?);
+    let services = state.run_services()?;
+    let (mut tally, cut) = tally(services, &principal, since).await?;
+    tally.conversations = Some(services.read.conversations_ended(principal.tenant(), since).await?);
+    tally.answers = Some(answers(&state, &principal, since).await?);
     tally.first_response =
-        Some(door.routing_queues.current(&*work.read, guest.tenant()).await?.settings().first_response);
+        Some(state.routing_queues.current(&*services.read, principal.tenant()).await?.settings().first_response);
     Ok(Json(json!({
         "since": cut.unwrap_or(since).to_string(),
         "until": until.to_string(),
@@ -69,19 +70,19 @@ pub(super) async fn show(
     })))
 }
 
-/// Answers of models, and of tools that only read, with those of them that nobody had to be asked for.
-async fn answers(door: &AppState, guest: &Principal, since: Time) -> Result<AnswerCounts, HttpProblem> {
+/// The number of answers by models and by read-only tools, and how many of them needed no person.
+async fn answers(state: &AppState, principal: &Principal, since: Time) -> Result<AnswerCounts, HttpProblem> {
     let mut answers = AnswerCounts::default();
-    for sum in door.run_services()?.decisions.sums(guest.tenant(), since).await? {
+    for sum in state.run_services()?.decisions.sums(principal.tenant(), since).await? {
         answers.cached += sum.cached;
         answers.all += sum.succeeded;
     }
-    // Where nobody runs the house, no tools are looked at.
-    let Ok(house) = door.admin_services() else { return Ok(answers) };
-    let (tenant, by) = (Some(guest.tenant().clone()), vec![UsageDimension::Tool]);
+    // Without admin services, no tools are looked up.
+    let Ok(admin) = state.admin_services() else { return Ok(answers) };
+    let (tenant, by) = (Some(principal.tenant().clone()), vec![UsageDimension::Tool]);
     let filter = UsageFilter { tenant, from: Some(since), by, ..UsageFilter::default() };
-    for usage in query_usage(&*house.audit, &*house.catalogue, filter, None).await? {
-        let tool = usage.parts.first().and_then(|name| house.catalogue.describe(guest.tenant(), name));
+    for usage in query_usage(&*admin.audit, &*admin.catalogue, filter, None).await? {
+        let tool = usage.parts.first().and_then(|name| admin.catalogue.describe(principal.tenant(), name));
         if tool.is_some_and(|tool| matches!(tool.facts.class, EffectClass::Pure | EffectClass::Read)) {
             answers.cached += usage.tally.cached;
             answers.all += usage.tally.successes;
@@ -90,13 +91,18 @@ async fn answers(door: &AppState, guest: &Principal, since: Time) -> Result<Answ
     Ok(answers)
 }
 
-/// What was counted of runs that were begun since then; and, where there were too many, since when they were counted.
-async fn tally(work: &RunServices, guest: &Principal, since: Time) -> Result<(KpiTally, Option<Time>), HttpProblem> {
+/// The counts of the runs started since then; and, if there were too many, the instant since which they were
+/// counted.
+async fn tally(
+    services: &RunServices,
+    principal: &Principal,
+    since: Time,
+) -> Result<(KpiTally, Option<Time>), HttpProblem> {
     let mut tally = KpiTally::default();
     let mut filter = RunFilter { limit: PAGE_MAX, ..RunFilter::default() };
     let mut oldest = None;
     for _ in 0..RUNS_MAX / PAGE_MAX {
-        let heads = work.read.runs(guest.tenant(), filter.clone()).await?;
+        let heads = services.read.runs(principal.tenant(), filter.clone()).await?;
         let begun = heads.iter().take_while(|head| head.created_at >= since);
         begun.filter(|head| head.parent.is_none()).for_each(|head| tally.runs.count(head.state));
         match heads.last().filter(|last| last.created_at >= since && heads.len() == PAGE_MAX) {

@@ -1,4 +1,4 @@
-//! Models: what is known of them, and those that are left alone.
+//! Models: their profiles, and the circuits of those that are suspended.
 
 use axum::Extension;
 use axum::Json;
@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use baton_core::expr::nearest;
-use baton_ports::circuits::{ModelCircuit, ModelCircuitState as Circuits};
+use baton_ports::circuits::{ModelCircuit, ModelCircuitState};
 use baton_ports::keys::AccessScope;
 use baton_ports::models::{ModelListing, resolve_name};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use super::extractors::{PathParams, QueryParams};
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::models::{CircuitList, CircuitSchema, ModelList, ProfileListSchema};
 use super::tenants::ServerOperator;
 use crate::body;
@@ -27,10 +27,10 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// Tokens of the text that profiles are shown for, unless told, and at most.
+/// Default and maximum number of tokens for which profiles are calculated.
 const TOKENS_DEFAULT: u64 = 1_000;
 const TOKENS_MAX: u64 = 10_000_000;
-/// Characters of why a circuit was opened or closed.
+/// Maximum length of the reason for opening or closing a circuit, in characters.
 const REASON_CHARS_MAX: usize = 1_000;
 
 pub(super) fn paths() -> OpenApiRouter<AppState> {
@@ -39,7 +39,7 @@ pub(super) fn paths() -> OpenApiRouter<AppState> {
     super::require(AccessScope::Look, looks).merge(super::audited(AccessScope::Operate, operates))
 }
 
-/// The same without the prefix, for who was told of them so.
+/// Compatibility paths without the prefix, from the design documents.
 pub(super) fn short_paths() -> Router<AppState> {
     let operates = Router::new()
         .route("/admin/circuit-breaker/{model}/close", post(close))
@@ -50,11 +50,11 @@ pub(super) fn short_paths() -> Router<AppState> {
 /// Lists models with their facts, and what stands against each now
 #[utoipa::path(get, path = "/api/v1/models", tag = "models", responses((status = 200, body = ModelList)))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let models = door.models.models(guest.tenant());
-    Ok(Json(json!({ "scripted": door.run_services()?.scripted, "models": models })))
+    let models = state.models.models(principal.tenant());
+    Ok(Json(json!({ "scripted": state.run_services()?.scripted, "models": models })))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -68,17 +68,17 @@ pub(super) struct ProfileListQuery {
 
 /// Lists profiles: their rules, and which model each would ask now
 #[utoipa::path(get, path = "/api/v1/models/profiles", tag = "models", params(ProfileListQuery), responses(
-    (status = 200, body = ProfileListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ProfileListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn profiles(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(asked): QueryParams<ProfileListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let tokens = asked.tokens.unwrap_or(TOKENS_DEFAULT);
     if tokens > TOKENS_MAX {
         return Err(HttpProblem::invalid_parameter("tokens", format!("it must be 0 to {TOKENS_MAX}")));
     }
-    Ok(Json(json!({ "profiles": door.models.profiles(guest.tenant(), tokens) })))
+    Ok(Json(json!({ "profiles": state.models.profiles(principal.tenant(), tokens) })))
 }
 
 /// Lists the circuits that anything was ever said of; those of all other models are closed
@@ -86,11 +86,11 @@ pub(super) async fn profiles(
 /// They are everybody's. Who opened or closed one by hand, and why, is told to the server's own tenant alone.
 #[utoipa::path(get, path = "/api/v1/admin/circuit-breaker", tag = "models", responses((status = 200, body = CircuitList)))]
 pub(super) async fn circuits(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let (mut circuits, now) = (door.admin_services()?.circuits.circuits().await?, door.clock.now());
-    if door.run_services()?.tenant != *guest.tenant() {
+    let (mut circuits, now) = (state.admin_services()?.circuits.circuits().await?, state.clock.now());
+    if state.run_services()?.tenant != *principal.tenant() {
         circuits.iter_mut().for_each(|circuit| (circuit.by, circuit.reason) = (String::new(), String::new()));
     }
     Ok(Json(json!({ "circuits": circuits.iter().map(|circuit| circuit.as_json(now)).collect::<Vec<_>>() })))
@@ -112,15 +112,15 @@ pub(super) struct CircuitChangeRequest {
 /// written with `%2F`.
 #[utoipa::path(post, path = "/api/v1/admin/circuit-breaker/{model}/close", tag = "models",
     params(("model" = String, Path)), request_body = CircuitChangeRequest, responses(
-    (status = 200, body = CircuitSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = CircuitSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn close(
     _host: ServerOperator,
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(model): PathParams<String>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    set_circuit(&door, &guest, &model, Circuits::Closed, body).await
+    set_circuit(&state, &principal, &model, ModelCircuitState::Closed, body).await
 }
 
 /// Opens a model's circuit: it is asked no more until a person closes it
@@ -128,46 +128,46 @@ pub(super) async fn close(
 /// For the server's own tenant, since a model's circuit is everybody's.
 #[utoipa::path(post, path = "/api/v1/admin/circuit-breaker/{model}/open", tag = "models",
     params(("model" = String, Path)), request_body = CircuitChangeRequest, responses(
-    (status = 200, body = CircuitSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = CircuitSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn open(
     _host: ServerOperator,
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(model): PathParams<String>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    set_circuit(&door, &guest, &model, Circuits::Open, body).await
+    set_circuit(&state, &principal, &model, ModelCircuitState::Open, body).await
 }
 
-/// Said twice it is as said once, so there is nothing to repeat a request for under a key.
+/// Setting a circuit twice has the same effect as once, so it needs no idempotency key.
 async fn set_circuit(
-    door: &AppState,
-    guest: &Principal,
+    app_state: &AppState,
+    principal: &Principal,
     named: &str,
-    state: Circuits,
+    state: ModelCircuitState,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    let CircuitChangeRequest { reason } = body::json(body, door.limits).await?;
+    let CircuitChangeRequest { reason } = body::json(body, app_state.limits).await?;
     if reason.chars().count() > REASON_CHARS_MAX {
         let detail = format!("`reason` may have {REASON_CHARS_MAX} characters");
         return Err(HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail));
     }
-    let (house, models) = (door.admin_services()?, door.models.models(guest.tenant()));
+    let (admin, models) = (app_state.admin_services()?, app_state.models.models(principal.tenant()));
     let model = resolve_name(&models, named);
-    // One that was asked for by a name no catalogue has may have failed too.
+    // A model requested under a name that is in no catalogue may have failed too.
     let is_known = models.iter().any(|listed| listed.name == model)
-        || house.circuits.circuits().await?.iter().any(|circuit| circuit.model == model);
+        || admin.circuits.circuits().await?.iter().any(|circuit| circuit.model == model);
     if !is_known {
         return Err(model_not_found(&models, named));
     }
-    let now = door.clock.now();
-    let (model, by) = (model.to_owned(), guest.actor_name().to_owned());
+    let now = app_state.clock.now();
+    let (model, by) = (model.to_owned(), principal.actor_name().to_owned());
     let circuit = ModelCircuit { model, state, until: None, since: now, by, reason };
-    house.circuits.set(circuit.clone()).await?;
+    admin.circuits.set(circuit.clone()).await?;
     Ok(Json(circuit.as_json(now)))
 }
 
-/// A name that is no model's, told with the nearest that is.
+/// The problem for an unknown model name; it suggests the nearest known name.
 fn model_not_found(models: &[ModelListing], name: &str) -> HttpProblem {
     let problem = HttpProblem::new(StatusCode::NOT_FOUND, code::MODEL_NOT_FOUND, format!("no model `{name}` is known"));
     match nearest(name, models.iter().map(|model| model.name.as_str())) {

@@ -1,4 +1,4 @@
-//! What the document says of all operations alike, and the words and shapes that several of them take.
+//! The parts of the API document that all operations share, and the schemas that several of them use.
 
 use baton_core::{conversation, routing, run};
 use baton_ports::keys::{AccessRole, AccessScope};
@@ -15,12 +15,12 @@ use utoipa::{Modify, ToSchema};
 
 use super::idempotency;
 
-/// One `ETag`, or whatever there is.
+/// One `ETag`, or `*` for any.
 const IF_MATCH: &str = r#"^(\*|"(0|[1-9][0-9]{0,17})")$"#;
-/// What headers can carry, with no space at an end.
+/// Printable ASCII without leading or trailing spaces, as headers can carry it.
 const VISIBLE: &str = "^[!-~]([ -~]*[!-~])?$";
 
-/// How one comes in.
+/// The security scheme: an API key as a bearer token.
 pub(super) struct ApiKeySecurity;
 
 impl Modify for ApiKeySecurity {
@@ -43,7 +43,7 @@ pub(super) struct ServerSentEvent {
     data: String,
 }
 
-/// Completes what stands beside the operations by what holds for all of them.
+/// Completes the operations with the parts that hold for all of them.
 pub(super) fn complete(document: &mut OpenApi) {
     let OpenApi { paths, components, .. } = document;
     let components = components.get_or_insert_default();
@@ -72,8 +72,8 @@ pub(super) fn complete(document: &mut OpenApi) {
     }
 }
 
-/// An object of which nothing is said may have any fields. Left unsaid it may as well, but generated clients take it for one
-/// that has none.
+/// Marks an object without declared fields as one that may have any fields. JSON Schema has this as the default,
+/// but generated clients take such an object for one without fields.
 fn allow_any_fields(schema: &mut RefOr<Schema>) {
     let RefOr::T(schema) = schema else { return };
     match schema {
@@ -107,8 +107,8 @@ fn inline_body(body: &mut RefOr<RequestBody>) -> Option<&mut RequestBody> {
     }
 }
 
-/// What an operation is called, and what generated clients call it: the words of its path, and what it does. The verb alone,
-/// as it stands in its module, is that of several.
+/// The operation id, from which generated clients derive their method names: the words of the path, and the verb.
+/// The verb alone, as the handler is named in its module, is not unique.
 fn operation_id(path: &str, verb: &str) -> String {
     let path = path.strip_prefix("/api/v1/").unwrap_or(path);
     let words = path.split('/').filter(|word| !word.is_empty() && !word.starts_with('{'));
@@ -119,9 +119,9 @@ fn operation_id(path: &str, verb: &str) -> String {
     words.join("_")
 }
 
-/// Every operation may be refused, or find the server too busy, and says so in one form.
+/// Adds the shared error responses: every operation may be refused, or find the server overloaded.
 fn add_error_responses(operation: &mut Operation) {
-    // OpenAPI wants a description of every answer, and most say by their shape what they are.
+    // OpenAPI requires a description of every response, and most are described by their schema.
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response
             && response.description.is_empty()
@@ -150,7 +150,8 @@ fn status_description(status: &str) -> &'static str {
     }
 }
 
-/// In an address and a header there is no `null`: what is not said is left out. Some headers are the same everywhere.
+/// Path, query and header parameters have no `null`: a missing value is omitted. Some headers are the same for all
+/// operations.
 fn parameter(parameter: &mut RefOr<Parameter>) {
     let RefOr::T(parameter) = parameter else { return };
     let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema else { return };
@@ -160,7 +161,7 @@ fn parameter(parameter: &mut RefOr<Parameter>) {
             schema.schema_type = SchemaType::Type(only.clone());
         }
     }
-    // All count something, and what nothing else bounds is bounded by its width.
+    // All integer parameters are counts. Those without a declared maximum are bounded by their width.
     if schema.schema_type == SchemaType::Type(Type::Integer) && schema.maximum.is_none() {
         let narrow = schema.format == Some(SchemaFormat::KnownFormat(KnownFormat::Int32));
         schema.maximum = Some(if narrow { u32::MAX.into() } else { u64::MAX.into() });
@@ -178,7 +179,7 @@ fn parameter(parameter: &mut RefOr<Parameter>) {
     }
 }
 
-/// A body of which no field must be said need not be sent: nothing at all counts as an empty object.
+/// A body without required fields may be omitted. An empty body counts as an empty object.
 fn make_optional(body: &mut RequestBody, components: &Components) {
     let Some(RefOr::T(content)) = body.content.get("application/json") else { return };
     let Some(RefOr::Ref(named)) = &content.schema else { return };
@@ -189,20 +190,20 @@ fn make_optional(body: &mut RequestBody, components: &Components) {
     }
 }
 
-/// One of these words.
+/// A string enumeration of these words.
 fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Schema {
     let words: Vec<&str> = words.into_iter().collect();
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build().into()
 }
 
-/// The same, or nothing.
+/// The same, or null.
 fn optional_one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Schema {
     let words: Vec<Value> = words.into_iter().map(Value::from).chain([Value::Null]).collect();
     let types = SchemaType::Array(vec![Type::String, Type::Null]);
     ObjectBuilder::new().schema_type(types).enum_values(Some(words)).build().into()
 }
 
-/// At least one of these words, with commas between.
+/// One or more of these words, separated by commas.
 fn comma_list_of(words: &str) -> Schema {
     let pattern = format!("^({words})(,({words}))*$");
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build().into()
@@ -258,14 +259,14 @@ pub(super) fn conversation_state() -> Schema {
     one_of(conversation::ConversationState::ALL.map(conversation::ConversationState::word))
 }
 
-/// How the graph of an execution may be drawn.
+/// The output formats for the graph of an execution.
 pub(super) const GRAPH_FORMATS: [&str; 4] = ["json", "mermaid", "dot", "levels"];
 
 pub(super) fn graph_format() -> Schema {
     one_of(GRAPH_FORMATS)
 }
 
-/// Any of the states, with commas between.
+/// One or more execution states, separated by commas.
 pub(super) fn execution_states() -> Schema {
     comma_list_of(&run::RunState::ALL.map(run::RunState::word).join("|"))
 }
@@ -300,11 +301,11 @@ pub(super) fn day() -> Schema {
     ObjectBuilder::new().schema_type(Type::String).format(Some(day)).build().into()
 }
 
-/// A day, or an instant.
+/// A day or an instant.
 pub(super) fn moment() -> Schema {
     let instant = SchemaFormat::KnownFormat(KnownFormat::DateTime);
     let instant = ObjectBuilder::new().schema_type(Type::String).format(Some(instant));
-    // A reader who takes formats for notes finds both to fit.
+    // `anyOf`, because a validator that treats `format` as an annotation accepts both variants.
     AnyOfBuilder::new().item(day()).item(instant).build().into()
 }
 

@@ -1,4 +1,4 @@
-//! Who asks, let in: with a good key, in turn, and while there is room.
+//! The authenticated caller of a request, within its rate limit and the server's request limit.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::problem::HttpProblem;
 use crate::rate_limit;
 use crate::state::AppState;
 
-/// Somebody who was let in. Their place among those under way is given back with the last clone.
+/// The authenticated caller of one request. Its request permit is released when the last clone is dropped.
 #[derive(Clone)]
 pub(crate) struct Principal {
     key: Arc<AuthenticatedKey>,
@@ -34,7 +34,7 @@ impl Principal {
         &self.key.tenant
     }
 
-    /// Who it was, for journals, audit rows and rules about who may decide: the key's name, which people gave it.
+    /// The name of the actor for journals, audit rows and approval rules: the name that people gave to the key.
     pub fn actor_name(&self) -> &str {
         &self.key.name
     }
@@ -44,53 +44,53 @@ impl Principal {
         self.key.role
     }
 
-    /// Who decides with this key or token: its name and its role, and the roles and skills that the desk knows of somebody
-    /// of this name.
-    pub async fn decider(&self, door: &AppState) -> Result<DecisionMaker, HttpProblem> {
+    /// The decision maker of this request: the name and role of its key or token, and the roles and skills of the
+    /// human agent with the same name.
+    pub async fn decider(&self, state: &AppState) -> Result<DecisionMaker, HttpProblem> {
         let mut decider =
-            door.routing_queues.decider(&*door.run_services()?.read, self.tenant(), self.actor_name()).await?;
+            state.routing_queues.decider(&*state.run_services()?.read, self.tenant(), self.actor_name()).await?;
         decider.roles.insert(self.key.role.word().to_owned());
         Ok(decider)
     }
 
-    /// Refused where its role or its scopes do not let it do this.
+    /// Checks that the role and scopes of the principal include this scope.
     pub fn require(&self, need: AccessScope) -> Result<(), HttpProblem> {
         self.key.authorize(need).map_err(|barred| HttpProblem::forbidden(&self.key, need, barred))
     }
 
-    /// Refused where this would let somebody do what the guest's own scopes do not name.
+    /// Refuses scopes that the principal does not have itself, so that it cannot grant them.
     pub fn require_scopes(&self, scopes: Option<&BTreeSet<AccessScope>>) -> Result<(), HttpProblem> {
         self.key
             .missing_scope(scopes)
             .map_or(Ok(()), |need| Err(HttpProblem::forbidden(&self.key, need, AccessRefusal::Scope)))
     }
 
-    /// Its key, by its id.
+    /// The id of its key.
     pub fn key_id(&self) -> &str {
         &self.key.id
     }
 }
 
-/// An answer to somebody who did what people do, and did not only look or begin work.
+/// Marks a response to an action that only a person takes, as opposed to reading or starting a run.
 #[derive(Clone)]
 struct HumanActivity;
 
-/// Lets a request in, and says in its answer how often the tenant may ask.
+/// Authenticates a request, and sets the tenant's rate limit headers on the response.
 pub(super) async fn authenticate(
-    State(door): State<AppState>,
+    State(state): State<AppState>,
     headers: HeaderMap,
     mut request: Request,
     next: Next,
 ) -> Result<Response, HttpProblem> {
-    let key = door.authenticate(&headers).await?;
-    let turn = door.check_rate(&key).await?;
-    let place = door.request_permits.clone().try_acquire_owned().map_err(|_| HttpProblem::overloaded())?;
-    let guest = Principal { key, _permit: Arc::new(place) };
-    request.extensions_mut().insert(door.clone());
-    request.extensions_mut().insert(guest.clone());
+    let key = state.authenticate(&headers).await?;
+    let turn = state.check_rate(&key).await?;
+    let place = state.request_permits.clone().try_acquire_owned().map_err(|_| HttpProblem::overloaded())?;
+    let principal = Principal { key, _permit: Arc::new(place) };
+    request.extensions_mut().insert(state.clone());
+    request.extensions_mut().insert(principal.clone());
     let mut response = next.run(request).await;
     if response.status().is_success() && response.extensions().get::<HumanActivity>().is_some() {
-        human_agents::record_activity(&door, &guest).await;
+        human_agents::record_activity(&state, &principal).await;
     }
     if let Some(standing) = turn {
         rate_limit::set_headers(response.headers_mut(), &standing);
@@ -100,11 +100,11 @@ pub(super) async fn authenticate(
 
 pub(super) async fn authorize(
     need: AccessScope,
-    Extension(guest): Extension<Principal>,
+    Extension(principal): Extension<Principal>,
     request: Request,
     next: Next,
 ) -> Result<Response, HttpProblem> {
-    guest.require(need)?;
+    principal.require(need)?;
     let mut response = next.run(request).await;
     match need {
         AccessScope::Look | AccessScope::Run => {}
@@ -133,12 +133,12 @@ pub(super) struct CurrentKey {
 /// Who am I?
 #[utoipa::path(get, path = "/api/v1/me", tag = "keys", responses((status = 200, body = CurrentKey)))]
 pub(super) async fn me(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
 ) -> Result<Json<CurrentKey>, HttpProblem> {
-    let ApiKeyRecord { id, tenant, name, role, .. } = &**guest.key;
-    let scripted = door.run_services()?.scripted;
+    let ApiKeyRecord { id, tenant, name, role, .. } = &**principal.key;
+    let scripted = state.run_services()?.scripted;
     let (key_id, name, tenant) = (id.clone(), name.clone(), tenant.to_string());
-    let scopes = guest.key.scope_words();
+    let scopes = principal.key.scope_words();
     Ok(Json(CurrentKey { key_id, name, role: role.word(), tenant, scopes, scripted }))
 }

@@ -1,4 +1,4 @@
-//! Schedules: what is run by itself, and when.
+//! Schedules: workflows that run at set times.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -14,12 +14,12 @@ use utoipa::ToSchema;
 use super::extractors::{self, NamePageQuery, PathParams, QueryParams, check_same_name, require_name};
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use crate::body;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// Coming instants that are shown unless told.
+/// Default number of upcoming instants in a response.
 const NEXT_DEFAULT: usize = 5;
 
 /// A schedule, as it is defined.
@@ -61,7 +61,7 @@ fn yes() -> bool {
 }
 
 impl ScheduleRequest {
-    fn schedule(self, name: String, guest: &Principal) -> ScheduleTrigger {
+    fn schedule(self, name: String, principal: &Principal) -> ScheduleTrigger {
         let Self { workflow_id, cron, zone, input_data, context, missed, overlap, enabled, .. } = self;
         ScheduleTrigger {
             name,
@@ -75,7 +75,7 @@ impl ScheduleRequest {
             enabled,
             from_project: false,
             created_at: baton_core::time::Time::EPOCH,
-            set_by: Some(guest.actor_name().to_owned()),
+            set_by: Some(principal.actor_name().to_owned()),
         }
     }
 }
@@ -124,13 +124,13 @@ pub(super) struct ScheduleRunSchema {
 }
 
 async fn schedule_json(
-    work: &RunServices,
-    guest: &Principal,
+    services: &RunServices,
+    principal: &Principal,
     schedule: &ScheduleTrigger,
     now: baton_core::time::Time,
     next: usize,
 ) -> Result<Value, HttpProblem> {
-    Ok(work.triggers().schedule_json(guest.tenant(), schedule, next, now).await?)
+    Ok(services.triggers().schedule_json(principal.tenant(), schedule, next, now).await?)
 }
 
 #[derive(Deserialize)]
@@ -144,17 +144,18 @@ pub(super) struct NextRunsQuery {
     params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "1 to 200; 50 unless told")),
     responses((status = 200, body = ScheduleListSchema)))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(NamePageQuery { after, limit }): QueryParams<NamePageQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
+    let services = state.run_services()?;
     let limit = extractors::limit(limit, 50, PAGE_MAX)?;
-    let page: Vec<ScheduleTrigger> = triggers::list(&*work.records, guest.tenant(), after.as_deref(), limit).await?;
+    let page: Vec<ScheduleTrigger> =
+        triggers::list(&*services.records, principal.tenant(), after.as_deref(), limit).await?;
     let next_after = page.last().filter(|_| page.len() == limit).map(|last| last.name.clone());
     let mut schedules = Vec::with_capacity(page.len());
     for schedule in &page {
-        schedules.push(schedule_json(work, &guest, schedule, door.clock.now(), 1).await?);
+        schedules.push(schedule_json(services, &principal, schedule, state.clock.now(), 1).await?);
     }
     Ok(Json(json!({ "schedules": schedules, "next_after": next_after })))
 }
@@ -162,17 +163,17 @@ pub(super) async fn list(
 /// Shows a schedule, and when it comes round next
 #[utoipa::path(get, path = "/api/v1/schedules/{name}", tag = "schedules",
     params(("name" = String, Path), ("next" = Option<usize>, Query, minimum = 1, maximum = 50, description = "how many coming instants: 1 to 50, 5 unless told")),
-    responses((status = 200, body = ScheduleSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ScheduleSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     QueryParams(NextRunsQuery { next }): QueryParams<NextRunsQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
+    let services = state.run_services()?;
     let next = extractors::limit(next, NEXT_DEFAULT, NEXT_MAX)?;
-    let (_, schedule) = triggers::find::<ScheduleTrigger>(&*work.records, guest.tenant(), &name).await?;
-    Ok(Json(schedule_json(work, &guest, &schedule, door.clock.now(), next).await?))
+    let (_, schedule) = triggers::find::<ScheduleTrigger>(&*services.records, principal.tenant(), &name).await?;
+    Ok(Json(schedule_json(services, &principal, &schedule, state.clock.now(), next).await?))
 }
 
 /// Makes a schedule
@@ -180,96 +181,108 @@ pub(super) async fn show(
 /// One that is there already under this name, and says the same, is answered as it is.
 #[utoipa::path(post, path = "/api/v1/schedules", tag = "schedules", request_body = ScheduleRequest, responses(
     (status = 201, body = ScheduleSchema), (status = 200, body = ScheduleSchema, description = "it was made before"),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let work = door.run_services()?;
-    let mut defined: ScheduleRequest = body::json(body, door.limits).await?;
+    let services = state.run_services()?;
+    let mut defined: ScheduleRequest = body::json(body, state.limits).await?;
     let name = require_name(defined.name.take())?;
-    let now = door.clock.now();
-    let wanted = defined.schedule(name, &guest);
-    let (status, schedule) = match work.triggers().save_schedule(guest.tenant(), None, wanted.clone(), now).await {
-        Ok(schedule) => (StatusCode::CREATED, schedule),
-        Err(error @ triggers::TriggerError::Taken { .. }) => {
-            let (_, there) = triggers::find::<ScheduleTrigger>(&*work.records, guest.tenant(), &wanted.name).await?;
-            if (ScheduleTrigger { created_at: wanted.created_at, set_by: wanted.set_by.clone(), ..there.clone() })
-                != wanted
-            {
-                return Err(error.into());
+    let now = state.clock.now();
+    let wanted = defined.schedule(name, &principal);
+    let (status, schedule) =
+        match services.triggers().save_schedule(principal.tenant(), None, wanted.clone(), now).await {
+            Ok(schedule) => (StatusCode::CREATED, schedule),
+            Err(error @ triggers::TriggerError::Taken { .. }) => {
+                let (_, there) =
+                    triggers::find::<ScheduleTrigger>(&*services.records, principal.tenant(), &wanted.name).await?;
+                if (ScheduleTrigger { created_at: wanted.created_at, set_by: wanted.set_by.clone(), ..there.clone() })
+                    != wanted
+                {
+                    return Err(error.into());
+                }
+                (StatusCode::OK, there)
             }
-            (StatusCode::OK, there)
-        }
-        Err(error) => return Err(error.into()),
-    };
-    door.triggers_changed.send_replace(());
-    Ok((status, Json(schedule_json(work, &guest, &schedule, now, NEXT_DEFAULT).await?)).into_response())
+            Err(error) => return Err(error.into()),
+        };
+    state.triggers_changed.send_replace(());
+    Ok((status, Json(schedule_json(services, &principal, &schedule, now, NEXT_DEFAULT).await?)).into_response())
 }
 
 /// Puts a schedule in another's place, whole
 #[utoipa::path(put, path = "/api/v1/schedules/{name}", tag = "schedules", params(("name" = String, Path)),
     request_body = ScheduleRequest, responses((status = 200, body = ScheduleSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn replace(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
-    let defined: ScheduleRequest = body::json(body, door.limits).await?;
+    let services = state.run_services()?;
+    let defined: ScheduleRequest = body::json(body, state.limits).await?;
     check_same_name(&name, defined.name.as_deref())?;
-    let now = door.clock.now();
-    let before = triggers::find::<ScheduleTrigger>(&*work.records, guest.tenant(), &name).await?;
-    let schedule =
-        work.triggers().save_schedule(guest.tenant(), Some(before), defined.schedule(name, &guest), now).await?;
-    door.triggers_changed.send_replace(());
-    Ok(Json(schedule_json(work, &guest, &schedule, now, NEXT_DEFAULT).await?))
+    let now = state.clock.now();
+    let before = triggers::find::<ScheduleTrigger>(&*services.records, principal.tenant(), &name).await?;
+    let schedule = services
+        .triggers()
+        .save_schedule(principal.tenant(), Some(before), defined.schedule(name, &principal), now)
+        .await?;
+    state.triggers_changed.send_replace(());
+    Ok(Json(schedule_json(services, &principal, &schedule, now, NEXT_DEFAULT).await?))
 }
 
 /// Takes a schedule out; what it began goes on
 #[utoipa::path(delete, path = "/api/v1/schedules/{name}", tag = "schedules", params(("name" = String, Path)),
-    responses((status = 204), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 204), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn remove(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<StatusCode, HttpProblem> {
-    let work = door.run_services()?;
-    triggers::delete::<ScheduleTrigger>(&*work.records, guest.tenant(), &name, &[STATE], door.clock.now()).await?;
+    let services = state.run_services()?;
+    triggers::delete::<ScheduleTrigger>(&*services.records, principal.tenant(), &name, &[STATE], state.clock.now())
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lets a schedule come round no more until it is resumed
 #[utoipa::path(post, path = "/api/v1/schedules/{name}/pause", tag = "schedules", params(("name" = String, Path)),
-    responses((status = 200, body = ScheduleSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ScheduleSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn pause(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
-    enable(&door, &guest, &name, false).await
+    enable(&state, &principal, &name, false).await
 }
 
 /// Lets a schedule come round again; what was missed meanwhile is not made up for
 #[utoipa::path(post, path = "/api/v1/schedules/{name}/resume", tag = "schedules", params(("name" = String, Path)),
-    responses((status = 200, body = ScheduleSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ScheduleSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn resume(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
-    enable(&door, &guest, &name, true).await
+    enable(&state, &principal, &name, true).await
 }
 
-async fn enable(door: &AppState, guest: &Principal, name: &str, enabled: bool) -> Result<Json<Value>, HttpProblem> {
-    let (work, now) = (door.run_services()?, door.clock.now());
-    let schedule =
-        work.triggers().enable_schedule(guest.tenant(), name, enabled, Some(guest.actor_name()), now).await?;
-    door.triggers_changed.send_replace(());
-    Ok(Json(schedule_json(work, guest, &schedule, now, NEXT_DEFAULT).await?))
+async fn enable(
+    state: &AppState,
+    principal: &Principal,
+    name: &str,
+    enabled: bool,
+) -> Result<Json<Value>, HttpProblem> {
+    let (services, now) = (state.run_services()?, state.clock.now());
+    let schedule = services
+        .triggers()
+        .enable_schedule(principal.tenant(), name, enabled, Some(principal.actor_name()), now)
+        .await?;
+    state.triggers_changed.send_replace(());
+    Ok(Json(schedule_json(services, principal, &schedule, now, NEXT_DEFAULT).await?))
 }
 
 /// Begins a run of a schedule now
@@ -277,22 +290,22 @@ async fn enable(door: &AppState, guest: &Principal, name: &str, enabled: bool) -
 /// The same `Idempotency-Key` is the same run.
 #[utoipa::path(post, path = "/api/v1/schedules/{name}/run", tag = "schedules",
     params(("name" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202, body = ScheduleRunSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 202, body = ScheduleRunSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn run(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<Response, HttpProblem> {
-    let work = door.run_services()?;
+    let services = state.run_services()?;
     let key = super::idempotency::idempotency_key(&headers)?.map(str::to_owned);
     let command = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-    let asked = (command.as_str(), Some(guest.actor_name()));
-    let run = work.triggers().run_schedule(guest.tenant(), &name, asked, door.clock.now()).await?;
+    let asked = (command.as_str(), Some(principal.actor_name()));
+    let run = services.triggers().run_schedule(principal.tenant(), &name, asked, state.clock.now()).await?;
     Ok(accepted(&run))
 }
 
-/// 202, with where the run is looked at.
+/// 202, with the address of the run.
 pub(crate) fn accepted(run: &baton_core::id::RunId) -> Response {
     let location = [("location", format!("/api/v1/executions/{run}"))];
     (StatusCode::ACCEPTED, location, Json(json!({ "execution_id": run }))).into_response()

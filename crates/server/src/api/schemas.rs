@@ -1,5 +1,5 @@
-//! What the document says of answers. They are written by who knows them (`core`, `ports`); a test holds them against
-//! these.
+//! Schemas of the responses. The responses are serialised by their own crates (`core`, `ports`); a test checks them
+//! against these schemas.
 
 #![expect(dead_code, reason = "only described, never made")]
 

@@ -1,4 +1,4 @@
-//! Where tools come from: OpenAPI documents and MCP servers, of the project's files and those a tenant adds for itself.
+//! Tool sources: OpenAPI documents and MCP servers, from the project's files or added by a tenant for itself.
 
 use axum::Extension;
 use axum::Json;
@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use super::etag;
 use super::extractors::{self, PathParams};
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::sources::{CreateSourceRequest, ReplaceSourceRequest, SourceDetailSchema, SourceListSchema};
 use crate::body;
 use crate::code;
@@ -67,24 +67,24 @@ impl From<SourceError> for HttpProblem {
 /// Those of the project's files, whose tools are everybody's, and those the tenant added, whose tools nobody else sees or
 /// calls.
 #[utoipa::path(get, path = "/api/v1/sources", tag = "sources", responses(
-    (status = 200, body = SourceListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = SourceListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let all = door.admin_services()?.sources.list(guest.tenant()).await?;
+    let all = state.admin_services()?.sources.list(principal.tenant()).await?;
     Ok(Json(json!({ "sources": all.iter().map(source_json).collect::<Vec<_>>() })))
 }
 
 /// Shows one: its tools, what of it no tool can use, and how it was added
 #[utoipa::path(get, path = "/api/v1/sources/{name}", tag = "sources", params(("name" = String, Path)), responses(
-    (status = 200, body = SourceDetailSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = SourceDetailSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<Response, HttpProblem> {
-    let source = door.admin_services()?.sources.find(guest.tenant(), &name).await?;
+    let source = state.admin_services()?.sources.find(principal.tenant(), &name).await?;
     Ok(source_response(StatusCode::OK, &source))
 }
 
@@ -95,21 +95,21 @@ pub(super) async fn show(
 #[utoipa::path(post, path = "/api/v1/sources", tag = "sources", request_body = CreateSourceRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; one source a key")),
     responses((status = 201, body = SourceDetailSchema),
-        (status = 502, body = Refusal, content_type = "application/problem+json", description = "it does not answer"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+        (status = 502, body = ProblemSchema, content_type = "application/problem+json", description = "it does not answer"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let mut fields: Map<String, Value> = body::json(body, door.limits).await?;
+    let mut fields: Map<String, Value> = body::json(body, state.limits).await?;
     let name = match fields.remove("name") {
         Some(Value::String(name)) => Some(name),
         Some(_) => return Err(HttpProblem::invalid_field("name", "it is a text")),
         None => None,
     };
     let new = SourceDefinition { name: extractors::require_name(name)?, fields };
-    let source = door.admin_services()?.sources.add(guest.tenant(), new).await?;
+    let source = state.admin_services()?.sources.add(principal.tenant(), new).await?;
     Ok(source_response(StatusCode::CREATED, &source))
 }
 
@@ -119,20 +119,23 @@ pub(super) async fn create(
 #[utoipa::path(put, path = "/api/v1/sources/{name}", tag = "sources", request_body = ReplaceSourceRequest,
     params(("name" = String, Path), ("If-Match" = Option<String>, Header, description = "the `ETag` of what is replaced")),
     responses((status = 200, body = SourceDetailSchema),
-        (status = 502, body = Refusal, content_type = "application/problem+json", description = "it does not answer"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+        (status = 502, body = ProblemSchema, content_type = "application/problem+json", description = "it does not answer"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn replace(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let mut fields: Map<String, Value> = body::json(body, door.limits).await?;
+    let mut fields: Map<String, Value> = body::json(body, state.limits).await?;
     extractors::check_same_name(&name, fields.remove("name").as_ref().map(|said| said.as_str().unwrap_or_default()))?;
     let expected = etag::if_match(&headers)?;
-    let source =
-        door.admin_services()?.sources.replace(guest.tenant(), SourceDefinition { name, fields }, expected).await?;
+    let source = state
+        .admin_services()?
+        .sources
+        .replace(principal.tenant(), SourceDefinition { name, fields }, expected)
+        .await?;
     Ok(source_response(StatusCode::OK, &source))
 }
 
@@ -140,31 +143,31 @@ pub(super) async fn replace(
 ///
 /// One that does not answer keeps the tools it had, and says why in `last_error`.
 #[utoipa::path(post, path = "/api/v1/sources/{name}/refresh", tag = "sources", params(("name" = String, Path)), responses(
-    (status = 200, body = SourceDetailSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = SourceDetailSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn refresh(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<Response, HttpProblem> {
-    let source = door.admin_services()?.sources.refresh(guest.tenant(), &name).await?;
+    let source = state.admin_services()?.sources.refresh(principal.tenant(), &name).await?;
     Ok(source_response(StatusCode::OK, &source))
 }
 
 /// Takes out one that was added, with its tools
 #[utoipa::path(delete, path = "/api/v1/sources/{name}", tag = "sources",
     params(("name" = String, Path), ("If-Match" = Option<String>, Header, description = "the `ETag` of what is removed")),
-    responses((status = 204), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 204), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn remove(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, HttpProblem> {
-    door.admin_services()?.sources.remove(guest.tenant(), &name, etag::if_match(&headers)?).await?;
+    state.admin_services()?.sources.remove(principal.tenant(), &name, etag::if_match(&headers)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// One of a list.
+/// The JSON form of a source in a list.
 fn source_json(source: &SourceListing) -> Value {
     json!({
         "name": source.name, "kind": source.kind.word(), "file": source.file, "address": source.address,
@@ -174,7 +177,7 @@ fn source_json(source: &SourceListing) -> Value {
     })
 }
 
-/// One alone; the tag of one that was added.
+/// The response for one source, with an `ETag` if a tenant added it.
 fn source_response(status: StatusCode, source: &SourceListing) -> Response {
     let part = |part: &SourceDiagnostic| json!({ "place": part.place, "reason": part.reason });
     let mut shown = source_json(source);

@@ -1,4 +1,5 @@
-//! Runs begun by a request: accepted once under a key, and followed until they rest or the caller's patience ends.
+//! Starts runs for requests: each is accepted once per idempotency key, and followed until it is idle or the
+//! caller's wait limit is reached.
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -24,31 +25,31 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// What is to be run.
+/// What to run.
 pub(super) enum RunTarget {
-    /// The version of a workflow that runs for whom the context names.
+    /// The version of a workflow that applies to the customer named in the context.
     Workflow(String),
-    /// One agent, with a task where it is given one.
+    /// One agent, with a task if there is one.
     Agent { name: String, has_task: bool },
 }
 
-/// What a run is begun with.
+/// The input of a run.
 pub(super) struct RunInput {
     pub input: Value,
     pub context: Value,
 }
 
-/// A run that is asked for.
+/// A request to start a run.
 pub(super) enum StartRunCommand {
     New(RunTarget, RunInput),
     Forked(fork::ForkCommand),
-    /// One call of a tool that there is.
+    /// One call of an existing tool.
     Call {
         tool: String,
         arguments: Map<String, Value>,
         context: Value,
     },
-    /// A choice among tools that there are, for a message.
+    /// A selection among existing tools, for a message.
     Choice {
         message: String,
         tools: Vec<String>,
@@ -56,7 +57,7 @@ pub(super) enum StartRunCommand {
     },
 }
 
-/// A run that was begun, as far as it was followed.
+/// A started run, as far as it was followed.
 pub(super) struct StartedRun {
     id: RunId,
     follower: RunFollower,
@@ -65,13 +66,13 @@ pub(super) struct StartedRun {
 }
 
 impl StartedRun {
-    /// As executions are answered.
+    /// The response in the form of an execution.
     fn into_execution(self) -> Response {
         let answered = ExecutionResponse::of(&self.follower, &self.id).into_response();
         self.with_headers(answered)
     }
 
-    /// As whoever knows the run tells it: 200 where it has ended, else 202 with its address.
+    /// A response with a body built by the caller: 200 if the run has ended, else 202 with its address.
     pub fn respond_with(self, tell: impl FnOnce(&Run, &RunFollower) -> Value) -> Response {
         let not_begun = Run::default();
         let run = self.follower.run(&self.id).unwrap_or(&not_begun);
@@ -79,7 +80,7 @@ impl StartedRun {
         self.with_headers(answered)
     }
 
-    /// With what headers say of how it was asked.
+    /// Adds the headers for the wait preference and the idempotency key.
     fn with_headers(self, response: Response) -> Response {
         let mut response = self.wait.set_header(response);
         if let Some(once) = self.idempotency {
@@ -89,70 +90,70 @@ impl StartedRun {
     }
 }
 
-/// What the engine takes.
+/// The engine's input.
 enum EngineStart {
     Start(Box<RunStart>),
     Fork(Box<RunFork>),
 }
 
-/// Begins it once under the request's key, and answers with how it stands when it rests or the patience is over.
+/// Starts the run once per idempotency key, and responds when it is idle or the wait limit is reached.
 pub(super) async fn start_run(
-    door: &AppState,
-    guest: &Principal,
+    state: &AppState,
+    principal: &Principal,
     headers: &HeaderMap,
     asked: RequestFingerprint<'_>,
     begin: StartRunCommand,
 ) -> Result<Response, HttpProblem> {
-    Ok(start_and_follow(door, guest, headers, asked, begin).await?.into_execution())
+    Ok(start_and_follow(state, principal, headers, asked, begin).await?.into_execution())
 }
 
-/// The same, for whoever answers otherwise.
+/// Like [`start_run`], for callers that build their own response.
 pub(super) async fn start_and_follow(
-    door: &AppState,
-    guest: &Principal,
+    state: &AppState,
+    principal: &Principal,
     headers: &HeaderMap,
     asked: RequestFingerprint<'_>,
     begin: StartRunCommand,
 ) -> Result<StartedRun, HttpProblem> {
-    let work = door.run_services()?;
-    let patience = WaitPreference::of(headers)?;
-    let mut once = IdempotencyKey::of(door, guest, headers, asked).await?;
+    let services = state.run_services()?;
+    let wait_preference = WaitPreference::of(headers)?;
+    let mut once = IdempotencyKey::of(state, principal, headers, asked).await?;
     let mut id = once.as_ref().and_then(|once| once.previous_run.clone()).unwrap_or_else(new_run_id);
-    let mut follower = RunFollower::new(&work.engine, work.read.clone(), guest.tenant().clone());
-    // One that was asked for before goes on as it began, whatever the workflow is by now.
+    let mut follower = RunFollower::new(&services.engine, services.read.clone(), principal.tenant().clone());
+    // A run that was started before continues as it started, even if the workflow has changed since.
     let has_begun = once.as_ref().is_some_and(|once| once.previous_run.is_some())
-        && work.read.run(guest.tenant(), &id).await?.is_some();
+        && services.read.run(principal.tenant(), &id).await?.is_some();
     let is_forked = matches!(begin, StartRunCommand::Forked(_)) && !has_begun;
     if !has_begun {
-        let mut made = begin.prepare(door, guest, id.clone(), trace_parent(headers)).await?;
+        let mut made = begin.prepare(state, principal, id.clone(), trace_parent(headers)).await?;
         if let Some(once) = &mut once {
-            once.record(door, guest, &id).await?;
-            // Asked twice at once: there is one run.
+            once.record(state, principal, &id).await?;
+            // A concurrent request with the same key uses the same run.
             id = once.previous_run.clone().unwrap_or(id);
             made.set_run_id(&id);
         }
         follower.expect(&id);
-        match made.submit(work).await {
+        match made.submit(services).await {
             Err(EngineError::Exists { .. }) if once.is_some() => follower.follow(&id).await?,
             begun => begun?,
         }
     } else {
         follower.follow(&id).await?;
     }
-    let limit = patience.limit;
+    let limit = wait_preference.limit;
     let followed = async {
-        // The version a past was recorded on may be one that this binary cannot run.
+        // This binary may be unable to run the version on which the history was recorded.
         if is_forked && let DeliveryResult::Refused(refusal) = follower.follow_new(&id).await? {
             return Err(HttpProblem::from_refusal(&id, &refusal));
         }
         Ok(follower.wait_idle(&id).await?)
     };
     tokio::select! {
-        // One that goes on is told as it stands by then.
+        // A run that is still active is reported in its state at the limit.
         rested = timeout(limit, followed) => rested.unwrap_or(Ok(()))?,
-        () = door.shutdown_requested() => {}
+        () = state.shutdown_requested() => {}
     }
-    Ok(StartedRun { id, follower, idempotency: once, wait: patience })
+    Ok(StartedRun { id, follower, idempotency: once, wait: wait_preference })
 }
 
 fn new_run_id() -> RunId {
@@ -160,15 +161,15 @@ fn new_run_id() -> RunId {
 }
 
 impl StartRunCommand {
-    /// `told`: the span of the caller's that it is part of.
+    /// `told` is the caller's span that this request is part of.
     async fn prepare(
         self,
-        door: &AppState,
-        guest: &Principal,
+        state: &AppState,
+        principal: &Principal,
         run: RunId,
         told: Option<String>,
     ) -> Result<EngineStart, HttpProblem> {
-        let work = door.run_services()?;
+        let services = state.run_services()?;
         match &self {
             Self::New(_, RunInput { context, .. }) | Self::Call { context, .. } | Self::Choice { context, .. } => {
                 check_customer(context)?;
@@ -176,20 +177,20 @@ impl StartRunCommand {
             Self::Forked(_) => {}
         }
         match self {
-            Self::New(wanted, given) => {
-                Ok(EngineStart::Start(Box::new(prepare_start(door, work, guest, run, wanted, given, told).await?)))
-            }
-            Self::Forked(wanted) => Ok(EngineStart::Fork(Box::new(wanted.prepare(work, guest, run).await?))),
+            Self::New(wanted, given) => Ok(EngineStart::Start(Box::new(
+                prepare_start(state, services, principal, run, wanted, given, told).await?,
+            ))),
+            Self::Forked(wanted) => Ok(EngineStart::Fork(Box::new(wanted.prepare(services, principal, run).await?))),
             Self::Call { tool, arguments, context } => {
-                let (tenant, caller) = (guest.tenant().clone(), caller(work, guest, &context, told));
+                let (tenant, caller) = (principal.tenant().clone(), caller(services, principal, &context, told));
                 let call = OneCall { run, tenant, tool, arguments, context, caller };
-                let begins = call.begin(&*door.admin_services()?.tools, &*work.registry, door.clock.now());
+                let begins = call.begin(&*state.admin_services()?.tools, &*services.registry, state.clock.now());
                 Ok(EngineStart::Start(Box::new(begins.await?.0)))
             }
             Self::Choice { message, tools, context } => {
-                let (tenant, caller) = (guest.tenant().clone(), caller(work, guest, &context, told));
+                let (tenant, caller) = (principal.tenant().clone(), caller(services, principal, &context, told));
                 let choice = OneChoice { run, tenant, message, tools, context, caller };
-                let begins = choice.begin(&*door.admin_services()?.tools, &*work.registry, door.clock.now());
+                let begins = choice.begin(&*state.admin_services()?.tools, &*services.registry, state.clock.now());
                 Ok(EngineStart::Start(Box::new(begins.await?.0)))
             }
         }
@@ -204,21 +205,22 @@ impl EngineStart {
         }
     }
 
-    async fn submit(self, work: &RunServices) -> Result<(), EngineError> {
+    async fn submit(self, services: &RunServices) -> Result<(), EngineError> {
         match self {
-            Self::Start(start) => work.engine.start(*start).await,
-            Self::Fork(fork) => work.engine.fork(*fork).await,
+            Self::Start(start) => services.engine.start(*start).await,
+            Self::Fork(fork) => services.engine.fork(*fork).await,
         }
     }
 }
 
-/// The span that the caller says this is part of (W3C Trace Context); one that cannot be read is none.
+/// The parent span of the request (W3C Trace Context). An invalid header is ignored.
 fn trace_parent(headers: &HeaderMap) -> Option<String> {
     let parent: trace::SpanContext = headers.get("traceparent")?.to_str().ok()?.trim().parse().ok()?;
     Some(parent.to_string())
 }
 
-/// Whom a context names as the customer is told from everybody else by looking. One that is empty is nobody.
+/// Checks that the customer ids in the context have no surrounding white space and no invisible characters, so that
+/// no two of them look alike. An empty id means no customer.
 pub(super) fn check_customer(context: &Value) -> Result<(), HttpProblem> {
     for name in ["user_id", "customer_id"] {
         if let Some(customer) = context.get(name).and_then(Value::as_str) {
@@ -229,21 +231,22 @@ pub(super) fn check_customer(context: &Value) -> Result<(), HttpProblem> {
     Ok(())
 }
 
-/// On whose behalf a run is.
-fn caller(work: &RunServices, guest: &Principal, context: &Value, told: Option<String>) -> Caller {
+/// On whose behalf the run acts.
+fn caller(services: &RunServices, principal: &Principal, context: &Value, told: Option<String>) -> Caller {
     Caller {
         traceparent: told,
-        key_id: Some(guest.key_id().to_owned()),
-        begun_by: Some(guest.actor_name().to_owned()),
-        ..Caller::of(context, work.zone.as_deref())
+        key_id: Some(principal.key_id().to_owned()),
+        begun_by: Some(principal.actor_name().to_owned()),
+        ..Caller::of(context, services.zone.as_deref())
     }
 }
 
-/// What the engine is to begin. An input that the workflow does not take is refused here, before anything is written down.
+/// Builds the engine's input. An input that does not match the workflow's schema is refused here, before anything
+/// is stored.
 async fn prepare_start(
-    door: &AppState,
-    work: &RunServices,
-    guest: &Principal,
+    state: &AppState,
+    services: &RunServices,
+    principal: &Principal,
     run: RunId,
     wanted: RunTarget,
     RunInput { input, context }: RunInput,
@@ -253,34 +256,35 @@ async fn prepare_start(
         RunTarget::Workflow(name) => {
             let said = |name: &str| context.get(name).and_then(Value::as_str).filter(|word| !word.is_empty());
             let whom = said("user_id").or_else(|| said("customer_id")).or_else(|| said("conversation_id"));
-            // Unless the context says for whom, every run is somebody else's.
-            match version_for(work, guest.tenant(), &name, whom.unwrap_or(run.as_str())).await? {
+            // Without a customer in the context, each run is assigned a version on its own.
+            match version_for(services, principal.tenant(), &name, whom.unwrap_or(run.as_str())).await? {
                 Some(bundle) => (name, bundle),
-                None => return Err(workflow_not_found(work, guest, &name).await),
+                None => return Err(workflow_not_found(services, principal, &name).await),
             }
         }
         RunTarget::Agent { name, has_task } => {
-            let version = agents::single_agent_workflow(door, work, guest, &name, has_task).await?;
+            let version = agents::single_agent_workflow(state, services, principal, &name, has_task).await?;
             (version.workflow, version.bundle)
         }
     };
-    work.engine.workflows().version(&bundle).await?.input.validate(&input).map_err(EngineError::Input)?;
-    let caller = caller(work, guest, &context, told);
-    Ok(RunStart { run, tenant: guest.tenant().clone(), workflow, bundle, input, context, caller })
+    services.engine.workflows().version(&bundle).await?.input.validate(&input).map_err(EngineError::Input)?;
+    let caller = caller(services, principal, &context, told);
+    Ok(RunStart { run, tenant: principal.tenant().clone(), workflow, bundle, input, context, caller })
 }
 
-/// The version of a workflow that runs for somebody; nothing where there is no such workflow.
+/// The version of a workflow that applies to this customer; `None` if the workflow does not exist.
 ///
 /// # Errors
-/// [`code::WORKFLOW_INACTIVE`] where none of its versions is active.
+/// [`code::WORKFLOW_INACTIVE`] if none of its versions is active.
 pub(crate) async fn version_for(
-    work: &RunServices,
+    services: &RunServices,
     tenant: &TenantId,
     workflow: &str,
     whom: &str,
 ) -> Result<Option<ContentHash>, HttpProblem> {
-    let Some(standing) = work.registry.workflow_status(tenant, workflow).await? else { return Ok(None) };
-    // Of two workflows, the same people are not always the first to try what is new.
+    let Some(standing) = services.registry.workflow_status(tenant, workflow).await? else { return Ok(None) };
+    // The workflow's name is part of the hash, so that the same customers are not the first to get a new version of
+    // every workflow.
     let version = standing.version_for(&format!("{workflow}\n{whom}")).ok_or_else(|| {
         let detail = match standing.archived_at {
             Some(at) => format!("`{workflow}` was put away at {at}"),

@@ -1,4 +1,4 @@
-//! Subscriptions: who is told what happens to runs and conversations, and what became of the telling.
+//! Webhook subscriptions: the endpoints that receive events of runs and conversations, and the deliveries.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::extractors::{self, PathParams, QueryParams, check_same_name, require_name};
 use super::idempotency;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::webhooks::{RotateSecretRequest, RotatedSecretSchema, secret_or_new};
 use crate::body;
 use crate::problem::HttpProblem;
@@ -124,24 +124,24 @@ fn delivery_json(delivery: &WebhookDelivery) -> Value {
 /// Lists subscriptions by name
 #[utoipa::path(get, path = "/api/v1/subscriptions", tag = "webhooks", responses((status = 200, body = SubscriptionListSchema)))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let records = &*door.run_services()?.records;
-    let all: Vec<WebhookSubscription> = triggers::list(records, guest.tenant(), None, PAGE_MAX).await?;
+    let records = &*state.run_services()?.records;
+    let all: Vec<WebhookSubscription> = triggers::list(records, principal.tenant(), None, PAGE_MAX).await?;
     Ok(Json(json!({ "subscriptions": all.iter().map(subscription_json).collect::<Vec<_>>() })))
 }
 
 /// Shows a subscription
 #[utoipa::path(get, path = "/api/v1/subscriptions/{name}", tag = "webhooks", params(("name" = String, Path)),
-    responses((status = 200, body = SubscriptionSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = SubscriptionSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
     let (_, found) =
-        triggers::find::<WebhookSubscription>(&*door.run_services()?.records, guest.tenant(), &name).await?;
+        triggers::find::<WebhookSubscription>(&*state.run_services()?.records, principal.tenant(), &name).await?;
     Ok(Json(subscription_json(&found)))
 }
 
@@ -149,19 +149,22 @@ pub(super) async fn show(
 ///
 /// It is told what happens from now on.
 #[utoipa::path(post, path = "/api/v1/subscriptions", tag = "webhooks", request_body = SubscriptionRequest, responses(
-    (status = 201, body = SubscriptionSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 201, body = SubscriptionSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let mut defined: SubscriptionRequest = body::json(body, door.limits).await?;
+    let mut defined: SubscriptionRequest = body::json(body, state.limits).await?;
     let name = require_name(defined.name.take())?;
     let secret = secret_or_new(defined.secret.take())?;
     let subscription = defined.subscription(name);
-    let kept =
-        door.run_services()?.webhook_delivery.save(guest.tenant(), None, subscription, Some(secret.clone())).await?;
-    door.triggers_changed.send_replace(());
+    let kept = state
+        .run_services()?
+        .webhook_delivery
+        .save(principal.tenant(), None, subscription, Some(secret.clone()))
+        .await?;
+    state.triggers_changed.send_replace(());
     let mut shown = subscription_json(&kept);
     shown["secret"] = secret.into();
     Ok(idempotency::one_time_response(StatusCode::CREATED, shown, "secret"))
@@ -170,49 +173,49 @@ pub(super) async fn create(
 /// Puts a subscription in another's place, whole; its secret stays
 #[utoipa::path(put, path = "/api/v1/subscriptions/{name}", tag = "webhooks", params(("name" = String, Path)),
     request_body = SubscriptionRequest, responses((status = 200, body = SubscriptionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn replace(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    let defined: SubscriptionRequest = body::json(body, door.limits).await?;
+    let defined: SubscriptionRequest = body::json(body, state.limits).await?;
     if defined.secret.is_some() {
         return Err(HttpProblem::invalid_field("secret", "it is changed by POST /api/v1/subscriptions/{name}/rotate"));
     }
     check_same_name(&name, defined.name.as_deref())?;
-    let outgoing = &door.run_services()?.webhook_delivery;
-    let before = triggers::find::<WebhookSubscription>(&*outgoing.records, guest.tenant(), &name).await?;
-    let kept = outgoing.save(guest.tenant(), Some(before), defined.subscription(name), None).await?;
+    let outgoing = &state.run_services()?.webhook_delivery;
+    let before = triggers::find::<WebhookSubscription>(&*outgoing.records, principal.tenant(), &name).await?;
+    let kept = outgoing.save(principal.tenant(), Some(before), defined.subscription(name), None).await?;
     Ok(Json(subscription_json(&kept)))
 }
 
 /// Takes a subscription out; what was not told yet is given up
 #[utoipa::path(delete, path = "/api/v1/subscriptions/{name}", tag = "webhooks", params(("name" = String, Path)),
-    responses((status = 204), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 204), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn remove(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<StatusCode, HttpProblem> {
-    let records = &*door.run_services()?.records;
-    triggers::delete::<WebhookSubscription>(records, guest.tenant(), &name, &[SECRETS], door.clock.now()).await?;
+    let records = &*state.run_services()?.records;
+    triggers::delete::<WebhookSubscription>(records, principal.tenant(), &name, &[SECRETS], state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Gives a subscription another secret; for a while deliveries are signed with both
 #[utoipa::path(post, path = "/api/v1/subscriptions/{name}/rotate", tag = "webhooks", params(("name" = String, Path)),
     request_body = RotateSecretRequest, responses((status = 200, body = RotatedSecretSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn rotate(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (secret, overlap) = body::json::<RotateSecretRequest>(body, door.limits).await?.into_parts()?;
-    door.run_services()?.webhook_delivery.rotate(guest.tenant(), &name, secret.clone(), overlap).await?;
+    let (secret, overlap) = body::json::<RotateSecretRequest>(body, state.limits).await?.into_parts()?;
+    state.run_services()?.webhook_delivery.rotate(principal.tenant(), &name, secret.clone(), overlap).await?;
     Ok(idempotency::one_time_response(StatusCode::OK, json!({ "secret": secret }), "secret"))
 }
 
@@ -229,10 +232,10 @@ pub(super) struct DeliveryListQuery {
     params(("name" = String, Path),
         ("state" = Option<String>, Query, pattern = "^(pending|sent|dead)$", description = "`pending`, `sent` or `dead`; `dead` unless told"),
         ("after" = Option<String>, Query), ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "1 to 200; 50 unless told")),
-    responses((status = 200, body = DeliveryListSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = DeliveryListSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn deliveries(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(app_state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     QueryParams(DeliveryListQuery { state, after, limit }): QueryParams<DeliveryListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
@@ -243,10 +246,10 @@ pub(super) async fn deliveries(
         Some("pending") => DeliveryStatus::Pending,
         Some(_) => return Err(HttpProblem::invalid_parameter("state", "it is `pending`, `sent` or `dead`")),
     };
-    let page = door
+    let page = app_state
         .run_services()?
         .webhook_delivery
-        .deliveries(guest.tenant(), &name, stands, after.as_deref(), limit)
+        .deliveries(principal.tenant(), &name, stands, after.as_deref(), limit)
         .await?;
     let next_after = page.last().filter(|_| page.len() == limit).map(|last| last.id.clone());
     Ok(Json(json!({ "deliveries": page.iter().map(delivery_json).collect::<Vec<_>>(), "next_after": next_after })))
@@ -255,13 +258,13 @@ pub(super) async fn deliveries(
 /// Posts a delivery again that was sent, or given up, under the same `webhook-id`
 #[utoipa::path(post, path = "/api/v1/subscriptions/{name}/deliveries/{delivery_id}/replay", tag = "webhooks",
     params(("name" = String, Path), ("delivery_id" = String, Path)), responses((status = 202, body = DeliverySchema),
-    (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn replay(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams((name, id)): PathParams<(String, String)>,
 ) -> Result<Response, HttpProblem> {
-    let again = door.run_services()?.webhook_delivery.replay(guest.tenant(), &name, &id).await?;
-    door.triggers_changed.send_replace(());
+    let again = state.run_services()?.webhook_delivery.replay(principal.tenant(), &name, &id).await?;
+    state.triggers_changed.send_replace(());
     Ok((StatusCode::ACCEPTED, Json(delivery_json(&again))).into_response())
 }

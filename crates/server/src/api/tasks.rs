@@ -1,4 +1,4 @@
-//! What waits for people, and their yes or no.
+//! The task inbox: tasks that wait for people, and their decisions.
 
 pub(super) mod live;
 
@@ -27,13 +27,14 @@ use super::executions::commands::RunCommandRequest;
 use super::extractors::{PathParams, QueryParams, limit};
 use super::idempotency::{IdempotencyKey, RequestFingerprint};
 use super::principal::Principal;
-use super::schemas::{ApprovalSchema as Shown, ExecutionSchema, ProblemSchema as Refusal, TaskListSchema};
+use super::schemas::{ApprovalSchema, ExecutionSchema, ProblemSchema, TaskListSchema};
 use crate::body;
 use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// Items that are looked at for one page. Most of them take their run's whole history to be read.
+/// Maximum number of items that are examined for one page. Most of them require reading the whole history of their
+/// run.
 const SCAN_MAX: usize = 500;
 
 /// Which items.
@@ -54,48 +55,49 @@ pub(super) struct TaskListQuery {
 
 /// Lists what waits for people, oldest first
 #[utoipa::path(get, path = "/api/v1/desk", tag = "desk", params(TaskListQuery), responses((status = 200, body = TaskListSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(which): QueryParams<TaskListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
-    let items = work.read.open_tasks(guest.tenant(), None).await?;
-    page(&door, &guest, PagedList::Tasks, items, &which).await
+    let services = state.run_services()?;
+    let items = services.read.open_tasks(principal.tenant(), None).await?;
+    page(&state, &principal, PagedList::Tasks, items, &which).await
 }
 
 /// Lists what waits for a yes or a no, oldest first
 #[utoipa::path(get, path = "/api/v1/approvals", tag = "desk", params(TaskListQuery), responses((status = 200, body = TaskListSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn approvals(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(which): QueryParams<TaskListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
-    let mut items = work.read.open_tasks(guest.tenant(), None).await?;
+    let services = state.run_services()?;
+    let mut items = services.read.open_tasks(principal.tenant(), None).await?;
     items.retain(|item| item.request().is_some());
-    page(&door, &guest, PagedList::Approvals, items, &which).await
+    page(&state, &principal, PagedList::Approvals, items, &which).await
 }
 
-/// One page of items, each with its workflow; a request with who has said yes, and what its tool may do.
+/// One page of items, each with its workflow. An approval also carries the decisions so far and its tool's effect
+/// class.
 async fn page(
-    door: &AppState,
-    guest: &Principal,
+    state: &AppState,
+    principal: &Principal,
     list: PagedList,
     items: Vec<TaskItem>,
     which: &TaskListQuery,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
+    let services = state.run_services()?;
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    // One that was closed since is not among them any more, and neither are those before it.
-    let cursor = list.decode(guest.tenant(), which.cursor.as_deref())?;
+    // An item that was closed since is no longer in the list, and neither are the items before it.
+    let cursor = list.decode(principal.tenant(), which.cursor.as_deref())?;
     let behind = cursor.and_then(|cursor| items.iter().position(|item| item.id == cursor));
     let from = behind.map_or(0, |place| place + 1);
     let mut shown = Vec::new();
     let mut workflows: BTreeMap<RunId, Option<String>> = BTreeMap::new();
-    let decider = guest.decider(door).await?;
+    let decider = principal.decider(state).await?;
     let mut last = None;
     for item in items.iter().skip(from).take(SCAN_MAX) {
         if shown.len() >= limit {
@@ -103,23 +105,24 @@ async fn page(
         }
         last = Some(&item.id);
         let run = match &item.run {
-            Some(run) if item.kind == TaskItemKind::Form || item.request().is_some() => {
-                Some(snapshot_reader::read_run(&*work.read, work.engine.workflows(), guest.tenant(), run).await?)
-            }
+            Some(run) if item.kind == TaskItemKind::Form || item.request().is_some() => Some(
+                snapshot_reader::read_run(&*services.read, services.engine.workflows(), principal.tenant(), run)
+                    .await?,
+            ),
             Some(_) | None => None,
         };
-        let offered = AllowedActions::of(guest, item, run.as_ref(), &decider);
+        let offered = AllowedActions::of(principal, item, run.as_ref(), &decider);
         if which.mine && offered.may.is_empty() {
             continue;
         }
         let mut one = match (&run, item.request()) {
-            (Some(run), Some(about)) => approval_json(door, guest.tenant(), &about, item, run),
+            (Some(run), Some(about)) => approval_json(state, principal.tenant(), &about, item, run),
             _ => item.as_json(),
         };
         offered.write_to(&mut one);
         if let Some(run) = &item.run {
             if !workflows.contains_key(run) {
-                let head = work.read.run(guest.tenant(), run).await?;
+                let head = services.read.run(principal.tenant(), run).await?;
                 workflows.insert(run.clone(), head.map(|head| head.workflow));
             }
             one["workflow_id"] = json!(workflows.get(run));
@@ -127,30 +130,30 @@ async fn page(
         shown.push(one);
     }
     let next = last.filter(|last| items.last().is_some_and(|item| item.id != **last));
-    let next = next.map(|last| list.encode(guest.tenant(), last));
+    let next = next.map(|last| list.encode(principal.tenant(), last));
     Ok(Json(json!({ "items": shown, "next_cursor": next })))
 }
 
-/// A request for programs, with the effect class of its tool and whether what it does can be undone.
-fn approval_json(door: &AppState, tenant: &TenantId, about: &ApprovalSubject, item: &TaskItem, run: &Run) -> Value {
+/// The JSON form of an approval, with the effect class of its tool and whether the effect can be undone.
+fn approval_json(state: &AppState, tenant: &TenantId, about: &ApprovalSubject, item: &TaskItem, run: &Run) -> Value {
     let mut shown = about.as_json(item, run);
-    let house = door.admin_services().ok();
-    let facts = shown["tool"].as_str().and_then(|tool| house?.tools.facts_for(tenant, tool));
+    let admin = state.admin_services().ok();
+    let facts = shown["tool"].as_str().and_then(|tool| admin?.tools.facts_for(tenant, tool));
     shown["effect_class"] = json!(facts.as_ref().map(|facts| facts.class));
     shown["irreversible"] = json!(facts.and_then(|facts| facts.irreversible.clone()));
     shown
 }
 
-/// What whoever asks may do about an item, so that nobody is offered what would be refused.
+/// What the caller may do about an item, so that no action is offered that would be refused.
 struct AllowedActions {
     may: Vec<&'static str>,
-    /// Why it is not all that the item asks for.
+    /// Why not all actions of the item are allowed.
     why_not: Option<String>,
 }
 
 impl AllowedActions {
-    fn of(guest: &Principal, item: &TaskItem, run: Option<&Run>, decider: &DecisionMaker) -> Self {
-        let by_role = |need: AccessScope, act: &'static str| match guest.require(need) {
+    fn of(principal: &Principal, item: &TaskItem, run: Option<&Run>, decider: &DecisionMaker) -> Self {
+        let by_role = |need: AccessScope, act: &'static str| match principal.require(need) {
             Ok(()) => Self { may: vec![act], why_not: None },
             Err(problem) => Self { may: Vec::new(), why_not: Some(problem.detail) },
         };
@@ -194,7 +197,7 @@ impl AllowedActions {
     }
 }
 
-/// A request that is open.
+/// An open approval.
 pub(super) struct PendingApproval {
     pub item: TaskItem,
     pub run: RunId,
@@ -202,8 +205,8 @@ pub(super) struct PendingApproval {
 }
 
 impl PendingApproval {
-    pub async fn find(work: &RunServices, tenant: &TenantId, id: &str) -> Result<Self, HttpProblem> {
-        let items = work.read.open_tasks(tenant, None).await?;
+    pub async fn find(services: &RunServices, tenant: &TenantId, id: &str) -> Result<Self, HttpProblem> {
+        let items = services.read.open_tasks(tenant, None).await?;
         let requests = items.into_iter().filter_map(|item| {
             let (run, about) = (item.run.clone()?, item.request()?);
             Some(Self { item, run, about })
@@ -223,18 +226,18 @@ impl PendingApproval {
 /// Shows a request: exactly what would be done, who asked, and who has said yes
 #[utoipa::path(get, path = "/api/v1/approvals/{approval_id}", tag = "desk",
     params(("approval_id" = String, Path)),
-    responses((status = 200, body = Shown), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ApprovalSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
-    let PendingApproval { item, run, about } = PendingApproval::find(work, guest.tenant(), &id).await?;
-    let run = snapshot_reader::read_run(&*work.read, work.engine.workflows(), guest.tenant(), &run).await?;
-    let mut shown = approval_json(&door, guest.tenant(), &about, &item, &run);
+    let services = state.run_services()?;
+    let PendingApproval { item, run, about } = PendingApproval::find(services, principal.tenant(), &id).await?;
+    let run = snapshot_reader::read_run(&*services.read, services.engine.workflows(), principal.tenant(), &run).await?;
+    let mut shown = approval_json(&state, principal.tenant(), &about, &item, &run);
     shown["workflow_id"] = json!(run.workflow().map(|workflow| workflow.name.clone()));
-    AllowedActions::of(&guest, &item, Some(&run), &guest.decider(&door).await?).write_to(&mut shown);
+    AllowedActions::of(&principal, &item, Some(&run), &principal.decider(&state).await?).write_to(&mut shown);
     Ok(Json(shown))
 }
 
@@ -251,49 +254,50 @@ pub(super) struct DecisionRequest {
 #[utoipa::path(post, path = "/api/v1/approvals/{approval_id}/approve", tag = "desk",
     params(("approval_id" = String, Path)), request_body = DecisionRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn approve(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let DecisionRequest { reason } = body::json(body, door.limits).await?;
-    decide(&door, guest, &id, &headers, (true, reason)).await
+    let DecisionRequest { reason } = body::json(body, state.limits).await?;
+    decide(&state, principal, &id, &headers, (true, reason)).await
 }
 
 /// Says no
 #[utoipa::path(post, path = "/api/v1/approvals/{approval_id}/reject", tag = "desk",
     params(("approval_id" = String, Path)), request_body = DecisionRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn reject(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let DecisionRequest { reason } = body::json(body, door.limits).await?;
-    decide(&door, guest, &id, &headers, (false, reason)).await
+    let DecisionRequest { reason } = body::json(body, state.limits).await?;
+    decide(&state, principal, &id, &headers, (false, reason)).await
 }
 
 async fn decide(
-    door: &AppState,
-    guest: Principal,
+    state: &AppState,
+    principal: Principal,
     id: &str,
     headers: &HeaderMap,
     (approved, note): (bool, String),
 ) -> Result<Response, HttpProblem> {
     let said = json!({ "approved": approved, "reason": note });
     let asked = RequestFingerprint::new("decide", id, &said);
-    // One that was decided under this key waits no more.
-    if let Some(run) = IdempotencyKey::of(door, &guest, headers, asked).await?.and_then(|once| once.previous_run) {
-        return RunCommandRequest::load(door, guest, run.as_str(), headers, asked).await?.respond_current().await;
+    // An approval that was decided under this key is no longer open.
+    if let Some(run) = IdempotencyKey::of(state, &principal, headers, asked).await?.and_then(|once| once.previous_run) {
+        return RunCommandRequest::load(state, principal, run.as_str(), headers, asked).await?.respond_current().await;
     }
-    let PendingApproval { run, about, .. } = PendingApproval::find(door.run_services()?, guest.tenant(), id).await?;
-    let act = RunCommandRequest::load(door, guest, run.as_str(), headers, asked).await?;
+    let PendingApproval { run, about, .. } =
+        PendingApproval::find(state.run_services()?, principal.tenant(), id).await?;
+    let act = RunCommandRequest::load(state, principal, run.as_str(), headers, asked).await?;
     let incoming = about.decision(act.decider().await?, approved, note);
     act.submit(&incoming).await
 }

@@ -1,4 +1,4 @@
-//! What a tenant's definitions may name: its agents, the tools, and its other workflows.
+//! The names that a tenant's definitions may use: its agents, the tools, and its other workflows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,60 +13,66 @@ use serde::Deserialize;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// The tenant's agents: those of the files where it is their tenant, those that are shipped, and those that were registered.
+/// The tenant's agents: those of the files if the tenant is the project's own, the shipped ones, and the registered
+/// ones.
 pub(super) async fn agents(
-    work: &RunServices,
+    services: &RunServices,
     tenant: &TenantId,
 ) -> Result<BTreeMap<String, AgentDefinition>, HttpProblem> {
-    let files = work.files.borrow().clone();
+    let files = services.files.borrow().clone();
     let is_theirs = files.tenant.as_ref() == Some(tenant);
     let mut agents = if is_theirs { files.catalog.agents.clone() } else { baton_engine::shipped_agents() };
-    let registered = work.agent_registry.registered(tenant).await?;
+    let registered = services.agent_registry.registered(tenant).await?;
     agents.extend(registered.into_iter().filter(|(name, _)| !is_theirs || !files.own_agents.contains(name)));
     Ok(agents)
 }
 
-/// What this document may name. Of the workflows, those whose names stand in it, and those that they run.
+/// The catalog for this document. It contains only the workflows that the document names, and those that they run.
 pub(super) async fn catalog(
-    door: &AppState,
+    state: &AppState,
     tenant: &TenantId,
     document: &str,
 ) -> Result<DefinitionCatalog, HttpProblem> {
-    let work = door.run_services()?;
-    let (agents, tools) = (agents(work, tenant).await?, tools(door, tenant)?);
-    let all: BTreeMap<String, ContentHash> =
-        work.registry.workflows(tenant).await?.into_iter().map(|version| (version.workflow, version.bundle)).collect();
+    let services = state.run_services()?;
+    let (agents, tools) = (agents(services, tenant).await?, tools(state, tenant)?);
+    let all: BTreeMap<String, ContentHash> = services
+        .registry
+        .workflows(tenant)
+        .await?
+        .into_iter()
+        .map(|version| (version.workflow, version.bundle))
+        .collect();
     let is_named = |name: &&String| !is_single_call_name(name) && document.contains(name.as_str());
     let mut open: Vec<String> = all.keys().filter(is_named).cloned().collect();
     let mut workflows = BTreeMap::new();
     while let Some(name) = open.pop() {
         let Some(hash) = all.get(&name).filter(|_| !workflows.contains_key(&name)) else { continue };
-        let runs = subworkflows(work, hash).await?;
+        let runs = subworkflows(services, hash).await?;
         open.extend(runs.iter().cloned());
         workflows.insert(name, PinnedWorkflow { hash: hash.clone(), runs });
     }
     Ok(DefinitionCatalog { agents, tools, workflows })
 }
 
-/// Everybody's tools, and those the tenant added for itself.
-pub(super) fn tools(door: &AppState, tenant: &TenantId) -> Result<BTreeMap<String, Arc<ToolContract>>, HttpProblem> {
-    let mut tools = door.run_services()?.files.borrow().catalog.tools.clone();
-    // Where nobody runs the house, nobody adds any.
-    if let Ok(house) = door.admin_services() {
-        let own = house.tools.own_names(tenant);
-        tools.extend(own.into_iter().filter_map(|name| Some((name.clone(), house.tools.facts_for(tenant, &name)?))));
+/// The shared tools, and those that the tenant added for itself.
+pub(super) fn tools(state: &AppState, tenant: &TenantId) -> Result<BTreeMap<String, Arc<ToolContract>>, HttpProblem> {
+    let mut tools = state.run_services()?.files.borrow().catalog.tools.clone();
+    // Without admin services, a tenant cannot add tools.
+    if let Ok(admin) = state.admin_services() {
+        let own = admin.tools.own_names(tenant);
+        tools.extend(own.into_iter().filter_map(|name| Some((name.clone(), admin.tools.facts_for(tenant, &name)?))));
     }
     Ok(tools)
 }
 
 /// The workflows that a version runs itself.
-async fn subworkflows(work: &RunServices, hash: &ContentHash) -> Result<BTreeSet<String>, HttpProblem> {
+async fn subworkflows(services: &RunServices, hash: &ContentHash) -> Result<BTreeSet<String>, HttpProblem> {
     #[derive(Deserialize)]
     struct PinnedSubworkflows {
         subworkflows: BTreeMap<String, ContentHash>,
     }
 
-    let text = work.registry.bundle(hash).await?.unwrap_or_default();
+    let text = services.registry.bundle(hash).await?.unwrap_or_default();
     let pinned: Option<PinnedSubworkflows> = serde_json::from_slice(&text).ok();
     Ok(pinned.map(|pinned| pinned.subworkflows.into_keys().collect()).unwrap_or_default())
 }

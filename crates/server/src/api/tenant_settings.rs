@@ -1,4 +1,4 @@
-//! What a tenant sets for itself while the system runs: shown, set, and left to the files again.
+//! Settings that a tenant changes while the server runs: read, set, and reset to the files' values.
 
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
@@ -27,14 +27,14 @@ impl From<SettingError> for HttpProblem {
     }
 }
 
-/// What is set; an empty object where nothing is.
+/// The setting; an empty object if it is not set.
 pub(super) async fn show_setting(
-    door: &AppState,
-    guest: &Principal,
+    state: &AppState,
+    principal: &Principal,
     topic: SettingTopic,
     name: &str,
 ) -> Result<Response, HttpProblem> {
-    let found = door.admin_services()?.settings.find(guest.tenant(), topic, name).await?;
+    let found = state.admin_services()?.settings.find(principal.tenant(), topic, name).await?;
     Ok(match found {
         Some(setting) => setting_response(setting),
         None => Json(Map::new()).into_response(),
@@ -42,43 +42,44 @@ pub(super) async fn show_setting(
 }
 
 pub(super) async fn put(
-    door: &AppState,
-    guest: &Principal,
+    state: &AppState,
+    principal: &Principal,
     headers: &HeaderMap,
     (topic, name): (SettingTopic, &str),
     value: Map<String, Value>,
 ) -> Result<Response, HttpProblem> {
-    let (tenant, value) = (guest.tenant().clone(), Value::Object(value));
-    let (name, set_by) = (name.to_owned(), Some(author(guest)));
+    let (tenant, value) = (principal.tenant().clone(), Value::Object(value));
+    let (name, set_by) = (name.to_owned(), Some(author(principal)));
     let new = TenantSetting { tenant, topic, name, value, set_by, floor: None, changes: 0 };
     let before = SettingPrecondition::of(etag::if_match(headers)?);
-    let set = door.admin_services()?.settings.put(new, before, Vec::new(), door.clock.now()).await?;
+    let set = state.admin_services()?.settings.put(new, before, Vec::new(), state.clock.now()).await?;
     Ok(setting_response(set))
 }
 
-/// It is as the files have it from here on, as it may have been before.
+/// Removes the setting, so that the value of the files applies again.
 pub(super) async fn remove(
-    door: &AppState,
-    guest: &Principal,
+    state: &AppState,
+    principal: &Principal,
     headers: &HeaderMap,
     of: (SettingTopic, &str),
 ) -> Result<StatusCode, HttpProblem> {
     let expected = etag::if_match(headers)?;
-    door.admin_services()?
+    state
+        .admin_services()?
         .settings
-        .remove(guest.tenant(), of, Some(author(guest)), expected, Vec::new(), door.clock.now())
+        .remove(principal.tenant(), of, Some(author(principal)), expected, Vec::new(), state.clock.now())
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Who set it when, newest first.
+/// The changes of a setting, newest first.
 pub(super) async fn history(
-    door: &AppState,
-    guest: &Principal,
+    state: &AppState,
+    principal: &Principal,
     topic: SettingTopic,
     name: &str,
 ) -> Result<Json<Value>, HttpProblem> {
-    let history = door.admin_services()?.settings.history(guest.tenant(), topic, name).await?;
+    let history = state.admin_services()?.settings.history(principal.tenant(), topic, name).await?;
     let told = |past: SettingChange| {
         json!({
             "at": past.at.to_string(), "value": past.value,
@@ -89,8 +90,8 @@ pub(super) async fn history(
     Ok(Json(json!({ "history": history.into_iter().map(told).collect::<Vec<_>>() })))
 }
 
-fn author(guest: &Principal) -> SettingAuthor {
-    SettingAuthor { name: guest.actor_name().to_owned(), role: guest.role() }
+fn author(principal: &Principal) -> SettingAuthor {
+    SettingAuthor { name: principal.actor_name().to_owned(), role: principal.role() }
 }
 
 fn setting_response(setting: TenantSetting) -> Response {

@@ -1,4 +1,4 @@
-//! Tenants: whose work this server keeps. For whoever runs it: an admin of the server's own tenant.
+//! Tenants of this server. Requires an admin key of the server's own tenant.
 
 use axum::Extension;
 use axum::Json;
@@ -20,7 +20,7 @@ use super::etag;
 use super::extractors::{self, NamePageQuery, PathParams, QueryParams};
 use super::keys::{check_minted, with_secret};
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use crate::body;
 use crate::code;
 use crate::problem::HttpProblem;
@@ -35,15 +35,17 @@ pub(super) fn paths() -> OpenApiRouter<AppState> {
     super::audited(AccessScope::Administer, administers)
 }
 
-/// Somebody whose tenant is the server's own.
+/// Extractor that requires a principal of the server's own tenant.
 pub(super) struct ServerOperator;
 
 impl FromRequestParts<AppState> for ServerOperator {
     type Rejection = HttpProblem;
 
-    async fn from_request_parts(parts: &mut Parts, door: &AppState) -> Result<Self, HttpProblem> {
-        let guest = parts.extensions.get::<Principal>();
-        if guest.is_some_and(|guest| door.run_services().is_ok_and(|work| work.tenant == *guest.tenant())) {
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, HttpProblem> {
+        let principal = parts.extensions.get::<Principal>();
+        if principal
+            .is_some_and(|principal| state.run_services().is_ok_and(|services| services.tenant == *principal.tenant()))
+        {
             return Ok(Self);
         }
         let detail = "this is everybody's, and for whoever runs the server: a key of its own tenant";
@@ -92,10 +94,10 @@ pub(super) struct TenantListSchema {
     next_after: Option<String>,
 }
 
-fn tenant_json(door: &AppState, tenant: &Tenant) -> Result<Value, HttpProblem> {
+fn tenant_json(state: &AppState, tenant: &Tenant) -> Result<Value, HttpProblem> {
     let mut shown = tenant.as_json();
     shown["tier_in_force"] =
-        json!(door.run_services()?.agent_registry.tier_named(&tenant.id, tenant.tier.as_deref()).name);
+        json!(state.run_services()?.agent_registry.tier_named(&tenant.id, tenant.tier.as_deref()).name);
     Ok(shown)
 }
 
@@ -106,35 +108,35 @@ fn parse_tenant_id(id: &str) -> Result<TenantId, HttpProblem> {
 /// Lists the tenants that were made, or shut, by id
 #[utoipa::path(get, path = "/api/v1/tenants", tag = "tenants",
     params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "1 to 200; 50 unless told")),
-    responses((status = 200, body = TenantListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = TenantListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
     _host: ServerOperator,
-    State(door): State<AppState>,
+    State(state): State<AppState>,
     QueryParams(NamePageQuery { after, limit }): QueryParams<NamePageQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let limit = extractors::limit(limit, 50, PAGE_MAX)?;
-    let page = door.run_services()?.agent_registry.tenants().list(after.as_deref(), limit).await?;
+    let page = state.run_services()?.agent_registry.tenants().list(after.as_deref(), limit).await?;
     let next_after = page.last().filter(|_| page.len() == limit).map(|last| last.id.clone());
-    let tenants = page.iter().map(|tenant| tenant_json(&door, tenant)).collect::<Result<Vec<_>, _>>()?;
+    let tenants = page.iter().map(|tenant| tenant_json(&state, tenant)).collect::<Result<Vec<_>, _>>()?;
     Ok(Json(json!({ "tenants": tenants, "next_after": next_after })))
 }
 
 /// Shows a tenant
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant_id}", tag = "tenants", params(("tenant_id" = String, Path)),
-    responses((status = 200, body = TenantSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = TenantSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
     _host: ServerOperator,
-    State(door): State<AppState>,
+    State(state): State<AppState>,
     PathParams(id): PathParams<String>,
 ) -> Result<Response, HttpProblem> {
     let id = TenantId::from(id);
-    let found = door.run_services()?.agent_registry.tenants().find(&id).await?;
+    let found = state.run_services()?.agent_registry.tenants().find(&id).await?;
     let (written, tenant) = found.ok_or(TenantError::Unknown(id))?;
-    tenant_response(&door, &tenant, written)
+    tenant_response(&state, &tenant, written)
 }
 
-fn tenant_response(door: &AppState, tenant: &Tenant, written: u64) -> Result<Response, HttpProblem> {
-    let mut response = Json(tenant_json(door, tenant)?).into_response();
+fn tenant_response(state: &AppState, tenant: &Tenant, written: u64) -> Result<Response, HttpProblem> {
+    let mut response = Json(tenant_json(state, tenant)?).into_response();
     etag::set_etag(&mut response, written);
     Ok(response)
 }
@@ -159,26 +161,26 @@ pub(super) struct CreateTenantRequest {
 
 /// Makes a tenant and its first admin key, and shows the key's secret for the only time
 #[utoipa::path(post, path = "/api/v1/tenants", tag = "tenants", request_body = CreateTenantRequest, responses(
-    (status = 201, body = CreatedTenantSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 201, body = CreatedTenantSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
     _host: ServerOperator,
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    // The key that is made may everything.
-    guest.require_scopes(None)?;
-    let CreateTenantRequest { id, name, tier } = body::json(body, door.limits).await?;
-    let (house, work, now) = (door.admin_services()?, door.run_services()?, door.clock.now());
+    // The new key has all scopes.
+    principal.require_scopes(None)?;
+    let CreateTenantRequest { id, name, tier } = body::json(body, state.limits).await?;
+    let (admin, services, now) = (state.admin_services()?, state.run_services()?, state.clock.now());
     let tenant = Tenant::new(parse_tenant_id(&id)?, name, tier, now);
-    // One that needed no making is somebody's already.
-    if tenant.id == work.tenant || !house.keys.all(&tenant.id).await?.is_empty() {
+    // The server's own tenant and tenants that already have keys are taken, even without a record.
+    if tenant.id == services.tenant || !admin.keys.all(&tenant.id).await?.is_empty() {
         return Err(baton_engine::tenants::TenantError::Taken(tenant.id).into());
     }
-    let new = check_minted((house.mint)(&tenant.id, "first admin", AccessRole::Admin, DAYS_DEFAULT, None))?;
-    work.agent_registry.tenants().create(&tenant, now).await?;
-    house.keys.add(&new.key, &new.hash).await?;
-    let mut shown = tenant_json(&door, &tenant)?;
+    let new = check_minted((admin.mint)(&tenant.id, "first admin", AccessRole::Admin, DAYS_DEFAULT, None))?;
+    services.agent_registry.tenants().create(&tenant, now).await?;
+    admin.keys.add(&new.key, &new.hash).await?;
+    let mut shown = tenant_json(&state, &tenant)?;
     shown["key_id"] = json!(new.key.id);
     Ok(with_secret(shown, &new))
 }
@@ -199,7 +201,7 @@ pub(super) struct ChangeTenantRequest {
     tier: Option<Option<String>>,
 }
 
-/// Tells `null` from what was left out.
+/// Tells `null` apart from a missing field.
 fn double_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
@@ -210,30 +212,30 @@ fn double_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Op
 #[utoipa::path(put, path = "/api/v1/tenants/{tenant_id}", tag = "tenants", request_body = ChangeTenantRequest,
     params(("tenant_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
-    responses((status = 200, body = TenantSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = TenantSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn put(
     _host: ServerOperator,
-    State(door): State<AppState>,
+    State(state): State<AppState>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
     let expected = etag::if_match(&headers)?;
-    let ChangeTenantRequest { name, tier } = body::json(body, door.limits).await?;
+    let ChangeTenantRequest { name, tier } = body::json(body, state.limits).await?;
     let changes: Vec<TenantChange> =
         name.map(TenantChange::Name).into_iter().chain(tier.map(TenantChange::Tier)).collect();
-    apply_changes(&door, &id, &changes, expected).await
+    apply_changes(&state, &id, &changes, expected).await
 }
 
 async fn apply_changes(
-    door: &AppState,
+    state: &AppState,
     id: &str,
     changes: &[TenantChange],
     expected: Option<u64>,
 ) -> Result<Response, HttpProblem> {
-    let tenants = door.run_services()?.agent_registry.tenants();
-    let (_, (written, tenant)) = tenants.change(&parse_tenant_id(id)?, changes, expected, door.clock.now()).await?;
-    tenant_response(door, &tenant, written)
+    let tenants = state.run_services()?.agent_registry.tenants();
+    let (_, (written, tenant)) = tenants.change(&parse_tenant_id(id)?, changes, expected, state.clock.now()).await?;
+    tenant_response(state, &tenant, written)
 }
 
 /// Lets nobody of a tenant come in any more, by key, token or webhook
@@ -242,36 +244,36 @@ async fn apply_changes(
 /// shut by `baton tenants disable` alone: it could not be opened here again.
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant_id}/disable", tag = "tenants",
     params(("tenant_id" = String, Path)),
-    responses((status = 200, body = TenantSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = TenantSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn disable(
     _host: ServerOperator,
-    State(door): State<AppState>,
+    State(state): State<AppState>,
     PathParams(id): PathParams<String>,
 ) -> Result<Response, HttpProblem> {
-    if door.run_services()?.tenant.as_str() == id {
+    if state.run_services()?.tenant.as_str() == id {
         let detail = "this is the server's own tenant: whoever disabled it here could not enable it again";
         let problem = HttpProblem::new(StatusCode::CONFLICT, code::TENANT_OWN, detail);
         return Err(problem.with_hint(format!("`baton tenants disable {id}`, on its machine")));
     }
-    // A mistyped name would shut out nobody, and be told as done. A tenant that has a key is known too.
+    // A mistyped name would block no tenant and be reported as done. A tenant that has a key is known too.
     let tenant = parse_tenant_id(&id)?;
-    let is_known = door.run_services()?.agent_registry.tenants().find(&tenant).await?.is_some()
-        || !door.admin_services()?.keys.list(&tenant, None, 1).await?.is_empty();
+    let is_known = state.run_services()?.agent_registry.tenants().find(&tenant).await?.is_some()
+        || !state.admin_services()?.keys.list(&tenant, None, 1).await?.is_empty();
     if !is_known {
         let hint = "one that only tokens name is made first: POST /api/v1/tenants";
         return Err(HttpProblem::from(TenantError::Unknown(tenant)).with_hint(hint));
     }
-    apply_changes(&door, &id, &[TenantChange::Disable], None).await
+    apply_changes(&state, &id, &[TenantChange::Disable], None).await
 }
 
 /// Lets them come in again
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant_id}/enable", tag = "tenants",
     params(("tenant_id" = String, Path)),
-    responses((status = 200, body = TenantSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = TenantSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn enable(
     _host: ServerOperator,
-    State(door): State<AppState>,
+    State(state): State<AppState>,
     PathParams(id): PathParams<String>,
 ) -> Result<Response, HttpProblem> {
-    apply_changes(&door, &id, &[TenantChange::Enable], None).await
+    apply_changes(&state, &id, &[TenantChange::Enable], None).await
 }

@@ -1,4 +1,4 @@
-//! Tools: what there is, calls of single ones, and how they are used.
+//! Tools: the catalogue, single calls, and usage statistics.
 
 mod rule;
 
@@ -32,7 +32,7 @@ use super::extractors::{PathParams, QueryParams, limit};
 use super::idempotency::RequestFingerprint;
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::tools::{
     ToolCallResult, ToolListSchema, ToolSchema, ToolSearchSchema, ToolSelection, ToolUsageSchema, WeekReportSchema,
 };
@@ -44,14 +44,14 @@ use crate::report::UsageReport;
 use crate::state::{AdminServices, AppState};
 use crate::tool_usage::{DAY, query_usage, usage_json};
 
-/// As calls are told that name a tool that is not there.
+/// The error code of a call to an unknown tool.
 const TOOL_NOT_FOUND: &str = "TOOL_NOT_FOUND";
-/// Tools of one search unless told, and at most.
+/// Default and maximum number of tools returned by a search.
 const RESULTS_DEFAULT: usize = 10;
 const RESULTS_MAX: usize = 50;
-/// Characters of what is searched for.
+/// Maximum length of a search text, in characters.
 const QUERY_CHARS_MAX: usize = 1_000;
-/// Tools that one choice is offered: a model is told the schema of each.
+/// Maximum number of tools offered in one selection, because the model receives the schema of each.
 const CHOICE_TOOLS_MAX: usize = 100;
 
 pub(super) fn paths() -> OpenApiRouter<AppState> {
@@ -88,32 +88,32 @@ pub(super) struct ToolListQuery {
 
 /// Lists tools by name
 #[utoipa::path(get, path = "/api/v1/tools", tag = "tools", params(ToolListQuery), responses(
-    (status = 200, body = ToolListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ToolListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(which): QueryParams<ToolListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    let after = PagedList::Tools.decode(guest.tenant(), which.cursor.as_deref())?;
+    let after = PagedList::Tools.decode(principal.tenant(), which.cursor.as_deref())?;
     let wanted = ToolFilter {
         category: which.category.as_deref(),
         after: after.as_deref(),
         limit: Some(limit),
         ..ToolFilter::with_words(which.search.as_deref().unwrap_or_default())
     };
-    let catalogue = &door.admin_services()?.catalogue;
-    let page = catalogue.list(guest.tenant(), &wanted);
+    let catalogue = &state.admin_services()?.catalogue;
+    let page = catalogue.list(principal.tenant(), &wanted);
     let next = page.last().filter(|_| page.len() == limit);
-    let next = next.map(|listed| PagedList::Tools.encode(guest.tenant(), &listed.tool.name));
+    let next = next.map(|listed| PagedList::Tools.encode(principal.tenant(), &listed.tool.name));
     let tools: Vec<Value> =
-        page.iter().map(|listed| tool_json(&**catalogue, &guest, &listed.tool.name, json!(listed))).collect();
+        page.iter().map(|listed| tool_json(&**catalogue, &principal, &listed.tool.name, json!(listed))).collect();
     Ok(Json(json!({ "tools": tools, "next_cursor": next })))
 }
 
-/// A tool for programs, with whether the tenant may call it.
-fn tool_json(catalogue: &dyn ToolCatalogue, guest: &Principal, name: &str, mut tool: Value) -> Value {
-    tool["enabled"] = json!(catalogue.is_enabled(guest.tenant(), name));
+/// The JSON form of a tool, with whether the tenant may call it.
+fn tool_json(catalogue: &dyn ToolCatalogue, principal: &Principal, name: &str, mut tool: Value) -> Value {
+    tool["enabled"] = json!(catalogue.is_enabled(principal.tenant(), name));
     tool
 }
 
@@ -131,20 +131,20 @@ pub(super) struct ToolSearchQuery {
 
 /// Searches for tools by what they do, the best first
 #[utoipa::path(get, path = "/api/v1/tools/search", tag = "tools", params(ToolSearchQuery), responses(
-    (status = 200, body = ToolSearchSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ToolSearchSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn search(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(sought): QueryParams<ToolSearchQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let limit = limit(sought.limit, RESULTS_DEFAULT, RESULTS_MAX)?;
-    let catalogue = &door.admin_services()?.catalogue;
-    let (tools, degraded) = catalogue.search(guest.tenant(), check_query("query", &sought.query)?, limit).await;
-    let told = |tool: &ToolDescription| tool_json(&**catalogue, &guest, &tool.name, json!(tool));
+    let catalogue = &state.admin_services()?.catalogue;
+    let (tools, degraded) = catalogue.search(principal.tenant(), check_query("query", &sought.query)?, limit).await;
+    let told = |tool: &ToolDescription| tool_json(&**catalogue, &principal, &tool.name, json!(tool));
     Ok(Json(json!({ "tools": tools.iter().map(told).collect::<Vec<_>>(), "degraded_reason": degraded })))
 }
 
-/// A text to search by, that is not too long.
+/// Checks the length of a search text.
 pub(super) fn check_query<'t>(name: &str, text: &'t str) -> Result<&'t str, HttpProblem> {
     match text.chars().count() {
         1..=QUERY_CHARS_MAX => Ok(text),
@@ -154,20 +154,21 @@ pub(super) fn check_query<'t>(name: &str, text: &'t str) -> Result<&'t str, Http
 
 /// Shows a tool: its facts, and the schema of its parameters
 #[utoipa::path(get, path = "/api/v1/tools/{name}", tag = "tools", params(("name" = String, Path)), responses(
-    (status = 200, body = ToolSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ToolSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let house = door.admin_services()?;
-    let tool = house.catalogue.describe(guest.tenant(), &name).ok_or_else(|| tool_not_found(house, &guest, &name))?;
-    Ok(Json(tool_json(&*house.catalogue, &guest, &name, json!(tool))))
+    let admin = state.admin_services()?;
+    let tool =
+        admin.catalogue.describe(principal.tenant(), &name).ok_or_else(|| tool_not_found(admin, &principal, &name))?;
+    Ok(Json(tool_json(&*admin.catalogue, &principal, &name, json!(tool))))
 }
 
-fn tool_not_found(house: &AdminServices, guest: &Principal, name: &str) -> HttpProblem {
+fn tool_not_found(admin: &AdminServices, principal: &Principal, name: &str) -> HttpProblem {
     let problem = HttpProblem::new(StatusCode::NOT_FOUND, TOOL_NOT_FOUND, format!("there is no tool `{name}`"));
-    let names = house.tools.names_for(guest.tenant());
+    let names = admin.tools.names_for(principal.tenant());
     match nearest(name, names.iter().map(String::as_str)) {
         Some(near) => problem.with_hint(format!("did you mean `{near}`?")),
         None => problem.with_hint("GET /api/v1/tools lists those there are"),
@@ -203,28 +204,28 @@ pub(super) struct ToolCallRequest {
     responses(
         (status = 200, body = ToolCallResult, description = "it has ended"),
         (status = 202, body = ToolCallResult, description = "it goes on, or waits for somebody"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     ))]
 pub(super) async fn execute(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let ToolCallRequest { arguments, context } = body::json(body, door.limits).await?;
-    let house = door.admin_services()?;
-    if house.tools.facts_for(guest.tenant(), &name).is_none() {
-        return Err(tool_not_found(house, &guest, &name));
+    let ToolCallRequest { arguments, context } = body::json(body, state.limits).await?;
+    let admin = state.admin_services()?;
+    if admin.tools.facts_for(principal.tenant(), &name).is_none() {
+        return Err(tool_not_found(admin, &principal, &name));
     }
     let context = Value::Object(context);
     let mut said = json!({ "arguments": arguments, "context": context });
-    // A key of the caller's is in nothing that is written, not even hashed.
+    // The caller's own model key is removed from everything that is stored, even from what is hashed.
     baton_engine::take_key(&mut said["context"]);
     let asked = RequestFingerprint::new("call", &name, &said);
     let begun = start_and_follow(
-        &door,
-        &guest,
+        &state,
+        &principal,
         &headers,
         asked,
         StartRunCommand::Call { tool: name.clone(), arguments, context },
@@ -262,30 +263,31 @@ pub(super) struct ToolSelectRequest {
     responses(
         (status = 200, body = ToolSelection, description = "it has ended"),
         (status = 202, body = ToolSelection, description = "it goes on"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     ))]
 pub(super) async fn select(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let ToolSelectRequest { message, tools, context } = body::json(body, door.limits).await?;
-    let house = door.admin_services()?;
+    let ToolSelectRequest { message, tools, context } = body::json(body, state.limits).await?;
+    let admin = state.admin_services()?;
     if !(1..=CHOICE_TOOLS_MAX).contains(&tools.len()) {
         let detail = format!("`tools` names 1 to {CHOICE_TOOLS_MAX} tools, not {}", tools.len());
         let problem = HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail);
         return Err(problem.with_hint("GET /api/v1/tools/search finds those that a message may need"));
     }
-    if let Some(none) = tools.iter().find(|tool| house.tools.facts_for(guest.tenant(), tool).is_none()) {
-        return Err(tool_not_found(house, &guest, none));
+    if let Some(none) = tools.iter().find(|tool| admin.tools.facts_for(principal.tenant(), tool).is_none()) {
+        return Err(tool_not_found(admin, &principal, none));
     }
     let context = Value::Object(context);
     let mut said = json!({ "message": message, "tools": tools, "context": context });
     baton_engine::take_key(&mut said["context"]);
     let choice = StartRunCommand::Choice { message, tools: tools.into_iter().collect(), context };
     let begun =
-        start_and_follow(&door, &guest, &headers, RequestFingerprint::new("select", "tools", &said), choice).await?;
+        start_and_follow(&state, &principal, &headers, RequestFingerprint::new("select", "tools", &said), choice)
+            .await?;
     Ok(begun.respond_with(|run, follower| one_call::choice_as_json(run, &follower.open_waits())))
 }
 
@@ -309,10 +311,10 @@ pub(super) struct ToolUsageQuery {
 
 /// How tools are used: counts, success, times, errors by code, cost
 #[utoipa::path(get, path = "/api/v1/tools/analytics", tag = "tools", params(ToolUsageQuery), responses(
-    (status = 200, body = ToolUsageSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ToolUsageSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn analytics(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(uses): QueryParams<ToolUsageQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let by = uses.by.as_deref().unwrap_or("tool").split(',').map(|word| parse_grouping(word.trim()));
@@ -320,20 +322,20 @@ pub(super) async fn analytics(
     let from =
         uses.from.map(|text| Time::parse_day_start(&text).map_err(|why| HttpProblem::invalid_parameter("from", why)));
     let from =
-        from.transpose()?.unwrap_or_else(|| BudgetWindow::Day.begin(door.clock.now()) - DAY * (UNDER_USED_DAYS - 1));
+        from.transpose()?.unwrap_or_else(|| BudgetWindow::Day.begin(state.clock.now()) - DAY * (UNDER_USED_DAYS - 1));
     let to = uses
         .to
         .map(|text| Time::parse_day_end(&text).map_err(|why| HttpProblem::invalid_parameter("to", why)))
         .transpose()?;
-    let tenant = Some(guest.tenant().clone());
+    let tenant = Some(principal.tenant().clone());
     let filter = UsageFilter { tenant, from: Some(from), to, by: by.clone(), ..UsageFilter::default() };
-    let house = door.admin_services()?;
-    let usage = query_usage(&*house.audit, &*house.catalogue, filter, uses.tool.as_deref()).await?;
+    let admin = state.admin_services()?;
+    let usage = query_usage(&*admin.audit, &*admin.catalogue, filter, uses.tool.as_deref()).await?;
     let rows: Vec<Value> = usage.iter().map(|usage| usage_json(&by, usage)).collect();
     Ok(Json(json!({ "from": from.to_string(), "to": to.map(|to| to.to_string()), "usage": rows })))
 }
 
-/// Not by tenant: there is one.
+/// `tenant` is not a dimension, because a report covers a single tenant.
 fn parse_grouping(word: &str) -> Result<UsageDimension, HttpProblem> {
     const PARTS: [UsageDimension; 6] = [
         UsageDimension::Tool,
@@ -377,20 +379,20 @@ pub(super) struct WeekReportQuery {
 #[utoipa::path(get, path = "/api/v1/tools/report", tag = "tools", params(WeekReportQuery), responses(
     (status = 200, content(
         (WeekReportSchema = "application/json"), (String = "text/markdown"), (String = "text/html"))),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn report(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(asked): QueryParams<WeekReportQuery>,
 ) -> Result<Response, HttpProblem> {
-    let (house, tenant): (&AdminServices, &TenantId) = (door.admin_services()?, guest.tenant());
-    let zone = (house.zone_of)(tenant);
+    let (admin, tenant): (&AdminServices, &TenantId) = (state.admin_services()?, principal.tenant());
+    let zone = (admin.zone_of)(tenant);
     let week = asked
         .week
         .map(|text| text.parse::<IsoWeek>().map_err(|why| HttpProblem::invalid_parameter("week", why)))
         .transpose()?;
-    let week = week.unwrap_or_else(|| IsoWeek::previous(door.clock.now(), &zone));
-    let report = UsageReport::read(Some(&*house.audit), &*house.catalogue, tenant.clone(), (week, zone)).await?;
+    let week = week.unwrap_or_else(|| IsoWeek::previous(state.clock.now(), &zone));
+    let report = UsageReport::read(Some(&*admin.audit), &*admin.catalogue, tenant.clone(), (week, zone)).await?;
     Ok(match asked.format {
         ReportFormat::Json => Json(report.as_json()).into_response(),
         ReportFormat::Markdown => ([(CONTENT_TYPE, "text/markdown; charset=utf-8")], report.markdown()).into_response(),

@@ -1,4 +1,4 @@
-//! How long an answer is waited for: `Prefer: wait=SECONDS` and `Prefer: respond-async` (RFC 7240).
+//! How long a request waits for its result: `Prefer: wait=SECONDS` and `Prefer: respond-async` (RFC 7240).
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::problem::HttpProblem;
 
 const PREFER: &str = "prefer";
 const APPLIED: &str = "preference-applied";
-/// Unless told.
+/// Default wait.
 const DEFAULT: Duration = Duration::from_secs(30);
-/// Seconds somebody may wait.
+/// Maximum wait, in seconds.
 const SECONDS_MAX: u64 = 120;
 
-/// How long is waited, and whether the caller said so.
+/// The wait limit, and whether the caller set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WaitPreference {
     pub limit: Duration,
@@ -23,9 +23,9 @@ pub(super) struct WaitPreference {
 }
 
 impl WaitPreference {
-    /// As the headers say. Preferences nobody here knows are left alone, as the standard has it.
+    /// Reads the headers. Unknown preferences are ignored, as the RFC requires.
     pub fn of(headers: &HeaderMap) -> Result<Self, HttpProblem> {
-        let mut patience = Self { limit: DEFAULT, is_explicit: false };
+        let mut wait = Self { limit: DEFAULT, is_explicit: false };
         let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
         for preference in values.flat_map(|value| value.split(',')).map(str::trim) {
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
@@ -34,12 +34,12 @@ impl WaitPreference {
                 "wait" => seconds(value.trim().trim_matches('"'))?,
                 _ => continue,
             };
-            patience = Self { limit, is_explicit: true };
+            wait = Self { limit, is_explicit: true };
         }
-        Ok(patience)
+        Ok(wait)
     }
 
-    /// Says what was done about what the caller preferred.
+    /// Sets the header that reports which preference was applied.
     pub fn set_header(self, mut response: Response) -> Response {
         if self.is_explicit {
             let applied = match self.limit.as_secs() {

@@ -1,4 +1,4 @@
-//! Webhooks of other services: which begin what, and with which secret they sign.
+//! Incoming webhooks: which service starts which workflow, and the secret that signs its requests.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::extractors::{self, NamePageQuery, PathParams, QueryParams, check_same
 use super::idempotency;
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use crate::body;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
@@ -70,7 +70,7 @@ fn yes() -> bool {
 }
 
 impl WebhookRequest {
-    fn hook(self, name: String, guest: &Principal) -> WebhookTrigger {
+    fn hook(self, name: String, principal: &Principal) -> WebhookTrigger {
         let Self { workflow_id, form, tolerance_s, input_data, context, enabled, .. } = self;
         WebhookTrigger {
             name,
@@ -82,7 +82,7 @@ impl WebhookRequest {
             enabled,
             from_project: false,
             created_at: Time::EPOCH,
-            set_by: Some(guest.actor_name().to_owned()),
+            set_by: Some(principal.actor_name().to_owned()),
         }
     }
 }
@@ -116,15 +116,15 @@ pub(super) struct WebhookListSchema {
     next_after: Option<String>,
 }
 
-fn webhook_json(guest: &Principal, hook: &WebhookTrigger) -> Value {
+fn webhook_json(principal: &Principal, hook: &WebhookTrigger) -> Value {
     json!({
-        "name": hook.name, "path": format!("/hooks/{}/{}", guest.tenant(), hook.name), "workflow_id": hook.workflow,
+        "name": hook.name, "path": format!("/hooks/{}/{}", principal.tenant(), hook.name), "workflow_id": hook.workflow,
         "form": hook.form, "tolerance_s": hook.tolerance_s, "input_data": hook.input, "context": hook.context,
         "enabled": hook.enabled, "from_project": hook.from_project, "created_at": hook.created_at.to_string(),
     })
 }
 
-/// A new secret, of the machine's randomness.
+/// A new secret, from the operating system's random source.
 pub(super) fn new_secret() -> Result<String, HttpProblem> {
     Ok(signature::secret(&random_bytes()?))
 }
@@ -140,50 +140,51 @@ pub(super) fn random_bytes() -> Result<[u8; 32], HttpProblem> {
     params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "1 to 200; 50 unless told")),
     responses((status = 200, body = WebhookListSchema)))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(NamePageQuery { after, limit }): QueryParams<NamePageQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let limit = extractors::limit(limit, 50, PAGE_MAX)?;
-    let records = &*door.run_services()?.records;
-    let page: Vec<WebhookTrigger> = triggers::list(records, guest.tenant(), after.as_deref(), limit).await?;
+    let records = &*state.run_services()?.records;
+    let page: Vec<WebhookTrigger> = triggers::list(records, principal.tenant(), after.as_deref(), limit).await?;
     let next_after = page.last().filter(|_| page.len() == limit).map(|last| last.name.clone());
-    let webhooks: Vec<Value> = page.iter().map(|hook| webhook_json(&guest, hook)).collect();
+    let webhooks: Vec<Value> = page.iter().map(|hook| webhook_json(&principal, hook)).collect();
     Ok(Json(json!({ "webhooks": webhooks, "next_after": next_after })))
 }
 
 /// Shows a webhook
 #[utoipa::path(get, path = "/api/v1/webhooks/{name}", tag = "webhooks", params(("name" = String, Path)),
-    responses((status = 200, body = WebhookSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = WebhookSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let (_, hook) = triggers::find::<WebhookTrigger>(&*door.run_services()?.records, guest.tenant(), &name).await?;
-    Ok(Json(webhook_json(&guest, &hook)))
+    let (_, hook) =
+        triggers::find::<WebhookTrigger>(&*state.run_services()?.records, principal.tenant(), &name).await?;
+    Ok(Json(webhook_json(&principal, &hook)))
 }
 
 /// Makes a webhook, and shows its secret this once
 #[utoipa::path(post, path = "/api/v1/webhooks", tag = "webhooks", request_body = WebhookRequest, responses(
-    (status = 201, body = WebhookSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 201, body = WebhookSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let mut defined: WebhookRequest = body::json(body, door.limits).await?;
+    let mut defined: WebhookRequest = body::json(body, state.limits).await?;
     let name = require_name(defined.name.take())?;
     let secret = secret_or_new(defined.secret.take())?;
-    let triggers = door.run_services()?.triggers();
-    let hook = defined.hook(name, &guest);
-    let hook = triggers.save_webhook(guest.tenant(), None, hook, Some(secret.clone()), door.clock.now()).await?;
-    let mut shown = webhook_json(&guest, &hook);
+    let triggers = state.run_services()?.triggers();
+    let hook = defined.hook(name, &principal);
+    let hook = triggers.save_webhook(principal.tenant(), None, hook, Some(secret.clone()), state.clock.now()).await?;
+    let mut shown = webhook_json(&principal, &hook);
     shown["secret"] = secret.into();
     Ok(idempotency::one_time_response(StatusCode::CREATED, shown, "secret"))
 }
 
-/// A secret that somebody brings, or a new one.
+/// The caller's secret, or a new one.
 pub(super) fn secret_or_new(secret: Option<String>) -> Result<String, HttpProblem> {
     match secret {
         Some(secret) => {
@@ -197,35 +198,35 @@ pub(super) fn secret_or_new(secret: Option<String>) -> Result<String, HttpProble
 /// Puts a webhook in another's place, whole; its secret stays
 #[utoipa::path(put, path = "/api/v1/webhooks/{name}", tag = "webhooks", params(("name" = String, Path)),
     request_body = WebhookRequest, responses((status = 200, body = WebhookSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn replace(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    let defined: WebhookRequest = body::json(body, door.limits).await?;
+    let defined: WebhookRequest = body::json(body, state.limits).await?;
     if defined.secret.is_some() {
         return Err(HttpProblem::invalid_field("secret", "it is changed by POST /api/v1/webhooks/{name}/rotate"));
     }
     check_same_name(&name, defined.name.as_deref())?;
-    let triggers = door.run_services()?.triggers();
-    let before = triggers::find::<WebhookTrigger>(&*triggers.records, guest.tenant(), &name).await?;
-    let hook = defined.hook(name, &guest);
-    let hook = triggers.save_webhook(guest.tenant(), Some(before), hook, None, door.clock.now()).await?;
-    Ok(Json(webhook_json(&guest, &hook)))
+    let triggers = state.run_services()?.triggers();
+    let before = triggers::find::<WebhookTrigger>(&*triggers.records, principal.tenant(), &name).await?;
+    let hook = defined.hook(name, &principal);
+    let hook = triggers.save_webhook(principal.tenant(), Some(before), hook, None, state.clock.now()).await?;
+    Ok(Json(webhook_json(&principal, &hook)))
 }
 
 /// Takes a webhook out
 #[utoipa::path(delete, path = "/api/v1/webhooks/{name}", tag = "webhooks", params(("name" = String, Path)),
-    responses((status = 204), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 204), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn remove(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<StatusCode, HttpProblem> {
-    let records = &*door.run_services()?.records;
-    triggers::delete::<WebhookTrigger>(records, guest.tenant(), &name, &[SECRETS], door.clock.now()).await?;
+    let records = &*state.run_services()?.records;
+    triggers::delete::<WebhookTrigger>(records, principal.tenant(), &name, &[SECRETS], state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -248,7 +249,7 @@ fn a_day() -> u32 {
 }
 
 impl RotateSecretRequest {
-    /// The new secret, and how long the old one is good beside it.
+    /// The new secret, and how long the old one stays valid.
     pub(super) fn into_parts(self) -> Result<(String, Duration), HttpProblem> {
         if self.overlap_hours > OVERLAP_HOURS_MAX {
             return Err(HttpProblem::invalid_field("overlap_hours", format_args!("it is 0 to {OVERLAP_HOURS_MAX}")));
@@ -269,15 +270,15 @@ pub(super) struct RotatedSecretSchema {
 /// Gives a webhook another secret; the old one stays good for a while
 #[utoipa::path(post, path = "/api/v1/webhooks/{name}/rotate", tag = "webhooks", params(("name" = String, Path)),
     request_body = RotateSecretRequest, responses((status = 200, body = RotatedSecretSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn rotate(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (secret, overlap) = body::json::<RotateSecretRequest>(body, door.limits).await?.into_parts()?;
-    let triggers = door.run_services()?.triggers();
-    triggers.rotate_webhook(guest.tenant(), &name, secret.clone(), overlap, door.clock.now()).await?;
+    let (secret, overlap) = body::json::<RotateSecretRequest>(body, state.limits).await?.into_parts()?;
+    let triggers = state.run_services()?.triggers();
+    triggers.rotate_webhook(principal.tenant(), &name, secret.clone(), overlap, state.clock.now()).await?;
     Ok(idempotency::one_time_response(StatusCode::OK, json!({ "secret": secret }), "secret"))
 }

@@ -1,14 +1,15 @@
-//! How many bytes of bodies one process holds at a time, and what becomes of a body that nobody reads to its end.
+//! The budget for request bodies held in memory, and the draining of bodies that are not read to their end.
 //!
-//! Every body is counted as its bytes come, not as its header says, so a client that announces much and sends nothing takes
-//! nothing from others. What was counted is given back when nobody holds what was read any more: when the request is answered,
-//! and where the answer is streamed, when the stream ends.
+//! A body is counted as its bytes arrive, not by its header, so a client that announces a large body and sends
+//! nothing takes no memory from others. The bytes are released when what was read is dropped: when the request is
+//! answered or, for a streamed response, when the stream ends.
 //!
-//! Bodies that are read before anybody is known have a small part of it, so that strangers who hold theirs back shut out
-//! nobody who has a key.
+//! Bodies that are read before authentication share a small part of the budget, so unauthenticated clients that
+//! send slowly cannot block clients with a key.
 //!
-//! A connection that is closed while its client still sends is reset, and the client may never see the answer. So what is
-//! left of a body that was refused is read and dropped for a while, after the answer and beside whatever comes next.
+//! If a connection is closed while its client still sends, it is reset, and the client may never see the response.
+//! So the rest of a refused body is read and dropped for a limited time, after the response and concurrently with
+//! other requests.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,30 +27,30 @@ use tokio::sync::Semaphore;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// Where a body is read that came without a key of ours: what it says, or its address, lets it in.
+/// The paths whose bodies are read without an API key: the body's content or the address authenticates the request.
 const PUBLIC_PATHS: [&str; 4] = ["/hooks/", "/decide/", "/composio/callback", "/api/v1/composio/callback"];
-/// The part of all bytes that such bodies may take together: one in so many.
+/// Such bodies together may take one part in this many of the whole budget.
 const PUBLIC_SHARE: usize = 8;
 
-/// Bytes of a refused body that are read and dropped.
+/// Maximum number of bytes of a refused body that are drained.
 const DRAIN_BYTES_MAX: usize = 64 << 20;
-/// How long they may take, where [`ServerLimits::body_timeout`](crate::ServerLimits::body_timeout) is not shorter.
+/// How long draining may take, if [`ServerLimits::body_timeout`](crate::ServerLimits::body_timeout) is not shorter.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// Refused bodies that are read at a time; of one more the connection is closed at once.
+/// Maximum number of refused bodies that are drained at a time. Beyond it, the connection is closed at once.
 const DRAINS_MAX: usize = 1_024;
 
-/// A body that would be more than all bodies may be together.
+/// The body would exceed the budget for all bodies.
 #[derive(Debug, thiserror::Error)]
 #[error("the request bodies under way take all the memory there is for them")]
 pub(crate) struct BodyBudgetError;
 
-/// The bytes of all bodies, of requests that are read or not answered yet.
+/// The budget for the bodies of all requests that are being read or not answered yet.
 #[derive(Debug)]
 pub(crate) struct BodyBudget {
     all: ByteQuota,
-    /// What bodies that came without a key take of it.
+    /// The part available to bodies without a key.
     public: ByteQuota,
-    /// One permit a refused body that is read to its end.
+    /// One permit for each body being drained.
     draining: Arc<Semaphore>,
 }
 
@@ -62,7 +63,7 @@ impl BodyBudget {
         }
     }
 
-    /// Bytes that are held now.
+    /// Number of bytes held.
     pub(crate) fn used_bytes(&self) -> usize {
         self.all.held.load(Ordering::Relaxed)
     }
@@ -86,7 +87,7 @@ impl BodyBudget {
     }
 }
 
-/// So many bytes, and how many of them are held.
+/// A limit in bytes, and the bytes held of it.
 #[derive(Debug)]
 struct ByteQuota {
     bytes_max: usize,
@@ -108,17 +109,17 @@ impl ByteQuota {
     }
 }
 
-/// What one request has taken of the budget; given back when it goes.
+/// The bytes that one request holds of the budget. Released on drop.
 pub(crate) struct BodyShare {
-    door: AppState,
-    /// Its body is read only once its key is known.
+    state: AppState,
+    /// The body is read only after its key is authenticated.
     has_key: bool,
     taken: AtomicUsize,
 }
 
 impl BodyShare {
     fn take(&self, bytes: usize) -> Result<(), BodyBudgetError> {
-        self.door.body_budget.take(bytes, self.has_key)?;
+        self.state.body_budget.take(bytes, self.has_key)?;
         self.taken.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
@@ -126,33 +127,33 @@ impl BodyShare {
 
 impl Drop for BodyShare {
     fn drop(&mut self) {
-        self.door.body_budget.give_back(self.taken.load(Ordering::Relaxed), self.has_key);
+        self.state.body_budget.give_back(self.taken.load(Ordering::Relaxed), self.has_key);
     }
 }
 
-/// Counts the request's body from now on. The share is to be kept as long as anything that was read of it; whoever keeps that
-/// beyond the beginning of the answer finds the share among the request's extensions. Nothing where it has no body.
-pub(crate) fn count_body(door: &AppState, request: &mut Request) -> Option<Arc<BodyShare>> {
+/// Counts the request's body from now on. Keep the share as long as any of the body's data. To keep it beyond the
+/// start of the response, take it from the request's extensions. Returns `None` if the request has no body.
+pub(crate) fn count_body(state: &AppState, request: &mut Request) -> Option<Arc<BodyShare>> {
     if request.body().is_end_stream() {
         return None;
     }
-    // Who waits for a word before the body has not sent it, and HTTP/2 ends one request without the others.
+    // A client that sent `Expect` has not sent its body yet, and HTTP/2 ends one request without affecting others.
     let drains = request.version() <= Version::HTTP_11 && !request.headers().contains_key(EXPECT);
     let path = request.extensions().get::<MatchedPath>();
     let has_key = path.is_none_or(|path| reads_after_auth(path.as_str()));
-    let share = Arc::new(BodyShare { door: door.clone(), has_key, taken: AtomicUsize::new(0) });
+    let share = Arc::new(BodyShare { state: state.clone(), has_key, taken: AtomicUsize::new(0) });
     let body = std::mem::take(request.body_mut());
     *request.body_mut() = Body::new(CountedBody { body, share: share.clone(), drains, ended: false });
     request.extensions_mut().insert(share.clone());
     Some(share)
 }
 
-/// Whether a body that comes to this path, as it is routed, is read only once its key is known.
+/// Whether a body sent to this matched path is read only after its key is authenticated.
 fn reads_after_auth(path: &str) -> bool {
     !PUBLIC_PATHS.iter().any(|without| path.starts_with(without))
 }
 
-/// The refusal, as a problem.
+/// The problem for a refused body.
 pub(crate) fn budget_problem(bytes_max: usize) -> HttpProblem {
     let detail = format!(
         "the request bodies that this server holds at the moment leave no room for this one: there are {} MB for \
@@ -167,9 +168,9 @@ pub(crate) fn budget_problem(bytes_max: usize) -> HttpProblem {
 struct CountedBody {
     body: Body,
     share: Arc<BodyShare>,
-    /// What is left of it is to be read.
+    /// Whether the rest of the body is drained.
     drains: bool,
-    /// Nothing more comes.
+    /// The body has ended.
     ended: bool,
 }
 
@@ -212,22 +213,22 @@ impl Drop for CountedBody {
         if self.ended || !self.drains || self.body.is_end_stream() {
             return;
         }
-        let door = self.share.door.clone();
-        let Ok(place) = door.body_budget.draining.clone().try_acquire_owned() else { return };
+        let state = self.share.state.clone();
+        let Ok(place) = state.body_budget.draining.clone().try_acquire_owned() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let body = std::mem::take(&mut self.body);
         runtime.spawn(async move {
-            let within = door.limits.body_timeout.min(DRAIN_TIMEOUT);
+            let within = state.limits.body_timeout.min(DRAIN_TIMEOUT);
             tokio::select! {
                 _ = tokio::time::timeout(within, drain(body)) => {}
-                () = door.shutdown_requested() => {}
+                () = state.shutdown_requested() => {}
             }
             drop(place);
         });
     }
 }
 
-/// Reads and drops what is left of a body.
+/// Reads and drops the rest of a body.
 async fn drain(mut body: Body) {
     let mut bytes = 0;
     while bytes < DRAIN_BYTES_MAX {
@@ -253,7 +254,7 @@ mod tests {
         bodies.give_back(10, false);
         bodies.give_back(70, true);
         assert_eq!(bodies.used_bytes(), 0);
-        // What the whole has no room for is not taken of the part.
+        // A body that exceeds the whole budget takes nothing from the public part.
         assert!(bodies.take(75, true).is_ok());
         assert!(bodies.take(10, false).is_err());
         bodies.give_back(75, true);

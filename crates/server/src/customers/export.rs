@@ -1,4 +1,4 @@
-//! What is kept of one customer, handed over whole.
+//! Exports all data about one customer.
 
 use std::collections::BTreeSet;
 
@@ -15,15 +15,15 @@ use serde_json::{Value, json};
 use super::{CustomerError, CustomerService, check_id};
 use crate::api::lines as entry_lines;
 
-/// Conversations, documents and rows that are looked through for those of one customer.
+/// Maximum number of conversations, documents and rows that are searched for those of one customer.
 const SCAN_MAX: usize = 100_000;
-/// Of each kind, in one answer.
+/// Maximum number of items of each kind in one export.
 const ITEMS_MAX: usize = 10_000;
-/// In one answer, about.
+/// Approximate maximum size of an export, in bytes.
 const EXPORT_BYTES_MAX: usize = 32 << 20;
 
 impl CustomerService<'_> {
-    /// Hands over what is kept of a customer. That it was done has a row in the audit trail.
+    /// Exports the data about a customer. The export is recorded in the audit trail.
     pub async fn export(
         &self,
         tenant: &TenantId,
@@ -52,7 +52,7 @@ impl CustomerService<'_> {
             "audit_rows": rows,
             "erased": self.erased(tenant, id).await?,
         });
-        // Whom it is about is in the trail as a digest alone: it outlives them.
+        // The audit row holds the customer only as a digest, because it outlives the customer's data.
         let (action, key_id) = ("customers.export".to_owned(), key_id.map(str::to_owned));
         let after = Some(json!({ "customer_id": id }));
         let act = AdminAction { action, target: None, by: by.to_owned(), key_id, before: None, after };
@@ -61,20 +61,20 @@ impl CustomerService<'_> {
     }
 }
 
-/// What was found so far.
+/// Collects the data of an export.
 struct ExportCollector<'d> {
     customers: &'d CustomerService<'d>,
     tenant: &'d TenantId,
     id: &'d str,
     is_whole: bool,
-    /// Of all that was found.
+    /// Size of everything collected.
     bytes: usize,
-    /// Theirs, as conversations and rows say.
+    /// The customer's runs, as named by conversations and audit rows.
     runs: BTreeSet<RunId>,
 }
 
 impl ExportCollector<'_> {
-    /// Whether there is room for one more of a kind.
+    /// Whether there is room for one more item of a kind.
     fn has_room(&mut self, have: usize) -> bool {
         let has_room = have < ITEMS_MAX && self.bytes < EXPORT_BYTES_MAX;
         self.is_whole &= has_room;
@@ -145,7 +145,7 @@ impl ExportCollector<'_> {
         }
     }
 
-    /// What memory and the knowledge base have about them, by collection.
+    /// The documents about the customer in memory and in the knowledge base, by collection.
     async fn documents(&mut self) -> Result<Vec<Value>, CustomerError> {
         let mut all = Vec::new();
         for collection in MemoryCollection::ALL {
@@ -174,7 +174,7 @@ impl ExportCollector<'_> {
         Ok(all)
     }
 
-    /// Theirs, with what each was begun with.
+    /// The customer's runs, each with its input.
     async fn executions(&mut self) -> Result<Vec<Value>, CustomerError> {
         let mut all = Vec::new();
         let tenant = self.tenant;

@@ -1,6 +1,7 @@
-//! Erasures that were begun and are not at their end. Each is written down before its first mark, so that one that was cut
-//! off is known with all that was asked for, and is done again from the beginning. Once all is deleted, a note without a name
-//! stands in its place until the file is scrubbed, so that a scrub that was cut off, or could not be, is done again too.
+//! Erasures that have started and are not complete. Each is recorded before its first mark, so that an interrupted
+//! one is known with all its parameters and is repeated from the beginning. Once all data is deleted, the record is
+//! replaced by a note without a name until the file is scrubbed, so that an interrupted or failed scrub is repeated
+//! too.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,15 +16,15 @@ use serde_json::{Value, json};
 use super::{CustomerError, CustomerService, ErasureRequest, PAGE, TRIES_MAX, VACUUM_BYTES_MAX, digest};
 
 pub(super) const SPACE: &str = "erasing_customer";
-/// A scrub that somebody is at, or that could not be, is left alone for so long: while a database is written anew, nobody else
-/// writes.
+/// How long a scrub that is in progress or has failed is left alone. While a database is being rewritten, no other
+/// process can write.
 const SCRUB_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
 
-/// What was asked for.
+/// The recorded parameters of an erasure.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct PendingErasure {
     customer_id: String,
-    /// With what their contact said, which may be gone.
+    /// Includes the names from the contact, which may already be deleted.
     pub(super) also: Vec<String>,
     end_runs: bool,
     by: String,
@@ -41,7 +42,7 @@ impl PendingErasure {
     }
 }
 
-/// The note that the file is to be scrubbed, as it was last written.
+/// The stored note that the file must be scrubbed.
 #[derive(Debug)]
 pub(super) struct PendingScrub {
     key: String,
@@ -59,11 +60,11 @@ impl PendingScrub {
 }
 
 impl CustomerService<'_> {
-    /// Does erasures again that were begun, or taken up, before an instant and are not at their end, and scrubs the file where
-    /// an erasure has left that. One that fails is taken up again when it is that old again.
+    /// Repeats erasures that were started or claimed before the given instant and are not complete, and scrubs the
+    /// file if an erasure left that undone. A failed one is retried once it is that old again.
     ///
     /// # Errors
-    /// The last of those that failed; the others were done all the same.
+    /// The last failure. The other erasures are still performed.
     pub async fn finish_erasures(&self, tenant: &TenantId, before: Time) -> Result<(), CustomerError> {
         let mut done = Ok(());
         let all = self.records.list(tenant, SPACE, "", None, PAGE).await?;
@@ -82,7 +83,7 @@ impl CustomerService<'_> {
         done
     }
 
-    /// One scrub is enough for all that was deleted before it.
+    /// One scrub covers everything that was deleted before it.
     async fn finish_scrubs(&self, tenant: &TenantId, records: Vec<StoredRecord>) -> Result<(), CustomerError> {
         let before = self.clock.now() - SCRUB_RETRY_AFTER;
         let mut left = Vec::new();
@@ -99,7 +100,7 @@ impl CustomerService<'_> {
         Ok(())
     }
 
-    /// Nothing where somebody else is at it.
+    /// Returns `None` if another process claimed it.
     async fn claim(&self, tenant: &TenantId, record: &StoredRecord) -> Result<Option<PendingScrub>, CustomerError> {
         let StoredRecord { space, key, value, version, .. } = record.clone();
         let left = PendingScrub { key: key.clone(), version: version + 1 };
@@ -111,7 +112,7 @@ impl CustomerService<'_> {
         }
     }
 
-    /// The erasure of whoever is called so that is not at its end.
+    /// The incomplete erasure of the person with this id.
     pub(super) async fn find_pending(
         &self,
         tenant: &TenantId,
@@ -120,7 +121,7 @@ impl CustomerService<'_> {
         Ok(self.records.get(tenant, SPACE, &digest(id)).await?.as_ref().and_then(PendingErasure::of))
     }
 
-    /// Writes down what is to be done; answers the version of what was written.
+    /// Records the erasure before it starts. Returns the version of the record.
     pub(super) async fn record_start(
         &self,
         tenant: &TenantId,
@@ -155,8 +156,8 @@ impl CustomerService<'_> {
         Err(CustomerError::Changing)
     }
 
-    /// Puts the note that the file is to be scrubbed in the place of what [`Self::record_start`] wrote, unless somebody has begun the
-    /// same since: it is theirs then.
+    /// Replaces the record of [`Self::record_start`] by the note about the pending scrub, unless the same erasure
+    /// was started again since; then the new one is responsible.
     pub(super) async fn schedule_scrub(
         &self,
         tenant: &TenantId,
@@ -173,7 +174,7 @@ impl CustomerService<'_> {
         }
     }
 
-    /// Takes the note away, unless somebody has begun the same since.
+    /// Deletes the note, unless the same erasure was started again since.
     pub(super) async fn complete_scrub(
         &self,
         tenant: &TenantId,
@@ -187,7 +188,7 @@ impl CustomerService<'_> {
         }
     }
 
-    /// Whether something of this one's erasure is still to be done.
+    /// Whether a part of this person's erasure is still pending.
     pub(super) async fn is_scrub_pending(&self, tenant: &TenantId, id: &str) -> Result<bool, CustomerError> {
         Ok(self.records.get(tenant, SPACE, &digest(id)).await?.is_some())
     }

@@ -1,44 +1,45 @@
-//! What `[serve.jwt]` may say.
+//! The settings under `[serve.jwt]`.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// Bytes of a shared secret: as many as the digest has (RFC 7518, 3.2).
+/// Minimum size of a shared secret in bytes: the size of the digest (RFC 7518, section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
 
-/// Whose tokens open the door. Without `secret` and `jwks_url` none does.
+/// Which tokens are accepted. Without `secret` and `jwks_url`, none are.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JwtConfig {
-    /// What tokens must say as `iss`.
+    /// The required `iss` claim.
     pub issuer: String,
-    /// What tokens must say as `aud`, alone or among others.
+    /// The audience that must be in the `aud` claim, alone or among others.
     pub audience: String,
-    /// Of tokens that are signed by HS256; 32 bytes or more. Best given as a variable, `BATON_SERVE__JWT__SECRET`.
+    /// The secret of tokens signed with HS256; at least 32 bytes. Preferably set by the variable
+    /// `BATON_SERVE__JWT__SECRET`.
     pub secret: Option<JwtSecret>,
-    /// Where the keys are of tokens that are signed by RS256.
+    /// The address of the keys for tokens signed with RS256.
     pub jwks_url: Option<String>,
-    /// How long those keys are used before they are asked for again.
+    /// How long these keys are used before they are fetched again, in seconds.
     pub jwks_seconds: u64,
-    /// A key that is not known is asked for at most this often.
+    /// Minimum time between two fetches for an unknown key, in seconds.
     pub jwks_pause_seconds: u64,
-    /// How far the issuer's clock and ours may be apart.
+    /// The tolerated difference between the issuer's clock and the server's, in seconds.
     pub leeway_seconds: u64,
-    /// The tenant of every token; without it the claim says which.
+    /// The tenant of every token. If it is not set, the tenant comes from a claim.
     pub tenant: Option<String>,
     pub tenant_claim: String,
-    /// A role of ours, or a list with one among others.
+    /// The claim with a role of Baton, or with a list that contains one.
     pub role_claim: String,
-    /// What people know somebody by.
+    /// The claim with the name by which people know the subject.
     pub name_claim: String,
-    /// A token that says no scope of ours may do nothing; else it may all that its role may.
+    /// If set, a token without a known scope has no access. Otherwise it has all scopes of its role.
     pub require_scopes: bool,
-    /// Requests of one subject in a minute; 0: as many as they like.
+    /// Requests per minute of one subject; 0 means no limit.
     pub requests_per_minute: Option<u32>,
 }
 
-/// Hidden wherever it is shown.
+/// A secret that is redacted in all output.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct JwtSecret(String);
@@ -82,7 +83,10 @@ impl Default for JwtConfig {
 }
 
 impl JwtConfig {
-    /// Whether tokens are taken at all, or what is wrong.
+    /// Whether tokens are accepted at all.
+    ///
+    /// # Errors
+    /// An invalid setting.
     pub(super) fn check(&self) -> Result<bool, String> {
         if self.secret.is_none() && self.jwks_url.is_none() {
             return Ok(false);

@@ -1,5 +1,5 @@
-//! The keys of an identity provider: asked for when one is needed that is not known, kept, and asked for again in time, so
-//! that a provider may change them.
+//! The keys of an identity provider. They are fetched when an unknown key is needed, cached, and fetched again
+//! periodically, so that the provider can rotate them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,9 +14,9 @@ use tokio::sync::Mutex;
 
 use super::{JwtConfig, JwtError};
 
-/// How long a provider may take to answer.
+/// Timeout of a request to the provider.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of its answer, and keys in it.
+/// Maximum size of its response in bytes, and maximum number of keys in it.
 const BYTES_MAX: usize = 256 << 10;
 const KEYS_MAX: usize = 100;
 
@@ -26,13 +26,13 @@ pub(super) struct JwksClient {
     used_for: Duration,
     pause: Duration,
     cache: RwLock<JwksCache>,
-    /// When it was asked for last. One asks at a time; whoever needs the same waits for that one.
+    /// When the keys were last requested. One task fetches at a time; others that need the same keys wait for it.
     requested_at: Mutex<Option<Time>>,
 }
 
 #[derive(Default)]
 struct JwksCache {
-    /// By their ids; one without is under nothing.
+    /// By key id. A key without an id is under the empty string.
     keys: BTreeMap<String, Arc<RsaPublicKey>>,
     fetched_at: Option<Time>,
 }
@@ -48,7 +48,7 @@ struct JwkSet {
     keys: Vec<JsonWebKey>,
 }
 
-/// A key as it is written; of other kinds than RSA the rest is not there.
+/// A key of the set. Keys of other types than RSA lack the last fields.
 #[derive(Deserialize)]
 struct JsonWebKey {
     kty: String,
@@ -66,7 +66,7 @@ impl JwksClient {
         if !is_one {
             return Err(format!("serve.jwt.jwks_url: `{url}` is no address of http or https"));
         }
-        // The first that was named stays.
+        // Only the first installation takes effect.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client =
             reqwest::Client::builder().timeout(FETCH_TIMEOUT).redirect(reqwest::redirect::Policy::none()).build();
@@ -80,7 +80,7 @@ impl JwksClient {
         })
     }
 
-    /// Holds a signature against the key of this id; where the token names none, against the only one there is.
+    /// Verifies a signature with the key of this id. If the token names no key, the only key of the set is used.
     pub async fn verify(&self, kid: Option<&str>, signed: &[u8], signature: &[u8], now: Time) -> Result<(), JwtError> {
         let key = self.key(kid, now).await.ok_or("the key it is signed with is not known here (`kid`)")?;
         let key = RsaPublicKeyComponents { n: &key.modulus, e: &key.exponent };
@@ -95,7 +95,7 @@ impl JwksClient {
         self.with_cache(|known| known.find(kid))
     }
 
-    /// Asks for the keys, unless that was done a moment ago. Where they cannot be had, those that are known are used on.
+    /// Fetches the keys, unless that was attempted a moment ago. If it fails, the cached keys remain in use.
     async fn refresh(&self, now: Time) {
         let mut asked_at = self.requested_at.lock().await;
         if asked_at.is_some_and(|asked| now.since(asked) < self.pause) {
@@ -144,7 +144,7 @@ impl JwksCache {
     }
 }
 
-/// The RSA keys that sign, of a set in JSON. Others are nobody's mistake: providers list them beside.
+/// The RSA signing keys of a JWK set. Keys of other kinds are skipped, because providers list them alongside.
 pub(super) fn read(text: &[u8]) -> Result<BTreeMap<String, Arc<RsaPublicKey>>, String> {
     let set: JwkSet = serde_json::from_slice(text).map_err(|error| format!("the answer is no set of keys: {error}"))?;
     let rsa = set.keys.into_iter().take(KEYS_MAX).filter(JsonWebKey::signs_by_rs256);

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 const SECRET: &str = "a secret that is shared and has enough bytes";
-/// What the clock says, in seconds.
+/// The time of the test clock, in seconds.
 const NOW: i64 = 1_800_000_000;
 
 struct FixedJwtClock;
@@ -39,11 +39,11 @@ fn signed(header: &Value, claims: &Value, secret: &[u8]) -> String {
 }
 
 async fn judged(config: JwtConfig, token: &str) -> Result<ApiKeyRecord, JwtError> {
-    let judge = JwtVerifier::new(config, Arc::new(FixedJwtClock)).expect("settings").expect("a judge");
-    judge.authenticate(token).await
+    let verifier = JwtVerifier::new(config, Arc::new(FixedJwtClock)).expect("settings").expect("a judge");
+    verifier.authenticate(token).await
 }
 
-/// With one claim said differently, or not at all.
+/// Authenticates with one claim changed or removed.
 async fn but(name: &str, value: Value) -> Result<ApiKeyRecord, JwtError> {
     let mut claims = claims();
     match value {
@@ -110,7 +110,8 @@ async fn no_algorithm_is_taken_but_those_the_settings_set_up() {
     }
     assert!(refused(json!({ "alg": "HS256" }), b"guessed").await.contains("signature"));
     assert!(refused(json!({ "alg": "HS256", "crit": ["x"] }), SECRET.as_bytes()).await.contains("critical"));
-    // With a provider's keys and no secret, nothing is held against a secret, whatever bytes a caller makes one of.
+    // With a provider's keys and no secret, no token is verified against a secret, whatever bytes a caller uses as
+    // one.
     let jwks = JwtConfig { secret: None, jwks_url: Some("http://127.0.0.1:9/".to_owned()), ..config() };
     let token = signed(&json!({ "alg": "HS256", "kid": "one" }), &claims(), b"the public key in PEM");
     assert!(judged(jwks, &token).await.expect_err("refused").contains("algorithm"));

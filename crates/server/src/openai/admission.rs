@@ -1,4 +1,4 @@
-//! A request of OpenAI's clients, let in and read.
+//! Authenticates and reads requests to the OpenAI-compatible endpoints.
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,40 +20,42 @@ use crate::body::body_budget::BodyShare;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// A request with its key, its turn and its place among those under way.
+/// A request with its key, its rate limit quota and its request permit.
 pub(super) struct AdmittedRequest {
-    pub door: AppState,
+    pub state: AppState,
     pub key: Arc<AuthenticatedKey>,
     pub headers: HeaderMap,
     pub turn: Option<QuotaStatus>,
-    /// Given back when the answer is over.
+    /// Released when the response is complete.
     pub permit: OwnedSemaphorePermit,
-    /// Of the memory for bodies: given back when nothing that was read is held any more.
+    /// The body's share of the memory budget. Released when the body's data is dropped.
     pub body_share: Option<Arc<BodyShare>>,
     pub body: Bytes,
 }
 
 impl AdmittedRequest {
-    pub async fn of(door: AppState, request: Request) -> Result<Self, OpenAiError> {
+    pub async fn of(state: AppState, request: Request) -> Result<Self, OpenAiError> {
         let (mut head, body) = request.into_parts();
         let share = head.extensions.remove();
         let headers = head.headers;
-        let key = door.authenticate(&headers).await?;
+        let key = state.authenticate(&headers).await?;
         key.authorize(AccessScope::Run).map_err(|barred| OpenAiError::forbidden(&key, AccessScope::Run, barred))?;
-        let turn = door.check_rate(&key).await?;
-        let place = door.request_permits.clone().try_acquire_owned().map_err(|_| HttpProblem::overloaded())?;
-        // Only now, or anybody's connections would fill the memory.
-        let body =
-            body::read(body, door.limits).await.map_err(|unread| OpenAiError::unreadable_body(&unread, door.limits))?;
-        Ok(Self { door, key, headers, turn, permit: place, body_share: share, body })
+        let turn = state.check_rate(&key).await?;
+        let place = state.request_permits.clone().try_acquire_owned().map_err(|_| HttpProblem::overloaded())?;
+        // Read only after authentication; otherwise unauthenticated connections could fill the memory.
+        let body = body::read(body, state.limits)
+            .await
+            .map_err(|unread| OpenAiError::unreadable_body(&unread, state.limits))?;
+        Ok(Self { state, key, headers, turn, permit: place, body_share: share, body })
     }
 
-    /// A turn of a conversation with a workflow, with its body as it was sent, and how often one may ask.
+    /// Converts the request into a conversation turn with a workflow. Also returns the raw body and the rate limit
+    /// quota.
     pub fn into_turn(self, asked: &Arc<ChatRequest>) -> (WorkflowTurn, Bytes, Option<QuotaStatus>) {
-        let Self { door, key, headers, turn, permit: place, body_share: share, body } = self;
+        let Self { state, key, headers, turn, permit: place, body_share: share, body } = self;
         (
             WorkflowTurn {
-                door,
+                state,
                 key,
                 request: asked.clone(),
                 headers,
@@ -65,7 +67,7 @@ impl AdmittedRequest {
         )
     }
 
-    /// How often one may ask.
+    /// Sets the rate limit headers.
     pub fn set_rate_headers(&self, response: &mut Response) {
         if let Some(turn) = &self.turn {
             rate::set_headers(response.headers_mut(), turn);

@@ -1,6 +1,8 @@
-//! `Idempotency-Key` at a turn with a workflow: taken once, and answered as the first time, whole or as a stream.
+//! `Idempotency-Key` for workflow turns: a turn is taken once, and a repetition gets the same reply, whole or as a
+//! stream.
 //!
-//! What is kept is what was said, and not how it was written: with its run, so that it is erased with it.
+//! The content of the reply is stored, not its encoding. It is stored with its run, so that it is erased together
+//! with the run.
 
 use axum::body::Bytes;
 use axum::http::StatusCode;
@@ -26,7 +28,7 @@ pub(super) struct AnsweredTurn {
     is_replay: bool,
 }
 
-/// One, as it is kept.
+/// The stored form of a turn.
 #[derive(Serialize, Deserialize)]
 struct StoredTurn {
     id: String,
@@ -36,24 +38,24 @@ struct StoredTurn {
     run: RunId,
 }
 
-/// What becomes of an `Idempotency-Key` whose turn was refused or failed.
+/// What happens to the `Idempotency-Key` of a turn that was refused or failed.
 #[derive(Debug, PartialEq, Eq)]
 enum KeyFate {
-    /// Nothing was done: it may be sent again.
+    /// Nothing was done, so the turn may be sent again.
     Freed,
-    /// The same answer is given again.
+    /// A repetition gets the same response.
     Answered,
-    /// Nobody knows how much was done: it is not done again.
+    /// It is unknown how much was done, so the turn is not taken again.
     Unknown,
 }
 
 impl KeyFate {
-    /// Of a turn that ended with this status, and reached a run or did not.
+    /// The fate after this status, depending on whether the turn reached a run.
     fn of(status: StatusCode, is_reached: bool) -> Self {
         if idempotency::is_retryable(status) {
             return Self::Freed;
         }
-        // A run that failed (502) has said all that it will say.
+        // A failed run (502) will produce no other reply.
         if status.is_client_error() || status == StatusCode::BAD_GATEWAY {
             return Self::Answered;
         }
@@ -62,15 +64,15 @@ impl KeyFate {
 }
 
 impl AnsweredTurn {
-    /// Takes the turn; under an `Idempotency-Key` once, to its end whether or not anybody waits for it. `body`: as it was
-    /// sent to `path`; `prefix`: what the answer's id begins with.
+    /// Takes the turn. Under an `Idempotency-Key` it is taken once, and runs to completion even if the caller
+    /// disconnects. `body` is the raw body that was sent to `path`; `prefix` is the prefix of the response id.
     pub async fn of(turn: WorkflowTurn, path: &str, body: &Bytes, prefix: &str) -> Result<Self, OpenAiError> {
-        let frame = CompletionHead::new(prefix, &turn.door, &turn.request.model);
+        let frame = CompletionHead::new(prefix, &turn.state, &turn.request.model);
         let Some(key) = idempotency::idempotency_key(&turn.headers)?.map(str::to_owned) else {
             let said = turn.run().await?;
             return Ok(Self { frame, reply: said, is_replay: false });
         };
-        let act = IdempotentOperation::new(&turn.door, &turn.key.tenant, &key, turn_fingerprint(&turn, path, body));
+        let act = IdempotentOperation::new(&turn.state, &turn.key.tenant, &key, turn_fingerprint(&turn, path, body));
         if let Some(before) = act.reserve().await? {
             return Self::replay(&before, &turn.request.model);
         }
@@ -109,7 +111,7 @@ impl AnsweredTurn {
         Ok(Self { frame, reply: TurnReply::new(model, content, cost, run), is_replay: true })
     }
 
-    /// Says whether it was answered before.
+    /// Sets the header that marks a replay.
     pub fn set_headers(&self, response: &mut Response) {
         if self.is_replay {
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
@@ -123,8 +125,8 @@ fn stored_response(frame: &CompletionHead, said: &TurnReply) -> StoredResponse {
     StoredResponse { status: StatusCode::OK.as_u16(), head: Vec::new(), body: json!(kept).to_string() }
 }
 
-/// What tells a turn from others under the same key: who takes it, where, in which conversation, and all that is said. A key
-/// at the provider is in nothing that is written, not even hashed.
+/// Tells a turn apart from others under the same key: the caller, the path, the conversation and the whole body.
+/// The caller's own provider key is excluded from everything that is stored, even from what is hashed.
 fn turn_fingerprint(turn: &WorkflowTurn, path: &str, body: &Bytes) -> String {
     let mut said: Value = serde_json::from_slice(body).unwrap_or_default();
     if let Some(metadata) = said.get_mut("metadata") {

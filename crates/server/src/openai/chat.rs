@@ -23,34 +23,34 @@ use crate::body::body_budget::BodyShare;
 use crate::state::AppState;
 
 const PATH: &str = "/v1/chat/completions";
-/// The consumer's own key for the provider: used for this call, never kept.
+/// The consumer's own key for the provider: used for this call, never stored.
 const PROVIDER_KEY: HeaderName = HeaderName::from_static("x-provider-key");
 const COST: HeaderName = HeaderName::from_static("x-baton-cost-usd");
 const PROVIDER: HeaderName = HeaderName::from_static("x-baton-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-baton-model");
-/// The call's own name: what `baton models explain` takes.
+/// The id of the call, for `baton models explain`.
 const CALL: HeaderName = HeaderName::from_static("x-baton-call");
-/// The run that a turn with a workflow went to.
+/// The run that handled a workflow turn.
 const EXECUTION: HeaderName = HeaderName::from_static("x-baton-execution");
 const BUDGET: HeaderName = HeaderName::from_static("x-baton-budget");
 
-/// A request that was let in, and its place among those under way.
+/// An admitted request, with its request permit.
 pub(super) struct GatewayCall {
-    pub door: AppState,
+    pub state: AppState,
     pub asker: ModelCaller,
     pub request: ChatRequest,
     pub frame: CompletionHead,
-    /// Given back when the answer is over.
+    /// Released when the response is complete.
     pub permit: OwnedSemaphorePermit,
-    /// Of the memory for bodies: given back when nothing that was read is held any more.
+    /// The body's share of the memory budget. Released when the body's data is dropped.
     pub body_share: Option<Arc<BodyShare>>,
 }
 
-pub(crate) async fn complete(State(door): State<AppState>, request: Request) -> Result<Response, OpenAiError> {
-    let intake = AdmittedRequest::of(door, request).await?;
+pub(crate) async fn complete(State(state): State<AppState>, request: Request) -> Result<Response, OpenAiError> {
+    let intake = AdmittedRequest::of(state, request).await?;
     let asked = request::read(&intake.body)?;
     if asked.model.starts_with(PREFIX) {
-        // Boxed, as streams are: what they need would make room in every call.
+        // Boxed, like streams, so that its large future does not take up space in every call.
         return Box::pin(complete_workflow(intake, asked)).await;
     }
     let (call, told) = GatewayCall::new(intake, asked, "chatcmpl");
@@ -70,7 +70,7 @@ pub(crate) async fn complete(State(door): State<AppState>, request: Request) -> 
     Ok(response)
 }
 
-/// A turn of a conversation with a workflow. The place among those under way is held until it is answered.
+/// Answers a conversation turn with a workflow. The request permit is held until it is answered.
 async fn complete_workflow(intake: AdmittedRequest, asked: ChatRequest) -> Result<Response, OpenAiError> {
     let asked = Arc::new(asked);
     let (turn, body, standing) = intake.into_turn(&asked);
@@ -87,35 +87,36 @@ async fn complete_workflow(intake: AdmittedRequest, asked: ChatRequest) -> Resul
 }
 
 impl GatewayCall {
-    /// A call, and what its answer says in its headers.
+    /// A call, and the data for the headers of its response.
     pub fn new(intake: AdmittedRequest, asked: ChatRequest, prefix: &str) -> (Self, GatewayCallHeaders) {
-        let AdmittedRequest { door, key, headers, turn, permit: place, body_share: share, body: _ } = intake;
-        let frame = CompletionHead::new(prefix, &door, &asked.model);
+        let AdmittedRequest { state, key, headers, turn, permit: place, body_share: share, body: _ } = intake;
+        let frame = CompletionHead::new(prefix, &state, &asked.model);
         let asker = ModelCaller {
             key_id: Some(key.id.clone()),
             api_key: provider_key(&headers),
             ..ModelCaller::of(key.tenant.clone(), frame.id.as_str())
         };
-        let told = GatewayCallHeaders { door: door.clone(), asker: asker.clone(), turn };
-        (Self { door, asker, request: asked, frame, permit: place, body_share: share }, told)
+        let told = GatewayCallHeaders { state: state.clone(), asker: asker.clone(), turn };
+        (Self { state, asker, request: asked, frame, permit: place, body_share: share }, told)
     }
 
     pub async fn reply(&self) -> Result<ModelReply, OpenAiError> {
-        reply_format::ask_until_valid(&self.door, &self.asker, &self.request.form, &self.request.request, None).await
+        reply_format::ask_until_valid(&self.state, &self.asker, &self.request.form, &self.request.request, None).await
     }
 }
 
-/// What the headers of an answer say.
+/// The data for the headers of a response.
 pub(super) struct GatewayCallHeaders {
-    door: AppState,
+    state: AppState,
     asker: ModelCaller,
     turn: Option<QuotaStatus>,
 }
 
 impl GatewayCallHeaders {
     pub fn set_headers(self, response: &mut Response) {
-        // Looked at once it is answered, or has begun to be: this very call may pass the mark.
-        let budget = self.door.models.budget_notice(&self.asker);
+        // Read after the response is complete or has started, because this call itself may cross the budget's
+        // threshold.
+        let budget = self.state.models.budget_notice(&self.asker);
         if let Some(turn) = self.turn {
             rate::set_headers(response.headers_mut(), &turn);
         }
@@ -123,12 +124,12 @@ impl GatewayCallHeaders {
     }
 }
 
-/// Who answered, and at what price.
+/// Sets the headers with the model, the provider and the cost.
 pub(super) fn set_reply_headers(response: &mut Response, reply: &ModelReply) {
     insert(response.headers_mut(), reply_headers(reply).map(|(name, value)| (name, Some(value))));
 }
 
-/// How often one may ask, and what is said of a turn that was answered.
+/// Sets the rate limit headers, and those of an answered turn.
 pub(super) fn set_turn_headers(response: &mut Response, standing: Option<QuotaStatus>, answered: &AnsweredTurn) {
     if let Some(standing) = standing {
         rate::set_headers(response.headers_mut(), &standing);
@@ -137,25 +138,26 @@ pub(super) fn set_turn_headers(response: &mut Response, standing: Option<QuotaSt
     answered.set_headers(response);
 }
 
-/// Which run said it, and what that has cost.
+/// Sets the headers with the run and its cost.
 fn set_run_headers(response: &mut Response, said: &TurnReply) {
     let cost = format!("{:.9}", said.reply.cost.as_f64());
     insert(response.headers_mut(), [(COST, Some(cost)), (EXECUTION, Some(said.run.to_string()))]);
 }
 
-/// The consumer's own key at the provider, where they bring one.
+/// The consumer's own provider key, if they bring one.
 pub(super) fn provider_key(headers: &HeaderMap) -> Option<ConsumerKey> {
     let key = headers.get(PROVIDER_KEY).and_then(|key| key.to_str().ok()).filter(|key| !key.is_empty());
     key.map(ConsumerKey::new)
 }
 
-/// What is known once it was answered: who did, and at what price. A streamed answer says so at its end.
+/// The headers known after the reply: model, provider and cost. A streamed response carries them as comments at its
+/// end.
 pub(super) fn reply_headers(reply: &ModelReply) -> [(HeaderName, String); 3] {
     let cost = format!("{:.9}", reply.cost.as_f64());
     [(COST, cost), (PROVIDER, reply.provider.clone()), (MODEL, reply.model.clone())]
 }
 
-/// Puts in those that are there and may stand in a header.
+/// Inserts the values that are present and valid in a header.
 fn insert(headers: &mut HeaderMap, all: impl IntoIterator<Item = (HeaderName, Option<String>)>) {
     for (name, value) in all {
         if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {

@@ -1,5 +1,5 @@
-//! `POST /v1/embeddings`: vectors of the embedder that the project's memory uses. What they cost is
-//! the tenant's and the key's, within the budgets of both.
+//! `POST /v1/embeddings`: vectors from the embedder that the project's memory uses. Their cost is charged to the
+//! tenant and the key, within the budgets of both.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -18,9 +18,9 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// Texts of one request; what OpenAI takes.
+/// Maximum number of texts in one request, as in OpenAI's API.
 const INPUTS_MAX: usize = 2_048;
-/// Bytes that are counted as one token, where nobody counts them.
+/// Estimated number of bytes per token, for the reported usage. The actual tokens are not counted.
 const BYTES_PER_TOKEN: usize = 4;
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ struct EmbeddingsBody {
     encoding_format: Option<String>,
     #[serde(default)]
     dimensions: Option<usize>,
-    /// Whom it is for: nothing is kept of it here.
+    /// The end user. Not stored.
     #[serde(default)]
     #[expect(dead_code, reason = "every client may send it")]
     user: Option<String>,
@@ -43,25 +43,25 @@ struct EmbeddingsBody {
 enum EmbeddingsInput {
     One(String),
     Many(Vec<String>),
-    /// Numbers of tokens of some model's.
+    /// Token ids of some model.
     Tokens(#[expect(dead_code, reason = "refused")] Value),
 }
 
-/// How a vector is written.
+/// The encoding of a vector.
 enum VectorEncoding {
     Numbers,
-    /// Little-endian, four bytes a number: what the Python client asks for unless told.
+    /// Little-endian, four bytes per number. The default of the Python client.
     Base64,
 }
 
-pub(crate) async fn embed(State(door): State<AppState>, request: Request) -> Result<Response, OpenAiError> {
-    let intake = AdmittedRequest::of(door, request).await?;
+pub(crate) async fn embed(State(state): State<AppState>, request: Request) -> Result<Response, OpenAiError> {
+    let intake = AdmittedRequest::of(state, request).await?;
     if body::is_list(&intake.body) {
         return Err(OpenAiError::invalid("body", "the body is a list, and a request for embeddings is an object"));
     }
     let wire: EmbeddingsBody = serde_json::from_slice(&intake.body)
         .map_err(|error| OpenAiError::invalid("body", format!("the body is not a request for embeddings: {error}")))?;
-    let embedder = &intake.door.admin_services()?.embedder;
+    let embedder = &intake.state.admin_services()?.embedder;
     let texts = wire.texts(&**embedder)?;
     let encoding = match wire.encoding_format.as_deref() {
         None | Some("float") => VectorEncoding::Numbers,
@@ -74,7 +74,7 @@ pub(crate) async fn embed(State(door): State<AppState>, request: Request) -> Res
     let payer = EmbeddingPayer { tenant: intake.key.tenant.clone(), key_id: Some(intake.key.id.clone()) };
     let mut data = Vec::with_capacity(texts.len());
     for some in texts.chunks(TEXTS_MAX) {
-        // Whoever asks says not what they are for, so all are treated alike.
+        // The request does not say how the vectors will be used, so all texts are embedded alike.
         for vector in embedder.embed(&payer, some, EmbeddingRole::Passage).await? {
             data.push(json!({ "object": "embedding", "index": data.len(), "embedding": encoding.write(&vector) }));
         }

@@ -1,4 +1,4 @@
-//! Errors in the form OpenAI's clients read: `{error: {message, type, param, code}}`.
+//! Errors in OpenAI's format: `{error: {message, type, param, code}}`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::rate_limit::RequestRateError;
 use crate::state::ServerLimits;
 use crate::unknown_key_limiter::UnknownKeyMarker;
 
-/// What a key is called that opens no door.
+/// The code for an invalid key.
 const NO_KEY: &str = "invalid_api_key";
 
 #[derive(Debug)]
@@ -30,14 +30,14 @@ pub(crate) struct OpenAiError {
     message: String,
     param: Option<String>,
     retry_after: Option<Duration>,
-    /// How often one may ask, where that is why.
+    /// The quota, if the rate limit is the cause.
     rate: Option<QuotaStatus>,
-    /// Said before, under the same `Idempotency-Key`.
+    /// The error is replayed under the same `Idempotency-Key`.
     is_replay: bool,
 }
 
 impl OpenAiError {
-    /// The caller's request cannot be used; `param` names the field.
+    /// An invalid request; `param` names the field.
     pub fn invalid(param: &str, message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
@@ -59,7 +59,7 @@ impl OpenAiError {
         }
     }
 
-    /// Nothing answers at this path, as OpenAI says it.
+    /// An unknown path, in OpenAI's wording.
     pub fn path_not_found(method: &Method, path: &str) -> Self {
         let message = format!(
             "unknown request URL: {method} {path}; there are POST /v1/chat/completions, POST /v1/responses, POST \
@@ -83,7 +83,7 @@ impl OpenAiError {
         }
     }
 
-    /// A key that may not do this.
+    /// The key lacks a permission.
     pub fn forbidden(key: &ApiKeyRecord, need: AccessScope, barred: AccessRefusal) -> Self {
         let problem = HttpProblem::forbidden(key, need, barred);
         Self { kind: "permission_error".into(), code: problem.code.to_lowercase(), ..problem.into() }
@@ -105,13 +105,13 @@ impl OpenAiError {
         Self { status, code: code.to_owned(), param: None, ..Self::invalid("", message) }
     }
 
-    /// The same, with what there is in its place.
+    /// Adds a suggestion for the name.
     pub fn suggesting(mut self, name: &str) -> Self {
         self.message = format!("{}; here it is `{name}`", self.message);
         self
     }
 
-    /// The same, of a field that another path calls otherwise.
+    /// Renames the parameter, for a path that has another name for the field.
     pub fn with_param_renamed(mut self, from: &str, to: &str) -> Self {
         if let Some(param) = self.param.take() {
             let is_it = param.split(['[', '.']).next() == Some(from);
@@ -120,7 +120,7 @@ impl OpenAiError {
         self
     }
 
-    /// One that was [kept](Self::body) with its status, said again.
+    /// Replays an error that was stored as its [body](Self::body) with its status.
     pub fn replay(status: StatusCode, said: &Value) -> Self {
         let text = |name: &str| said["error"][name].as_str().map(str::to_owned);
         Self {
@@ -133,12 +133,12 @@ impl OpenAiError {
         }
     }
 
-    /// The same, of a field of the body.
+    /// Sets the field of the body that caused the error.
     pub fn of_field(self, param: &str) -> Self {
         Self { param: Some(param.to_owned()), ..self }
     }
 
-    /// The same, with what this door has to say of it.
+    /// Adds a detail specific to this endpoint.
     pub fn with_detail(mut self, more: &str) -> Self {
         self.message = format!("{}; {more}", self.message);
         self
@@ -156,7 +156,7 @@ impl OpenAiError {
         &self.message
     }
 
-    /// The same as an event of a stream that has begun.
+    /// The error's body, also used as an event of a stream that has started.
     pub fn body(&self) -> Value {
         json!({ "error": {
             "message": self.message, "type": self.kind, "param": self.param, "code": self.code,
@@ -264,7 +264,8 @@ impl From<ModelCallError> for OpenAiError {
             kind: kind.into(),
             code: failed.fault.code.into_owned(),
             message: match failed.fault.suggested_action {
-                // What a request cannot mend is for whoever sets budgets, and in the log.
+                // A problem that the caller cannot fix in the request concerns the person who sets the budgets, and
+                // is in the log.
                 Some(action) if status == StatusCode::BAD_REQUEST => format!("{}; {action}", failed.fault.message),
                 Some(_) | None => failed.fault.message,
             },

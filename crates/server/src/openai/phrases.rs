@@ -1,14 +1,14 @@
-//! What a customer is told where a workflow has no words of its own for it, in each language that customers are spoken to in.
+//! Fallback phrases for customers, in each supported language, for workflows that have no text of their own.
 
-/// By what there is to say.
+/// The phrases, by occasion.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct CustomerPhrases {
     tag: &'static str,
     /// The workflow hands over to a person, and does not say so itself.
     pub handover: &'static str,
-    /// A person looks at something before it goes on.
+    /// A person must act before the run continues.
     pub person: &'static str,
-    /// It takes longer than one may wait.
+    /// The run takes longer than the request may wait.
     pub working: &'static str,
 }
 
@@ -28,7 +28,8 @@ const ALL: [CustomerPhrases; 2] = [
 ];
 
 impl CustomerPhrases {
-    /// Of the customer's language where there are words in it, else of the tenant's: IETF tags.
+    /// The phrases in the customer's language if it is supported, else in the tenant's. Both are IETF language
+    /// tags.
     pub fn of(customer: Option<&str>, tenant: &str) -> &'static Self {
         let by = |tag: &str| {
             let primary = tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();

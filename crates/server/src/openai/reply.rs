@@ -1,4 +1,4 @@
-//! A reply, as OpenAI's chat completions write it.
+//! A reply in the format of OpenAI's chat completions.
 
 use std::borrow::Cow;
 
@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 
 use crate::state::AppState;
 
-/// Headers that an answer has in the end: as many are made room for at once.
+/// Number of headers of a complete response, for which space is reserved at once.
 const HEADERS: usize = 12;
-/// What an answer takes around what was said.
+/// Estimated size of a response around its content, in bytes.
 const FRAME_BYTES: usize = 512;
 
-/// The parts of an answer that every chunk of it repeats.
+/// The fields that every chunk of a response repeats.
 #[derive(Clone, Debug)]
 pub(super) struct CompletionHead {
     pub id: String,
@@ -27,14 +27,14 @@ pub(super) struct CompletionHead {
 }
 
 impl CompletionHead {
-    /// Of an answer that begins now; its id begins so.
-    pub fn new(prefix: &str, door: &AppState, model: &str) -> Self {
+    /// The head of a response that starts now; `prefix` is the prefix of its id.
+    pub fn new(prefix: &str, state: &AppState, model: &str) -> Self {
         let id = format!("{prefix}-{}", uuid::Uuid::now_v7().simple());
-        Self { id, created: door.clock.now().as_ms() / 1_000, model: model.to_owned() }
+        Self { id, created: state.clock.now().as_ms() / 1_000, model: model.to_owned() }
     }
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Serialize)]
 pub(super) struct ChatCompletion<'r> {
     id: &'r str,
@@ -49,7 +49,7 @@ pub(super) struct ChatCompletion<'r> {
 struct CompletionChoice<'r> {
     index: u32,
     message: CompletionMessage<'r>,
-    /// Never told.
+    /// Always null.
     logprobs: (),
     finish_reason: &'static str,
 }
@@ -77,7 +77,7 @@ struct CompletionFunction<'r> {
     arguments: Cow<'r, str>,
 }
 
-/// Here the prompt's tokens count cached ones as well.
+/// In this format, the prompt's tokens include cached ones.
 #[derive(Serialize)]
 struct CompletionUsage {
     prompt_tokens: u64,
@@ -114,7 +114,7 @@ impl<'r> ChatCompletion<'r> {
     pub fn response(&self) -> Response {
         let [CompletionChoice { message, .. }] = &self.choices;
         let mut text = Vec::with_capacity(FRAME_BYTES + message.content.map_or(0, str::len));
-        // Strings and numbers can always be written.
+        // Strings and numbers always serialise.
         let _ = serde_json::to_writer(&mut text, self);
         let mut headers = HeaderMap::with_capacity(HEADERS);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -146,7 +146,7 @@ impl CompletionUsage {
     }
 }
 
-/// One chunk of a streamed answer.
+/// One chunk of a streamed response.
 pub(super) fn chunk(frame: &CompletionHead, delta: &Value, finished: Option<FinishReason>) -> Value {
     json!({
         "id": frame.id,
@@ -157,7 +157,7 @@ pub(super) fn chunk(frame: &CompletionHead, delta: &Value, finished: Option<Fini
     })
 }
 
-/// The last chunk, where the usage is wanted: it has no choice.
+/// The last chunk, if the usage was requested. It has no choice.
 pub(super) fn usage_chunk(frame: &CompletionHead, used: &TokenUsage) -> Value {
     json!({
         "id": frame.id,
@@ -178,7 +178,7 @@ pub(super) fn finish_reason(finish: FinishReason) -> &'static str {
     }
 }
 
-/// Arguments are JSON text; what never was JSON is given back as it came.
+/// The arguments as JSON text. Arguments that were never valid JSON are returned unchanged.
 pub(super) fn arguments(call: &ModelToolCall) -> Cow<'_, str> {
     match &call.arguments {
         Value::String(text) => Cow::Borrowed(text),

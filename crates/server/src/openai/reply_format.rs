@@ -1,6 +1,6 @@
-//! Replies held to the form that a request asks for: JSON by its `response_format`, and calls by the parameters of its
-//! strict tools. What the provider does not enforce is checked here, told to the model once, and asked again; so a caller
-//! is never given what it would trip over.
+//! Enforces the format that a request requires of its reply: JSON by `response_format`, and calls by the parameters
+//! of its strict tools. What the provider does not enforce is checked here, and a violation is sent back to the
+//! model once. So a caller never receives a reply in the wrong format.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,13 +19,15 @@ use crate::state::AppState;
 #[derive(Debug, Default)]
 pub(super) struct ReplyFormat {
     schema: Option<ReplySchema>,
-    /// Of the strict tools, by name.
+    /// The schemas of the strict tools, by name.
     tools: BTreeMap<String, ReplySchema>,
 }
 
 impl ReplyFormat {
+    /// Compiles the schemas of the request.
+    ///
     /// # Errors
-    /// What is no JSON Schema, with its field.
+    /// The field that is not a valid JSON Schema.
     pub fn of(request: &ModelRequest) -> Result<Self, OpenAiError> {
         let compiled = |field: &str, schema: &Value| {
             ReplySchema::compile(schema)
@@ -39,12 +41,13 @@ impl ReplyFormat {
         Ok(Self { schema, tools: tools.collect::<Result<_, OpenAiError>>()? })
     }
 
-    /// Whether any reply will do.
+    /// Whether any reply is acceptable.
     pub fn is_unconstrained(&self) -> bool {
         self.schema.is_none() && self.tools.is_empty()
     }
 
-    /// The reply in its form. One that was cut off or refused says so itself, and is given as it is.
+    /// Checks the reply. A reply that was cut off or filtered is reported by its finish reason and returned
+    /// unchanged.
     fn read(&self, mut reply: ModelReply) -> Result<ModelReply, Box<(ReplyDiagnostic, ModelReply)>> {
         match reply.finish {
             FinishReason::Length | FinishReason::Filtered => return Ok(reply),
@@ -64,7 +67,7 @@ impl ReplyFormat {
         let Some(schema) = &self.schema else { return Ok(reply) };
         match schema.parse_reply(&reply.content) {
             Ok(found) => {
-                // What is JSON as it stands keeps its own order and spaces.
+                // A reply that is already valid JSON keeps its field order and white space.
                 if serde_json::from_str::<Value>(&reply.content).is_err() {
                     reply.content = found.to_string();
                 }
@@ -81,22 +84,22 @@ struct ReplyDiagnostic {
     call: Option<usize>,
 }
 
-/// Asks until the reply has its form: once again at the most, and not at all where its pieces were told already. What
-/// all of it cost and took is the reply's.
+/// Asks the model until its reply has the required format: at most one more time, and not at all if parts of the
+/// reply were already sent. The cost and latency of all attempts are added to the reply.
 pub(super) async fn ask_until_valid(
-    door: &AppState,
+    state: &AppState,
     asker: &ModelCaller,
     form: &ReplyFormat,
     request: &ModelRequest,
     pieces: Option<&DeltaSender>,
 ) -> Result<ModelReply, OpenAiError> {
-    let deadline = Instant::now() + door.limits.answer_timeout;
+    let deadline = Instant::now() + state.limits.answer_timeout;
     let mut request = Cow::Borrowed(request);
     let mut before: Option<ModelReply> = None;
     let mut corrections = 0;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let mut reply = door.models.ask(asker, &request, left, pieces).await?;
+        let mut reply = state.models.ask(asker, &request, left, pieces).await?;
         if let Some(before) = &before {
             reply.cost += before.cost;
             reply.usage.add(&before.usage);
@@ -116,7 +119,7 @@ pub(super) async fn ask_until_valid(
     }
 }
 
-/// The reply, and what is wrong with it, as the model is shown them.
+/// The reply and its problem, as messages to the model.
 fn correction(unsuited: &ReplyDiagnostic, reply: &ModelReply) -> Vec<ModelMessage> {
     let said = ModelMessage::Assistant {
         content: reply.content.clone(),

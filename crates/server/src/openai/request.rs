@@ -1,4 +1,4 @@
-//! A body of OpenAI's chat completions, as the product's own request.
+//! Converts the body of an OpenAI chat completion into a model request.
 
 use baton_core::model::content::MessageContent;
 use baton_core::model::fields;
@@ -10,25 +10,25 @@ use super::error::OpenAiError;
 use super::reply_format::ReplyFormat;
 use crate::body;
 
-/// Messages of one request.
+/// Maximum number of messages in one request.
 const MESSAGES_MAX: usize = 10_000;
-/// Tools of one request; what OpenAI takes.
+/// Maximum number of tools in one request, as in OpenAI's API.
 const TOOLS_MAX: usize = 128;
-/// What a request that comes by this door is called where an agent's name is wanted.
+/// The agent name of requests to this endpoint.
 const AGENT: &str = "gateway";
 
-/// What a caller asked for.
+/// A parsed request.
 #[derive(Debug)]
 pub(super) struct ChatRequest {
     pub request: ModelRequest,
-    /// The name it asked for, shown again in errors.
+    /// The requested name, repeated in errors.
     pub model: String,
     pub stream: bool,
-    /// A last chunk with the usage is wanted.
+    /// A last chunk with the usage was requested.
     pub with_usage: bool,
-    /// What its reply must be.
+    /// The required format of the reply.
     pub form: ReplyFormat,
-    /// Fields that say whom it is for: `user`, `safety_identifier`, `metadata`.
+    /// The fields that identify the end user: `user`, `safety_identifier`, `metadata`.
     pub more: Map<String, Value>,
 }
 
@@ -49,7 +49,7 @@ struct ChatRequestBody {
     stream: Option<bool>,
     #[serde(default)]
     stream_options: Option<StreamOptions>,
-    /// What of the rest is sent on says [`fields`].
+    /// The remaining fields; [`fields`] decides which of them are passed on.
     #[serde(flatten)]
     more: Map<String, Value>,
 }
@@ -71,7 +71,7 @@ struct ChatMessageBody {
     tool_call_id: Option<String>,
     #[serde(default)]
     name: Option<String>,
-    /// Why it would not answer, as OpenAI's replies have it beside no content.
+    /// A refusal, which OpenAI's replies carry instead of content.
     #[serde(default)]
     refusal: Option<String>,
     #[serde(default)]
@@ -132,10 +132,10 @@ struct JsonSchema {
     #[serde(default)]
     description: Option<String>,
     schema: Option<Map<String, Value>>,
-    // Its `strict` needs no reading: every reply is held to its schema.
+    // `strict` is not read here, because every reply is checked against its schema.
 }
 
-/// Reads a body; errors name the field.
+/// Parses a body. Errors name the field.
 pub(super) fn read(body: &[u8]) -> Result<ChatRequest, OpenAiError> {
     if body::is_list(body) {
         return Err(OpenAiError::invalid(
@@ -186,7 +186,7 @@ pub(super) fn read(body: &[u8]) -> Result<ChatRequest, OpenAiError> {
     })
 }
 
-/// A profile's name leaves the choice to the router; any other names a model.
+/// The name of a profile leaves the choice to the router. Any other name is a model.
 fn parse_model(name: &str) -> (ModelProfile, Option<String>) {
     match name {
         "fast" => (ModelProfile::Fast, None),
@@ -222,7 +222,7 @@ impl ChatMessageBody {
                 content.push_str(&self.refusal.unwrap_or_default());
                 Ok(ModelMessage::Assistant { content, tool_calls, thinking: None, name: self.name })
             }
-            // Its id says whose answer it is, so its name says nothing more.
+            // The id identifies the call, so the name adds nothing.
             "tool" => match self.tool_call_id {
                 Some(tool_call_id) => Ok(ModelMessage::Tool { tool_call_id, content }),
                 None => Err(OpenAiError::invalid(&field(), "a message of role `tool` needs `tool_call_id`")),
@@ -235,7 +235,7 @@ impl ChatMessageBody {
     }
 }
 
-/// Its text, and its images.
+/// The text and the images of a message.
 fn split(content: MessageContent<ChatContentPart>) -> (String, Vec<ModelImage>) {
     match content {
         MessageContent::Nothing => (String::new(), Vec::new()),
@@ -299,7 +299,7 @@ fn schema(format: Option<ResponseFormat>) -> Result<Option<Value>, OpenAiError> 
         ("text", _) => Ok(None),
         ("json_object", _) => Ok(Some(serde_json::json!({ "type": "object" }))),
         ("json_schema", Some(JsonSchema { name, description, schema: Some(mut schema) })) => {
-            // Providers have different places for what a schema is called; in the schema itself every model is told.
+            // Providers expect a schema's name in different places. In the schema itself, every model sees it.
             for (word, said) in [("title", name), ("description", description)] {
                 if let Some(said) = said {
                     schema.entry(word).or_insert(Value::String(said));

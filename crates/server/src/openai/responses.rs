@@ -1,7 +1,7 @@
-//! `POST /v1/responses`: OpenAI's Responses API, as far as it asks a model for text and calls of functions.
+//! `POST /v1/responses`: the subset of OpenAI's Responses API that requests text and function calls from a model.
 //!
-//! A request is read as the chat completion that asks for the same, so both are held to one form and one price. Nothing is
-//! kept of a response: what was said before comes with the request, as `input`.
+//! A request is converted into the equivalent chat completion, so both have the same format checks and the same
+//! price. Responses are not stored: earlier messages come with the request, as `input`.
 
 mod events;
 mod input;
@@ -25,11 +25,11 @@ use events::ResponseEvents;
 use output::ResponseEnvelope;
 
 const PATH: &str = "/v1/responses";
-/// What its ids begin with.
+/// The prefix of response ids.
 const ID: &str = "resp";
 
-pub(crate) async fn respond(State(door): State<AppState>, request: Request) -> Result<Response, OpenAiError> {
-    let intake = AdmittedRequest::of(door, request).await?;
+pub(crate) async fn respond(State(state): State<AppState>, request: Request) -> Result<Response, OpenAiError> {
+    let intake = AdmittedRequest::of(state, request).await?;
     let (asked, echo) = input::read(&intake.body)?;
     if asked.model.starts_with(PREFIX) {
         let asked = Arc::new(asked);

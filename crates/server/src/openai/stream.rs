@@ -1,7 +1,7 @@
-//! A streamed answer: server-sent events, in the form of the path that was asked.
+//! Streamed responses: server-sent events, in the format of the requested path.
 //!
-//! Nothing is sent before the first piece, so an answer that fails before it is an HTTP error and not a broken stream.
-//! The call to the model lives in the response: a caller who hangs up ends it.
+//! Nothing is sent before the first piece, so a request that fails earlier gets an HTTP error and not a broken
+//! stream. The response owns the call to the model: if the caller disconnects, the call is cancelled.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -29,14 +29,14 @@ const DONE: &str = "[DONE]";
 
 type PendingReply = Pin<Box<dyn Future<Output = Result<ModelReply, OpenAiError>> + Send>>;
 
-/// How pieces of a reply are told.
+/// The event format of a streamed reply.
 pub(super) trait EventFormat: Send + 'static {
     fn push_piece(&mut self, piece: ReplyDelta);
 
-    /// The reply is whole. Nothing that was told in pieces is told again.
+    /// The reply is complete. Content that was sent in pieces is not repeated.
     fn finish(&mut self, reply: &ModelReply);
 
-    /// The stream has begun, so the error is its last event.
+    /// The stream has started, so the error is its last event.
     fn fail(&mut self, error: &OpenAiError);
 
     /// The next event that is ready to be sent.
@@ -44,20 +44,21 @@ pub(super) trait EventFormat: Send + 'static {
 
     fn is_ready(&self) -> bool;
 
-    /// Whether nothing comes any more.
+    /// Whether the stream has ended.
     fn is_over(&self) -> bool;
 }
 
-/// An answer on its way.
+/// A streamed response.
 struct ReplyStream<F> {
     format: F,
     asking: Option<PendingReply>,
     pieces: mpsc::Receiver<ReplyDelta>,
-    /// What was asked is held until the stream ends, by whoever asks and by what repeats it; so its bytes count as long.
+    /// The request is held until the stream ends, by the call and by the response that repeats its parameters. Its
+    /// bytes count for as long.
     _share: Option<Arc<BodyShare>>,
 }
 
-/// What happens next in a call that is under way.
+/// The next step of a call in progress.
 enum ReplyStreamStep {
     Piece(ReplyDelta),
     End(Result<ModelReply, OpenAiError>),
@@ -67,10 +68,10 @@ pub(super) async fn stream_reply(call: GatewayCall, format: impl EventFormat) ->
     let (sender, pieces) = mpsc::channel(DELTAS_WAITING_MAX);
     let share = call.body_share.clone();
     let asking: PendingReply = Box::pin(async move {
-        let GatewayCall { door, asker, request: asked, permit: _place, .. } = call;
-        // What nobody holds to its form is only told once it has it.
-        let is_told = asked.form.is_unconstrained() || door.models.enforces_schema(&asker, &asked.request);
-        reply_format::ask_until_valid(&door, &asker, &asked.form, &asked.request, is_told.then_some(&sender)).await
+        let GatewayCall { state, asker, request: asked, permit: _place, .. } = call;
+        // A reply whose format the provider does not enforce is sent only after it was checked.
+        let is_told = asked.form.is_unconstrained() || state.models.enforces_schema(&asker, &asked.request);
+        reply_format::ask_until_valid(&state, &asker, &asked.form, &asked.request, is_told.then_some(&sender)).await
     });
     let mut answer = ReplyStream { format, asking: Some(asking), pieces, _share: share };
     while !answer.format.is_ready() {
@@ -86,21 +87,21 @@ pub(super) async fn stream_reply(call: GatewayCall, format: impl EventFormat) ->
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }
 
-/// An answer that is there already, as a stream.
+/// Streams a reply that is already complete.
 pub(super) fn replay_stream(mut format: impl EventFormat, reply: &ModelReply) -> Response {
     format.finish(reply);
     let events = std::iter::from_fn(move || format.next());
     Sse::new(stream::iter(events.map(Ok::<_, Infallible>))).into_response()
 }
 
-/// What a caller is told whose reply was taken back after it had begun.
+/// The error for a reply that was withdrawn after it had started.
 pub(super) fn interrupted() -> OpenAiError {
     let message = "the reply broke off after it had begun; ask again";
     HttpProblem::new(StatusCode::BAD_GATEWAY, "REPLY_BROKEN", message).into()
 }
 
 impl<F: EventFormat> ReplyStream<F> {
-    /// The next event, or none once all are sent.
+    /// The next event, or `None` once all are sent.
     async fn event(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.format.next() {
@@ -122,7 +123,7 @@ impl<F: EventFormat> ReplyStream<F> {
 
     async fn next(&mut self) -> ReplyStreamStep {
         let Some(asking) = self.asking.as_mut() else {
-            // Only after the end is there nobody to ask, and nobody asks then.
+            // Not reached: after the end of the call, no further step is requested.
             return std::future::pending().await;
         };
         tokio::select! {
@@ -136,7 +137,7 @@ impl<F: EventFormat> ReplyStream<F> {
         }
     }
 
-    /// Pieces that came in the same instant as the end come before it.
+    /// Pieces that arrived together with the end are sent before it.
     fn drain(&mut self) {
         while let Ok(piece) = self.pieces.try_recv() {
             self.format.push_piece(piece);
@@ -144,13 +145,13 @@ impl<F: EventFormat> ReplyStream<F> {
     }
 }
 
-/// Chunks of a chat completion.
+/// The chunks of a chat completion.
 pub(super) struct CompletionChunks {
     frame: CompletionHead,
     with_usage: bool,
     /// Events that are ready to be sent.
     ready: VecDeque<Event>,
-    /// Pieces were sent: what comes at the end does not repeat them.
+    /// Pieces were sent, so the end does not repeat them.
     begun: bool,
     over: bool,
 }
@@ -171,7 +172,7 @@ impl EventFormat for CompletionChunks {
                 }
                 self.delta(json!({ "tool_calls": [call] }));
             }
-            // Only what nobody has seen can be taken back.
+            // Only a reply that was not sent yet can be withdrawn.
             ReplyDelta::Reset if !self.begun => {}
             ReplyDelta::Reset => self.fail(&interrupted()),
         }
@@ -194,7 +195,7 @@ impl EventFormat for CompletionChunks {
             self.push(&reply::usage_chunk(&self.frame, &reply.usage));
         }
         for (name, value) in chat::reply_headers(reply) {
-            // A comment has one line, and clients pass it over.
+            // A comment must be a single line; clients ignore it.
             let value = value.replace(['\n', '\r'], " ");
             self.ready.push_back(Event::default().comment(format!("{name}: {value}")));
         }
@@ -236,7 +237,7 @@ impl CompletionChunks {
         self.push(&reply::chunk(&self.frame, &delta, None));
     }
 
-    /// A provider that does not stream gives everything at its end.
+    /// A provider that does not stream delivers the whole reply at the end.
     fn push_reply(&mut self, reply: &ModelReply) {
         self.delta(json!({ "content": reply.content }));
         for (index, call) in reply.tool_calls.iter().enumerate() {

@@ -1,11 +1,12 @@
-//! `workflow:NAME` as a model: each turn of a conversation goes to a run, and what the run says is the assistant's turn.
+//! `workflow:NAME` as a model: each turn of a conversation goes to a run, and the run's reply is the assistant's
+//! turn.
 //!
-//! The client sends the whole conversation each time, so the run it belongs to is found by what was said before the last
-//! message; or by the name in `X-Baton-Conversation`, where the client gives one. While the run goes on, the next message is
-//! the customer's word to it; once it has ended, the next message begins another.
+//! The client sends the whole conversation with each request. Its run is found by the messages before the last one,
+//! or by the name in `X-Baton-Conversation` if the client sends it. While the run is active, the next message is
+//! delivered to it; once the run has ended, the next message starts another.
 //!
-//! Who speaks at one instant with others is not lost sight of: what is written down of a conversation is written over what
-//! was read of it, or it is read again.
+//! Concurrent turns are safe: the record of a conversation is updated by compare-and-set, and read again on a
+//! conflict.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -37,75 +38,75 @@ use crate::body::body_budget::BodyShare;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// What such a model's name begins with.
+/// The prefix of such a model's name.
 pub(super) const PREFIX: &str = "workflow:";
-/// The conversation's name, where the client gives it one.
+/// The conversation's name, if the client provides one.
 pub(super) const CONVERSATION: HeaderName = HeaderName::from_static("x-baton-conversation");
-/// Which run a turn belongs to.
+/// The record space that maps conversations to runs.
 const SPACE: &str = "chat_turns";
-/// Runs of conversations that read the same, kept at the most; two are enough to tell that they do.
+/// Maximum number of runs kept for conversations with identical messages. Two are enough to detect the ambiguity.
 const RUNS_MAX: usize = 8;
-/// Attempts at writing down where a conversation goes on, while others write there.
+/// Maximum number of attempts to update a conversation's record under contention.
 const ATTEMPTS_MAX: usize = 10;
-/// How long after it was written down a run may still be about to begin.
+/// How long after it was recorded a run may still be about to start.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// Characters of a conversation's name.
+/// Maximum length of a conversation's name, in characters.
 const NAME_CHARS_MAX: usize = 255;
-/// Names of input that take the customer's words, where a workflow declares more than one.
+/// Input names that receive the customer's message, if a workflow declares more than one input.
 const MESSAGE_INPUTS: [&str; 7] = ["message", "customer_message", "query", "question", "text", "prompt", "input"];
-/// Where this door takes what a workflow wants besides the words.
+/// The hint for workflows that need more input than the message.
 const METADATA_HINT: &str = "what a workflow takes besides the message comes in `metadata`";
-/// Names of input that take who the customer is.
+/// Input names that receive the customer's id.
 const CUSTOMER_INPUTS: [&str; 2] = ["customer_id", "user_id"];
-/// Names of output that hold what is said.
+/// Output names that may hold the reply.
 const OUTPUT_TEXT_FIELDS: [&str; 7] = ["text", "message", "response", "answer", "reply", "content", "summary"];
 
-/// A turn of the customer's.
+/// One turn of the customer.
 pub(super) struct WorkflowTurn {
-    pub door: AppState,
+    pub state: AppState,
     pub key: Arc<AuthenticatedKey>,
     pub request: Arc<ChatRequest>,
     pub headers: HeaderMap,
-    /// Its place among those under way, and its share of the memory for bodies: held until it is over.
+    /// The request permit and the body's share of the memory budget, held until the turn is over.
     #[expect(dead_code, reason = "it is held, and not looked at")]
     pub permits: (OwnedSemaphorePermit, Option<Arc<BodyShare>>),
-    /// The run that was begun or spoken to: from then on nobody says that nothing was done.
+    /// The run that was started or messaged. Once it is set, the turn can no longer be reported as not done.
     pub started_run: OnceLock<RunId>,
 }
 
-/// Who said it, and what.
+/// The role and the text of a message.
 type TurnLine = (&'static str, String);
 
-/// The runs that were spoken to, as a record says.
+/// The runs of a conversation, as recorded.
 #[derive(Default)]
 struct TurnRecord {
-    /// Of the record, where there is one.
+    /// The version of the record, if there is one.
     version: Option<u64>,
     runs: Vec<RunId>,
     /// When it was written.
     at: Time,
 }
 
-/// What the run said, and which it is.
+/// The run's reply, and the run's id.
 pub(super) struct TurnReply {
     pub reply: ModelReply,
     pub run: RunId,
 }
 
 impl WorkflowTurn {
-    /// Gives the turn to its run, and waits until the run says something or rests.
+    /// Delivers the turn to its run, and waits until the run is idle.
     pub async fn run(&self) -> Result<TurnReply, OpenAiError> {
-        let work = self.door.run_services()?;
+        let services = self.state.run_services()?;
         let tenant = &self.key.tenant;
         let (text, before) = self.split_messages()?;
         self.check_customer()?;
         let name = self.conversation()?;
-        let mut follower = RunFollower::new(&work.engine, work.read.clone(), tenant.clone());
+        let mut follower = RunFollower::new(&services.engine, services.read.clone(), tenant.clone());
         let run = match &name {
-            Some(name) => self.continue_by_name(work, &mut follower, &self.name_key(name), &text).await?,
-            None => self.continue_by_history(work, &mut follower, &before, &text).await?,
+            Some(name) => self.continue_by_name(services, &mut follower, &self.name_key(name), &text).await?,
+            None => self.continue_by_history(services, &mut follower, &before, &text).await?,
         };
-        let rested = tokio::time::timeout(self.door.limits.answer_timeout, follower.wait_idle(&run)).await;
+        let rested = tokio::time::timeout(self.state.limits.answer_timeout, follower.wait_idle(&run)).await;
         if let Ok(rested) = rested {
             rested.map_err(HttpProblem::from)?;
         }
@@ -114,16 +115,19 @@ impl WorkflowTurn {
             let mut after = before;
             after.extend([("user", text), ("assistant", content.clone())]);
             let place = self.history_key(&after);
-            add_run(&*work.records, tenant, &place, &run, self.door.clock.now()).await.map_err(HttpProblem::from)?;
+            add_run(&*services.records, tenant, &place, &run, self.state.clock.now())
+                .await
+                .map_err(HttpProblem::from)?;
         }
         let cost = follower.run(&run).map(Run::cost).unwrap_or_default();
         Ok(TurnReply::new(&self.request.model, content, cost, run))
     }
 
-    /// To the run that goes on and was told all that was said before; everybody's first words are to a run of their own.
+    /// Continues the active run that received exactly the earlier messages. A first message always starts a new
+    /// run.
     async fn continue_by_history(
         &self,
-        work: &RunServices,
+        services: &RunServices,
         follower: &mut RunFollower,
         before: &[TurnLine],
         text: &str,
@@ -131,43 +135,44 @@ impl WorkflowTurn {
         let live = match before.is_empty() {
             true => None,
             false => {
-                let spoken = self.read_record(work, &self.history_key(before)).await?;
-                self.find_live_run(work, follower, &spoken).await?
+                let spoken = self.read_record(services, &self.history_key(before)).await?;
+                self.find_live_run(services, follower, &spoken).await?
             }
         };
         let Some(run) = live else {
-            let start = self.start(work, text).await?;
-            return self.begin(work, follower, start).await;
+            let start = self.start(services, text).await?;
+            return self.begin(services, follower, start).await;
         };
-        self.send_message(work, follower, &run, text, Some(before.len())).await?;
+        self.send_message(services, follower, &run, text, Some(before.len())).await?;
         Ok(run)
     }
 
-    /// To the run that goes on in the conversation of a name; or to one that is written down there before it begins, so that
-    /// of two first messages at once one begins a run and the other is a word to it.
+    /// Continues the active run of the named conversation, or starts a new one. A new run is recorded before it
+    /// starts: of two concurrent first messages, one starts the run and the other is delivered to it.
     async fn continue_by_name(
         &self,
-        work: &RunServices,
+        services: &RunServices,
         follower: &mut RunFollower,
         place: &str,
         text: &str,
     ) -> Result<RunId, OpenAiError> {
         for _ in 0..ATTEMPTS_MAX {
-            let spoken = self.read_record(work, place).await?;
-            if let Some(run) = self.find_live_run(work, follower, &spoken).await? {
-                self.send_message(work, follower, &run, text, None).await?;
+            let spoken = self.read_record(services, place).await?;
+            if let Some(run) = self.find_live_run(services, follower, &spoken).await? {
+                self.send_message(services, follower, &run, text, None).await?;
                 return Ok(run);
             }
-            let start = self.start(work, text).await?;
+            let start = self.start(services, text).await?;
             let run = start.0.run.clone();
-            if !self.write_record(work, place, spoken.version, std::slice::from_ref(&run)).await? {
+            if !self.write_record(services, place, spoken.version, std::slice::from_ref(&run)).await? {
                 continue;
             }
-            let begun = self.begin(work, follower, start).await;
+            let begun = self.begin(services, follower, start).await;
             if begun.is_err() {
-                let is_accepted = async || Ok(work.read.run(&self.key.tenant, &run).await?.is_some());
-                let now = self.door.clock.now();
-                let forgotten = forget_unbegun(&*work.records, &self.key.tenant, place, &run, is_accepted, now).await;
+                let is_accepted = async || Ok(services.read.run(&self.key.tenant, &run).await?.is_some());
+                let now = self.state.clock.now();
+                let forgotten =
+                    forget_unbegun(&*services.records, &self.key.tenant, place, &run, is_accepted, now).await;
                 forgotten?;
             }
             return begun;
@@ -175,14 +180,14 @@ impl WorkflowTurn {
         Err(HttpProblem::overloaded().into())
     }
 
-    /// The last message, which is the customer's, and what was said before it.
+    /// The last message, which must be the customer's, and the messages before it.
     fn split_messages(&self) -> Result<(String, Vec<TurnLine>), OpenAiError> {
         let mut said: Vec<TurnLine> = Vec::new();
         for message in &self.request.request.messages {
             match message {
                 ModelMessage::User { content, .. } => said.push(("user", content.clone())),
                 ModelMessage::Assistant { content, .. } => said.push(("assistant", content.clone())),
-                // What a chat page says of itself is no part of the conversation.
+                // System and tool messages are not part of the conversation with the customer.
                 ModelMessage::System { .. } | ModelMessage::Tool { .. } => {}
             }
         }
@@ -202,13 +207,14 @@ impl WorkflowTurn {
         Ok(Some(name.to_owned()))
     }
 
-    /// Whom the caller says that it is for.
+    /// The customer named by the caller.
     fn customer(&self) -> Option<&str> {
         let said = |field: &str| self.request.more.get(field).and_then(Value::as_str);
         said("user").or_else(|| said("safety_identifier")).filter(|whom| !whom.is_empty())
     }
 
-    /// Whoever it is for is told from everybody else by looking.
+    /// Checks that the customer's id has no surrounding white space and no invisible characters, so that no two ids
+    /// look alike.
     fn check_customer(&self) -> Result<(), OpenAiError> {
         for field in ["user", "safety_identifier"] {
             if let Some(whom) = self.request.more.get(field).and_then(Value::as_str) {
@@ -218,8 +224,8 @@ impl WorkflowTurn {
         Ok(())
     }
 
-    /// What the workflow may declare to be given beside the words: what the caller says, and who the customer is under the
-    /// names by which conversations give it.
+    /// The values available to declared inputs besides the message: the caller's metadata, and the customer's id
+    /// under the usual names.
     fn declared_inputs(&self, metadata: &Map<String, Value>) -> Map<String, Value> {
         let mut known = metadata.clone();
         if let Some(whom) = self.customer() {
@@ -230,14 +236,14 @@ impl WorkflowTurn {
         known
     }
 
-    /// Words in the customer's language, or the tenant's.
+    /// The phrases in the customer's language, or the tenant's.
     fn phrases(&self, follower: &RunFollower, run: &RunId) -> &'static CustomerPhrases {
         let caller = follower.run(run).and_then(Run::started).and_then(|started| started.caller.language.as_deref());
-        let tenants = self.door.admin_services().map_or("", |house| (house.language_of)(&self.key.tenant));
+        let tenants = self.state.admin_services().map_or("", |admin| (admin.language_of)(&self.key.tenant));
         CustomerPhrases::of(caller, tenants)
     }
 
-    /// Where it is written down which runs were spoken to, by all that was said so far.
+    /// The record key for a conversation identified by its messages so far.
     fn history_key(&self, said: &[(&'static str, String)]) -> String {
         let mut parts =
             vec![self.key.id.as_str(), self.request.model.as_str(), "said", self.customer().unwrap_or_default()];
@@ -245,7 +251,8 @@ impl WorkflowTurn {
         digest(&parts)
     }
 
-    /// Where it is written down which run is spoken to by a name: two customers may give their conversations the same one.
+    /// The record key for a named conversation. It includes the customer, because two customers may use the same
+    /// name.
     fn name_key(&self, name: &str) -> String {
         let mut parts = vec![self.key.id.as_str(), self.request.model.as_str(), "named"];
         parts.extend(self.customer());
@@ -253,20 +260,20 @@ impl WorkflowTurn {
         digest(&parts)
     }
 
-    /// The run that goes on and is spoken to; nothing where none goes on.
+    /// The active run of the conversation; `None` if no run is active.
     ///
     /// # Errors
-    /// Two conversations that read the same so far: nobody's words may come to another's run.
+    /// Several conversations have the same messages so far. A message must never reach another customer's run.
     async fn find_live_run(
         &self,
-        work: &RunServices,
+        services: &RunServices,
         follower: &mut RunFollower,
         spoken: &TurnRecord,
     ) -> Result<Option<RunId>, OpenAiError> {
-        let may_begin = self.door.clock.now().since(spoken.at) < START_TIMEOUT;
+        let may_begin = self.state.clock.now().since(spoken.at) < START_TIMEOUT;
         let mut live = None;
         for run in &spoken.runs {
-            if self.is_live(work, follower, run, may_begin).await? {
+            if self.is_live(services, follower, run, may_begin).await? {
                 live = Some(run.clone());
             } else {
                 follower.unfollow(run);
@@ -280,11 +287,12 @@ impl WorkflowTurn {
         Ok(live)
     }
 
-    /// Follows a run; whether it goes on. One that was written down a moment ago `may_begin`; one that never was begun, since
-    /// whoever was to begin it died, does not go on, nor does one that was deleted.
+    /// Follows a run and returns whether it is active. With `may_begin`, a run that was recorded a moment ago may
+    /// not have started yet. A run that was never started because its process died is not active, and neither is a
+    /// deleted one.
     async fn is_live(
         &self,
-        work: &RunServices,
+        services: &RunServices,
         follower: &mut RunFollower,
         run: &RunId,
         may_begin: bool,
@@ -295,7 +303,7 @@ impl WorkflowTurn {
             Err(error) => return Err(HttpProblem::from(error).into()),
         }
         let has_begun = |follower: &RunFollower| follower.run(run).is_some_and(|run| run.started().is_some());
-        let is_there = async || Ok::<bool, HttpProblem>(work.read.run(&self.key.tenant, run).await?.is_some());
+        let is_there = async || Ok::<bool, HttpProblem>(services.read.run(&self.key.tenant, run).await?.is_some());
         if !has_begun(follower) {
             if !may_begin && !is_there().await? {
                 return Ok(false);
@@ -308,35 +316,35 @@ impl WorkflowTurn {
         Ok(follower.run(run).is_some_and(|run| !run.state().is_end()))
     }
 
-    async fn read_record(&self, work: &RunServices, place: &str) -> Result<TurnRecord, OpenAiError> {
-        Ok(read_turn_record(&*work.records, &self.key.tenant, place).await.map_err(HttpProblem::from)?)
+    async fn read_record(&self, services: &RunServices, place: &str) -> Result<TurnRecord, OpenAiError> {
+        Ok(read_turn_record(&*services.records, &self.key.tenant, place).await.map_err(HttpProblem::from)?)
     }
 
     async fn write_record(
         &self,
-        work: &RunServices,
+        services: &RunServices,
         place: &str,
         version: Option<u64>,
         runs: &[RunId],
     ) -> Result<bool, OpenAiError> {
-        let now = self.door.clock.now();
-        Ok(write_turn_record(&*work.records, &self.key.tenant, place, version, runs, now)
+        let now = self.state.clock.now();
+        Ok(write_turn_record(&*services.records, &self.key.tenant, place, version, runs, now)
             .await
             .map_err(HttpProblem::from)?)
     }
 
-    /// The customer's word to a run that goes on. Where the whole conversation is sent each time, the same word at the same
-    /// `turn` is one that was sent again after a connection broke.
+    /// Delivers the customer's message to an active run. If the client sends the whole conversation each time, the
+    /// same message at the same `turn` is a repetition after a broken connection.
     async fn send_message(
         &self,
-        work: &RunServices,
+        services: &RunServices,
         follower: &mut RunFollower,
         run: &RunId,
         text: &str,
         turn: Option<usize>,
     ) -> Result<(), OpenAiError> {
         if let Some(key) = provider_key(&self.headers) {
-            work.engine.provide_key(&self.key.tenant, run, key);
+            services.engine.provide_key(&self.key.tenant, run, key);
         }
         let command = match turn {
             Some(turn) => format!("chat-{}", digest(&[run.as_str(), &turn.to_string(), text])),
@@ -350,24 +358,24 @@ impl WorkflowTurn {
             after_gap: false,
         });
         self.started_run.get_or_init(|| run.clone());
-        let delivered = follower.deliver_as(&command, run, &incoming, self.door.limits.answer_timeout).await;
+        let delivered = follower.deliver_as(&command, run, &incoming, self.state.limits.answer_timeout).await;
         match delivered.map_err(HttpProblem::from)? {
             DeliveryResult::Applied | DeliveryResult::Accepted => Ok(()),
             DeliveryResult::Refused(refusal) => Err(HttpProblem::from_refusal(run, &refusal).into()),
         }
     }
 
-    /// A run to begin for these words, with the customer's own key at the provider. An input that the workflow does not take
-    /// is refused here, before anything is written down.
-    async fn start(&self, work: &RunServices, text: &str) -> Result<(RunStart, Option<ConsumerKey>), OpenAiError> {
+    /// Builds the start of a run for this message, and the customer's own provider key. An input that does not
+    /// match the workflow's schema is refused here, before anything is stored.
+    async fn start(&self, services: &RunServices, text: &str) -> Result<(RunStart, Option<ConsumerKey>), OpenAiError> {
         let name = self.request.model.strip_prefix(PREFIX).unwrap_or_default();
         let tenant: &TenantId = &self.key.tenant;
         let run = RunId::new(uuid::Uuid::now_v7().to_string());
         let whom = self.customer();
-        let Some(bundle) = version_for(work, tenant, name, whom.unwrap_or(run.as_str())).await? else {
+        let Some(bundle) = version_for(services, tenant, name, whom.unwrap_or(run.as_str())).await? else {
             return Err(OpenAiError::model_not_found(&self.request.model));
         };
-        let version = work.engine.workflows().version(&bundle).await.map_err(HttpProblem::from)?;
+        let version = services.engine.workflows().version(&bundle).await.map_err(HttpProblem::from)?;
         let mut metadata = self.request.more.get("metadata").cloned().unwrap_or_default();
         let key = provider_key(&self.headers).or(baton_engine::take_key(&mut metadata));
         let metadata = metadata.as_object().cloned().unwrap_or_default();
@@ -385,7 +393,7 @@ impl WorkflowTurn {
         let caller = Caller {
             key_id: Some(self.key.id.clone()),
             begun_by: Some(self.key.name.clone()),
-            ..Caller::of(&context, work.zone.as_deref())
+            ..Caller::of(&context, services.zone.as_deref())
         };
         let workflow = name.to_owned();
         Ok((RunStart { run, tenant: tenant.clone(), workflow, bundle, input, context, caller }, key))
@@ -393,16 +401,16 @@ impl WorkflowTurn {
 
     async fn begin(
         &self,
-        work: &RunServices,
+        services: &RunServices,
         follower: &mut RunFollower,
         (start, key): (RunStart, Option<ConsumerKey>),
     ) -> Result<RunId, OpenAiError> {
         let run = start.run.clone();
         if let Some(key) = key {
-            work.engine.provide_key(&self.key.tenant, &run, key);
+            services.engine.provide_key(&self.key.tenant, &run, key);
         }
         self.started_run.get_or_init(|| run.clone());
-        work.engine.start(start).await.map_err(HttpProblem::from)?;
+        services.engine.start(start).await.map_err(HttpProblem::from)?;
         follower.follow(&run).await.map_err(HttpProblem::from)?;
         Ok(run)
     }
@@ -425,7 +433,7 @@ impl TurnReply {
     }
 }
 
-/// The runs that are written down at a place.
+/// Reads the runs recorded under a key.
 async fn read_turn_record(
     records: &dyn RecordStore,
     tenant: &TenantId,
@@ -436,7 +444,7 @@ async fn read_turn_record(
     Ok(TurnRecord { version: Some(record.version), runs, at: record.at })
 }
 
-/// Writes down which runs are spoken to at a place, unless somebody has written there since it was read at this version.
+/// Records the runs under a key, unless the record has changed since this version was read.
 async fn write_turn_record(
     records: &dyn RecordStore,
     tenant: &TenantId,
@@ -457,8 +465,8 @@ async fn write_turn_record(
     }
 }
 
-/// Forgets a run that was written down and never began, so that nobody waits for it. One that was accepted goes on, though
-/// the answer to its start was lost. Where this fails too, whoever speaks next waits a while.
+/// Removes a recorded run that never started, so that the next message does not wait for it. An accepted run is
+/// kept, even if the response to its start was lost. If the removal fails too, the next message waits for a while.
 async fn forget_unbegun(
     records: &dyn RecordStore,
     tenant: &TenantId,
@@ -477,7 +485,7 @@ async fn forget_unbegun(
     Ok(())
 }
 
-/// Writes a run down beside those that are there.
+/// Adds a run to the recorded ones.
 async fn add_run(
     records: &dyn RecordStore,
     tenant: &TenantId,
@@ -496,11 +504,12 @@ async fn add_run(
             return Ok(());
         }
     }
-    // Each time another run was written down here: of so many whoever speaks next is asked which one it is.
+    // Another run was recorded on each attempt. With so many runs, the next message is refused as ambiguous.
     Ok(())
 }
 
-/// The customer's words under the name that the workflow declares for them, and of what else is known all that it declares.
+/// The input of the run: the customer's message under the name that the workflow declares for it, and the other
+/// values that it declares.
 fn input(declared: &InputDeclaration, text: &str, metadata: &Map<String, Value>) -> Value {
     let mut input = Map::new();
     let Some(keys) = &declared.0 else {
@@ -522,11 +531,11 @@ fn input(declared: &InputDeclaration, text: &str, metadata: &Map<String, Value>)
     Value::Object(input)
 }
 
-/// What the run has to say as it stands.
+/// The reply of the run in its present state.
 fn run_text(follower: &RunFollower, id: &RunId, phrases: &CustomerPhrases) -> Result<String, OpenAiError> {
     let Some(run) = follower.run(id) else { return Ok(String::new()) };
     if let Some(end) = run.finished() {
-        // As a conversation is told of it.
+        // The same rule as for conversations.
         let over = RunResult::of(run, id, id, end);
         return match run.fault() {
             _ if over.handover.is_some() => Ok(over.reply.unwrap_or_else(|| phrases.handover.to_owned())),
@@ -553,8 +562,9 @@ fn run_text(follower: &RunFollower, id: &RunId, phrases: &CustomerPhrases) -> Re
     Ok(if waits_for_a_person { phrases.person } else { phrases.working }.to_owned())
 }
 
-/// An output that says nothing to a customer as conversations read it. Where a conversation ends there, that is all that is
-/// said; a workflow that is asked for something else gives it: text as it is, the field that holds what is said, else JSON.
+/// The text of an output that has no reply in the form that conversations use. If a conversation ends in it (a sink
+/// with `action` and `config`), only the reply texts beside the sink count. Otherwise: a text as it is, the field
+/// that holds the reply, or else JSON.
 fn output_text(output: &Value) -> String {
     let is_sink = |value: &Value| value.get("action").is_some() && value.get("config").is_some();
     if is_sink(output) {
@@ -586,7 +596,7 @@ mod tests {
 
     use super::*;
 
-    /// One record, at which a rival writes each time somebody has read it, as long as there are rivals.
+    /// A store with a single record. After each read, one of the remaining rivals writes to it.
     #[derive(Default)]
     struct RacingRecords {
         kept: Mutex<Option<(u64, Value)>>,
@@ -707,7 +717,7 @@ mod tests {
             (json!({ "answer": { "text": "Hello" } }), "Hello"),
             (json!({ "a": 1, "b": 2 }), r#"{"a":1,"b":2}"#),
             (Value::Null, ""),
-            // Where a conversation ends, nobody is shown what programs are told.
+            // At the end of a conversation, the output for programs is not shown.
             (json!({ "action": "finish_conversation", "config": {} }), ""),
             (json!({ "action": "finish_conversation", "config": { "message": "Goodbye" } }), "Goodbye"),
             (json!({ "end": { "action": "finish_conversation", "config": {} }, "say": { "text": "Hi" } }), "Hi"),

@@ -1,4 +1,4 @@
-//! A report as a page of HTML that stands alone: no script, no file beside it, nothing asked of the network.
+//! A report as a self-contained HTML page: no script, no other file, no network requests.
 
 use std::fmt::Write as _;
 
@@ -37,7 +37,7 @@ pub fn page(title: &str, intro: &[(&'static str, String)], tables: &[ReportTable
     page
 }
 
-/// Text that is nothing but text.
+/// Escapes text for HTML.
 fn text(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {

@@ -26,7 +26,7 @@ pub fn page(title: &str, intro: &[(&'static str, String)], tables: &[ReportTable
     text
 }
 
-/// Text that stays within its cell, and is nothing but text: tools and agents may be named by anybody.
+/// Escapes text for a table cell. Names of tools and agents may contain anything.
 fn cell(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {

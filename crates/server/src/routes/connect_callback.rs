@@ -1,5 +1,6 @@
-//! `/api/v1/composio/callback`, also without `/api/v1`: a person's browser, back from connecting an account. It has no key of ours; the state that
-//! the request was given is what lets it in, once. Nothing that it brings is repeated in the answer.
+//! `/api/v1/composio/callback`, also without `/api/v1`: a browser that returns from connecting an account. It has
+//! no API key; the state of the connection request authenticates it, once. Nothing that it sends is repeated in the
+//! response.
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
@@ -12,51 +13,54 @@ use crate::body;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, ConnectOutcome, ServerLimits};
 
-/// Characters that a state may have.
+/// Maximum length of a state, in characters.
 const STATE_MAX: usize = 200;
-/// Bytes of a form that is sent.
+/// Maximum size of a submitted form, in bytes.
 const FORM_BYTES_MAX: usize = 16 << 10;
 
-pub(crate) async fn callback(State(door): State<AppState>, RawQuery(query): RawQuery) -> Result<Response, HttpProblem> {
+pub(crate) async fn callback(
+    State(app_state): State<AppState>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, HttpProblem> {
     let state = state_of(query.as_deref().unwrap_or_default());
-    finish_connection(&door, state).await
+    finish_connection(&app_state, state).await
 }
 
-/// The same, as a form that a browser or a service sends: its state stands in the address, or in what it says.
+/// The same for a form posted by a browser or a service. The state is in the address or in the body.
 pub(crate) async fn callback_posted(
-    State(door): State<AppState>,
+    State(app_state): State<AppState>,
     RawQuery(query): RawQuery,
     body: Body,
 ) -> Result<Response, HttpProblem> {
     let mut state = state_of(query.as_deref().unwrap_or_default());
     if state.is_empty() {
-        door.connect_callback.get().ok_or_else(HttpProblem::not_found)?;
-        let _room = door.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
-        let limits = ServerLimits { body_bytes: FORM_BYTES_MAX, ..door.limits };
+        app_state.connect_callback.get().ok_or_else(HttpProblem::not_found)?;
+        let _room = app_state.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
+        let limits = ServerLimits { body_bytes: FORM_BYTES_MAX, ..app_state.limits };
         let said = body::read(body, limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, limits))?;
         state = match serde_json::from_slice::<CallbackBody>(&said) {
             Ok(form) => form.state,
             Err(_) => state_of(std::str::from_utf8(&said).unwrap_or_default()),
         };
     }
-    finish_connection(&door, state).await
+    finish_connection(&app_state, state).await
 }
 
-/// What a service may say as JSON; whatever else it says is not looked at.
+/// The JSON body that a service may send. Other fields are ignored.
 #[derive(Deserialize)]
 struct CallbackBody {
     #[serde(default)]
     state: String,
 }
 
-/// The state in an address or a form. Ours has only letters and digits, so nothing in it is written otherwise.
+/// The state in a query or a form. A state has only letters and digits, so it is never percent-encoded.
 fn state_of(pairs: &str) -> String {
     pairs.split('&').find_map(|pair| pair.strip_prefix("state=")).unwrap_or_default().to_owned()
 }
 
-async fn finish_connection(door: &AppState, state: String) -> Result<Response, HttpProblem> {
-    let returning = door.connect_callback.get().ok_or_else(HttpProblem::not_found)?;
-    let _room = door.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
+async fn finish_connection(app_state: &AppState, state: String) -> Result<Response, HttpProblem> {
+    let returning = app_state.connect_callback.get().ok_or_else(HttpProblem::not_found)?;
+    let _room = app_state.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
     let is_one = !state.is_empty() && state.len() <= STATE_MAX;
     let returned = if is_one { returning(state).await } else { ConnectOutcome::Unknown };
     let (status, says) = match returned {

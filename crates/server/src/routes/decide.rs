@@ -1,7 +1,8 @@
-//! `/decide/{token}`: a person's browser, come by a link, to say yes or no. It has no key of ours: the link is one.
+//! `/decide/{token}`: the page behind a decision link, where a person approves or rejects a request. It needs no
+//! API key; the link is the credential.
 //!
-//! Looking never acts, so that what scans mail for bad addresses decides nothing; only a form that is sent does. The page
-//! needs no script, and runs none.
+//! GET never acts, so mail scanners that open links decide nothing. Only a submitted form does. The page needs no
+//! script and runs none.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -23,16 +24,16 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices, ServerLimits};
 
-/// Bytes of the form that is sent.
+/// Maximum size of the submitted form, in bytes.
 const FORM_BYTES_MAX: usize = 16 << 10;
-/// Characters of a reason.
+/// Maximum length of a reason, in characters.
 const REASON_CHARS_MAX: usize = 2_000;
-/// Characters of the details that are shown; the run's journal has all.
+/// Maximum number of characters shown of the details. The run's journal has all of them.
 const SHOWN_CHARS_MAX: usize = 20_000;
-/// How long it is waited for the run to take the decision.
+/// How long to wait for the run to apply the decision.
 const SUBMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the page says, in the language of its reader.
+/// The texts of the page, in the reader's language.
 struct DecisionPageText {
     lang: &'static str,
     title: &'static str,
@@ -116,7 +117,7 @@ fn page_text(headers: &HeaderMap) -> &'static DecisionPageText {
     if first.starts_with("es") { &SPANISH } else { &ENGLISH }
 }
 
-/// What a form says.
+/// The fields of the form.
 #[derive(Deserialize)]
 struct DecisionForm {
     #[serde(default)]
@@ -125,46 +126,46 @@ struct DecisionForm {
     reason: String,
 }
 
-/// Shows what is asked, and changes nothing.
-pub(crate) async fn show(State(door): State<AppState>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+/// Shows the request and changes nothing.
+pub(crate) async fn show(State(state): State<AppState>, Path(token): Path<String>, headers: HeaderMap) -> Response {
     let words = page_text(&headers);
     let shown = async {
-        let work = door.run_services()?;
-        let _room = door.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
-        match valid_request(&door, work, &token, words).await? {
-            Ok((found, item, about)) => decision_page(work, &found, &item, &about, words).await,
+        let services = state.run_services()?;
+        let _room = state.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
+        match valid_request(&state, services, &token, words).await? {
+            Ok((found, item, about)) => decision_page(services, &found, &item, &about, words).await,
             Err(told) => Ok(told),
         }
     };
     shown.await.unwrap_or_else(|problem| error_page(&problem, words))
 }
 
-/// Takes the decision.
+/// Submits the decision.
 pub(crate) async fn decide(
-    State(door): State<AppState>,
+    State(state): State<AppState>,
     Path(token): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let words = page_text(&headers);
-    submit_decision(&door, &token, body, words).await.unwrap_or_else(|problem| error_page(&problem, words))
+    submit_decision(&state, &token, body, words).await.unwrap_or_else(|problem| error_page(&problem, words))
 }
 
 async fn submit_decision(
-    door: &AppState,
+    state: &AppState,
     token: &str,
     body: Body,
     words: &DecisionPageText,
 ) -> Result<Response, HttpProblem> {
-    let work = door.run_services()?;
-    let _room = door.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
-    let Some(mut found) = ResolvedLink::find_by_token(work, token).await? else {
+    let services = state.run_services()?;
+    let _room = state.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
+    let Some(mut found) = ResolvedLink::find_by_token(services, token).await? else {
         return Ok(page(StatusCode::NOT_FOUND, words, words.unknown));
     };
-    if !work.agent_registry.tenants().is_enabled(&found.tenant, door.clock.now()).await? {
+    if !services.agent_registry.tenants().is_enabled(&found.tenant, state.clock.now()).await? {
         return Ok(page(StatusCode::GONE, words, words.closed));
     }
-    let limits = ServerLimits { body_bytes: FORM_BYTES_MAX, ..door.limits };
+    let limits = ServerLimits { body_bytes: FORM_BYTES_MAX, ..state.limits };
     let form = body::read(body, limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, limits))?;
     let DecisionForm { decision, reason } = parse_form(&form);
     let approved = match decision.as_str() {
@@ -172,8 +173,9 @@ async fn submit_decision(
         "reject" => false,
         _ => return Ok(page(StatusCode::UNPROCESSABLE_ENTITY, words, words.neither)),
     };
-    let now = door.clock.now();
-    // One that was used for this very decision is told so again: the answer may have been lost.
+    let now = state.clock.now();
+    // A link that was used for the same decision shows the same result, because the first response may have been
+    // lost.
     let was_used = found.link.decided == Some(approved);
     if found.link.expires_at <= now && !was_used {
         return Ok(page(StatusCode::GONE, words, words.expired));
@@ -182,28 +184,29 @@ async fn submit_decision(
         return Ok(page(StatusCode::GONE, words, words.used));
     }
     let recorded = if approved { words.approved } else { words.rejected };
-    let (about, decider) = match (found.request(work).await?, found.decider(door, work).await?) {
+    let (about, decider) = match (found.request(services).await?, found.decider(state, services).await?) {
         (Some((_, about)), Some(decider)) => (about, decider),
         (None, _) if was_used => return Ok(page(StatusCode::OK, words, recorded)),
         (Some(_), None) if was_used => return Ok(page(StatusCode::GONE, words, words.used)),
         (_, None) => return Ok(person_changed_page(words)),
         (None, Some(_)) => return Ok(page(StatusCode::GONE, words, words.closed)),
     };
-    // Who may not decide does not use the link up.
+    // A refused decision does not use up the link.
     if !was_used {
         let run =
-            snapshot_reader::read_run(&*work.read, work.engine.workflows(), &found.tenant, &found.link.run).await?;
+            snapshot_reader::read_run(&*services.read, services.engine.workflows(), &found.tenant, &found.link.run)
+                .await?;
         if let Err(refusal) = about.may_decide(&run, &decider, approved) {
             return Ok(page(StatusCode::CONFLICT, words, &format!("{} {refusal}", words.refused)));
         }
     }
-    if !found.redeem(work, approved, now).await? {
+    if !found.redeem(services, approved, now).await? {
         return Ok(page(StatusCode::GONE, words, words.used));
     }
     let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
     let incoming = about.decision(decider, approved, reason);
     let run = &found.link.run;
-    let mut follower = RunFollower::new(&work.engine, work.read.clone(), found.tenant.clone());
+    let mut follower = RunFollower::new(&services.engine, services.read.clone(), found.tenant.clone());
     follower.follow(run).await?;
     Ok(match follower.deliver_as(&found.command_id(), run, &incoming, SUBMIT_TIMEOUT).await? {
         DeliveryResult::Applied | DeliveryResult::Accepted => page(StatusCode::OK, words, recorded),
@@ -211,7 +214,7 @@ async fn submit_decision(
     })
 }
 
-/// A form's fields, which are written as those of an address are.
+/// Parses the form's fields, which are encoded like a query string.
 fn parse_form(form: &[u8]) -> DecisionForm {
     let nothing = || DecisionForm { decision: String::new(), reason: String::new() };
     let text = std::str::from_utf8(form).unwrap_or_default();
@@ -219,25 +222,25 @@ fn parse_form(form: &[u8]) -> DecisionForm {
     Query::try_from_uri(&address).map_or_else(|_| nothing(), |Query(said)| said)
 }
 
-/// The request of a link that is good for a decision; or the page that says why it is not.
+/// The request of a valid link, or the page that says why the link is not valid.
 async fn valid_request(
-    door: &AppState,
-    work: &RunServices,
+    state: &AppState,
+    services: &RunServices,
     token: &str,
     words: &DecisionPageText,
 ) -> Result<Result<(ResolvedLink, TaskItem, ApprovalSubject), Response>, HttpProblem> {
-    let Some(found) = ResolvedLink::find_by_token(work, token).await? else {
+    let Some(found) = ResolvedLink::find_by_token(services, token).await? else {
         return Ok(Err(page(StatusCode::NOT_FOUND, words, words.unknown)));
     };
-    let why = if !work.agent_registry.tenants().is_enabled(&found.tenant, door.clock.now()).await? {
+    let why = if !services.agent_registry.tenants().is_enabled(&found.tenant, state.clock.now()).await? {
         words.closed
     } else if found.link.decided.is_some() {
         words.used
-    } else if found.link.expires_at <= door.clock.now() {
+    } else if found.link.expires_at <= state.clock.now() {
         words.expired
-    } else if found.decider(door, work).await?.is_none() {
+    } else if found.decider(state, services).await?.is_none() {
         return Ok(Err(person_changed_page(words)));
-    } else if let Some((item, about)) = found.request(work).await? {
+    } else if let Some((item, about)) = found.request(services).await? {
         return Ok(Ok((found, item, about)));
     } else {
         words.closed
@@ -246,13 +249,14 @@ async fn valid_request(
 }
 
 async fn decision_page(
-    work: &RunServices,
+    services: &RunServices,
     found: &ResolvedLink,
     item: &TaskItem,
     about: &ApprovalSubject,
     words: &DecisionPageText,
 ) -> Result<Response, HttpProblem> {
-    let run = snapshot_reader::read_run(&*work.read, work.engine.workflows(), &found.tenant, &found.link.run).await?;
+    let run =
+        snapshot_reader::read_run(&*services.read, services.engine.workflows(), &found.tenant, &found.link.run).await?;
     let request = about.as_json(item, &run);
     let text = |name: &str| request[name].as_str().map(escaped);
     let mut rows = String::new();
@@ -284,7 +288,7 @@ async fn decision_page(
     Ok(html_page(StatusCode::OK, words, &html))
 }
 
-/// What would be done, where a request says so.
+/// The details of the action, if the request has any.
 fn details(what: &Value, words: &DecisionPageText) -> String {
     if matches!(what, Value::Null) || what.as_object().is_some_and(Map::is_empty) {
         return String::new();
@@ -299,13 +303,13 @@ fn page(status: StatusCode, words: &DecisionPageText, says: &str) -> Response {
     html_page(status, words, &format!("<p class=\"what\">{}</p>", escaped(says)))
 }
 
-/// Whoever comes by the link is not who it was sent to, as far as anybody knows.
+/// The person may no longer be the one to whom the link was sent.
 fn person_changed_page(words: &DecisionPageText) -> Response {
     let code = code::LINK_PERSON_CHANGED;
     html_page(StatusCode::GONE, words, &format!("<p class=\"what\">{}</p><p>{code}</p>", escaped(words.moved)))
 }
 
-/// What is wrong with us is no matter of the person's.
+/// Internal errors are not shown to the person.
 fn error_page(problem: &HttpProblem, words: &DecisionPageText) -> Response {
     let says = if problem.status.is_server_error() { words.unwell } else { &problem.detail };
     page(problem.status, words, says)
@@ -338,7 +342,7 @@ main{max-width:42rem;margin:2rem auto;padding:0 1rem}.what{font-size:1.2rem}dt{f
 pre{overflow:auto;padding:1rem;border:1px solid;white-space:pre-wrap}textarea{width:100%;font:inherit}\
 button{font:inherit;padding:.5rem 1.5rem;margin-right:1rem}label{display:block}";
 
-/// As text within HTML, and within attributes.
+/// Escapes text for HTML content and attributes.
 fn escaped(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut html, c| {
         match c {

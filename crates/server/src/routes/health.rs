@@ -1,4 +1,4 @@
-//! `/health`: whether the process answers. Open to everybody.
+//! `/health`: whether the process responds. Public.
 
 use axum::Json;
 use serde_json::{Value, json};

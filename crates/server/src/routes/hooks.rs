@@ -1,5 +1,5 @@
-//! `POST /hooks/{tenant}/{trigger}`, and `/hooks/{trigger}` for this server's own tenant: a request of another service. It
-//! has no key of ours; its signature lets it in.
+//! `POST /hooks/{tenant}/{trigger}`, and `/hooks/{trigger}` for this server's own tenant: a webhook from another
+//! service. It has no API key; its signature authenticates it.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -15,39 +15,39 @@ use crate::problem::HttpProblem;
 use crate::state::{AppState, ServerLimits};
 
 pub(crate) async fn receive_own(
-    State(door): State<AppState>,
+    State(state): State<AppState>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let tenant = door.run_services()?.tenant.clone();
-    receive(&door, &tenant, &name, &headers, body).await
+    let tenant = state.run_services()?.tenant.clone();
+    receive(&state, &tenant, &name, &headers, body).await
 }
 
 pub(crate) async fn receive_for_tenant(
-    State(door): State<AppState>,
+    State(state): State<AppState>,
     PathParams((tenant, name)): PathParams<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    // What is no tenant's name has no hooks either, and is told the same.
+    // An invalid tenant name gets the same response as a tenant without webhooks.
     let tenant = TenantId::parse(&tenant).unwrap_or_else(|_| TenantId::from("-"));
-    receive(&door, &tenant, &name, &headers, body).await
+    receive(&state, &tenant, &name, &headers, body).await
 }
 
 async fn receive(
-    door: &AppState,
+    state: &AppState,
     tenant: &TenantId,
     name: &str,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let work = door.run_services()?;
-    let _room = door.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
-    let limits = ServerLimits { body_bytes: door.limits.body_bytes.min(BODY_BYTES_MAX), ..door.limits };
+    let services = state.run_services()?;
+    let _room = state.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
+    let limits = ServerLimits { body_bytes: state.limits.body_bytes.min(BODY_BYTES_MAX), ..state.limits };
     let body = body::read(body, limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, limits))?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match work.triggers().receive(tenant, name, header, &body, door.clock.now()).await {
+    match services.triggers().receive(tenant, name, header, &body, state.clock.now()).await {
         Ok(run) => Ok(accepted(&run)),
         Err(rejected @ WebhookError::NotSigned) => {
             Err(HttpProblem::new(StatusCode::UNAUTHORIZED, code::SIGNATURE_INVALID, rejected.to_string()).with_hint(

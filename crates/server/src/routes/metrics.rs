@@ -1,4 +1,4 @@
-//! `/metrics`: Prometheus's text form. Open on loopback, with a key elsewhere.
+//! `/metrics`: metrics in Prometheus's text format. Public on loopback; elsewhere a key is required.
 
 use std::net::SocketAddr;
 
@@ -13,14 +13,14 @@ use crate::problem::HttpProblem;
 use crate::state::AppState;
 
 pub(crate) async fn metrics(
-    State(door): State<AppState>,
+    State(state): State<AppState>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Result<Response, HttpProblem> {
-    authorize(&door, peer, &headers).await?;
+    authorize(&state, peer, &headers).await?;
     let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    let mut text = (door.metrics)().await;
-    let held = door.body_budget.used_bytes();
+    let mut text = (state.metrics)().await;
+    let held = state.body_budget.used_bytes();
     text.push_str(&format!(
         "# HELP http_request_bodies_bytes Bytes of request bodies that are held, of at most [serve] request_bodies_mb\n\
          # TYPE http_request_bodies_bytes gauge\nhttp_request_bodies_bytes {held}\n"
@@ -28,12 +28,12 @@ pub(crate) async fn metrics(
     Ok((kind, text).into_response())
 }
 
-/// Whoever asks from this machine, and whoever has a key.
-pub(super) async fn authorize(door: &AppState, peer: SocketAddr, headers: &HeaderMap) -> Result<(), HttpProblem> {
+/// Allows callers from this machine, and callers with a key.
+pub(super) async fn authorize(state: &AppState, peer: SocketAddr, headers: &HeaderMap) -> Result<(), HttpProblem> {
     if !peer.ip().to_canonical().is_loopback() {
-        let key = door.authenticate(headers).await?;
+        let key = state.authenticate(headers).await?;
         key.authorize(AccessScope::Look).map_err(|barred| HttpProblem::forbidden(&key, AccessScope::Look, barred))?;
-        key.check_rate(door.clock.now())?;
+        key.check_rate(state.clock.now())?;
     }
     Ok(())
 }

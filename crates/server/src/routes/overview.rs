@@ -1,4 +1,4 @@
-//! `/metrics/overview`: what was counted, in a few figures of JSON. Let in as `/metrics` is.
+//! `/metrics/overview`: a summary of the metrics as JSON, with the same access rules as `/metrics`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,17 +13,17 @@ use crate::problem::HttpProblem;
 use crate::state::AppState;
 
 pub(crate) async fn overview(
-    State(door): State<AppState>,
+    State(state): State<AppState>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, HttpProblem> {
-    metrics::authorize(&door, peer, &headers).await?;
-    let counted = MetricSamples::read(&(door.metrics)().await);
-    let uptime = door.clock.now().since(door.started_at).as_secs();
+    metrics::authorize(&state, peer, &headers).await?;
+    let counted = MetricSamples::read(&(state.metrics)().await);
+    let uptime = state.clock.now().since(state.started_at).as_secs();
     Ok(Json(counted.to_json(uptime)))
 }
 
-/// Samples of Prometheus's text form, but for the parts of histograms and summaries.
+/// The samples of Prometheus's text format, without the buckets of histograms.
 #[derive(Debug, Default)]
 struct MetricSamples(Vec<(String, f64)>);
 
@@ -36,20 +36,20 @@ impl MetricSamples {
         Self(samples.filter(|(series, _): &(String, f64)| !series.contains("_bucket{")).collect())
     }
 
-    /// Of all series of this name with this label, where one is asked for.
+    /// The sum over all series of this name, optionally with this label.
     fn sum(&self, name: &str, label: Option<&str>) -> f64 {
         let of = self.0.iter().filter(|(series, _)| {
             let rest = series.strip_prefix(name);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
                 && label.is_none_or(|label| series.contains(label))
         });
-        // What a sum of nothing begins with is -0.0, which is written so.
+        // Folds from 0.0, because the sum of an empty iterator is -0.0 and would be printed as such.
         of.fold(0.0, |sum, (_, value)| sum + value)
     }
 
     fn totals(&self) -> BTreeMap<&str, f64> {
         let mut totals = BTreeMap::new();
-        // What holds of a window holds of no sum of windows.
+        // A value per window must not be summed over windows.
         for (series, value) in self.0.iter().filter(|(series, _)| !series.contains("window=\"")) {
             let name = series.split('{').next().unwrap_or_default();
             *totals.entry(name).or_default() += value;
@@ -84,7 +84,7 @@ impl MetricSamples {
     }
 }
 
-/// Nothing where there is nothing to divide by.
+/// `None` if the denominator is zero.
 fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| (part / whole * 1_000.0).round().abs() / 1_000.0)
 }

@@ -1,5 +1,4 @@
-//! `/ready`: whether all that Baton leans on is there, each by its name, with the time that its answer took. Open to
-//! everybody; 503 where one is not.
+//! `/ready`: the state of each dependency, by name, with its response time. Public; 503 if one is not available.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,12 +7,12 @@ use serde_json::{Value, json};
 
 use crate::state::AppState;
 
-pub(crate) async fn ready(State(door): State<AppState>) -> (StatusCode, Json<Value>) {
-    if *door.stopping.borrow() {
+pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
+    if *state.stopping.borrow() {
         let body = json!({ "status": "not_ready", "checks": { "server": "unhealthy: it is stopping" } });
         return (StatusCode::SERVICE_UNAVAILABLE, Json(body));
     }
-    let answer = door.checks().report().await;
+    let answer = state.checks().report().await;
     let status = if answer.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(answer.body))
 }

@@ -5,7 +5,7 @@ use super::*;
 
 const BODY_BYTES_MAX: usize = 8 << 20;
 
-/// The largest text of the page, which is there packed too.
+/// The largest text file of the page, which also has compressed variants.
 fn script() -> String {
     let texts =
         WebAssets::iter().filter(|name| name.ends_with(".js") && WebAssets::get(&format!("{name}.br")).is_some());

@@ -1,4 +1,4 @@
-//! A door on a free port, with models that do as planned and one tenant's keys.
+//! A test server on a free port, with scripted models and the keys of one tenant.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 pub const BODY_BYTES: usize = 4_096;
 pub const REQUESTS: usize = 3;
-/// How long headers and bodies may take: far longer than a client that means to send them needs.
+/// Timeout of headers and bodies: far longer than a client needs that means to send them.
 pub const PATIENCE: Duration = Duration::from_millis(400);
 
 pub fn reply(content: &str) -> ModelReply {
@@ -38,13 +38,13 @@ pub fn reply(content: &str) -> ModelReply {
     }
 }
 
-/// What the models do with every request.
+/// How the models answer every request.
 pub enum ModelScript {
     Answer(ModelReply),
     Stream(Vec<ReplyDelta>, ModelReply),
-    /// These, one after the other; the last again and again.
+    /// These replies in turn; the last one is repeated.
     InTurn(Vec<ModelReply>),
-    /// As [`Self::Stream`], by a model that holds replies to their form.
+    /// Like [`Self::Stream`], by a model that enforces the reply format.
     Held(Vec<ReplyDelta>, ModelReply),
     Fail(Vec<ReplyDelta>, ModelCallError),
     /// One piece, then nothing more.
@@ -57,7 +57,7 @@ struct ScriptedGateway {
     dropped: mpsc::Sender<()>,
 }
 
-/// Says so when a call is given up.
+/// Reports that a call was cancelled.
 struct HangUpProbe(mpsc::Sender<()>);
 
 impl Drop for HangUpProbe {
@@ -98,7 +98,7 @@ impl ModelService for ScriptedGateway {
                 let _ = pieces.send(piece.clone()).await;
             }
         }
-        // What was told goes out before the end is known.
+        // Yields, so that the pieces are sent before the end is known.
         tokio::task::yield_now().await;
         end
     }
@@ -165,7 +165,7 @@ pub struct ServerFixture {
     client: reqwest::Client,
     models: Arc<ScriptedGateway>,
     dropped: mpsc::Receiver<()>,
-    /// The header of a good key, and of one that has expired.
+    /// The header of a valid key, and of one that has expired.
     pub key: String,
     pub expired: String,
 }
@@ -197,7 +197,7 @@ impl ServerFixture {
         };
         let metrics: baton_server::MetricsRenderer =
             Arc::new(|| futures::FutureExt::boxed(async { "counted 1\n".to_owned() }));
-        let door = AppState::new(
+        let state = AppState::new(
             models.clone(),
             Arc::new(ring),
             Arc::new(SystemClock),
@@ -207,7 +207,7 @@ impl ServerFixture {
         );
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        tokio::spawn(serve(listener, door, std::future::pending()));
+        tokio::spawn(serve(listener, state, std::future::pending()));
         let header = |secret: &str| format!("Bearer {secret}");
         let (key, expired) = (header(&good.secret), header(&old.secret));
         Self { url, client: reqwest::Client::new(), models, dropped, key, expired }
@@ -230,7 +230,7 @@ impl ServerFixture {
         request.header("authorization", &self.key).header(name, value).send().await.expect("an answer")
     }
 
-    /// A bare connection that has said this much.
+    /// A raw connection on which this text was sent.
     pub async fn connect(&self, said: &str) -> TcpStream {
         let address = self.url.strip_prefix("http://").expect("an address");
         let mut connection = TcpStream::connect(address).await.expect("a connection");
@@ -238,7 +238,7 @@ impl ServerFixture {
         connection
     }
 
-    /// The headers of a chat request whose body has so many bytes.
+    /// The headers of a chat request with a body of this many bytes.
     pub fn headers(&self, key: Option<&str>, bytes: usize) -> String {
         let key = key.map(|key| format!("Authorization: {key}\r\n")).unwrap_or_default();
         format!("POST /v1/chat/completions HTTP/1.1\r\nHost: baton\r\n{key}Content-Length: {bytes}\r\n\r\n")
@@ -257,7 +257,7 @@ impl ServerFixture {
         request.header("authorization", &self.key).send().await.expect("an answer")
     }
 
-    /// What was asked last.
+    /// The last request to the models.
     pub fn last_request(&self) -> (ModelCaller, ModelRequest) {
         self.models.asked.lock().expect("a lock").last().cloned().expect("somebody asked")
     }
@@ -266,7 +266,7 @@ impl ServerFixture {
         self.models.asked.lock().expect("a lock").len()
     }
 
-    /// Ready once a call that hung was given up.
+    /// Completes once a hanging call was cancelled.
     pub async fn dropped(&mut self) {
         self.dropped.recv().await.expect("a call was given up");
     }

@@ -1,4 +1,4 @@
-//! Replies that must have a form: what a model does not hold itself to is checked at the door, and asked for once more.
+//! Replies with a required format: what a model does not enforce is checked by the server, and requested once more.
 
 use baton_core::model::{FinishReason, ModelMessage, ModelReply, ModelToolCall};
 use baton_ports::models::ReplyDelta;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::events;
 use crate::fixture::{ModelScript, ServerFixture, reply};
 
-/// Asks for an object with a number `n`.
+/// A request for an object with a number `n`.
 fn asked(stream: bool) -> Value {
     json!({
         "model": "balanced", "stream": stream,

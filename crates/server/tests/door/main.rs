@@ -1,4 +1,4 @@
-//! The door from outside: real sockets, models that do as a test says.
+//! End-to-end tests of the server, with real sockets and scripted models.
 
 mod fixture;
 mod form;

@@ -1,4 +1,4 @@
-//! Connections that say little, or slowly: bare sockets against the door.
+//! Slow and silent connections: raw sockets against the server.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use tokio::time::{Instant, timeout};
 
 use crate::fixture::{self, ModelScript, PATIENCE, ServerFixture, reply};
 
-/// What an answer may take that waits for nothing.
+/// Upper bound for a response that waits for nothing.
 const AT_ONCE: Duration = Duration::from_secs(60);
 
-/// Everything the server says until it closes.
+/// Everything the server sends until it closes the connection.
 async fn heard(mut connection: TcpStream) -> String {
     let mut said = Vec::new();
-    // A connection that is reset has said what it had to.
+    // A reset connection has already sent everything.
     let read = timeout(AT_ONCE, connection.read_to_end(&mut said)).await.expect("the server closes");
     drop(read);
     String::from_utf8(said).expect("text")
 }
 
-/// The body of an error in OpenAI's form.
+/// The code of an error body in OpenAI's format.
 fn code(said: &str) -> String {
     let body = said.split_once("\r\n\r\n").expect("a body").1;
     let body: serde_json::Value = serde_json::from_str(body).expect("json");
@@ -31,7 +31,7 @@ fn code(said: &str) -> String {
 #[tokio::test]
 async fn who_brings_no_key_is_refused_before_any_body_is_read() {
     let world = ServerFixture::start(ModelScript::Answer(reply("Hi"))).await;
-    // More of them than there are places, and none sends a byte of its body.
+    // More connections than there are permits, and none sends a byte of its body.
     for _ in 0..fixture::REQUESTS + 2 {
         let said = heard(world.connect(&world.headers(None, fixture::BODY_BYTES)).await).await;
         assert!(said.starts_with("HTTP/1.1 401 "), "{said}");

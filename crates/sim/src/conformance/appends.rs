@@ -30,12 +30,12 @@ fn tracing_append(run: &str, ownership: Ownership, expected_seq: u64, to: &str) 
     }
 }
 
-/// Rows of the audit trail.
+/// The number of rows in the audit trail.
 async fn rows(store: &impl AuditTrail) -> usize {
     store.trail(&tenant(), AuditFilter::default()).await.expect("reads").len()
 }
 
-/// Nothing of a refused [`tracing_append`] append can be seen.
+/// Asserts that a refused [`tracing_append`] left no trace.
 async fn assert_no_trace(store: &(impl JournalStore + ReadModel + AuditTrail), run: &str, to: Ownership) {
     let shown = store.run(&tenant(), &run.into()).await.expect("reads").expect("is there");
     assert_eq!(shown.state, RunState::Pending);
@@ -65,7 +65,7 @@ pub async fn large_entries_are_read_back_as_they_were(store: &(impl JournalStore
         let append = JournalAppend { entry: Some(Arc::clone(payload)), ..entry("run", ownership, seq) };
         store.append(append).await.expect("appends");
     }
-    // The same large payload again: kept once, and still in both places.
+    // The same large payload again: stored once, and still available in both places.
     let again = JournalAppend { entry: Some(Arc::clone(&large[3])), ..entry("run", ownership, 5) };
     store.append(again).await.expect("appends");
     let found = journal_of(store, "run").await;
@@ -99,7 +99,7 @@ pub async fn a_stale_owner_writes_nothing_and_is_told_so_first(store: &(impl Jou
     let process = join(store).await;
     let (stale, other) = (owned(store, "run", process).await, owned(store, "other", process).await);
     let fresh = claimed(store, "run", process, super::fixtures::steady(0)).await.ownership;
-    // Also where the sequence is wrong and a message could not be delivered.
+    // Also if the sequence is wrong and a message could not be delivered.
     for (seq, to) in [(0, "other"), (7, "other"), (0, "nobody")] {
         let refused = store.append(tracing_append("run", stale, seq, to)).await;
         assert!(matches!(refused, Err(JournalError::LeaseLost { .. })), "{refused:?}");

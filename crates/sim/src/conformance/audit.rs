@@ -32,7 +32,7 @@ async fn verified(store: &impl AuditTrail) -> ChainVerdict {
     store.verify(&tenant()).await.expect("reads")
 }
 
-/// The second row of a call: it failed, and was tried again.
+/// The second row of a call: it failed, and was retried.
 fn three() -> [AuditRow; 3] {
     let failed =
         AuditRow { status: AuditStatus::Error, error_code: Some("TIMEOUT".into()), ..audit("one", "send_email") };

@@ -35,7 +35,7 @@ async fn take(store: &impl BudgetStore, holder: BudgetHolder, want: AllowanceReq
     grown.into_iter().next().expect("one for one")
 }
 
-/// Takes so much of the hour's ten dollars, and no more.
+/// Takes this amount of the hour's ten dollars, and no more.
 async fn takes(store: &impl BudgetStore, holder: BudgetHolder, need: f64) -> Usd {
     take(store, holder, want(hour(), 10.0, need, 0.0)).await.amount
 }
@@ -50,7 +50,7 @@ async fn standing(store: &impl BudgetStore, line: &BudgetPeriod) -> Option<Budge
     standings.into_iter().find(|standing| standing.line == *line)
 }
 
-/// Spent and held of the tenant's hour, in dollars.
+/// The amounts spent and held of the tenant's hour, in dollars.
 async fn hourly(store: &impl BudgetStore) -> (f64, f64) {
     standing(store, &hour()).await.map_or((0.0, 0.0), |now| (now.spent.as_f64(), now.held.as_f64()))
 }
@@ -228,7 +228,7 @@ pub async fn what_is_told_waits_for_whoever_writes_to_people(store: &(impl Budge
     assert_eq!(waiting().await.len(), 1, "once");
     settle(store, 4, vec![spend(holder, 1.0)], Vec::new()).await;
     assert_eq!(waiting().await, [(100.into(), hour().ends()), (80.into(), hour().ends())]);
-    // Under another limit the same mark is another one.
+    // With another limit, the same threshold is a different one.
     take(store, holder, want(hour(), 20.0, 6.0, 0.0)).await;
     settle(store, 5, vec![spend(holder, 6.0)], Vec::new()).await;
     assert_eq!(waiting().await.len(), 3);
@@ -272,7 +272,7 @@ pub async fn what_many_runs_spend_at_once_is_counted_whole(store: &(impl BudgetS
     for number in 0..9 {
         owners.push(owned(store, &format!("run-{number}"), process).await);
     }
-    // Two accounts, and one append that comes too late.
+    // Two accounts, and one append that arrives too late.
     let append = |number: usize| {
         let mut spend = spend(holder, 0.5);
         spend.account.agent = if number.is_multiple_of(2) { "even" } else { "odd" }.to_owned();

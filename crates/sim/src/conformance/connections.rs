@@ -3,14 +3,14 @@ use serde_json::Value;
 
 use super::fixtures::{other_tenant, tenant};
 
-/// An app that nobody chooses.
+/// An app that is not selected.
 const UNCHOSEN_APP: &str = "nobodys_app";
 
 fn wish(app: &str) -> ConnectionRequest<'_> {
     ConnectionRequest { app, entity: "company", callback: Some("https://app.example/back"), state: "guess" }
 }
 
-/// The app that is chosen.
+/// The app that is selected.
 async fn app(connections: &impl AppConnections) -> String {
     let apps = connections.apps(&tenant()).await.expect("tells");
     apps.first().expect("one app is chosen").name.clone()
@@ -95,7 +95,7 @@ pub async fn looking_up_again_tells_of_each_app_and_loses_nothing(connections: &
     }
 }
 
-/// Where the service is not used, there is nothing, and whoever asks for more is told how to use it.
+/// Without a service there are no connections, and the error of other requests explains how to configure one.
 pub async fn without_a_service_there_is_nothing_to_connect(connections: &impl AppConnections) {
     assert_eq!(connections.apps(&tenant()).await.expect("tells"), []);
     assert_eq!(connections.accounts(&tenant(), true).await.expect("tells"), [] as [Value; 0]);

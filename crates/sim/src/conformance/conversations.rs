@@ -74,7 +74,7 @@ pub async fn a_conversation_is_shown_as_the_last_append_said_and_to_its_tenant(
     assert_eq!(shown().await, Some(resolved));
     assert_eq!(store.conversation(&other_tenant(), &"c-0".into()).await.expect("reads"), None);
     assert_eq!(store.conversations(&other_tenant(), ConversationFilter::default()).await.expect("reads"), []);
-    // It is no run.
+    // It is not a run.
     assert_eq!(store.run(&tenant(), &"c-0".into()).await.expect("reads"), None);
 }
 

@@ -6,11 +6,11 @@ use serde_json::json;
 
 use super::fixtures::{at, bytes, claimed, entry, join, other_tenant, owned, start, tenant};
 
-/// Entries of one run, and runs: more together than anybody reads at once.
+/// The number of entries of one run, and of runs: together more than one page.
 const EACH: u64 = 75;
 const MANY: usize = 30;
 
-/// One of this kind that is begun and owned.
+/// An aggregate of this kind that has begun and is owned.
 async fn begun(store: &impl JournalStore, id: &str, kind: AggregateKind) -> Ownership {
     let creates = NewAggregate { kind, workflow: "shop".into(), parent: None, owner: None };
     store.submit(InboxSubmission { creates: Some(creates), ..start(id, None) }).await.expect("begins");

@@ -1,4 +1,4 @@
-//! The smallest values the checks are about, for tests of one implementation too.
+//! The smallest values for the checks; also usable in the tests of one implementation.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub fn other_tenant() -> TenantId {
     "clinic-b".into()
 }
 
-/// A time long after the epoch, `ms` further on.
+/// A time long after the epoch, plus `ms`.
 pub fn at(ms: i64) -> Time {
     Time::from_ms(1_700_000_000_000 + ms)
 }
@@ -53,7 +53,7 @@ pub fn message(run: &str, command_id: &str) -> InboxSubmission {
     }
 }
 
-/// As long after the machine was booted.
+/// A time equally long after the machine was booted.
 pub fn steady(ms: i64) -> MonotonicTime {
     MonotonicTime::from_ms(1_000_000 + ms)
 }
@@ -109,7 +109,7 @@ pub async fn join(store: &impl JournalStore) -> ProcessId {
     store.join(steady(0)).await.expect("joins").process
 }
 
-/// A started run that `process` owns, its start still open.
+/// A started run that `process` owns, whose start is still open.
 pub async fn owned(store: &impl JournalStore, run: &str, process: ProcessId) -> Ownership {
     let submitted = store.submit(start(run, Some(process))).await.expect("starts");
     let ownership = match submitted {
@@ -119,7 +119,7 @@ pub async fn owned(store: &impl JournalStore, run: &str, process: ProcessId) -> 
     ownership.expect("the owner of a new aggregate gets its ownership")
 }
 
-/// A run that nobody owns, whose start has been consumed: it waits with one entry.
+/// A run without an owner, whose start has been consumed: it waits with one entry.
 pub async fn parked(store: &impl JournalStore, run: &str, process: ProcessId, wake_at: Option<Time>) {
     let ownership = owned(store, run, process).await;
     let append = JournalAppend { inbox_done: vec![1], release: true, wake_at, ..entry(run, ownership, 0) };

@@ -1,4 +1,4 @@
-//! The smallest documents and pieces the checks are about.
+//! The smallest documents and chunks for the checks.
 
 pub mod documents;
 pub mod generations;
@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use super::fixtures::{at, tenant};
 
 pub const KNOWLEDGE: MemoryCollection = MemoryCollection::Knowledge;
-/// Numbers of a vector here; more than one word of bits, and not whole words.
+/// Dimensions of a vector in these checks; more than one word of bits, and not a multiple of one.
 pub const DIMENSIONS: usize = 72;
 
 pub fn recipe(chunking: &str) -> IndexRecipe {
@@ -40,7 +40,7 @@ pub fn with(document: SourceDocument, subject: Option<&str>, metadata: Value) ->
     SourceDocument { subject: subject.map(str::to_owned), metadata, ..document }
 }
 
-/// A vector that points as far from the first axis as the angle says, in degrees; all of them lie in one plane.
+/// A vector at this angle from the first axis, in degrees; all of them are in one plane.
 pub fn towards(degrees: f32) -> Vec<f32> {
     let mut vector = vec![0.0; DIMENSIONS];
     for (number, value) in vector.iter_mut().enumerate() {
@@ -59,7 +59,7 @@ pub fn index_write(kept: DocumentRevision, pieces: Vec<EmbeddedChunk>) -> ChunkB
     ChunkBatch { document: kept.number, revision: kept.revision, first: 0, pieces, is_last: true }
 }
 
-/// A work that began when nobody had been forgotten, and later than anything here.
+/// The watermark of an operation that began before any forgetting, and later than any instant of these checks.
 pub const EARLIEST: ForgetWatermark = ForgetWatermark { forget_count: 0, at: Time::from_ms(i64::MAX) };
 
 pub async fn put(
@@ -72,7 +72,7 @@ pub async fn put(
     kept.expect("nobody was forgotten")
 }
 
-/// What the document of a name is laid as.
+/// The revision under which the document of this name is indexed.
 pub async fn kept(index: &impl DocumentIndex, name: &str) -> DocumentRevision {
     let stored = index.document(&tenant(), KNOWLEDGE, name).await.expect("reads").expect("is there");
     DocumentRevision { number: stored.number, revision: stored.head.revision }
@@ -82,7 +82,7 @@ pub async fn begin(index: &impl DocumentIndex) -> IndexGeneration {
     index.begin(&tenant(), KNOWLEDGE, &recipe("1"), at(1)).await.expect("begins")
 }
 
-/// Puts a document, and lays it as one piece that is its whole text.
+/// Adds a document, and indexes it as one chunk with its whole text.
 pub async fn add(
     index: &impl DocumentIndex,
     tenant: &TenantId,
@@ -96,7 +96,7 @@ pub async fn add(
     assert_eq!(laid, IndexProgress::Done);
 }
 
-/// Texts of what a search found, in its order.
+/// The texts that a search found, in order.
 pub async fn texts(
     index: &impl DocumentIndex,
     tenant: &TenantId,

@@ -68,7 +68,7 @@ pub async fn a_rotated_key_overlaps_with_its_successor_and_then_ends(store: &imp
     assert!(store.rotate("one", at(6), &successor, &[2; 32]).await.expect("answers"));
     assert_eq!(store.find(&[1; 32]).await.expect("reads").and_then(|old| old.expires_at), Some(at(6)));
     assert_eq!(store.find(&[2; 32]).await.expect("reads"), Some(successor));
-    // An overlap gives no key a longer life than it had.
+    // An overlap never extends the life of a key.
     let third = ApiKeyRecord { created_at: at(5), ..key("three") };
     assert!(store.rotate("one", at(8), &third, &[3; 32]).await.expect("answers"));
     assert_eq!(store.find(&[1; 32]).await.expect("reads").and_then(|old| old.expires_at), Some(at(6)));

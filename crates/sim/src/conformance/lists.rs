@@ -18,7 +18,7 @@ async fn names(store: &impl ReadModel, filter: RunFilter) -> Vec<String> {
     runs.iter().map(|run| run.run.to_string()).collect()
 }
 
-/// Starts `run-0`, `run-1`, … in these states; every second one of another workflow.
+/// Starts `run-0`, `run-1`, … in these states; every second one with another workflow.
 async fn runs_in(store: &impl JournalStore, states: &[RunState]) {
     let process = join(store).await;
     for (number, state) in states.iter().enumerate() {
@@ -112,7 +112,7 @@ pub async fn runs_are_found_by_customer_version_time_error_and_text(store: &(imp
             &["run-3", "run-2"],
         ),
         (RunFilter { text: Some("TOO slow".into()), ..every.clone() }, &["run-3", "run-1"]),
-        // What stands for any letters in a pattern stands for itself here.
+        // Wildcards of a pattern are literal here.
         (RunFilter { text: Some("100%".into()), ..every.clone() }, &["run-2"]),
         (RunFilter { text: Some("card_".into()), ..every.clone() }, &["run-2"]),
         (RunFilter { text: Some("t_o".into()), ..every.clone() }, &[]),

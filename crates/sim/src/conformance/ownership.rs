@@ -29,7 +29,7 @@ async fn due_at(
     once
 }
 
-/// By the clock of the wall alone.
+/// By the wall clock alone.
 async fn due(store: &impl JournalStore, process: ProcessId, now: Time) -> BTreeSet<AggregateId> {
     due_at(store, process, now, steady(0)).await
 }
@@ -118,7 +118,7 @@ pub async fn a_lease_that_was_renewed_while_a_claim_waited_for_its_turn_holds(st
     let read_before = steady(0);
     let until = store.renew(owner, steady(5_000)).await.expect("renews").until;
     assert_eq!(store.claim(&"run".into(), other, FOLD, read_before).await.expect("is no error"), None);
-    // Nor does a renewal that waited longer take anything of it.
+    // Nor does a renewal that waited longer take anything away from it.
     store.renew(owner, read_before).await.expect("renews");
     let before = until - Duration::from_millis(1);
     assert_eq!(store.claim(&"run".into(), other, FOLD, before).await.expect("is no error"), None);
@@ -275,7 +275,7 @@ pub async fn no_more_is_due_than_was_asked_for(store: &(impl JournalStore + Read
 }
 
 pub async fn an_owner_is_nudged_until_it_has_consumed(store: &(impl JournalStore + ReadModel)) {
-    // With two processes behind one door nobody can tell which of them a message comes from.
+    // With two processes behind one endpoint, the origin of a message cannot be determined.
     let (one, two) = (join(store).await, join(store).await);
     let ownership = owned(store, "run", one).await;
     store.append(JournalAppend { inbox_done: vec![1], ..entry("run", ownership, 0) }).await.expect("appends");
@@ -296,7 +296,7 @@ pub async fn what_was_taken_of_a_dead_owner_makes_all_it_owned_due_at_once(store
     }
     store.renew(next, ended()).await.expect("renews");
     claimed(store, "one", next, ended()).await;
-    // By whatever clock: who was taken for dead is dead.
+    // By any clock: a process that was declared dead stays dead.
     assert_eq!(due(store, next, at(0)).await, set(["two"]));
     claimed(store, "two", next, steady(0)).await;
 }
@@ -357,7 +357,7 @@ pub async fn what_sleeps_for_one_instant_is_found_page_by_page(store: &(impl Jou
     assert_eq!(found, runs, "each once");
 }
 
-/// What a wrong clock put to sleep, a page after another.
+/// The aggregates that a wrong clock put to sleep, page by page.
 async fn astray_by(store: &impl JournalStore, now: Time, limit: usize) -> Vec<String> {
     let (mut after, mut found) = (Some(TimerKey::FIRST), Vec::new());
     while let Some(key) = after {

@@ -13,7 +13,7 @@ fn limit(name: &str, calls: u32, per: Duration) -> RateLimit {
     RateLimit { name: name.into(), calls, per }
 }
 
-/// Nothing where it has its turn, else the milliseconds it is told to wait.
+/// `None` if the call is admitted, else the delay in milliseconds.
 async fn wait(store: &impl RateLimitStore, of: &TenantId, key: &str, limits: &[RateLimit], now: Time) -> Option<u128> {
     match store.take(of, key, limits, now).await.expect("counts") {
         RateDecision::Now => None,
@@ -25,7 +25,7 @@ async fn ask(store: &impl RateLimitStore, key: &str, limits: &[RateLimit], now: 
     wait(store, &tenant(), key, limits, now).await
 }
 
-/// How many of so many calls, each under a key of its own, have their turn at once.
+/// How many of these calls, each under a key of its own, are admitted at once.
 async fn let_through(
     store: &impl RateLimitStore,
     prefix: &str,

@@ -151,7 +151,7 @@ pub async fn a_freed_range_may_be_held_again(store: &impl RecordStore) {
 pub async fn one_of_many_bookings_of_a_slot_wins(store: &impl RecordStore) {
     let book = |number: i64| {
         let key = format!("booking-{number}");
-        // Each asks for a slightly different slot; all of them overlap.
+        // Each requests a slightly different slot; all of them overlap.
         commit(store, vec![insert(&key, json!({ "patient": number })), hold(&key, 1_000 - number, 2_000 + number)])
     };
     let outcomes = join_all((0..200).map(book)).await;

@@ -1,4 +1,4 @@
-//! The table as people read it.
+//! Formats the coverage table.
 
 use std::fmt::Write as _;
 

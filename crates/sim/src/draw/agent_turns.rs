@@ -1,12 +1,12 @@
-//! Agents that think with the shipped step functions: which, and what their model says turn by turn, as
-//! [`crate::model`] reads it.
+//! Draws agents with the shipped step functions: which one, and the replies of its model turn by turn, in the format of
+//! [`crate::model`].
 
 use super::catalog::{CODE, REASONING, SIMPLE, TEXT, TOOLS};
 use crate::rng::SeededRng;
 
-/// Replies that ask for something, before the last.
+/// Maximum number of replies with requests before the last one.
 const TURNS_MAX: u64 = 3;
-/// Calls that one reply asks for.
+/// Maximum number of calls that one reply requests.
 const TOGETHER_MAX: u64 = 3;
 
 /// An agent and its task.
@@ -20,7 +20,7 @@ pub(super) fn draw(rng: &mut SeededRng) -> (&'static str, String) {
     (agent, turns.join(";"))
 }
 
-/// What a selection chooses: some of these tools, or none.
+/// The choice of a selecting agent: some of these tools, or none.
 pub(super) fn choice(rng: &mut SeededRng, tools: &[&str]) -> String {
     let mut turns = unusable(rng, 20);
     turns.push(match rng.chance(80) {
@@ -37,7 +37,7 @@ fn simple(rng: &mut SeededRng) -> Vec<String> {
     turns
 }
 
-/// Some of the time, a reply that cannot be used.
+/// Sometimes a reply that cannot be used.
 fn unusable(rng: &mut SeededRng, percent: u64) -> Vec<String> {
     let is_one = rng.chance(percent);
     let one = *rng.choose(&["nonsense", "silence", "cut off"]);
@@ -46,7 +46,7 @@ fn unusable(rng: &mut SeededRng, percent: u64) -> Vec<String> {
 
 fn reasoning(rng: &mut SeededRng) -> Vec<String> {
     if rng.chance(6) {
-        // It never sees that this leads nowhere.
+        // The agent never notices that this leads nowhere.
         return vec![calls(rng); 4];
     }
     let mut turns = Vec::new();
@@ -62,7 +62,7 @@ fn reasoning(rng: &mut SeededRng) -> Vec<String> {
     turns
 }
 
-/// Plans and what is thought of them.
+/// Plans and judgements of them.
 fn code(rng: &mut SeededRng) -> Vec<String> {
     let mut turns = unusable(rng, 10);
     turns.push(plan(rng));
@@ -89,14 +89,14 @@ fn plan(rng: &mut SeededRng) -> String {
     steps.join(";+")
 }
 
-/// Calls that are asked for together.
+/// Calls that are requested together.
 fn calls(rng: &mut SeededRng) -> String {
     let together = rng.between(1, TOGETHER_MAX);
     let one = |_| format!("call {} {}", rng.choose_weighted(&TOOLS), rng.below(10));
     (0..together).map(one).collect::<Vec<_>>().join(";+")
 }
 
-/// Groups of calls behind each other.
+/// Groups of calls, one after the other.
 fn program(rng: &mut SeededRng) -> String {
     let mut groups = Vec::new();
     for _ in 0..rng.between(1, 3) {

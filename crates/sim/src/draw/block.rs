@@ -1,4 +1,4 @@
-//! The blocks a graph is made of.
+//! The blocks of a graph.
 
 use serde_json::{Value, json};
 
@@ -6,11 +6,11 @@ use super::catalog::{AGENT, PROXY, REASONING, SIGNALS, TOOLS};
 use super::{OpenBranches, WorkflowWriter, agent_turns};
 use crate::rng::SeededRng;
 
-/// Of a hundred agents, how many think with a shipped step function.
+/// The percentage of agents with a shipped step function.
 const SHIPPED: u64 = 40;
-/// Bodies within bodies that are drawn.
+/// Maximum depth of nested bodies.
 const INSIDE_MAX: u32 = 2;
-/// Blocks within blocks of one graph.
+/// Maximum depth of nested blocks in one graph.
 const DEEP_MAX: u32 = 2;
 
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ enum BlockKind {
 }
 
 impl WorkflowWriter<'_> {
-    /// Writes one block behind `from` and says what it ends in.
+    /// Writes one block after `from` and returns its open ends.
     pub(super) fn block(&mut self, from: OpenBranches, deep: u32) -> OpenBranches {
         match self.choose(deep) {
             BlockKind::Tool => self.tool(from),
@@ -178,7 +178,7 @@ impl WorkflowWriter<'_> {
         }
     }
 
-    /// What an agent does is a list of moves in its task: the model says them one after another.
+    /// The acts of an agent are a list of moves in its task: the model returns them one after another.
     fn agent(&mut self, from: OpenBranches) -> OpenBranches {
         let moves = self.rng.between(0, 2);
         let mut task = String::new();
@@ -208,8 +208,8 @@ impl WorkflowWriter<'_> {
         self.single("agent", own, from)
     }
 
-    /// Numbers of its own for an agent that thinks with a shipped step function, where this one does: what is drawn after
-    /// it stays as it was.
+    /// Separate random numbers for an agent with a shipped step function, if this agent is one: everything drawn after
+    /// it stays as before.
     fn shipped(&self) -> Option<SeededRng> {
         let mut own = SeededRng::new(self.rng.clone().number());
         own.chance(SHIPPED).then_some(own)
@@ -289,7 +289,7 @@ impl WorkflowWriter<'_> {
         self.join(ends, false)
     }
 
-    /// Several ends become one again: at a merge, or at whatever comes next.
+    /// Joins several ends: at a merge, or at the next node.
     fn join(&mut self, ends: OpenBranches, is_race: bool) -> OpenBranches {
         if !is_race && self.rng.chance(50) {
             return ends;
@@ -381,7 +381,7 @@ impl WorkflowWriter<'_> {
         self.single("loop", own, from)
     }
 
-    /// A node whose failure another handles; both lead on.
+    /// A node whose failure another one handles; both continue.
     fn error_handler(&mut self, from: OpenBranches) -> OpenBranches {
         let mut own = self.call();
         if self.rng.chance(60) {
@@ -396,7 +396,7 @@ impl WorkflowWriter<'_> {
     }
 }
 
-/// One call or two, asked for as tools, or by a program: one after the other, or both at once.
+/// One call or two, requested as tools or by a program: one after the other, or both at once.
 fn agent_moves(tool: &str, second: Option<&str>, n: u64) -> String {
     match (second, n) {
         (None, 0..6) => format!("call {tool} {n};"),

@@ -1,4 +1,4 @@
-//! The tools and the agent of the simulated world: one tool of each class, and each way of being undone.
+//! The tools and agents of the simulated world: one tool of each class, and of each kind of compensation.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,18 +7,18 @@ use baton_core::agent::AgentDefinition;
 use baton_core::tool::{EffectClass, OnUnavailable, RetryPolicy, ToolCompensation, ToolContract};
 use serde_json::{Value, json};
 
-/// An agent that makes the moves its task is written in, one after another.
+/// An agent that makes the moves in its task, one after another.
 pub const AGENT: &str = "worker";
-/// An agent that somebody else thinks for; the other stands in for it.
+/// An agent with a remote endpoint; the other agent is its fallback.
 pub const PROXY: &str = "proxy";
-/// Agents that think with the shipped step functions. What their model says, turn by turn, is written in their task:
-/// [`crate::model`] reads it.
+/// Agents with the shipped step functions. The replies of their model, turn by turn, are written in their task:
+/// [`crate::model`] parses it.
 pub const SIMPLE: &str = "simple";
 pub const REASONING: &str = "reasoning";
-/// A reasoning agent by the text protocol.
+/// A reasoning agent that uses the text protocol.
 pub const TEXT: &str = "text";
 pub const CODE: &str = "code";
-/// Names of signals that drawn waits wait for.
+/// Names of signals for drawn wait nodes.
 pub const SIGNALS: [&str; 2] = ["paid", "arrived"];
 
 /// What drawn workflows may name.
@@ -28,7 +28,7 @@ pub struct SimCatalog {
     pub agents: BTreeMap<String, AgentDefinition>,
 }
 
-/// Tools a node may call, with how often.
+/// Tools that a node may call, with their weights.
 pub(super) const TOOLS: [(u64, &str); 8] =
     [(1, "pure"), (2, "read"), (4, "book"), (2, "keep"), (3, "charge"), (2, "mail"), (3, "ship"), (1, "patient")];
 
@@ -38,7 +38,7 @@ impl SimCatalog {
             ("pure", facts(EffectClass::Pure, 2)),
             ("read", standing(facts(EffectClass::Read, 3), OnUnavailable::Empty)),
             ("book", undone_by(facts(EffectClass::Keyed, 3), "unbook")),
-            // Nothing undoes it: a rollback only reports it.
+            // It cannot be undone: a rollback only reports it.
             ("keep", standing(facts(EffectClass::Keyed, 2), OnUnavailable::Queue)),
             ("charge", undone_by(facts(EffectClass::Verify, 3), "refund")),
             (
@@ -76,12 +76,12 @@ impl SimCatalog {
     }
 }
 
-/// Whether an agent thinks with a shipped step function.
+/// Whether an agent uses a shipped step function.
 pub fn is_shipped(agent: &str) -> bool {
     [SIMPLE, REASONING, TEXT, CODE].contains(&agent)
 }
 
-/// One agent of each shipped kind, with prompts of its own: of ours, only how they are chosen matters here.
+/// One agent of each shipped kind, with its own prompts: of the built-in prompts, only the selection matters here.
 fn shipped() -> [Value; 4] {
     let tools = TOOLS.map(|(_, name)| name);
     let outcomes = json!({ "ask_customer": true, "hand_over": true });
@@ -128,7 +128,8 @@ fn standing(facts: ToolContract, way: OnUnavailable) -> ToolContract {
 }
 
 fn undone_by(facts: ToolContract, tool: &str) -> ToolContract {
-    // `v` changes while the run goes on: what is rendered too late shows. Not every workflow has it.
+    // `v` changes while the run continues, so that a prompt that is rendered too late shows it. Not every workflow has
+    // it.
     let v = "{{ shared_context.v | default(none) }}";
     let parameters = json!({ "undo": "{{ output.ref }}", "n": "{{ arguments.n }}", "v": v });
     ToolContract { compensation: Some(ToolCompensation { tool_name: tool.to_owned(), parameters }), ..facts }

@@ -1,5 +1,5 @@
-//! Workflows that think about a conversation: what is drawn is a few nodes behind each other, which wait for the customer,
-//! ask them, act, and say something, or hand over.
+//! Draws workflows that answer a conversation: a few nodes in sequence, which wait for the customer, ask a question,
+//! act, and reply or hand over.
 
 use serde_json::{Value, json};
 
@@ -7,9 +7,9 @@ use super::agent_turns;
 use super::catalog::{AGENT, TOOLS};
 use crate::rng::SeededRng;
 
-/// Nodes before the last.
+/// Maximum number of nodes before the last.
 const STEPS_MAX: u64 = 3;
-/// Skills that a workflow may ask for.
+/// The skill that a workflow may require.
 pub const SKILL: &str = "billing";
 
 /// The definition of one such workflow.

@@ -11,7 +11,7 @@ use baton_ports::audit::{AuditFilter, AuditMention, AuditOrder, ErasureSubject, 
 
 use super::reads::page;
 
-/// A chain a tenant.
+/// One chain per tenant.
 #[derive(Debug, Default)]
 pub struct FakeAuditTrail {
     chains: BTreeMap<TenantId, Vec<AuditEntry>>,
@@ -20,7 +20,7 @@ pub struct FakeAuditTrail {
 impl FakeAuditTrail {
     pub fn add(&mut self, row: AuditRow) {
         let before = self.tip(&row.company_id);
-        // Only what is erased in earnest needs a salt that nobody can guess.
+        // Only real erasure requires a salt that cannot be guessed.
         let mut salt = CommitmentSalt::default();
         salt[..8].copy_from_slice(&before.seq.to_le_bytes());
         let details = row.details.text().to_owned();

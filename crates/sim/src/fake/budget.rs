@@ -11,7 +11,7 @@ use baton_ports::budget::{
 };
 use baton_ports::journal::{ProjectionRow, TaskItem};
 
-/// What the budget port keeps. Whoever writes to it files the desk items it returns.
+/// The state of the budget port. The caller of a write must file the task inbox items that it returns.
 #[derive(Debug, Default)]
 pub struct FakeBudget {
     lines: BTreeMap<BudgetPeriod, FakeBudgetRow>,
@@ -60,7 +60,7 @@ impl FakeBudget {
         (AllowanceGrant { amount, standing }, desk)
     }
 
-    /// What was told of windows that are over leaves the desk.
+    /// Removes the inbox items of windows that have ended.
     fn expire_windows(&self, tenant: &TenantId, now: Time) -> Vec<ProjectionRow> {
         let over = self.lines.keys().filter(|line| line.tenant == *tenant && line.ends() <= now);
         let outcome = "its window is over".to_owned();

@@ -1,4 +1,4 @@
-//! The index port in memory: everything is looked through, nothing is kept ready.
+//! The index port in memory: every search scans everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub struct FakeDocuments {
     generations: BTreeMap<u64, FakeGeneration>,
     last_generation: u64,
     last_document: u64,
-    /// Whom was forgotten where, as the how-manieth of the place and when.
+    /// Who was forgotten in which collection, with the number and the time of the forgetting.
     forgotten: BTreeMap<(TenantId, MemoryCollection, String), (u64, Time)>,
 }
 
@@ -28,9 +28,9 @@ pub struct FakeDocuments {
 struct FakeGeneration {
     place: CollectionKey,
     generation: IndexGeneration,
-    /// By document and revision; a piece's key is made of its place here.
+    /// By document and revision; a chunk's key is its index here.
     pieces: BTreeMap<u64, (String, u64, u32, EmbeddedChunk)>,
-    /// The revision that can be found of each document, and its pieces.
+    /// The searchable revision of each document, and its number of chunks.
     laid: BTreeMap<String, (u64, u64)>,
     last_piece: u64,
 }
@@ -224,7 +224,7 @@ impl FakeDocuments {
         }
     }
 
-    /// The pieces that can be found, of documents that meet the filter.
+    /// The searchable chunks of documents that match the filter.
     fn searchable_pieces<'s>(
         &'s self,
         tenant: &'s TenantId,
@@ -254,7 +254,7 @@ impl FakeDocuments {
         best(all.map(|(piece, found)| SearchHit { piece, score: product(found) }), limit)
     }
 
-    /// BM25, as FTS5 has it.
+    /// BM25 as in FTS5.
     pub fn search_words(
         &self,
         tenant: &TenantId,

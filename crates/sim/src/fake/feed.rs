@@ -1,4 +1,4 @@
-//! What was recorded, in the order in which it was: in memory.
+//! Recorded entries, in the order of their appends: in memory.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use baton_ports::journal::{AggregateKind, JournalError};
 use super::FakeStore;
 use super::journal::{FakeAggregate, FakeJournal};
 
-/// Entries looked at in one piece.
+/// Number of entries examined at a time.
 const PIECE: usize = 100;
 
-/// Where an entry lies: of which aggregate, in which place of its journal.
+/// The location of an entry: its aggregate, and its index in the journal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EntryLocation {
     pub aggregate: usize,
@@ -21,7 +21,7 @@ pub(super) struct EntryLocation {
 }
 
 impl FakeJournal {
-    /// Entries behind a place, with their ids; and up to which id they go.
+    /// The entries after a position, with their ids, and the last id examined.
     fn piece(&self, after: i64) -> (Vec<(i64, &FakeAggregate, usize)>, i64) {
         let first = usize::try_from(after).unwrap_or_default();
         let last = first.saturating_add(PIECE).min(self.commit_order.len());

@@ -13,7 +13,7 @@ use baton_ports::index::{
 
 use super::FakeDocuments;
 
-/// An index in memory. Clones share it.
+/// An in-memory index. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct FakeIndex {
     documents: Arc<Mutex<FakeDocuments>>,
@@ -39,7 +39,7 @@ impl index::DocumentIndex for FakeIndex {
         since: ForgetWatermark,
         at: Time,
     ) -> Result<Option<DocumentRevision>, IndexError> {
-        self.with(|stacks| stacks.put(tenant, of, document, since, at))
+        self.with(|documents| documents.put(tenant, of, document, since, at))
     }
 
     async fn document(
@@ -48,7 +48,7 @@ impl index::DocumentIndex for FakeIndex {
         of: MemoryCollection,
         name: &str,
     ) -> Result<Option<StoredDocument>, IndexError> {
-        Ok(self.with(|stacks| stacks.document(tenant, of, name)))
+        Ok(self.with(|documents| documents.document(tenant, of, name)))
     }
 
     async fn documents(
@@ -58,11 +58,11 @@ impl index::DocumentIndex for FakeIndex {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<DocumentHeader>, IndexError> {
-        Ok(self.with(|stacks| stacks.documents(tenant, of, after, limit)))
+        Ok(self.with(|fake_documents| fake_documents.documents(tenant, of, after, limit)))
     }
 
     async fn remove(&self, tenant: &TenantId, of: MemoryCollection, name: &str) -> Result<bool, IndexError> {
-        Ok(self.with(|stacks| stacks.remove(tenant, of, name)))
+        Ok(self.with(|documents| documents.remove(tenant, of, name)))
     }
 
     async fn forget(
@@ -72,15 +72,15 @@ impl index::DocumentIndex for FakeIndex {
         subject: &str,
         at: Time,
     ) -> Result<u64, IndexError> {
-        Ok(self.with(|stacks| stacks.forget(tenant, of, subject, at)))
+        Ok(self.with(|documents| documents.forget(tenant, of, subject, at)))
     }
 
     async fn forget_count(&self, tenant: &TenantId, of: MemoryCollection) -> Result<u64, IndexError> {
-        Ok(self.with(|stacks| stacks.forget_count(tenant, of)))
+        Ok(self.with(|documents| documents.forget_count(tenant, of)))
     }
 
     async fn generations(&self, tenant: &TenantId, of: MemoryCollection) -> Result<Vec<IndexGeneration>, IndexError> {
-        Ok(self.with(|stacks| stacks.generations(tenant, of)))
+        Ok(self.with(|documents| documents.generations(tenant, of)))
     }
 
     async fn begin(
@@ -90,7 +90,7 @@ impl index::DocumentIndex for FakeIndex {
         recipe: &IndexRecipe,
         at: Time,
     ) -> Result<IndexGeneration, IndexError> {
-        Ok(self.with(|stacks| stacks.begin(tenant, of, recipe, at)))
+        Ok(self.with(|documents| documents.begin(tenant, of, recipe, at)))
     }
 
     async fn unindexed(
@@ -100,7 +100,7 @@ impl index::DocumentIndex for FakeIndex {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<DocumentHeader>, IndexError> {
-        Ok(self.with(|stacks| stacks.unindexed(tenant, generation, after, limit)))
+        Ok(self.with(|documents| documents.unindexed(tenant, generation, after, limit)))
     }
 
     async fn add_chunks(
@@ -109,15 +109,15 @@ impl index::DocumentIndex for FakeIndex {
         generation: u64,
         laying: ChunkBatch,
     ) -> Result<IndexProgress, IndexError> {
-        self.with(|stacks| stacks.add_chunks(tenant, generation, laying))
+        self.with(|documents| documents.add_chunks(tenant, generation, laying))
     }
 
     async fn make_live(&self, tenant: &TenantId, generation: u64) -> Result<SwitchResult, IndexError> {
-        Ok(self.with(|stacks| stacks.make_live(tenant, generation)))
+        Ok(self.with(|documents| documents.make_live(tenant, generation)))
     }
 
     async fn discard(&self, tenant: &TenantId, generation: u64) -> Result<(), IndexError> {
-        self.with(|stacks| stacks.discard(tenant, generation));
+        self.with(|documents| documents.discard(tenant, generation));
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl index::DocumentIndex for FakeIndex {
         filter: &DocumentFilter,
         limit: usize,
     ) -> Result<Vec<SearchHit>, IndexError> {
-        Ok(self.with(|stacks| stacks.search_vectors(tenant, generation, vector, filter, limit)))
+        Ok(self.with(|documents| documents.search_vectors(tenant, generation, vector, filter, limit)))
     }
 
     async fn search_words(
@@ -140,7 +140,7 @@ impl index::DocumentIndex for FakeIndex {
         filter: &DocumentFilter,
         limit: usize,
     ) -> Result<Vec<SearchHit>, IndexError> {
-        Ok(self.with(|stacks| stacks.search_words(tenant, generation, words, filter, limit)))
+        Ok(self.with(|documents| documents.search_words(tenant, generation, words, filter, limit)))
     }
 
     async fn passages(
@@ -149,6 +149,6 @@ impl index::DocumentIndex for FakeIndex {
         generation: u64,
         pieces: &[u64],
     ) -> Result<Vec<IndexedPassage>, IndexError> {
-        Ok(self.with(|stacks| stacks.passages(tenant, generation, pieces)))
+        Ok(self.with(|documents| documents.passages(tenant, generation, pieces)))
     }
 }

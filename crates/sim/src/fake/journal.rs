@@ -1,4 +1,4 @@
-//! Journals, inboxes and ownership in memory, synchronously: what the simulated processes share.
+//! Journals, inboxes and ownership in memory, synchronous: the state that the simulated processes share.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use super::audit_trail::FakeAuditTrail;
 use super::budget::FakeBudget;
 use super::feed;
 
-/// The longest command id, in bytes.
+/// Maximum length of a command id, in bytes.
 const COMMAND_ID_BYTES_MAX: usize = 2 * DERIVED_ID_BYTES_MAX;
 
-/// Everything a store keeps, but for records and versions.
+/// Everything that a store holds, except records and versions.
 #[derive(Debug, Default)]
 pub struct FakeJournal {
     leases: BTreeMap<ProcessId, FakeLeaseRow>,
@@ -39,16 +39,16 @@ pub struct FakeJournal {
     /// Every entry, in the order of the appends.
     pub(super) commit_order: Vec<feed::EntryLocation>,
     pub(super) conversations: Vec<ConversationHead>,
-    /// What runs are found by: their customer's hash, and their version.
+    /// The search keys of runs: the hash of the customer, and the version.
     pub(super) begun: BTreeMap<RunId, (Option<String>, ContentHash)>,
-    /// What was told of budgets, for the records.
+    /// Budget notices, for the records.
     pub(super) told: Vec<(TenantId, RecordOp, Time)>,
 }
 
 #[derive(Debug)]
 struct FakeLeaseRow {
     until: MonotonicTime,
-    /// Somebody took over what it owned.
+    /// Another process took over its aggregates.
     taken: bool,
     /// Known to be dead before its lease ends.
     dead: bool,
@@ -67,11 +67,11 @@ pub(super) struct FakeAggregate {
     pub wake_at: Option<Time>,
     pub head: Option<RunHeadUpdate>,
     pub journal: Vec<Arc<[u8]>>,
-    /// Its last owner let go of it in order.
+    /// Its last owner released it in order.
     released: bool,
     /// When its last entry was decided.
     last_at: Option<Time>,
-    /// Somebody must look into its inbox.
+    /// A process must look into its inbox.
     called: bool,
     items: i64,
     inbox: BTreeMap<i64, InboxItem>,
@@ -79,7 +79,7 @@ pub(super) struct FakeAggregate {
     pub(super) snapshot: Option<StateSnapshot>,
 }
 
-/// A desk item with its place in the order of opening.
+/// A task inbox item with its position in the order of opening.
 #[derive(Debug)]
 pub(super) struct FakeTaskItem {
     pub item: TaskItem,
@@ -114,7 +114,7 @@ impl FakeJournal {
         self.leases.remove(&process);
     }
 
-    /// The process is gone and everybody can tell, as where it held a lock that its end released.
+    /// The process is gone and others can detect it, as if it held a lock that was released when it ended.
     pub fn mark_dead(&mut self, process: ProcessId) {
         if let Some(row) = self.leases.get_mut(&process) {
             row.dead = true;
@@ -156,7 +156,7 @@ impl FakeJournal {
     fn store_item(&mut self, submit: InboxSubmission) -> InboxReceipt {
         let place = self.names.get(&submit.aggregate).copied();
         match (place, submit.creates.clone()) {
-            // A message to what is gone, or is somebody else's by now, goes nowhere.
+            // A message to an aggregate that is gone, or that belongs to another tenant by now, is dropped.
             (Some(place), _) if self.aggregates[place].tenant != submit.tenant => InboxReceipt::Duplicate,
             (Some(place), _) => self.add(place, submit),
             (None, Some(create)) => self.create(create, submit),
@@ -222,7 +222,7 @@ impl FakeJournal {
         }
         for message in &append.outbox {
             match self.check(message) {
-                // One of the same append brings it into being, or it is gone.
+                // Another message of the same append creates it, or it is gone.
                 Err(JournalError::NotFound { .. }) => {}
                 checked => checked?,
             }
@@ -267,7 +267,7 @@ impl FakeJournal {
         }
     }
 
-    /// Puts items on the desk.
+    /// Adds items to the task inbox.
     pub(super) fn add_tasks(&mut self, items: impl IntoIterator<Item = TaskItem>) {
         items.into_iter().for_each(|item| self.apply_projection(ProjectionRow::TaskOpened(item)));
     }
@@ -365,7 +365,7 @@ impl FakeJournal {
         self.aggregates.iter().filter(is_nudged).take(limit).map(|aggregate| aggregate.name.clone()).collect()
     }
 
-    /// What nobody owns and a clock put to sleep that was set back since, with its timers in order.
+    /// Aggregates without an owner that sleep by a clock that was set back since, with their timers in order.
     pub fn stranded(&self, now: Time, after: TimerKey, limit: usize) -> StrandedPage {
         let astray = |(handle, aggregate): (usize, &FakeAggregate)| {
             let timer = aggregate.wake_at.filter(|at| aggregate.owner.is_none() && *at >= now)?;
@@ -380,23 +380,23 @@ impl FakeJournal {
         StrandedPage { found: found.into_iter().map(|(_, name)| name).collect(), next }
     }
 
-    /// What this incarnation owns.
+    /// The aggregates that this incarnation owns.
     pub fn owned_by(&self, process: ProcessId) -> impl Iterator<Item = &AggregateId> {
         self.aggregates.iter().filter(move |found| found.owner == Some(process)).map(|found| &found.name)
     }
 
-    /// Timers of what nobody owns.
+    /// Timers of aggregates without an owner.
     pub fn timers(&self) -> impl Iterator<Item = Time> {
         self.aggregates.iter().filter(|aggregate| aggregate.owner.is_none()).filter_map(|aggregate| aggregate.wake_at)
     }
 
-    /// When the leases end under which something is owned.
+    /// When the leases end under which an aggregate is owned.
     pub fn lease_ends(&self) -> impl Iterator<Item = MonotonicTime> {
         let owners = self.aggregates.iter().filter_map(|aggregate| aggregate.owner);
         owners.filter_map(|owner| self.leases.get(&owner).map(|row| row.until))
     }
 
-    /// The items an append would consume.
+    /// The items that an append would consume.
     pub fn items_to_consume(&self, append: &JournalAppend) -> Vec<InboxItem> {
         let Some(found) = self.at(append.ownership.handle) else { return Vec::new() };
         append.inbox_done.iter().filter_map(|item| found.inbox.get(item).cloned()).collect()
@@ -406,12 +406,12 @@ impl FakeJournal {
         self.find(name).map_or(0, |found| found.inbox.len())
     }
 
-    /// Items it was ever given.
+    /// The number of items that it was ever given.
     pub fn items_received(&self, name: &AggregateId) -> i64 {
         self.find(name).map_or(0, |found| found.items)
     }
 
-    /// When somebody must look at it.
+    /// When it is due.
     pub fn wake_at(&self, name: &AggregateId) -> Option<Time> {
         self.find(name).and_then(|found| found.wake_at)
     }

@@ -1,4 +1,4 @@
-//! What lists show of the books.
+//! The read model: lists over the journal.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Records of internal tools in memory: a batch works on a copy, which takes the place of what was there.
+//! Records of internal tools in memory: a batch works on a copy, which then replaces the original.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub struct FakeRecords {
     tenants: BTreeMap<TenantId, FakeTenantRecords>,
 }
 
-/// What one tenant has.
+/// The records of one tenant.
 #[derive(Clone, Debug, Default)]
 struct FakeTenantRecords {
     records: BTreeMap<(String, String), StoredRecord>,
@@ -41,7 +41,7 @@ impl FakeRecords {
         Ok(())
     }
 
-    /// Whoever has a record there, in order.
+    /// The tenants with a record in this space, in order.
     pub fn tenants(&self, space: &str) -> Vec<TenantId> {
         let has = |drawer: &FakeTenantRecords| drawer.records.keys().any(|(of, _)| of == space);
         self.tenants.iter().filter(|(_, drawer)| has(drawer)).map(|(tenant, _)| tenant.clone()).collect()

@@ -101,7 +101,7 @@ impl FakeWorkflow {
         self.versions.iter().find(|version| version.revision == revision)
     }
 
-    /// The version that a new one would only repeat.
+    /// The version that a new one would duplicate.
     fn identical_version(&self, new: &NewVersion) -> Option<WorkflowVersion> {
         let same = |version: &&WorkflowVersion| version.bundle == new.hash;
         let active = self.versions.iter().find(|version| version.active).filter(same);

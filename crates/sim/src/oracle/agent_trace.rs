@@ -1,90 +1,90 @@
-//! An agent that thinks with a shipped step function goes on at the same thought, whoever thinks it: it asks its model one
-//! thing at a time and nothing twice, and each request holds every reply that is recorded and the results of every call; it
-//! asks for exactly the tools that its step names. All from the journal, whose requests are what leaves for the world
+//! An agent with a shipped step function continues at the same step, whichever process runs it: it makes one model call
+//! at a time and none twice; each request contains every recorded reply and the results of every call; and it requests
+//! exactly the tools that its step names. All of this is judged from the journal, whose requests are what is sent
 //! (`arguments`).
 
 use std::collections::{BTreeMap, VecDeque};
 
 use baton_core::agent::{AgentStep, AgentTask};
-use baton_core::model::{ModelMessage, ModelReply, ModelRequest as Asked};
+use baton_core::model::{ModelMessage, ModelReply, ModelRequest};
 use baton_core::run::{CallId, CallOutput, CallRole, EffectRequest, NodeAddress, NodeWait, RunEvent, RunReopened};
 use serde_json::Value;
 
 use super::{PromiseViolation, RunHistory, violation};
 use crate::draw::is_shipped;
 
-/// What a model is told of a call that has no result.
+/// The text that a model gets for a call without a result.
 const LOST: &str = "no result was recorded for this call";
 
-/// What the journal says of one agent's thoughts.
+/// What the journal says of the steps of one agent.
 #[derive(Default)]
 struct AgentTrace {
-    asked: Vec<Asked>,
-    /// The model call that is out.
+    asked: Vec<ModelRequest>,
+    /// The model call in flight.
     pending_call: Option<CallId>,
     replies: Vec<ModelReply>,
-    /// Tools its last step asks for, and no call was made of yet.
+    /// Tools that its last step requested, and that no call was made of yet.
     requested_calls: VecDeque<(String, Value)>,
 }
 
 type AgentTraces<'c> = BTreeMap<&'c NodeAddress, AgentTrace>;
 
-pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
-    let mut minds = AgentTraces::new();
-    for event in chronicle.events() {
-        // What a retry keeps and what it begins again is the business of its own tests.
+pub fn check(history: &RunHistory) -> Result<(), PromiseViolation> {
+    let mut traces = AgentTraces::new();
+    for event in history.events() {
+        // What a retry keeps and what it starts again is covered by its own tests.
         if matches!(event, RunEvent::Reopened(reopened) if matches!(**reopened, RunReopened::Retry { .. })) {
             return Ok(());
         }
-        if let Err(what) = recorded(&mut minds, event) {
-            return violation("thoughts", format!("in `{}`: {what}", chronicle.run));
+        if let Err(what) = recorded(&mut traces, event) {
+            return violation("thoughts", format!("in `{}`: {what}", history.run));
         }
     }
     Ok(())
 }
 
-fn recorded<'c>(minds: &mut AgentTraces<'c>, event: &'c RunEvent) -> Result<(), String> {
+fn recorded<'c>(traces: &mut AgentTraces<'c>, event: &'c RunEvent) -> Result<(), String> {
     match event {
         RunEvent::Began { node, wait } => {
             if let NodeWait::Agent { task, .. } = &**wait {
-                begin_trace(minds, node, task);
+                begin_trace(traces, node, task);
             }
             Ok(())
         }
         RunEvent::AgentReplaced { node, task, .. } => {
-            begin_trace(minds, node, task);
+            begin_trace(traces, node, task);
             Ok(())
         }
-        RunEvent::Stepped { node, step } => minds.get_mut(node).map_or(Ok(()), |mind| mind.check_step(node, step)),
+        RunEvent::Stepped { node, step } => traces.get_mut(node).map_or(Ok(()), |trace| trace.check_step(node, step)),
         RunEvent::RequestRefused { node, tool, .. } => {
-            minds.get_mut(node).map_or(Ok(()), |mind| mind.check_call(node, tool, None))
+            traces.get_mut(node).map_or(Ok(()), |trace| trace.check_call(node, tool, None))
         }
         RunEvent::Scheduled(scheduled) if scheduled.effect.call.role == CallRole::Act => {
             let call = &scheduled.effect.call;
-            let Some(mind) = minds.get_mut(&call.node) else { return Ok(()) };
+            let Some(trace) = traces.get_mut(&call.node) else { return Ok(()) };
             match &scheduled.request {
-                EffectRequest::Tool { tool, arguments, .. } => mind.check_call(&call.node, tool, Some(arguments)),
-                EffectRequest::Model(request) => mind.check_request(call, request),
+                EffectRequest::Tool { tool, arguments, .. } => trace.check_call(&call.node, tool, Some(arguments)),
+                EffectRequest::Model(request) => trace.check_request(call, request),
                 EffectRequest::Code { .. } | EffectRequest::Step { .. } => Ok(()),
             }
         }
         RunEvent::Done(done) => {
             let call = &done.effect.call;
-            if let (CallOutput::Model(reply), Some(mind)) = (&done.output, minds.get_mut(&call.node)) {
-                mind.replies.push((**reply).clone());
-                mind.settled(call);
+            if let (CallOutput::Model(reply), Some(trace)) = (&done.output, traces.get_mut(&call.node)) {
+                trace.replies.push((**reply).clone());
+                trace.settled(call);
             }
             Ok(())
         }
         RunEvent::NotDone { effect, again_at: None, .. } => {
-            settled(minds, &effect.call);
+            settled(traces, &effect.call);
             Ok(())
         }
         RunEvent::Abandoned { call } => {
-            settled(minds, call);
+            settled(traces, call);
             Ok(())
         }
-        // Compensations, attempts that are made again as the same call, and what is of nobody's thoughts.
+        // Compensations, attempts that are repeated as the same call, and events that concern no agent.
         RunEvent::Scheduled(_)
         | RunEvent::NotDone { again_at: Some(_), .. }
         | RunEvent::Started(_)
@@ -138,16 +138,16 @@ fn text_of(message: &ModelMessage) -> &str {
     content
 }
 
-fn begin_trace<'c>(minds: &mut AgentTraces<'c>, node: &'c NodeAddress, task: &AgentTask) {
-    minds.remove(node);
+fn begin_trace<'c>(traces: &mut AgentTraces<'c>, node: &'c NodeAddress, task: &AgentTask) {
+    traces.remove(node);
     if is_shipped(&task.agent.name) {
-        minds.insert(node, AgentTrace::default());
+        traces.insert(node, AgentTrace::default());
     }
 }
 
-fn settled(minds: &mut AgentTraces<'_>, call: &CallId) {
-    if let Some(mind) = minds.get_mut(&call.node) {
-        mind.settled(call);
+fn settled(traces: &mut AgentTraces<'_>, call: &CallId) {
+    if let Some(trace) = traces.get_mut(&call.node) {
+        trace.settled(call);
     }
 }
 
@@ -162,7 +162,7 @@ impl AgentTrace {
         Ok(())
     }
 
-    /// A call is made, or refused, of what was asked for.
+    /// A requested call is made or refused.
     fn check_call(&mut self, node: &NodeAddress, tool: &str, arguments: Option<&Value>) -> Result<(), String> {
         match self.requested_calls.pop_front() {
             Some((wanted, with)) if wanted == tool && arguments.is_none_or(|arguments| *arguments == with) => Ok(()),
@@ -170,7 +170,7 @@ impl AgentTrace {
         }
     }
 
-    fn check_request(&mut self, call: &CallId, request: &Asked) -> Result<(), String> {
+    fn check_request(&mut self, call: &CallId, request: &ModelRequest) -> Result<(), String> {
         if let Some(out) = self.pending_call.replace(call.clone()) {
             return Err(format!("{call:?} asks the model while {out:?} is out"));
         }
@@ -183,7 +183,7 @@ impl AgentTrace {
             ModelMessage::System { .. } | ModelMessage::User { .. } | ModelMessage::Tool { .. } => None,
         });
         let heard: Vec<&str> = heard.collect();
-        // By text, a reply goes back up to its action.
+        // In the text protocol, a reply is sent back only up to its action.
         let is_heard = |(reply, heard): (&ModelReply, &&str)| reply.content.starts_with(heard);
         if heard.len() != self.replies.len() || !self.replies.iter().zip(&heard).all(is_heard) {
             let said: Vec<&str> = self.replies.iter().map(|reply| reply.content.as_str()).collect();

@@ -1,4 +1,5 @@
-//! Leave that people give: asked of as many as were to be asked, never of who asked for the call, for exactly what goes out.
+//! Approvals: requested from the configured number of people, never from the requester of the call, and valid for
+//! exactly what is sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,7 @@ use super::{PromiseViolation, violation};
 #[derive(Debug, Default)]
 pub struct ApprovalOracle {
     approvals: BTreeMap<EffectId, OracleApproval>,
-    /// Whoever started the run.
+    /// The caller that started the run.
     requester: Option<String>,
 }
 
@@ -52,14 +53,14 @@ impl ApprovalOracle {
             }
             RunEvent::Unblocked { effect, by, .. } => match self.approvals.get_mut(effect) {
                 Some(asked) => asked.record_approval(self.requester.as_deref(), run, at, effect, by),
-                // It waited for a key, or for a budget.
+                // It waited for an API key, or for a budget.
                 None => Ok(()),
             },
             _ => Ok(()),
         }
     }
 
-    /// What people were asked about goes out once they allowed exactly it.
+    /// A call that requires approval is sent only after people approved exactly this call.
     pub fn check_send(&self, run: &RunId, send: &Attempt) -> Result<(), PromiseViolation> {
         let Some(asked) = self.approvals.get(&send.effect) else { return Ok(()) };
         let effect = &send.effect;

@@ -1,4 +1,4 @@
-//! Every call's way through the journal, and what may leave for the world because of it.
+//! The path of every call through the journal, and what may be sent because of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use crate::services::{ReportedOutcome, ServiceRequest, SimServices, requested_va
 #[derive(Debug, Default)]
 pub struct CallOracle {
     calls: BTreeMap<CallId, OracleCall>,
-    /// Generations that a person gave up on: they may have acted all the same.
+    /// Generations that a person gave up on; they may have acted nevertheless.
     pub given_up: BTreeSet<EffectId>,
-    /// Answers that came after that.
+    /// Answers that arrived afterwards.
     pub late: BTreeSet<EffectId>,
     /// Generations that are recorded as done.
     pub done: BTreeSet<EffectId>,
@@ -37,7 +37,7 @@ struct OracleCall {
     /// Attempts that were recorded as not done, and are followed by another.
     repeated: u32,
     is_open: bool,
-    /// A process took the run over while it could be out under its key.
+    /// Another process took over the run while the call could be in flight under its key.
     owner_changed: bool,
     markers: BTreeMap<u32, OracleMarker>,
 }
@@ -48,7 +48,7 @@ struct OracleMarker {
     deadline: Time,
 }
 
-/// What the journal holds of a request, as whoever is asked must see it, whoever sends it and however often.
+/// The request in the journal, in the form that the service must receive, whichever process sends it and however often.
 fn request_value(request: &impl Serialize) -> Option<Arc<Value>> {
     serde_json::to_value(request).ok().map(Arc::new)
 }
@@ -67,7 +67,7 @@ impl CallOracle {
                     EffectRequest::Tool { tool, arguments, .. } => (tool.clone(), Some(arguments.clone())),
                     EffectRequest::Model(request) => (String::new(), request_value(request)),
                     EffectRequest::Code { program, .. } => (String::new(), request_value(program)),
-                    // Its task and what it has seen are the state's.
+                    // Its task and observations belong to the state.
                     EffectRequest::Step { .. } => (String::new(), None),
                 };
                 let known = OracleCall {
@@ -82,7 +82,7 @@ impl CallOracle {
                 };
                 let effect = &scheduled.effect;
                 match self.calls.insert(effect.call.clone(), known) {
-                    // What could not be undone is tried again, under a key of its own.
+                    // A compensation that failed is retried under a key of its own.
                     Some(before)
                         if effect.call.role == CallRole::Undo
                             && !before.is_open
@@ -100,7 +100,7 @@ impl CallOracle {
                 Ok(())
             }
             RunEvent::Done(done) => {
-                // A child's end is recorded as a call that was never scheduled.
+                // The end of a child is recorded as a call that was never scheduled.
                 if self.calls.contains_key(&done.effect.call) {
                     self.open(run, &done.effect)?.is_open = false;
                 }
@@ -159,7 +159,7 @@ impl CallOracle {
         known.generation += 1;
         known.owner_changed = false;
         known.repeated += 1;
-        // What a look-up found undone may be sent once more whatever may be repeated else.
+        // A call that a look-up found undone may be sent once more, whatever the limit on repetitions.
         let least = if known.class == EffectClass::Verify { 2 } else { 1 };
         match most(effect, &known.tool).map(|most| most.max(least)) {
             Some(most) if known.repeated >= most => {
@@ -169,8 +169,8 @@ impl CallOracle {
         }
     }
 
-    /// What a tool says for times when its service is down: nothing that acts is answered for, and what was attempted goes
-    /// out again under the next generation only.
+    /// The configured action while a tool's service is unavailable. A call that acts is never answered by a default,
+    /// and an attempted call is sent again only under the next generation.
     fn degraded(
         &mut self,
         run: &RunId,
@@ -232,7 +232,7 @@ impl CallOracle {
         Ok(())
     }
 
-    /// Only what cannot have changed the world may be dropped.
+    /// Only a call that cannot have changed the world may be dropped.
     fn abandoned(&mut self, run: &RunId, call: &CallId, services: &SimServices) -> Result<(), PromiseViolation> {
         let Some(known) = self.calls.get_mut(call) else { return Ok(()) };
         known.is_open = false;
@@ -243,7 +243,7 @@ impl CallOracle {
         Ok(())
     }
 
-    /// Whether an answer to this call, which was given up, would be news.
+    /// Whether an answer to this call, which was given up, would be new.
     pub fn expects_late_answer(&self, effect: &EffectId) -> bool {
         self.given_up.contains(effect) && !self.late.contains(effect)
     }
@@ -255,7 +255,7 @@ impl CallOracle {
         open.map(|(call, known)| EffectId { call: call.clone(), generation: known.generation }).collect()
     }
 
-    /// A call leaves for the world.
+    /// A call is sent.
     pub fn check_send(
         &self,
         run: &RunId,
@@ -269,7 +269,7 @@ impl CallOracle {
         let Some(known) = self.calls.get(&effect.call) else {
             return violation("append before effects", format!("{effect} of `{run}` left before it was scheduled"));
         };
-        // A process that stood still may send what its successor has settled: nothing but a key guards against that.
+        // A process that was frozen may send a call that its successor has settled: only a key protects against that.
         if is_owner && (!known.is_open || known.generation != effect.generation) {
             return violation("recorded once", format!("{effect} of `{run}` went out, and is {known:?}"));
         }
@@ -302,7 +302,7 @@ impl CallOracle {
         self.check_earlier_generations(known, run, effect, services)
     }
 
-    /// A call that acts does not go out under another key while one under an earlier may have acted.
+    /// A call that acts is not sent under another key while one under an earlier key may have acted.
     fn check_earlier_generations(
         &self,
         known: &OracleCall,
@@ -314,7 +314,7 @@ impl CallOracle {
             let of = &asked.effect;
             asked.run == *run && of.call == effect.call && of.generation < effect.generation
         };
-        // What a process that stood still sends comes to nobody, whatever its successor was told.
+        // Results of calls that a frozen process sends are lost, whatever its successor was told.
         let mut older = services.ledger.iter().filter(is_older).filter(|asked| asked.was_owner);
         match older
             .find(|asked| known.class.has_side_effects() && !self.is_safe_to_resend(known.class, asked, services))
@@ -358,13 +358,13 @@ impl CallOracle {
         Ok(())
     }
 
-    /// Whether an earlier generation is known not to have acted, or somebody decided that it does not matter.
+    /// Whether an earlier generation is known not to have acted, or a person decided to ignore it.
     fn is_safe_to_resend(&self, class: EffectClass, asked: &ServiceRequest, services: &SimServices) -> bool {
         let was_missed = || {
             let is_it = |look_up: &&ServiceRequest| look_up.is_look_up && look_up.key == asked.key;
             services.ledger.iter().filter(is_it).any(|look_up| look_up.reported == Some(ReportedOutcome::NotFound))
         };
-        // Whoever says no for good under a key has looked up what became of it.
+        // A service that declines finally under a key has checked what became of it.
         let was_declined = || {
             let is_it = |later: &&ServiceRequest| !later.is_look_up && later.key == asked.key && later.at >= asked.at;
             services.ledger.iter().filter(is_it).any(|later| later.reported == Some(ReportedOutcome::Declined))
@@ -375,7 +375,7 @@ impl CallOracle {
             || (class == EffectClass::Verify && was_missed())
     }
 
-    /// A service is asked what became of a call only once its sender has certainly given up.
+    /// A service is asked about the outcome of a call only after its sender has certainly given up.
     pub fn check_look_up(&self, effect: &EffectId, now: Time) -> Result<(), PromiseViolation> {
         let marker = self.calls.get(&effect.call).and_then(|known| known.markers.get(&effect.generation));
         match marker {

@@ -1,6 +1,7 @@
-//! Conversations and their desk: every message that was acknowledged is in the journal, is handled once and in its order;
-//! one owner speaks at any time; what waits is given to whoever is free and able, nobody has more than they may, and a
-//! chain's steps are taken once. From their journals, what was acknowledged, and the journals of their runs.
+//! Conversations and their routing queue: every acknowledged message is in the journal, and is handled once and in
+//! order; there is one owner at any time; waiting conversations are assigned to people who are available and qualified;
+//! no person exceeds their capacity; and the steps of an escalation chain are taken once. All of this is judged from
+//! their journals, the acknowledgements, and the journals of their runs.
 
 mod routing;
 mod transcript;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use baton_core::conversation::{self, Conversation, ConversationCommand};
 use baton_core::id::RunId;
-use baton_core::routing::{RoutingEntry as DeskEntry, RoutingQueue};
+use baton_core::routing::{RoutingEntry, RoutingQueue};
 use baton_core::run::RunEvent;
 use baton_engine::aggregate::routing_queue_id;
 use baton_ports::journal::{InboxItem, InboxSubmission, JournalAppend, Ownership};
@@ -24,17 +25,17 @@ use crate::simulation::tenant;
 use routing::SimRoutingOracle;
 use transcript::TranscriptOracle;
 
-/// Who has a conversation.
+/// The holder of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConversationHolder {
     Ai,
-    /// Of a person of the desk's.
+    /// Waiting for a human agent of the routing queue.
     Waiting,
     Person(String),
     Closed,
 }
 
-/// What became durable of conversations and their desk.
+/// The durable entries of conversations and their routing queue.
 #[derive(Debug, Default)]
 pub struct ConversationOracle {
     journals: BTreeMap<RunId, OracleJournal>,
@@ -43,7 +44,7 @@ pub struct ConversationOracle {
     desk: Option<RunId>,
 }
 
-/// One journal, whosever.
+/// One journal of any aggregate.
 #[derive(Debug, Default)]
 struct OracleJournal {
     entries: Vec<Arc<[u8]>>,
@@ -65,12 +66,12 @@ impl ConversationOracle {
         }
     }
 
-    /// Whether this is a conversation or a desk, and no run.
+    /// Whether this is a conversation or a routing queue, not a run.
     pub fn contains(&self, id: &RunId) -> bool {
         self.journals.contains_key(id)
     }
 
-    /// The conversation that a run thinks about.
+    /// The conversation that a run answers.
     pub fn conversation_of(&self, run: &RunId) -> Option<RunId> {
         let (conversation, _) = run.as_str().split_once('.')?;
         self.transcripts.get_key_value(&RunId::from(conversation)).map(|(id, _)| id.clone())
@@ -92,7 +93,7 @@ impl ConversationOracle {
         self.journals.get(id).is_some_and(|stream| stream.owner == Some(*ownership))
     }
 
-    /// Somebody was told that this is in the inbox.
+    /// A submission was acknowledged: it is in the inbox.
     pub fn accepted(&mut self, submit: &InboxSubmission) {
         let Some(words) = self.transcripts.get_mut(&submit.aggregate) else { return };
         if let Ok(ConversationCommand::Message(message)) = serde_json::from_slice(&submit.payload) {
@@ -131,7 +132,7 @@ impl ConversationOracle {
                 Ok(entry) => words.recorded(entry),
                 Err(error) => unreadable(error),
             },
-            None => match serde_json::from_slice::<DeskEntry>(entry) {
+            None => match serde_json::from_slice::<RoutingEntry>(entry) {
                 Ok(entry) if entry.events.is_empty() => empty(id),
                 Ok(entry) => self.routing.recorded(&entry),
                 Err(error) => unreadable(error),
@@ -139,7 +140,7 @@ impl ConversationOracle {
         }
     }
 
-    /// What somebody holds who is at this entry is what all of them fold to.
+    /// Checks that the state of an owner at this entry is the fold of all entries.
     pub fn check_fold(
         &self,
         id: &RunId,
@@ -157,7 +158,7 @@ impl ConversationOracle {
                     .collect::<Vec<_>>(),
             ),
             false => folded::<RoutingQueue>(
-                &stream.read::<DeskEntry>().map(|entry| (entry.at, entry.events)).collect::<Vec<_>>(),
+                &stream.read::<RoutingEntry>().map(|entry| (entry.at, entry.events)).collect::<Vec<_>>(),
             ),
         };
         match (folded, state) {
@@ -169,7 +170,7 @@ impl ConversationOracle {
         }
     }
 
-    /// What the last entry of a conversation says.
+    /// The events of a conversation's last entry.
     pub fn last_entry(&self, id: &RunId) -> Vec<conversation::ConversationEvent> {
         self.transcripts.get(id).map(|words| words.last.clone()).unwrap_or_default()
     }
@@ -181,15 +182,15 @@ impl ConversationOracle {
 
     pub fn desk_events(&self) -> impl Iterator<Item = baton_core::routing::RoutingEvent> {
         let stream = self.desk.as_ref().and_then(|desk| self.journals.get(desk));
-        stream.into_iter().flat_map(OracleJournal::read::<DeskEntry>).flat_map(|entry| entry.events)
+        stream.into_iter().flat_map(OracleJournal::read::<RoutingEntry>).flat_map(|entry| entry.events)
     }
 
-    /// Who has a conversation now.
+    /// The current holder of a conversation.
     pub fn standing(&self, id: &RunId) -> Option<ConversationHolder> {
         self.transcripts.get(id).map(TranscriptOracle::standing)
     }
 
-    /// Whether something is to happen to this one still.
+    /// Whether something must still happen to this aggregate.
     pub fn is_open(&self, id: &RunId) -> bool {
         match self.transcripts.get(id) {
             Some(words) => words.is_open(),
@@ -197,7 +198,7 @@ impl ConversationOracle {
         }
     }
 
-    /// While nothing is on its way, the desk and each conversation say the same of who has it.
+    /// While nothing is in flight, the routing queue and each conversation agree on the holder.
     pub fn check_agreement(&self, books: &FakeJournal) -> Result<(), PromiseViolation> {
         if books.names().any(|id| books.inbox_len(id) > 0 || books.owner(id).is_some()) {
             return Ok(());
@@ -224,16 +225,16 @@ impl ConversationOracle {
         for words in self.transcripts.values() {
             words.verdict()?;
             words.check_deliveries(|run, sequence| {
-                runs.get(run).is_some_and(|chronicle| was_delivered(chronicle, &words.id, sequence))
+                runs.get(run).is_some_and(|history| was_delivered(history, &words.id, sequence))
             })?;
         }
         Ok(())
     }
 }
 
-/// Whether a run's journal says that it was handed this message; 0 is what it began with.
-fn was_delivered(chronicle: &RunHistory, conversation: &RunId, sequence: u64) -> bool {
-    chronicle.events().any(|event| match event {
+/// Whether a run's journal says that it received this message; 0 is the one that it began with.
+fn was_delivered(history: &RunHistory, conversation: &RunId, sequence: u64) -> bool {
+    history.events().any(|event| match event {
         RunEvent::Started(_) => sequence == 0,
         RunEvent::SignalKept { signal } | RunEvent::SignalHeld { signal, .. } => {
             signal.source == conversation.as_str() && signal.sequence == Some(sequence)

@@ -1,4 +1,4 @@
-//! A run's way through its graph: who may begin, and that nobody ends twice.
+//! A run's path through its graph: which nodes may begin, and that none ends twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub fn kind_of(workflow: &Workflow, at: &NodeAddress) -> Option<&'static str> {
     Some(graph.node(place).kind.word())
 }
 
-/// The row of the table that a node is counted in: its kind, and of agents who thinks.
+/// The table row in which a node is counted: its kind and, for agents, the step function.
 pub fn row_of(workflow: &Workflow, at: &NodeAddress) -> Option<&'static str> {
     let graph = at.scope.graph_of(workflow)?;
     let kind = &graph.node(graph.find(at.node.as_str())?).kind;
@@ -37,7 +37,7 @@ fn is_within(scope: &ScopePath, outer: &ScopePath) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || outer.is_root())
 }
 
-/// One scope as its events tell it.
+/// One scope according to its events.
 struct FlowScope {
     graph: Arc<Graph>,
     begun: BTreeSet<u32>,
@@ -46,7 +46,7 @@ struct FlowScope {
 }
 
 struct FlowCheck<'a> {
-    chronicle: &'a RunHistory,
+    history: &'a RunHistory,
     workflow: &'a Workflow,
     scopes: BTreeMap<ScopePath, FlowScope>,
     reserved: BTreeSet<u32>,
@@ -55,12 +55,12 @@ struct FlowCheck<'a> {
     is_draining: bool,
 }
 
-pub fn check(chronicle: &RunHistory, workflow: &Workflow) -> Result<(), PromiseViolation> {
+pub fn check(history: &RunHistory, workflow: &Workflow) -> Result<(), PromiseViolation> {
     let reserved = workflow.post_rollback_nodes().into_iter().map(|place| place.0).collect();
     let scopes = BTreeMap::new();
-    let mut walk = FlowCheck { chronicle, workflow, scopes, reserved, is_after: false, is_draining: false };
-    for event in chronicle.events() {
-        // What a retry keeps and what it begins again is the business of its own tests.
+    let mut walk = FlowCheck { history, workflow, scopes, reserved, is_after: false, is_draining: false };
+    for event in history.events() {
+        // What a retry keeps and what it starts again is covered by its own tests.
         if matches!(event, RunEvent::Reopened(reopened) if matches!(**reopened, RunReopened::Retry { .. })) {
             return Ok(());
         }
@@ -82,7 +82,7 @@ impl FlowCheck<'_> {
                 Ok(())
             }
             RunEvent::ScopeClosed { path, .. } => {
-                // What was inside is folded away.
+                // The scopes inside it are folded away.
                 self.scopes.retain(|scope, _| !is_within(scope, path));
                 Ok(())
             }
@@ -116,7 +116,7 @@ impl FlowCheck<'_> {
     }
 
     fn check_begin(&mut self, at: &NodeAddress) -> Result<(), PromiseViolation> {
-        let run = self.chronicle.run.clone();
+        let run = self.history.run.clone();
         let (winds, is_after, is_root) = (self.is_draining, self.is_after, at.scope.is_root());
         let reserved = self.reserved.clone();
         let Some(scope) = self.scope(&at.scope) else {
@@ -176,7 +176,7 @@ impl FlowCheck<'_> {
                 }
             }
         }
-        let run = self.chronicle.run.clone();
+        let run = self.history.run.clone();
         let Some(scope) = self.scope(&at.scope) else { return Ok(()) };
         let Some(place) = scope.graph.find(at.node.as_str()) else { return Ok(()) };
         if !scope.settled.insert(place.0) {

@@ -1,4 +1,4 @@
-//! What was accepted is consumed once, and leaves a trace or is refused.
+//! Every accepted item is consumed once, and leaves a trace or is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::{PromiseViolation, violation};
 #[derive(Debug, Default)]
 pub struct InboxOracle {
     consumed: BTreeSet<i64>,
-    /// Items of the last append, with the trace each should have left.
+    /// Items of the last append, with the trace that each should have left.
     last: Vec<(i64, &'static str)>,
     /// Traces in the last append.
     traces: BTreeMap<&'static str, u32>,
@@ -49,7 +49,7 @@ impl InboxOracle {
         Ok(())
     }
 
-    /// Nobody will tell any more what was refused of the last append.
+    /// The refusals of the last append will never be reported.
     pub fn owner_changed(&mut self) {
         self.last.clear();
         self.traces.clear();
@@ -90,11 +90,11 @@ impl InboxOracle {
     }
 }
 
-/// The trace an item leaves where it is not refused; `None` where it may leave none.
+/// The trace of an item that is not refused; `None` if it may leave none.
 fn trace_of(item: &InboxItem) -> Option<&'static str> {
     match serde_json::from_slice::<IncomingCommand>(&item.payload).ok()? {
         IncomingCommand::Start(_) => Some("start"),
-        // A number that was seen before is dropped in silence.
+        // A signal with a known number is dropped silently.
         IncomingCommand::Signal(signal) => signal.sequence.is_none().then_some("signal"),
         IncomingCommand::Answer { .. } => Some("answer"),
         IncomingCommand::Approve { .. } => Some("approve"),

@@ -1,4 +1,4 @@
-//! A program goes on where it stopped, with what its calls came to, in the order it made them.
+//! A program continues where it paused, with the results of its calls, in the order in which it made them.
 
 use std::collections::BTreeMap;
 
@@ -11,27 +11,27 @@ use serde_json::Value;
 use super::{PromiseViolation, RunHistory, violation};
 use crate::sandbox;
 
-/// Whether and with what a call was done; nothing while it is out.
+/// Whether a call succeeded and its result; `None` while it is in flight.
 type ProgramCallResult = Option<(bool, Value)>;
 
 /// What the journal says of one agent's program.
 #[derive(Default)]
 struct ProgramHistory {
-    /// What it was scheduled as last.
+    /// The program as it was scheduled last.
     program: Option<SandboxProgram>,
-    /// Where it stands still.
+    /// Where it is paused.
     paused: Option<baton_core::agent::ProgramSnapshot>,
-    /// Calls it made since it began, and how many it made last.
+    /// The number of calls since it began, and the number of its last calls.
     calls: usize,
     last: usize,
-    /// The tool calls scheduled since it stopped, in order, with whether and with what each was done. One that was abandoned
-    /// has no id until a retry schedules it anew.
+    /// The tool calls scheduled since it paused, in order, with their success and result. One that was abandoned has no
+    /// id until a retry schedules it again.
     results: Vec<(Option<CallId>, ProgramCallResult)>,
 }
 
-pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
+pub fn check(history: &RunHistory) -> Result<(), PromiseViolation> {
     let mut agents: BTreeMap<&NodeAddress, ProgramHistory> = BTreeMap::new();
-    for event in chronicle.events() {
+    for event in history.events() {
         let told = match event {
             RunEvent::Began { node, wait } if matches!(**wait, NodeWait::Agent { .. }) => {
                 agents.insert(node, ProgramHistory::default());
@@ -75,7 +75,7 @@ pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
             _ => Ok(()),
         };
         if let Err(what) = told {
-            return violation("programs", format!("in `{}`: {what}", chronicle.run));
+            return violation("programs", format!("in `{}`: {what}", history.run));
         }
     }
     Ok(())

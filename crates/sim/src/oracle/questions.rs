@@ -1,4 +1,5 @@
-//! What calls ask people: answered once, by a form that fits or in no time too early, and told to the very call that asked.
+//! Questions of calls to people: each is answered once, by a form that matches or by a time-out that is not early, and
+//! the answer reaches the call that asked.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use super::{PromiseViolation, violation};
 #[derive(Debug, Default)]
 pub struct QuestionOracle {
     open: BTreeMap<CallId, OracleQuestion>,
-    /// What was said to each call, oldest first.
+    /// The answers to each call, oldest first.
     answers: BTreeMap<CallId, Vec<QuestionReply>>,
 }
 
@@ -68,7 +69,7 @@ impl QuestionOracle {
                 self.open.remove(&effect.call);
                 Ok(())
             }
-            // A compensation that is tried once more is another call.
+            // A compensation that is retried is another call.
             RunEvent::Scheduled(scheduled) => {
                 self.open.remove(&scheduled.effect.call);
                 self.answers.remove(&scheduled.effect.call);
@@ -82,7 +83,7 @@ impl QuestionOracle {
         }
     }
 
-    /// A call goes out with what was said to it, and not while it asks.
+    /// A call is sent with the answers to it, and not while its question is open.
     pub fn check_send(&self, run: &RunId, send: &Attempt) -> Result<(), PromiseViolation> {
         let (effect, CallRequest::Tool(call)) = (&send.effect, &send.request) else { return Ok(()) };
         if let Some(open) = self.open.get(&effect.call) {

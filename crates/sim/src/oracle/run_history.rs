@@ -1,4 +1,4 @@
-//! What became durable of one run, in order.
+//! The durable entries of one run, in order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,9 +26,9 @@ use crate::services::SimServices;
 pub struct RunHistory {
     pub run: RunId,
     pub entries: Vec<RunEntry>,
-    /// Who may append: the newest claim.
+    /// The owner that may append: the newest claim.
     pub owner: Option<Ownership>,
-    /// The owner before it gave the run back, with nothing out.
+    /// The owner before it released the run, with nothing in flight.
     was_released: bool,
     pub calls: CallOracle,
     approvals: ApprovalOracle,
@@ -36,20 +36,20 @@ pub struct RunHistory {
     pub inbox: InboxOracle,
     pub finished: Option<RunFinished>,
     pub is_paused: bool,
-    /// Markers written before the pause that holds: their calls may still go out.
+    /// Markers written before the current pause: their calls may still be sent.
     marked_before_pause: BTreeSet<EffectId>,
     /// Keys of outcomes that brought an audit row and are in no append yet.
     pub pending_audits: BTreeSet<String>,
-    /// Those of them that the append on its way must bring.
+    /// Those of them that the append in flight must contain.
     pub proposed_audits: BTreeSet<String>,
-    /// Late answers that an owner was given and that are in no append yet, and those that the append on its way must
-    /// bring.
+    /// Late answers that an owner received and that are in no append yet, and those that the append in flight must
+    /// contain.
     pub late_answers: BTreeSet<EffectId>,
     pub proposed_late_answers: BTreeSet<EffectId>,
-    /// Model calls that an owner dropped after they were answered: the next append says what they cost.
+    /// Model calls that an owner dropped after they were answered: the next append records their cost.
     pub dropped_calls: BTreeSet<EffectId>,
     pub proposed_dropped_calls: BTreeSet<EffectId>,
-    /// The version it started on.
+    /// The version that it started on.
     pub workflow: Option<Arc<Workflow>>,
     signals: BTreeMap<NodeAddress, String>,
 }
@@ -175,7 +175,7 @@ impl RunHistory {
             RunEvent::Ended(ended) => {
                 self.signals.remove(&ended.node);
             }
-            // An answer that came late may have set an ended run in motion again, or may be kept: undoing tells.
+            // A late answer may have reopened an ended run, or may only be recorded: an undo shows which.
             RunEvent::Scheduled(scheduled) if scheduled.effect.call.role == CallRole::Undo => self.finished = None,
             RunEvent::ChildUndoing { .. } | RunEvent::NotUndone { .. } | RunEvent::UndoAgain { .. } => {
                 self.finished = None
@@ -184,7 +184,7 @@ impl RunHistory {
         }
     }
 
-    /// Every performed attempt that is recorded is in the audit, in the same append; so is every word of a person's.
+    /// Every performed attempt that is recorded is in the audit, in the same append; so is every decision of a person.
     fn check_audit_rows(&mut self, append: &JournalAppend, event: &RunEvent) -> Result<(), PromiseViolation> {
         if let RunEvent::Answered { by, .. }
         | RunEvent::Approved { by, .. }
@@ -213,7 +213,7 @@ impl RunHistory {
         if is_there { Ok(()) } else { violation("audit", format!("`{key}` was performed and left no row")) }
     }
 
-    /// Every tool that an agent may not have left a row of its own, however often one is refused.
+    /// Every refused tool of an agent leaves a row of its own, however often one is refused.
     fn check_refusal_rows(&self, append: &JournalAppend, entry: &RunEntry) -> Result<(), PromiseViolation> {
         let mut rows: Vec<&AuditRow> = append.audit.iter().filter(|row| !row.sent).collect();
         for event in &entry.events {
@@ -232,7 +232,7 @@ impl RunHistory {
         Ok(())
     }
 
-    /// An owner that knows all that is durable lets an effect out.
+    /// An owner that knows all durable entries dispatches an effect.
     pub fn check_dispatch(&self, effect: &EffectId, ownership: Ownership) -> Result<(), PromiseViolation> {
         let is_owner = self.owner == Some(ownership);
         if is_owner && self.is_paused && !self.marked_before_pause.contains(effect) {
@@ -241,7 +241,7 @@ impl RunHistory {
         Ok(())
     }
 
-    /// A call leaves its process, perhaps some time after it was let out.
+    /// A call leaves its process, possibly some time after it was dispatched.
     pub fn check_send(
         &self,
         send: &Attempt,
@@ -257,7 +257,7 @@ impl RunHistory {
         self.calls.check_send(&self.run, send, ownership, is_owner, now, services)
     }
 
-    /// What an owner holds is what its journal says.
+    /// Compares an owner's state with the journal.
     pub fn compare_state(
         &self,
         run: &Run,
@@ -301,7 +301,7 @@ impl RunHistory {
     }
 }
 
-/// How often a call may be sent: what its node says, else what its tool says.
+/// Maximum number of attempts at a call: the limit of its node, else that of its tool.
 fn attempts_max(workflow: Option<&Workflow>, catalog: &SimCatalog, effect: &EffectId, tool: &str) -> Option<u32> {
     let of_tool = catalog.attempts_max(tool);
     if effect.call.role == CallRole::Undo {

@@ -1,4 +1,4 @@
-//! What was done is undone in reverse order, once, with the arguments that were stored when it was done.
+//! Done effects are undone in reverse order, once, with the arguments that were stored when they were done.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use baton_core::run::{
 
 use super::{PromiseViolation, RunHistory, violation};
 
-/// One effect and how its undoing stands.
+/// One effect and the state of its undo.
 struct OracleUndo {
     done: CallCompleted,
     undo: UndoAction,
     at: OracleUndoState,
-    /// A merge cut its branch off and wants it undone.
+    /// A merge cut its branch off and requires it to be undone.
     is_wanted: bool,
 }
 
@@ -25,7 +25,7 @@ enum OracleUndoState {
     Failed,
 }
 
-/// Whether a node, or one whose body it is in, was cut off.
+/// Whether a node, or one whose body contains it, was cut off.
 fn is_cut(cut: &BTreeSet<NodeAddress>, node: &NodeAddress) -> bool {
     let mut at = node.clone();
     loop {
@@ -46,14 +46,14 @@ struct SagaCheck {
     cut: BTreeSet<NodeAddress>,
 }
 
-pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
+pub fn check(history: &RunHistory) -> Result<(), PromiseViolation> {
     let mut walk = SagaCheck::default();
-    for event in chronicle.events() {
-        walk.event(event).or_else(|what| violation("saga", format!("`{}`: {what}", chronicle.run)))?;
+    for event in history.events() {
+        walk.event(event).or_else(|what| violation("saga", format!("`{}`: {what}", history.run)))?;
     }
-    match &chronicle.finished {
+    match &history.finished {
         Some(finished) => {
-            walk.check_end(finished.state).or_else(|what| violation("saga", format!("`{}`: {what}", chronicle.run)))
+            walk.check_end(finished.state).or_else(|what| violation("saga", format!("`{}`: {what}", history.run)))
         }
         None => Ok(()),
     }
@@ -115,7 +115,7 @@ impl SagaCheck {
         }
     }
 
-    /// The undoing of an effect begins: nothing newer may be left.
+    /// The undo of an effect begins: nothing newer may be left.
     fn begin_next_undo(&mut self, call: &CallId) -> Result<&OracleUndo, String> {
         let rolls_back = self.rolls_back;
         let is_work = |entry: &OracleUndo| !matches!(entry.undo, UndoAction::Irreversible { .. });
@@ -135,7 +135,7 @@ impl SagaCheck {
     }
 
     fn settle_undo(&mut self, call: &CallId, at: OracleUndoState) -> Result<(), String> {
-        // What cannot be undone for want of arguments fails without having begun.
+        // An effect that cannot be undone for lack of arguments fails without having begun.
         let is_open = |entry: &OracleUndo| {
             let is_broken = matches!(entry.undo, UndoAction::Broken { .. }) && at == OracleUndoState::Failed;
             entry.at == OracleUndoState::Underway || (is_broken && entry.at == OracleUndoState::Kept)
@@ -149,7 +149,7 @@ impl SagaCheck {
         }
     }
 
-    /// Only what was not undone is tried again, and only where something can be asked.
+    /// Only a failed undo is retried, and only if there is a tool to call.
     fn retry_undo(&mut self, call: &CallId) -> Result<(), String> {
         let is_left = |entry: &OracleUndo| {
             entry.at == OracleUndoState::Failed && !matches!(entry.undo, UndoAction::Broken { .. })
@@ -164,7 +164,7 @@ impl SagaCheck {
         }
     }
 
-    /// A compensation's call number is the place of what it undoes.
+    /// A compensation's call number is the index of the effect that it undoes.
     fn place_of(&self, call: &CallId) -> Option<usize> {
         let place = usize::try_from(call.call).ok()?;
         let entry = self.entries.get(place)?;

@@ -1,4 +1,4 @@
-//! Signals are kept from arrival, first in first out, and taken once.
+//! Signals are buffered from arrival, first in first out, and consumed once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::{PromiseViolation, RunHistory, violation};
 
-pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
-    let run = &chronicle.run;
+pub fn check(history: &RunHistory) -> Result<(), PromiseViolation> {
+    let run = &history.run;
     let mut kept: BTreeMap<&str, VecDeque<&Arc<Value>>> = BTreeMap::new();
     let mut taken: Option<(&NodeAddress, &Arc<Value>)> = None;
-    for event in chronicle.events() {
+    for event in history.events() {
         match event {
             RunEvent::SignalKept { signal } => kept.entry(&signal.name).or_default().push_back(&signal.payload),
             RunEvent::SignalTaken { node, name } => match kept.get_mut(name.as_str()).and_then(VecDeque::pop_front) {
@@ -20,7 +20,7 @@ pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
                 None => return violation("signals", format!("`{node}` of `{run}` took a `{name}` that was not there")),
             },
             RunEvent::Ended(ended) => {
-                // A wait's output is what it took; an agent's is not.
+                // A wait's output is the signal that it consumed; an agent's is not.
                 if let (Some((node, payload)), NodeOutcome::Completed { output }) = (taken, &ended.how)
                     && *node == ended.node
                     && node.node.as_str().starts_with("wait")

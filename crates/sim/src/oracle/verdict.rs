@@ -20,27 +20,27 @@ impl SimOracle {
         books: &FakeJournal,
         tenant: &TenantId,
     ) -> Result<(), PromiseViolation> {
-        for (run, chronicle) in &self.histories {
-            if books.inbox_len(run) > 0 || chronicle.inbox.consumed() as i64 != books.items_received(run) {
+        for (run, history) in &self.histories {
+            if books.inbox_len(run) > 0 || history.inbox.consumed() as i64 != books.items_received(run) {
                 return violation("inbox", format!("`{run}` left items in its inbox"));
             }
-            let Some(workflow) = &chronicle.workflow else { continue };
-            flow::check(chronicle, workflow)?;
-            saga::check(chronicle)?;
-            signals::check(chronicle)?;
-            programs::check(chronicle)?;
-            agent_trace::check(chronicle)?;
-            acts(chronicle, services)?;
-            desk(chronicle, books, tenant)?;
-            children(chronicle, self)?;
+            let Some(workflow) = &history.workflow else { continue };
+            flow::check(history, workflow)?;
+            saga::check(history)?;
+            signals::check(history)?;
+            programs::check(history)?;
+            agent_trace::check(history)?;
+            acts(history, services)?;
+            desk(history, books, tenant)?;
+            children(history, self)?;
         }
         self.conversations.verdict(books, &self.histories)?;
         money(self, books)
     }
 }
 
-/// What runs paid models is among the costs: an answer and its price are recorded together or not at all. An answer that
-/// no run took is among them too.
+/// The costs contain what runs paid for models: a reply and its price are recorded together or not at all. Replies that
+/// no run consumed are included too.
 fn money(witness: &SimOracle, books: &FakeJournal) -> Result<(), PromiseViolation> {
     let of_event = |event: &RunEvent| match event {
         RunEvent::Done(done) if matches!(done.output, CallOutput::Model(_)) => done.cost,
@@ -55,21 +55,21 @@ fn money(witness: &SimOracle, books: &FakeJournal) -> Result<(), PromiseViolatio
     Ok(())
 }
 
-/// Whatever acted is recorded as done, or a person decided in spite of it.
-fn acts(chronicle: &RunHistory, services: &SimServices) -> Result<(), PromiseViolation> {
+/// Every act is recorded as done, or a person decided otherwise.
+fn acts(history: &RunHistory, services: &SimServices) -> Result<(), PromiseViolation> {
     let mut acted: BTreeMap<&str, u32> = BTreeMap::new();
-    for asked in services.ledger.iter().filter(|asked| asked.run == chronicle.run && asked.acted) {
+    for asked in services.ledger.iter().filter(|asked| asked.run == history.run && asked.acted) {
         let count = acted.entry(&asked.key).or_default();
         *count += 1;
         if *count > 1 {
             return violation("acted once", format!("`{}` acted {count} times", asked.key));
         }
-        let calls = &chronicle.calls;
+        let calls = &history.calls;
         let is_known = calls.done.contains(&asked.effect)
             || calls.late.contains(&asked.effect)
             || calls.given_up.contains(&asked.effect);
-        // A request that a stopped process had on its way can overtake what its successor was told; only a call whose
-        // marker carries a deadline rules that out.
+        // A request that a stopped process had in flight can arrive after its successor was told the outcome; only a
+        // call whose marker has a deadline rules that out.
         if !is_known && (asked.was_owner || asked.class != EffectClass::Keyed) {
             return violation("acts are recorded", format!("`{}` acted, and its journal does not say so", asked.key));
         }
@@ -77,11 +77,11 @@ fn acts(chronicle: &RunHistory, services: &SimServices) -> Result<(), PromiseVio
     Ok(())
 }
 
-/// A compensation that failed is on the desk unless it is tried again, and nothing else is.
-fn desk(chronicle: &RunHistory, books: &FakeJournal, tenant: &TenantId) -> Result<(), PromiseViolation> {
-    let open = books.open_desk(tenant, Some(&chronicle.run));
+/// A failed compensation is in the task inbox unless it is retried, and nothing else is.
+fn desk(history: &RunHistory, books: &FakeJournal, tenant: &TenantId) -> Result<(), PromiseViolation> {
+    let open = books.open_desk(tenant, Some(&history.run));
     let mut left = BTreeSet::new();
-    for event in chronicle.events() {
+    for event in history.events() {
         match event {
             RunEvent::NotUndone { effect, .. } => {
                 left.insert(effect.call.clone());
@@ -95,14 +95,15 @@ fn desk(chronicle: &RunHistory, books: &FakeJournal, tenant: &TenantId) -> Resul
     let not_undone = left.len();
     let shown = open.iter().filter(|item| item.kind == TaskItemKind::NotUndone).count();
     if let Some(item) = open.iter().find(|item| item.kind != TaskItemKind::NotUndone) {
-        return violation("desk", format!("`{}` has ended, and `{}` is open", chronicle.run, item.id));
+        return violation("desk", format!("`{}` has ended, and `{}` is open", history.run, item.id));
     }
-    let state = chronicle.finished.as_ref().map(|finished| finished.state);
-    // What a race lost and could not take back is on the desk, and fails only a run that was to take everything back.
-    let takes_all_back = chronicle.events().fold(false, |takes, event| match event {
+    let state = history.finished.as_ref().map(|finished| finished.state);
+    // An effect that lost a race and could not be undone is in the task inbox, and fails only a run that was to undo
+    // everything.
+    let takes_all_back = history.events().fold(false, |takes, event| match event {
         RunEvent::Winding { compensate, .. } => *compensate,
         RunEvent::Compensating => true,
-        // Whoever has it tried again wants it to come to its end.
+        // A person who has it retried requires it to complete.
         RunEvent::Reopened(_) => false,
         _ => takes,
     });
@@ -110,17 +111,17 @@ fn desk(chronicle: &RunHistory, books: &FakeJournal, tenant: &TenantId) -> Resul
     if shown == not_undone && may {
         return Ok(());
     }
-    violation("desk", format!("`{}` is {state:?}: {not_undone} were not undone, {shown} are shown", chronicle.run))
+    violation("desk", format!("`{}` is {state:?}: {not_undone} were not undone, {shown} are shown", history.run))
 }
 
 /// A child whose parent was compensated is itself undone.
-fn children(chronicle: &RunHistory, witness: &SimOracle) -> Result<(), PromiseViolation> {
-    let undone = chronicle.events().filter_map(|event| match event {
+fn children(history: &RunHistory, witness: &SimOracle) -> Result<(), PromiseViolation> {
+    let undone = history.events().filter_map(|event| match event {
         RunEvent::ChildUndone { effect, fault: None } => Some(effect),
         _ => None,
     });
     for effect in undone {
-        let entries = chronicle.events().filter_map(|event| match event {
+        let entries = history.events().filter_map(|event| match event {
             RunEvent::Done(done) | RunEvent::ArrivedLate(done) if done.effect.call.role == CallRole::Act => {
                 done.undo.as_deref()
             }

@@ -1,4 +1,4 @@
-//! Playing a course, and comparing what came of it with what is written.
+//! Plays a scenario, and compares the outcome with the expected one.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +15,16 @@ use crate::services::ServiceRequest;
 use crate::simulation::script::{SimScript, root, subject_of};
 use crate::simulation::{FaultInjector, SimReport, Simulation, tenant};
 
-/// What came of a course under one seed.
+/// The outcome of a scenario under one seed.
 pub struct ScenarioResult {
-    /// A promise that was broken, or a line whose moment never came.
+    /// A promise that was broken, or a line whose moment never occurred.
     pub failure: Option<String>,
     /// Everything that happened, for people.
     pub story: Vec<String>,
     report: SimReport,
 }
 
-/// Plays a course; the seed chooses how long everything takes.
+/// Plays a scenario; the seed chooses how long everything takes.
 pub fn play(course: &ScenarioCase, catalog: &SimCatalog, seed: u64) -> ScenarioResult {
     let case = SimCase::for_scenario(seed, course.workflows.clone(), course.input.clone());
     let mut coverage = FaultCoverage::default();
@@ -38,7 +38,7 @@ pub fn play(course: &ScenarioCase, catalog: &SimCatalog, seed: u64) -> ScenarioR
 }
 
 impl ScenarioPage {
-    /// The page as it is where this came of its courses, in their order.
+    /// The page with these outcomes of its scenarios, in their order.
     pub fn rewrite_page(&self, page: &str, played: &[ScenarioResult]) -> String {
         let blocks = self.cases.iter().zip(played).flat_map(|(course, played)| {
             course
@@ -55,7 +55,7 @@ impl ScenarioPage {
 }
 
 impl ScenarioCase {
-    /// What is written that did not come of it, with what did.
+    /// The difference between the expected and the actual outcome.
     pub fn difference(&self, played: &ScenarioResult) -> Option<String> {
         self.expected.iter().find_map(|expected| {
             let told = played.actual_text(&expected.kind, &expected.text);
@@ -73,11 +73,11 @@ impl ScenarioResult {
     }
 
     fn events(&self, run: &RunId) -> String {
-        let events = self.report.oracle.histories.get(run).into_iter().flat_map(|chronicle| chronicle.events());
+        let events = self.report.oracle.histories.get(run).into_iter().flat_map(|history| history.events());
         events.map(|event| transcript::event_line(event) + "\n").collect()
     }
 
-    /// The lines that are asked for, as they are.
+    /// The actual values of the requested lines.
     fn outcome(&self, written: &str) -> String {
         let all = self.outcomes();
         let line = |written: &str| {
@@ -93,7 +93,7 @@ impl ScenarioResult {
     fn outcomes(&self) -> BTreeMap<String, String> {
         let asked = |is_wanted: fn(&ServiceRequest) -> bool| {
             let ledger = self.report.services.ledger.iter().filter(|asked| is_wanted(asked));
-            // How often a program is run depends on whether the next process reads what the last one wrote.
+            // How often a program is run depends on whether the next process can read the snapshot of the last one.
             let is_service = |word: &String| !word.split(' ').next().is_some_and(|word| word.ends_with(".program"));
             join_or_nothing(ledger.map(|asked| self.word(asked)).filter(is_service).collect(), ", ")
         };
@@ -116,9 +116,9 @@ impl ScenarioResult {
 
     fn folded(&self, id: &RunId) -> Run {
         let mut run = Run::new();
-        if let Some(chronicle) = self.report.oracle.histories.get(id) {
+        if let Some(history) = self.report.oracle.histories.get(id) {
             self.report.oracle.versions().for_each(|(hash, workflow)| run.add_version(hash.clone(), workflow.clone()));
-            chronicle.entries.iter().for_each(|entry| run.fold(entry));
+            history.entries.iter().for_each(|entry| run.fold(entry));
         }
         run
     }

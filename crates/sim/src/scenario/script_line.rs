@@ -13,10 +13,10 @@ use crate::simulation::script::{
     CallMoment, CallStage, PersonAction, ScriptAction, ScriptLine, ScriptMoment, message, root, signal,
 };
 
-/// Who asks for what no person of the scenario is named for.
+/// The author of actions for which the scenario names no person.
 const OPERATOR: &str = "operator";
 
-/// What a service makes of a request, in words.
+/// How a service handles a request, in words.
 const FATES: [(&str, RequestFate); 7] = [
     ("it acts slowly", RequestFate::Slow),
     ("it is busy", RequestFate::Refused),
@@ -27,7 +27,7 @@ const FATES: [(&str, RequestFate); 7] = [
     ("it answers nonsense", RequestFate::Garbled),
 ];
 
-/// How far a call has come, in words.
+/// How far a call has progressed, in words.
 const STAGES: [(&str, CallStage); 6] = [
     (" is marked", CallStage::Marked),
     (" is sent", CallStage::Sent),
@@ -37,7 +37,7 @@ const STAGES: [(&str, CallStage); 6] = [
     (" asks", CallStage::Asks),
 ];
 
-/// Reads a line.
+/// Parses a line.
 pub fn read(line: &str) -> Result<ScriptLine, String> {
     let (moment, act) = line.split_once(": ").ok_or_else(|| format!("`{line}` is not `MOMENT: WHAT HAPPENS`"))?;
     let (moment, after) = match moment.split_once(", after ") {
@@ -109,7 +109,7 @@ fn action_of(text: &str) -> Result<ScriptAction, String> {
     Ok(act)
 }
 
-/// `WHO ACTING_NODE_KINDS WHAT`.
+/// `WHO DOES WHAT`, such as `WHO approves NODE`.
 fn person_action(text: &str) -> Result<ScriptAction, String> {
     let unknown = || format!("`{text}` is nothing that can happen: see `scenarios/README.md`");
     let (by, rest) = text.split_once(' ').ok_or_else(unknown)?;

@@ -1,10 +1,10 @@
-//! What happened, in lines short enough to be read.
+//! The events of a run, in short lines.
 
 use baton_core::run::{CallRole, EffectId, EffectRequest, RunEvent};
 use serde::Deserialize as _;
 use serde_json::Value;
 
-/// An event in a line: what happened, to what, and the one word more that tells most.
+/// An event in one line: what happened, to what, and the most significant detail.
 pub fn event_line(event: &RunEvent) -> String {
     let Ok(written) = serde_json::to_value(event) else { return "an event that cannot be written".to_owned() };
     let (kind, body) = match &written {
@@ -33,10 +33,10 @@ fn place(body: &Value) -> Option<String> {
     named.or_else(called).filter(|named| !named.is_empty()).map(str::to_owned)
 }
 
-/// A node's call: which of them, where it is not the first; and the how manieth attempt under another key.
+/// A node's call: its number, if it is not the first, and the number of the attempt under another key.
 fn call(effect: &EffectId) -> String {
     let mut text = effect.call.node.to_string();
-    // The number of what undoes something is the place of what it undoes.
+    // The number of an undo is the index of the effect that it undoes.
     if effect.call.role == CallRole::Undo {
         text.push_str(" undo");
     } else if effect.call.call > 0 {
@@ -48,7 +48,7 @@ fn call(effect: &EffectId) -> String {
     text
 }
 
-/// The name of a variant, as it is written.
+/// The serialized name of a variant.
 fn variant_name(value: Option<&Value>) -> Option<String> {
     let word = match value? {
         Value::String(word) => word,

@@ -1,5 +1,5 @@
-//! Awake conversations and desks: what moves them is fed, and what it asks for is carried out, as the engine's own shell
-//! does it.
+//! Awake conversations and routing queues: feeds their owners, and carries out their outputs, as the engine's own shell
+//! does.
 
 use baton_core::id::RunId;
 use baton_core::run::FOLD_VERSION;
@@ -24,14 +24,14 @@ impl Simulation<'_> {
             snapshot.state = own.into();
         }
         let number = self.next_number();
-        let keeping = match SimAggregateTask::new(number, id, &claimed, self.clocks(process)) {
-            Ok(Some(keeping)) => keeping,
+        let aggregate_task = match SimAggregateTask::new(number, id, &claimed, self.clocks(process)) {
+            Ok(Some(aggregate_task)) => aggregate_task,
             Ok(None) => {
                 return self.record_violation("codec", format!("`{id}` is a run, and was taken for a conversation"));
             }
             Err(error) => return self.record_violation("codec", format!("`{id}` cannot be read back: {error}")),
         };
-        self.processes[process].aggregate_tasks.insert(id.clone(), keeping);
+        self.processes[process].aggregate_tasks.insert(id.clone(), aggregate_task);
         self.renew_soon(process);
         let nudged = self.processes[process].dispatcher.task_started(id);
         let place = self.place(process, id, number);
@@ -44,12 +44,12 @@ impl Simulation<'_> {
         }
     }
 
-    /// Decides what is in its inbox and what time has brought.
+    /// Decides the items of its inbox and the timers that are due.
     fn advance_aggregate(&mut self, place: &TaskAddress) {
         let now = self.clocks(place.process);
-        let Some(keeping) = self.processes[place.process].aggregate_task_mut(place) else { return };
-        keeping.was_woken = false;
-        let outputs = keeping.decide_next(now, &self.options);
+        let Some(aggregate_task) = self.processes[place.process].aggregate_task_mut(place) else { return };
+        aggregate_task.was_woken = false;
+        let outputs = aggregate_task.decide_next(now, &self.options);
         self.apply_aggregate_outputs(place, outputs);
     }
 
@@ -71,46 +71,50 @@ impl Simulation<'_> {
     }
 
     pub(super) fn aggregate_append_answered(&mut self, place: &TaskAddress, answer: Result<(), JournalError>) {
-        let Some(keeping) = self.processes[place.process].aggregate_task_mut(place) else { return };
-        keeping.pending_append = None;
+        let Some(aggregate_task) = self.processes[place.process].aggregate_task_mut(place) else { return };
+        aggregate_task.pending_append = None;
         match answer {
             Ok(()) => {}
             Err(_) => return self.end_task(place, TaskExit::Unsettled { moved: true }),
         }
-        let refused = keeping.refused_items().to_vec();
+        let refused = aggregate_task.refused_items().to_vec();
         if !refused.is_empty() {
             log_story!(self, "p{} {} refuses items {refused:?}", place.process, place.run);
         }
         let now = self.clocks(place.process);
-        let Some(keeping) = self.processes[place.process].aggregate_task_mut(place) else { return };
-        let outputs = keeping.appended(now, &self.options);
+        let Some(aggregate_task) = self.processes[place.process].aggregate_task_mut(place) else { return };
+        let outputs = aggregate_task.appended(now, &self.options);
         for fault in self.faults.due_faults(FaultPoint::Recorded) {
             self.inject_fault(place, fault);
         }
         let lets_go = outputs.iter().flatten().any(|output| matches!(output, OwnerOutput::Released));
         self.apply_aggregate_outputs(place, outputs);
-        let is_nudged =
-            self.processes[place.process].aggregate_task_mut(place).is_some_and(|keeping| keeping.was_woken);
-        // One that was let go of is announced again by its dispatcher.
+        let is_nudged = self.processes[place.process]
+            .aggregate_task_mut(place)
+            .is_some_and(|aggregate_task| aggregate_task.was_woken);
+        // A released aggregate is announced again by its dispatcher.
         if !is_nudged || lets_go {
             return;
         }
         let (process, incarnation, run) = (place.process, place.incarnation, place.run.clone());
         match self.is_up(process, incarnation) {
             true => self.wake_aggregate(process, &run),
-            // It looks once it goes on.
+            // It reads the inbox when it continues.
             false => self.schedule_within(0, 2, SimEvent::InboxHint { process, incarnation, run }),
         }
     }
 
     pub(super) fn wake_aggregate(&mut self, process: usize, id: &RunId) {
-        let Some(keeping) = self.processes[process].aggregate_tasks.get_mut(id) else { return };
-        keeping.was_woken = true;
-        if keeping.is_writing {
+        let Some(aggregate_task) = self.processes[process].aggregate_tasks.get_mut(id) else { return };
+        aggregate_task.was_woken = true;
+        if aggregate_task.is_writing {
             return;
         }
-        let (handle, seen, number) =
-            (keeping.aggregate.ownership().handle, keeping.aggregate.last_seen_item(), keeping.number);
+        let (handle, seen, number) = (
+            aggregate_task.aggregate.ownership().handle,
+            aggregate_task.aggregate.last_seen_item(),
+            aggregate_task.number,
+        );
         if self.faults.store_failure().is_some() {
             let place = self.place(process, id, number);
             return self.end_task(&place, TaskExit::Unsettled { moved: true });
@@ -118,8 +122,8 @@ impl Simulation<'_> {
         let items = self.journal.inbox(handle, seen);
         log_story!(self, "p{process} {id} ← items {:?}", items.iter().map(|item| &item.command_id).collect::<Vec<_>>());
         self.processes[process].dispatcher.wake_handled(id);
-        if let Some(keeping) = self.processes[process].aggregate_tasks.get_mut(id) {
-            keeping.items = items;
+        if let Some(aggregate_task) = self.processes[process].aggregate_tasks.get_mut(id) {
+            aggregate_task.items = items;
         }
         let place = self.place(process, id, number);
         self.advance_aggregate(&place);
@@ -127,17 +131,17 @@ impl Simulation<'_> {
 
     pub(super) fn aggregate_timer_fired(&mut self, place: &TaskAddress, at: Time) {
         let now = self.clocks(place.process);
-        let Some(keeping) = self.processes[place.process].aggregate_task_mut(place) else { return };
-        if keeping.wake_at != Some(at) {
+        let Some(aggregate_task) = self.processes[place.process].aggregate_task_mut(place) else { return };
+        if aggregate_task.wake_at != Some(at) {
             return;
         }
-        if keeping.aggregate.time_left(now).is_some_and(|left| !left.is_zero()) {
+        if aggregate_task.aggregate.time_left(now).is_some_and(|left| !left.is_zero()) {
             return self.schedule_wake(place, at);
         }
-        let Some(keeping) = self.processes[place.process].aggregate_task_mut(place) else { return };
-        keeping.wake_at = None;
-        // Once its append is durable it looks at the clock by itself.
-        if !keeping.is_writing {
+        let Some(aggregate_task) = self.processes[place.process].aggregate_task_mut(place) else { return };
+        aggregate_task.wake_at = None;
+        // Once its append is durable it reads the clock by itself.
+        if !aggregate_task.is_writing {
             self.advance_aggregate(place);
         }
     }
@@ -148,15 +152,15 @@ impl Simulation<'_> {
         }
     }
 
-    /// What moves it holds what its journal folds to.
+    /// Checks that its state is the fold of its journal.
     pub(super) fn compare_aggregate_fold(&mut self, place: &TaskAddress) {
-        let Some(keeping) = self.processes[place.process].aggregate_tasks.get(&place.run) else { return };
-        let (seq, state) = keeping.aggregate.state();
+        let Some(aggregate_task) = self.processes[place.process].aggregate_tasks.get(&place.run) else { return };
+        let (seq, state) = aggregate_task.aggregate.state();
         let checked = self.oracle.conversations.check_fold(&place.run, seq, state);
         self.record_check(checked);
     }
 
-    /// An append of a conversation's or a desk's was taken.
+    /// An append of a conversation or routing queue was accepted.
     pub(super) fn aggregate_committed(&mut self, append: &JournalAppend, taken: &[InboxItem]) {
         let checked = self.oracle.conversations.committed(append, taken);
         self.record_check(checked);

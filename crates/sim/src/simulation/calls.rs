@@ -1,11 +1,11 @@
-//! Calls to tools and models: checked, sent, acted on, answered.
+//! Calls to tools and models: checked, sent, performed, answered.
 
 use std::time::Duration;
 
 use baton_core::fault::Fault;
 use baton_core::id::RunId;
 use baton_core::money::Usd;
-use baton_core::run::{Approval, BlockReason as Blocked, CallOutcome, EffectId, OnExpiry};
+use baton_core::run::{Approval, BlockReason, CallOutcome, EffectId, OnExpiry};
 use baton_core::time::Time;
 use baton_core::tool::{CIRCUIT_OPEN, EffectClass, ToolQuestion};
 use baton_engine::aggregate_clock::ClockReading;
@@ -23,7 +23,7 @@ use crate::rng::SeededRng;
 use crate::services::{self, RequestFate, ServiceRequest};
 
 impl Simulation<'_> {
-    /// May this call go out now? A marked one stops at its permit.
+    /// Checks whether this call may be sent now. A marked one waits for its permit.
     pub(super) fn check(&mut self, place: &TaskAddress, send: Box<Attempt>) {
         let ticket = self.next_number();
         self.name_call(place, &send);
@@ -42,7 +42,7 @@ impl Simulation<'_> {
         let block = match send.approved.as_deref() {
             _ if !is_tool => None,
             None => self.faults.next_block(&mut self.rng),
-            // What people allowed was an earlier attempt.
+            // People approved an earlier attempt.
             Some(hash) => (hash != hash_of(&send.effect)).then_some(SimCallBlock::Approval),
         };
         if let Some(block) = block {
@@ -74,12 +74,12 @@ impl Simulation<'_> {
         let wall = self.clocks(place.process).wall;
         let until = wall + Duration::from_millis(self.rng.between(100, 8_000));
         let by = match block {
-            SimCallBlock::RateLimit => Blocked::RateLimit { until },
+            SimCallBlock::RateLimit => BlockReason::RateLimit { until },
             SimCallBlock::Circuit => {
                 let fault = Fault::new(CIRCUIT_OPEN, "the service is left alone for a while");
                 return CallOutcome::CircuitOpen { until, fault };
             }
-            SimCallBlock::Approval => Blocked::Approval(Box::new(self.approval_request(&send.effect, wall))),
+            SimCallBlock::Approval => BlockReason::Approval(Box::new(self.approval_request(&send.effect, wall))),
             SimCallBlock::Stopped => {
                 let fault = Fault::new("TOOL_NOT_ALLOWED", "the tool was switched off");
                 return CallOutcome::Stopped { fault };
@@ -88,13 +88,13 @@ impl Simulation<'_> {
         CallOutcome::Blocked { by, cost: Usd::ZERO }
     }
 
-    /// What people are asked: one of them or several, any or some, for ever or for a while.
+    /// The approval that is requested: from one person or several, from any or some, without or with a deadline.
     fn approval_request(&self, effect: &EffectId, wall: Time) -> Approval {
         let leave = Approval::of(hash_of(effect));
         if self.script.is_some() {
             return leave;
         }
-        // By itself, so that whatever is drawn after it stays as it was.
+        // Separate random numbers, so that everything drawn after it stays as before.
         let mut rng = SeededRng::new(self.case.seed ^ number_of(&leave.hash));
         let need = rng.between(1, PEOPLE.len() as u64);
         let asked = usize::try_from(rng.between(need, PEOPLE.len() as u64)).unwrap_or(PEOPLE.len());
@@ -108,7 +108,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// Nobody waits for a call any more. What a model was asked until now is paid for.
+    /// The result of a call is no longer needed. The cost of a model call so far is charged.
     pub(super) fn drop_call(&mut self, place: &TaskAddress, effect: EffectId) {
         let ticket = self.next_number();
         let Some(task) = self.processes[place.process].task_mut(place) else { return };
@@ -125,7 +125,7 @@ impl Simulation<'_> {
         self.schedule_answer(place, ticket, input);
     }
 
-    /// The marker is durable: the permitted call goes out now.
+    /// The marker is durable: the permitted call is sent now.
     pub(super) fn perform(&mut self, place: &TaskAddress, effect: &EffectId, until: MonotonicTime) {
         let Some(task) = self.processes[place.process].task_mut(place) else { return };
         let Some(send) = task.permits.remove(effect) else { return };
@@ -210,7 +210,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// What the service of a call asks people before it acts, and for how long: nothing, or one or two questions. One that
+    /// The questions of a call's service to people before it acts, and their deadline: none, one or two. A service that
     /// knows the key has acted, and asks nothing more.
     fn question(&self, send: &Attempt, fate: RequestFate) -> Option<(ToolQuestion, Option<u64>)> {
         let CallRequest::Tool(call) = &send.request else { return None };
@@ -218,7 +218,7 @@ impl Simulation<'_> {
         if self.script.is_some() || !is_heard || self.services.result_of(&call.key).is_some() {
             return None;
         }
-        // By itself, so that whatever is drawn after it stays as it was.
+        // Separate random numbers, so that everything drawn after it stays as before.
         let mut rng = SeededRng::new(self.case.seed ^ number_of(&format!("{:?} asks", send.effect.call)));
         let questions = if rng.chance(15) { rng.between(1, 2) } else { 0 };
         let asked = call.replies.len() as u64;
@@ -231,8 +231,8 @@ impl Simulation<'_> {
         Some((ToolQuestion { message, schema, resume: json!(asked) }, within))
     }
 
-    /// What time it is for the run, by what its owner saw. A clock that is set between its look and the socket is within the
-    /// same window as a process that stands still there.
+    /// The run's time, as its owner last read it. A clock that is set between that read and the socket falls within the
+    /// same window as a process that freezes there.
     fn run_time(&self, place: &TaskAddress) -> Time {
         let now = self.clocks(place.process);
         let task = self.processes[place.process].tasks.get(&place.run);
@@ -327,14 +327,14 @@ impl Simulation<'_> {
         self.schedule(at, SimEvent::AnswerArrives { place, ticket, call: None, input, asked: Some(index) });
     }
 
-    /// Where a run is awake: a late answer comes in by any door.
+    /// Where a run is awake: a late answer may arrive through any process.
     pub(super) fn task_of(&self, run: &RunId) -> Option<TaskAddress> {
         let mut up = (0..self.processes.len()).filter(|process| self.processes[*process].is_up());
         up.find_map(|process| Some(self.place(process, run, self.processes[process].tasks.get(run)?.number)))
     }
 
-    /// An answer reaches whoever sent the call, if it is still there to hear it. Ticket 0 is one that comes after it
-    /// was given up.
+    /// An answer reaches the sender of the call, if it still exists. Ticket 0 means that it arrives after the call was
+    /// given up.
     pub(super) fn deliver_answer(
         &mut self,
         place: &TaskAddress,
@@ -351,7 +351,7 @@ impl Simulation<'_> {
             return;
         }
         let Some(task) = self.processes[place.process].task_mut(place) else { return };
-        // One that comes by another door ends the attempt that is out.
+        // An answer that arrives through another process ends the attempt in flight.
         task.attempts.remove(&effect);
         task.permits.remove(&effect);
         let ownership = task.owner.ownership();
@@ -386,7 +386,7 @@ fn not_sent(effect: EffectId) -> OwnerInput {
     OwnerInput::Outcome { effect, outcome: CallOutcome::NotSent, audit: None, spends: Vec::new() }
 }
 
-/// What stands for the arguments that people are asked about.
+/// Stands for the arguments that people are asked about.
 fn hash_of(effect: &EffectId) -> String {
     format!("hash of {effect}")
 }

@@ -1,4 +1,4 @@
-//! Customers: who begin conversations, write into them in an order of their own, and write back when they are asked.
+//! Customers: they begin conversations, write messages in an order of their own, and reply to questions.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::case::FaultPoint;
 use crate::conversation_plan::{LATER_NUMBERS, inbound_message};
 use crate::coverage::CoverageColumn;
 
-/// Who writes back.
+/// The sender of replies.
 const WRITER: &str = "s0";
-/// Messages that one customer writes beyond what is drawn, while the storm lasts.
+/// Maximum number of messages that one customer writes in addition to the planned ones, during the storm.
 const LATER_MAX: u64 = 6;
 
 impl Simulation<'_> {
-    /// Puts on the agenda what is drawn of conversations.
+    /// Schedules the planned conversations.
     pub(super) fn schedule_conversations(&mut self) {
         let Some(talks) = &self.case.conversations else { return };
         for begun in &talks.conversations {
@@ -42,7 +42,7 @@ impl Simulation<'_> {
         self.schedule_people();
     }
 
-    /// Somebody tells a conversation something, after so long.
+    /// Submits a command to a conversation after a delay.
     pub(super) fn submit_to_conversation(
         &mut self,
         to: &RunId,
@@ -66,7 +66,7 @@ impl Simulation<'_> {
         self.oracle.conversations.conversation_of(run)
     }
 
-    /// The customer writes once more, most of the time.
+    /// The customer usually writes again.
     pub(super) fn write_back(&mut self, conversation: &RunId) {
         let written = self.last_messages.get(conversation).copied().unwrap_or_default();
         if written >= LATER_MAX || self.is_over() || !self.rng.chance(85) {
@@ -76,7 +76,7 @@ impl Simulation<'_> {
         self.write_later(conversation, after);
     }
 
-    /// A message beyond those that are drawn.
+    /// A message in addition to the planned ones.
     pub(super) fn write_later(&mut self, conversation: &RunId, after: Duration) {
         let Some(talks) = &self.case.conversations else { return };
         let begun = talks.conversations.iter().find(|begun| begun.conversation == *conversation);

@@ -1,4 +1,4 @@
-//! People and other systems: who starts runs, answers questions, sends signals and asks for things at bad times.
+//! People and other systems: they start runs, answer questions, send signals and make requests at inconvenient times.
 
 use std::sync::Arc;
 
@@ -22,19 +22,19 @@ use crate::rng::SeededRng;
 
 use super::{ROUNDS_MAX, SimEvent, Simulation, log_story, tenant};
 
-/// Who may be asked to allow a call.
+/// The people who may be asked to approve a call.
 pub(super) const PEOPLE: [&str; 3] = ["p1", "p2", "p3"];
-/// Who starts every other run, and would allow what it asks for, too.
+/// Starts every other run, and would approve its own requests too.
 const REQUESTER: &str = "p0";
-/// How late an answer may be, in milliseconds: after most deadlines.
+/// The maximum delay of an answer, in milliseconds: after most deadlines.
 const LATE_MS: u64 = 150_000;
-/// Who sends numbered signals.
+/// The sender of numbered signals.
 const SENDER: &str = "shop";
-/// In the id of what people answer once more because a run has not ended.
+/// The id prefix of answers that people repeat because a run has not ended.
 const RESOLVE_PREFIX: &str = "/help/";
 
 impl Simulation<'_> {
-    /// Starts a run as the engine's door does: where there is room the process owns it from its first instant.
+    /// Starts a run as the engine does: if there is a slot, the process owns it from its first instant.
     pub(super) fn start_run(&mut self, run: &RunId) {
         let up: Vec<usize> = (0..self.processes.len()).filter(|process| self.processes[*process].is_up()).collect();
         if up.is_empty() {
@@ -66,7 +66,7 @@ impl Simulation<'_> {
             self.oracle.claimed(run, *ownership);
         }
         if fails.is_some() {
-            // Whoever starts it does not know, and starts it again.
+            // The client does not know the result, and starts it again.
             if has_place {
                 self.task_exited(process, run, TaskExit::Unsettled { moved: false });
             }
@@ -124,7 +124,7 @@ impl Simulation<'_> {
                 self.oracle.accepted(&submit, &submitted);
                 Some(submitted)
             }
-            // Somebody asks for something of a run that is not there yet.
+            // A request for a run that does not exist yet.
             Err(_) => None,
         }
     }
@@ -136,7 +136,7 @@ impl Simulation<'_> {
         log_story!(self, "outside → {run}: {what} ({submitted:?})");
         let up: Vec<usize> = (0..self.processes.len()).filter(|process| self.processes[*process].is_up()).collect();
         if !up.is_empty() && !self.faults.loses_hint(&mut self.rng) {
-            // It came in through some process's door, and that one tells itself.
+            // It was submitted through one of the processes, which notifies itself.
             let process = *self.rng.choose(&up);
             let incarnation = self.processes[process].incarnation;
             self.schedule_within(0, 5, SimEvent::InboxHint { process, incarnation, run });
@@ -149,7 +149,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// What the world makes of what was just recorded.
+    /// The reactions of the outside world to the entry that was just recorded.
     pub(super) fn react_to_append(&mut self, append: &JournalAppend) {
         for projection in &append.projections {
             if let ProjectionRow::TaskOpened(item) = projection {
@@ -168,7 +168,7 @@ impl Simulation<'_> {
         let run = &append.aggregate;
         let (waits, end) = self.oracle.last_entry(run);
         let is_scripted = self.script.is_some();
-        // A conversation hands its runs their messages.
+        // A conversation delivers messages to its runs.
         let is_talk = self.oracle.conversations.conversation_of(run).is_some();
         let waits = waits.into_iter().filter(|(_, name)| !(is_scripted || is_talk && name == MESSAGE));
         for (node, name) in waits {
@@ -179,7 +179,8 @@ impl Simulation<'_> {
         }
     }
 
-    /// Somebody sends what a wait waits for: once, or numbered and out of order, with a number that never comes.
+    /// Sends the signal that a wait node waits for: once, or numbered and out of order, with a number that never
+    /// arrives.
     fn signal(&mut self, run: &RunId, node: &NodeAddress, name: &str) {
         let number = self.next_number();
         let payload =
@@ -212,9 +213,9 @@ impl Simulation<'_> {
         }
     }
 
-    /// What ended may be rolled back or retried, once.
+    /// An ended run may be rolled back or retried, once.
     fn reopen(&mut self, run: &RunId, state: RunState) {
-        // A conversation hears no more of a run that has ended, so none of its runs is retried.
+        // A conversation gets no more updates from a run that has ended, so none of its runs is retried.
         if self.oracle.conversations.conversation_of(run).is_some() {
             return;
         }
@@ -242,7 +243,7 @@ impl Simulation<'_> {
         self.send(run, format!("operator/{number}"), &incoming, 1, 3_000);
     }
 
-    /// A person looks at a desk item, and does something about it or gets it wrong.
+    /// A person looks at a task inbox item, and resolves it or makes a mistake.
     pub(super) fn review_task(&mut self, item: &TaskItem) {
         if self.rng.chance(self.faults.mistake_percent) {
             self.answer_wrongly(item);
@@ -294,7 +295,7 @@ impl Simulation<'_> {
 
     fn answer_item(&mut self, item: &TaskItem, id: &str) {
         let Some(run) = &item.run else { return };
-        // The same person decides the same wherever a seed's faults lead.
+        // The same person decides the same, whatever a seed's faults lead to.
         let mood = self.mood(&item.id);
         match item.kind {
             TaskItemKind::Approval => {
@@ -326,7 +327,7 @@ impl Simulation<'_> {
             TaskItemKind::ToolApproval => {
                 let Some(effect) = effect_of(item) else { return };
                 for by in PEOPLE.into_iter().chain([REQUESTER]) {
-                    // Nobody forbids what they ask for themselves.
+                    // A requester never rejects their own request.
                     let approved = mood < 80 || by == REQUESTER;
                     let (effect, by_whom) = (effect.clone(), by.into());
                     let incoming = IncomingCommand::Approve { effect, by: by_whom, approved, note: String::new() };
@@ -344,7 +345,7 @@ impl Simulation<'_> {
                 };
                 self.send(run, id.to_owned(), &IncomingCommand::Signal(signal), 1, 50);
             }
-            // Some have it tried again, as long as somebody looks; help is not asked for what has ended.
+            // Some have it retried, as long as somebody looks; ended runs are not asked about.
             TaskItemKind::NotUndone if mood < 50 && !id.contains(RESOLVE_PREFIX) => {
                 let Some(effect) = effect_of(item) else { return };
                 let incoming =
@@ -360,11 +361,11 @@ impl Simulation<'_> {
         }
     }
 
-    /// A person went and looked what became of a call.
+    /// A person checked what became of a call.
     fn resolve(&mut self, item: &TaskItem, run: &RunId, id: &str, mood: u64) {
         let Some(effect) = effect_of(item) else { return };
         let key = effect.key(run);
-        // Whoever is asked once more looks: a run that is ending sends nothing again.
+        // A person who is asked again checks: a run that is ending sends nothing again.
         let is_sure = self.case.kills_only || id.contains(RESOLVE_PREFIX);
         let in_haste = !is_sure && mood < 15;
         let resolution = match self.services.result_of(&key).filter(|_| !in_haste) {
@@ -382,7 +383,8 @@ impl Simulation<'_> {
         SeededRng::new(mixed).below(100)
     }
 
-    /// Nothing moves by itself any more: the storm ends, or people see to what is open. False if all is done.
+    /// Nothing moves by itself any more: ends the storm, or lets people resolve open tasks. Returns false if all is
+    /// done.
     pub(super) fn resolve_open_tasks(&mut self, round: u32) -> bool {
         if self.script.is_some() {
             return false;

@@ -1,4 +1,4 @@
-//! The storm: what goes wrong, and when it is over.
+//! The storm: what goes wrong, and when it ends.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::process::{SimProcessState, StopMode, TaskAddress};
 use crate::rng::SeededRng;
 use crate::services::RequestFate;
 
-/// Hints that get lost once they do.
+/// Number of hints that get lost once they do.
 const HINTS_LOST: u32 = 6;
 
-/// What is still to go wrong.
+/// The faults that are still to come.
 #[derive(Debug, Default)]
 pub struct FaultInjector {
     plan: Vec<PlannedFault>,
-    /// How often anything stood at each instant.
+    /// How often any effect reached each point.
     point_counts: [u32; FaultPoint::ALL.len()],
     fate_percent: u64,
     next_fates: Vec<RequestFate>,
@@ -29,7 +29,7 @@ pub struct FaultInjector {
     hints_to_lose: u32,
     answers_to_repeat: u32,
     pub mistake_percent: u64,
-    /// Calls of the store, but for appends, that fail, and whether it does what it does not answer.
+    /// Store requests other than appends that still fail, and whether the store performs them.
     store_failures: (u32, bool),
     is_over: bool,
 }
@@ -44,7 +44,7 @@ impl FaultInjector {
         }
     }
 
-    /// Faults whose moment this is.
+    /// Faults that are due now.
     pub(super) fn due_faults(&mut self, instant: FaultPoint) -> Vec<SimFault> {
         if self.is_over {
             return Vec::new();
@@ -56,7 +56,7 @@ impl FaultInjector {
         due.map(|planned| planned.fault).collect()
     }
 
-    /// What the next call meets.
+    /// The fate of the next call.
     pub(super) fn next_fate(&mut self, rng: &mut SeededRng, class: EffectClass) -> RequestFate {
         if let Some(fate) = self.next_fates.pop() {
             return fate;
@@ -74,7 +74,7 @@ impl FaultInjector {
             (2, RequestFate::Late),
             (3, RequestFate::Garbled),
         ]);
-        // Whoever is asked again after nonsense often says nonsense again, and is given up.
+        // A model that is asked again after nonsense often returns nonsense again, and the agent gives up.
         if fate == RequestFate::Garbled && rng.chance(50) {
             self.next_fates.push(RequestFate::Garbled);
         }
@@ -89,7 +89,7 @@ impl FaultInjector {
         may.then(|| *rng.choose(&SimCallBlock::ALL))
     }
 
-    /// Whether the store fails this time; then, whether it did what it was asked.
+    /// Whether the store fails this time and, if so, whether it performed the request.
     pub(super) fn store_failure(&mut self) -> Option<bool> {
         let (left, done) = &mut self.store_failures;
         *left = left.checked_sub(1)?;
@@ -119,7 +119,7 @@ impl Simulation<'_> {
         if !self.is_up(process, place.incarnation) {
             return;
         }
-        // Nobody pauses or cancels a conversation: this is for the next run.
+        // Conversations cannot be paused or cancelled: the fault waits for the next run.
         if matches!(fault, SimFault::Pause | SimFault::Cancel { .. }) && self.oracle.conversations.contains(&place.run)
         {
             return self.reschedule_fault(fault);
@@ -182,7 +182,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// A fault that only an append can have waits for the next.
+    /// A fault that only an append can have waits for the next append.
     fn reschedule_fault(&mut self, fault: SimFault) {
         self.faults.plan.push(PlannedFault { point: FaultPoint::BeforeAppend, nth: 0, fault });
     }
@@ -202,7 +202,7 @@ impl Simulation<'_> {
         self.schedule(at, SimEvent::ThawProcess { process, incarnation });
     }
 
-    /// A process that stops in order lets its appends finish and gives everything back.
+    /// A process that shuts down in order lets its appends finish and releases everything.
     pub(super) fn leave_if_idle(&mut self, place: &TaskAddress) {
         let found = &mut self.processes[place.process];
         if !found.is_draining || !found.is_up() || found.is_appending() {
@@ -224,7 +224,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// Nothing goes wrong any more; whatever stopped goes on.
+    /// Nothing goes wrong any more; stopped processes continue.
     pub(super) fn end_faults(&mut self) {
         log_story!(self, "the storm is over");
         let people = 0;

@@ -1,5 +1,5 @@
-//! The people of a desk: they come and go, take conversations over, answer them or leave them lying, speak where they may
-//! not, and give them back.
+//! The human agents of a routing queue: they go online and offline, take conversations over, answer or ignore them,
+//! post where they must not, and hand them back.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::conversation_plan::{PlannedShift, ShiftChange};
 use crate::coverage::CoverageColumn;
 use crate::oracle::ConversationHolder;
 
-/// Somebody who owns nothing, and speaks all the same.
+/// A person who owns no conversation, and posts nevertheless.
 const UNASSIGNED_PERSON: &str = "nobody";
 
 impl Simulation<'_> {
-    /// Puts on the agenda who the people are, and when they come and go.
+    /// Schedules the human agents, and when they go online and offline.
     pub(super) fn schedule_people(&mut self) {
         let Some(talks) = &self.case.conversations else { return };
         self.submit_to_routing("settings", &routing::RoutingCommand::Settings(talks.settings.clone()), Duration::ZERO);
@@ -53,7 +53,7 @@ impl Simulation<'_> {
         self.submit_to_conversation(&routing_queue_id(&tenant()), id.to_owned(), said, Some(creates), after);
     }
 
-    /// What people and customers make of what was just recorded of a conversation.
+    /// The reactions of people and customers to the conversation entry that was just recorded.
     pub(super) fn react_to_conversation(&mut self, id: &RunId) {
         for event in self.oracle.conversations.last_entry(id) {
             match event {
@@ -98,7 +98,7 @@ impl Simulation<'_> {
         );
     }
 
-    /// Somebody has it now: they answer sooner or later, or too late, and are done with it.
+    /// A person holds it now: they answer sooner or later, or too late, and finish.
     fn serve_conversation(&mut self, id: &RunId, by: &str, number: u64) {
         let is_late = self.rng.chance(self.faults.mistake_percent / 2);
         let first = if is_late { self.rng.between(30_000, 200_000) } else { self.rng.between(200, 15_000) };
@@ -115,7 +115,7 @@ impl Simulation<'_> {
             self.coverage.hit("conversation", CoverageColumn::WrongAnswer, FaultPoint::Sent);
             self.post_message(id, UNASSIGNED_PERSON, number, first);
         }
-        // Some leave it lying.
+        // Some ignore it.
         if !self.is_over() && self.rng.chance(20) {
             return;
         }
@@ -125,7 +125,7 @@ impl Simulation<'_> {
 
     fn post_message(&mut self, id: &RunId, by: &str, number: u64, after: u64) {
         let unique = self.next_number();
-        // What they quote is in their words, for whoever reads them.
+        // The text contains the number that they quote, for the oracle.
         let text = format!("{by} under {number}");
         let post = ConversationCommand::Post { by: by.to_owned(), number, text };
         self.submit_to_conversation(id, format!("post/{unique}"), &post, None, Duration::from_millis(after));
@@ -146,7 +146,7 @@ impl Simulation<'_> {
         self.submit_to_conversation(id, format!("done/{unique}"), &said, None, after);
     }
 
-    /// It goes to somebody else, or back into the line.
+    /// It goes to another person, or back into the queue.
     fn pass_conversation(&mut self, id: &RunId, number: u64, unique: u64, after: Duration) {
         let Some(talks) = &self.case.conversations else { return };
         let to = match self.rng.chance(50) {
@@ -157,13 +157,13 @@ impl Simulation<'_> {
         self.submit_to_routing(&format!("pass/{unique}"), &said, after);
     }
 
-    /// Nothing is on its way any more: desk and conversations say the same.
+    /// Nothing is in flight any more: the routing queue and the conversations must agree.
     pub(super) fn check_conversations(&mut self) {
         let checked = self.oracle.conversations.check_agreement(&self.journal);
         self.record_check(checked);
     }
 
-    /// People see to a conversation or a desk that has not come to rest; false where it is a run.
+    /// People resolve a conversation or routing queue that is not at rest; returns false for a run.
     pub(super) fn resolve_conversation(&mut self, id: &RunId) -> bool {
         let talk = self.oracle.conversations.conversation_of(id).unwrap_or_else(|| id.clone());
         let number = self.next_number();
@@ -174,7 +174,7 @@ impl Simulation<'_> {
                 self.submit_to_conversation(&talk, format!("help/{number}"), &back, None, soon);
             }
             Some(ConversationHolder::Waiting) => self.bring_everyone_online(),
-            // A run waits for a customer who thinks that all is said.
+            // A run waits for a customer who considers the conversation finished.
             Some(ConversationHolder::Closed) if *id != talk => self.write_later(&talk, soon),
             Some(ConversationHolder::Closed | ConversationHolder::Ai) | None => {}
         }

@@ -1,4 +1,4 @@
-//! Processes come and go: leases, polls, claims.
+//! Processes join and leave: leases, polls, claims.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,16 +18,16 @@ use crate::process::SimProcessState;
 
 /// Renewals per lease.
 const RENEWALS_PER_LEASE: u32 = 6;
-/// How soon a renewal that failed is tried again.
+/// The delay before a failed renewal is retried.
 const RENEWAL_RETRY: Duration = Duration::from_secs(2);
-/// Runs asked for at once.
+/// Maximum number of runs per poll.
 const DUE_MAX: usize = 512;
 
 impl Simulation<'_> {
     pub(super) fn start_process(&mut self, process: usize) {
         let steady = self.clocks(process).for_leases();
         if self.faults.store_failure().is_some() {
-            // Whoever runs it starts it again.
+            // Its supervisor starts it again.
             return self.schedule_within(1_000, 5_000, SimEvent::RestartProcess { process });
         }
         let lease = self.journal.join(steady);
@@ -45,7 +45,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// Whoever may have something to look at looks, at the latest by its next poll.
+    /// Processes that may have work look for it, at the latest by their next poll.
     pub(super) fn schedule_due_work(&mut self) {
         if !std::mem::take(&mut self.store_changed) {
             return;
@@ -70,7 +70,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// When something becomes due by a clock alone.
+    /// When an aggregate becomes due by a clock alone.
     fn next_due(&self) -> Option<Time> {
         let up = || (0..self.processes.len()).filter(|process| self.processes[*process].is_up());
         let set = up().map(|process| self.processes[process].clock).max()?;
@@ -86,8 +86,8 @@ impl Simulation<'_> {
             return;
         }
         let incarnation = self.processes[process].incarnation;
-        // It asks less often where the store does not answer.
-        let wait = self.processes[process].lookout.next_poll().since(self.clocks(process).monotonic);
+        // It polls less often while the store does not answer.
+        let wait = self.processes[process].poller.next_poll().since(self.clocks(process).monotonic);
         let at = self.now + wait + Duration::from_millis(self.rng.between(1, 100));
         self.schedule(at, SimEvent::PollStore { process, incarnation });
     }
@@ -95,12 +95,12 @@ impl Simulation<'_> {
     pub(super) fn poll(&mut self, process: usize) {
         self.processes[process].poll_scheduled = false;
         let now = self.clocks(process);
-        if !self.processes[process].lookout.is_due(now) {
+        if !self.processes[process].poller.is_due(now) {
             return self.poll_soon(process);
         }
         if self.faults.store_failure().is_some() {
             log_story!(self, "p{process} cannot look for work");
-            self.processes[process].lookout.poll_failed(now, self.options.poll);
+            self.processes[process].poller.poll_failed(now, self.options.poll);
             return self.poll_soon(process);
         }
         let id = self.processes[process].lease.process;
@@ -114,23 +114,23 @@ impl Simulation<'_> {
         for run in self.journal.with_new_items(id, DUE_MAX + waiting) {
             self.announce(process, &run);
         }
-        if let Some(after) = self.processes[process].lookout.stranded_after().filter(|_| room > 0) {
+        if let Some(after) = self.processes[process].poller.stranded_after().filter(|_| room > 0) {
             let page = self.journal.stranded(now.wall, after, room);
             for run in &page.found {
                 log_story!(self, "p{process} finds that {run} was put to sleep by a wrong clock");
                 self.announce(process, run);
             }
-            self.processes[process].lookout.stranded_found(page.next);
+            self.processes[process].poller.stranded_found(page.next);
         }
-        self.processes[process].lookout.poll_succeeded();
-        let has_more = self.processes[process].lookout.stranded_after().is_some()
+        self.processes[process].poller.poll_succeeded();
+        let has_more = self.processes[process].poller.stranded_after().is_some()
             || room == 0 && !self.journal.due(id, now.wall, now.for_leases(), 1).is_empty();
         if has_more {
             self.poll_soon(process);
         }
     }
 
-    /// Claims what waits to be claimed afresh, as its time has come.
+    /// Retries the claims whose time has come.
     pub(super) fn reclaim_due(&mut self, process: usize) {
         let steady = self.clocks(process).monotonic;
         for run in self.processes[process].dispatcher.due_retries(steady) {
@@ -202,7 +202,7 @@ impl Simulation<'_> {
                 return self.record_violation("codec", format!("the snapshot of `{run}` cannot be read: {error}"));
             }
         };
-        // Entries were read back from their bytes when they became durable, and are not read again.
+        // Entries were decoded from their bytes when they became durable, and are not decoded again.
         let tail = self.oracle.tail(&run, claimed);
         let named = versions_of(tail, &claimed.inbox, Some(&state));
         let versions: Vec<_> = named.into_iter().filter_map(|hash| self.version(hash)).collect();
@@ -237,7 +237,7 @@ impl Simulation<'_> {
         self.schedule_reclaim(process);
     }
 
-    /// A run that a process owns, which is up, has its place there.
+    /// Checks that a run that a running process owns has its task there.
     pub(super) fn check_owned_runs(&mut self) {
         let up = self.processes.iter().filter(|process| process.is_up() && process.deferred_outputs.is_empty());
         let mut lost = up.flat_map(|process| {
@@ -274,7 +274,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// As the engine's shell does it: renewed, or everything let go of and joined anew.
+    /// As the engine's shell does: the lease is renewed, or everything is released and the process joins again.
     fn renew_now(&mut self, process: usize) -> bool {
         let steady = self.clocks(process).for_leases();
         let held = self.processes[process].lease;
@@ -309,7 +309,7 @@ impl Simulation<'_> {
             }
             let found = &self.processes[process];
             let number = found.tasks.get(&run).map(|task| task.number);
-            let number = number.or_else(|| found.aggregate_tasks.get(&run).map(|keeping| keeping.number));
+            let number = number.or_else(|| found.aggregate_tasks.get(&run).map(|aggregate_task| aggregate_task.number));
             if let Some(number) = number {
                 let place = self.place(process, &run, number);
                 self.end_task(&place, TaskExit::Unsettled { moved: false });
@@ -318,18 +318,20 @@ impl Simulation<'_> {
         true
     }
 
-    /// Somebody sets the clock of a machine, by so many seconds.
+    /// Sets the clock of a machine, by this number of seconds.
     pub(super) fn set_clock(&mut self, process: usize, by: i64) {
         for other in 0..self.processes.len() {
             if other != process && !self.one_clock {
                 continue;
             }
             self.processes[other].clock += by * 1_000;
-            // Who sleeps looks at the clock again before long.
+            // Sleeping tasks soon look at the clock again.
             let tasks = self.processes[other].tasks.iter();
             let tasks = tasks.filter_map(|(run, task)| Some((run.clone(), task.number, task.wake_at?)));
             let keepings = self.processes[other].aggregate_tasks.iter();
-            let keepings = keepings.filter_map(|(run, keeping)| Some((run.clone(), keeping.number, keeping.wake_at?)));
+            let keepings = keepings.filter_map(|(run, aggregate_task)| {
+                Some((run.clone(), aggregate_task.number, aggregate_task.wake_at?))
+            });
             for (run, number, at) in tasks.chain(keepings).collect::<Vec<_>>() {
                 let place = self.place(other, &run, number);
                 self.schedule_within(0, 1_000, SimEvent::TimerFires { place, at });
@@ -372,7 +374,7 @@ impl Simulation<'_> {
     }
 }
 
-/// What a store says that fails; whether it did what it was asked is not known.
+/// The error of a store that fails; whether it performed the request is unknown.
 fn outage_error() -> JournalError {
     JournalError::Unwritable { reason: "the disk is full".to_owned() }
 }

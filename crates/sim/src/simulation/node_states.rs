@@ -1,4 +1,4 @@
-//! Where every node of a run stands at this instant: what a fault that strikes now meets.
+//! The state of every node of a run at this instant: what a fault that strikes now meets.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::oracle::row_of;
 use crate::process::TaskAddress;
 
 impl Simulation<'_> {
-    /// Counts what a fault meets in every run of the process it strikes.
+    /// Counts what a fault meets in every run of the process that it strikes.
     pub(super) fn cover_all(&mut self, place: &TaskAddress, column: CoverageColumn) {
         let runs: Vec<RunId> = self.processes[place.process].tasks.keys().cloned().collect();
         for run in runs {
@@ -22,7 +22,7 @@ impl Simulation<'_> {
         self.cover_aggregate(place.process, None, column);
     }
 
-    /// Counts what a fault meets in the run it strikes.
+    /// Counts what a fault meets in the run that it strikes.
     pub(super) fn cover(&mut self, place: &TaskAddress, column: CoverageColumn) {
         self.cover_run(place.process, &place.run, column);
         self.cover_aggregate(place.process, Some(&place.run), column);
@@ -48,16 +48,16 @@ impl Simulation<'_> {
         }
     }
 
-    /// Counts what a fault meets in one conversation or desk of a process, or in all of them.
+    /// Counts what a fault meets in one conversation or routing queue of a process, or in all of them.
     fn cover_aggregate(&mut self, process: usize, only: Option<&RunId>, column: CoverageColumn) {
         let kept = self.processes[process].aggregate_tasks.iter().filter(|(id, _)| only.is_none_or(|only| only == *id));
-        let hit = kept.filter_map(|(_, keeping)| {
-            let instant = match &keeping.pending_append {
+        let hit = kept.filter_map(|(_, aggregate_task)| {
+            let instant = match &aggregate_task.pending_append {
                 Some((_, true)) => FaultPoint::AfterAppend,
                 Some((_, false)) => FaultPoint::BeforeAppend,
-                None => keeping.has_recorded.then_some(FaultPoint::Recorded)?,
+                None => aggregate_task.has_recorded.then_some(FaultPoint::Recorded)?,
             };
-            Some((keeping.aggregate.row(), instant))
+            Some((aggregate_task.aggregate.row(), instant))
         });
         for (row, instant) in hit.collect::<Vec<_>>() {
             self.coverage.hit(row, column, instant);
@@ -95,7 +95,7 @@ impl Simulation<'_> {
     }
 }
 
-/// The nodes an entry is about, or those it settles.
+/// The nodes that an entry concerns, or those that it settles.
 fn entry_nodes(entry: &[u8], only_settled: bool) -> BTreeSet<NodeAddress> {
     let Ok(entry) = decode(entry) else { return BTreeSet::new() };
     let of = |event: &RunEvent| match event {
@@ -112,7 +112,7 @@ fn entry_nodes(entry: &[u8], only_settled: bool) -> BTreeSet<NodeAddress> {
     entry.events.iter().filter_map(of).collect()
 }
 
-/// A node and those whose bodies it is in.
+/// A node and those whose bodies contain it.
 fn enclosing_nodes(node: &NodeAddress) -> Vec<NodeAddress> {
     let mut all = vec![node.clone()];
     let mut at = node.clone();
@@ -130,7 +130,7 @@ fn waiting(run: &Run) -> Vec<NodeAddress> {
     waits.map(|row| row.node).collect()
 }
 
-/// The column a planned fault is counted in, where it strikes a process or a run.
+/// The column in which a planned fault is counted, if it strikes a process or a run.
 pub(super) fn column(fault: SimFault) -> Option<CoverageColumn> {
     match fault {
         SimFault::Kill { .. } | SimFault::KillMidway { .. } => Some(CoverageColumn::Kill),

@@ -1,5 +1,5 @@
-//! What happens on purpose: the lines of a scenario, each at its moment. Where there is a script nothing goes wrong by
-//! chance, and people and other systems do only what it says.
+//! Scripted events: the lines of a scenario, each at its moment. With a script there are no random faults, and people
+//! and other systems do only what it says.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,55 +24,55 @@ use crate::services::RequestFate;
 /// One line of a script.
 #[derive(Clone, Debug)]
 pub struct ScriptLine {
-    /// As it is written, to say which it is.
+    /// The source text, for messages.
     pub line: String,
     pub moment: ScriptMoment,
-    /// How long after its moment.
+    /// The delay after its moment.
     pub after: Duration,
     pub action: ScriptAction,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScriptMoment {
-    /// So long after the run was started.
+    /// This long after the run was started.
     At(Duration),
     When(CallMoment),
 }
 
-/// A call or a question, and how far it has come.
+/// A call or a question, and how far it has progressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallMoment {
     pub run: RunId,
-    /// As [`word_of`] calls it.
+    /// As returned by [`word_of`].
     pub call: String,
     pub stage: CallStage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallStage {
-    /// The marker of a call that leaves only under one is durable, and its owner does not know yet.
+    /// The marker of a call that requires one is durable, and its owner does not know yet.
     Marked,
     /// The request has left its process.
     Sent,
-    /// The request is at its service, which does not know yet what to make of it.
+    /// The request has reached its service, which has not decided on it yet.
     Asked,
-    /// The service has made of it what it makes of it, and the answer is on its way.
+    /// The service has handled the request, and the answer is in flight.
     Acted,
     /// The answer is durable, and its owner knows.
     Recorded,
-    /// A question stands on the desk.
+    /// A question is in the task inbox.
     Asks,
 }
 
 #[derive(Clone, Debug)]
 pub enum ScriptAction {
-    /// What a service makes of a request.
+    /// How a service handles a request.
     SetFate(RequestFate),
-    /// What befalls the process that owns the run.
+    /// A fault of the process that owns the run.
     InjectFault(SimFault),
-    /// What is asked of the run.
+    /// A command to the run.
     Command(IncomingCommand),
-    /// What a person makes of an open question.
+    /// A person's action on an open question.
     Person { by: String, about: CallMoment, deed: PersonAction },
 }
 
@@ -81,21 +81,21 @@ pub enum PersonAction {
     Approve,
     Reject,
     Fill(Value),
-    /// It acted, for all that anybody can tell by looking.
+    /// It acted, as far as a person can tell by checking.
     ConfirmActed,
     ConfirmNotActed,
     Repeat,
-    /// A call that needs leave.
+    /// A call that requires approval.
     Allow(bool),
 }
 
 #[derive(Debug, Default)]
 pub struct SimScript {
-    /// Lines whose moment has not come.
+    /// Lines whose moment has not occurred.
     pub lines: Vec<ScriptLine>,
-    /// What was refused, and why, in order.
+    /// Refused commands and the reasons, in order.
     pub refused: Vec<String>,
-    /// Calls as the script calls them.
+    /// The script's names of calls.
     call_names: BTreeMap<(RunId, CallId), String>,
 }
 
@@ -104,12 +104,12 @@ impl SimScript {
         Self { lines: cues, ..Self::default() }
     }
 
-    /// How the script calls a call that was let out.
+    /// The script's name of a call that was sent.
     pub fn word(&self, run: &RunId, call: &CallId) -> &str {
         self.call_names.get(&(run.clone(), call.clone())).map_or("", String::as_str)
     }
 
-    /// The first line for this moment, which is used up.
+    /// The first line for this moment, which is then used up.
     fn take_line(&mut self, when: &CallMoment) -> Option<ScriptLine> {
         let is_it = |cue: &ScriptLine| matches!(&cue.moment, ScriptMoment::When(moment) if moment == when);
         let place = self.lines.iter().position(is_it)?;
@@ -117,7 +117,8 @@ impl SimScript {
     }
 }
 
-/// How a script calls a call: by its node, by an agent's node and what it asks for, `undo` behind what undoes it.
+/// The script's name of a call: its node, or an agent's node and the requested tool. The name of an undo ends in
+/// `undo`.
 fn word_of(kind: Option<&str>, effect: &EffectId, tool: &str) -> String {
     let node = &effect.call.node;
     let word = if kind == Some("agent") { format!("{node}.{tool}") } else { node.to_string() };
@@ -125,7 +126,7 @@ fn word_of(kind: Option<&str>, effect: &EffectId, tool: &str) -> String {
 }
 
 impl Simulation<'_> {
-    /// Puts on the agenda what the script says by the clock.
+    /// Schedules the script lines with a fixed time.
     pub(super) fn schedule_script(&mut self) {
         let Some(script) = &mut self.script else { return };
         let by_clock: Vec<ScriptLine> =
@@ -138,12 +139,12 @@ impl Simulation<'_> {
         }
     }
 
-    /// Whether something that may go either way goes the worse one: never where a script says what goes wrong.
+    /// Whether an uncertain event turns out badly: never if a script determines the faults.
     pub(super) fn chance_unless_scripted(&mut self, percent: u64) -> bool {
         self.script.is_none() && self.rng.chance(percent)
     }
 
-    /// What a call's service makes of it, by the script.
+    /// How a call's service handles it, by the script.
     pub(super) fn scripted_fate(&mut self, place: &TaskAddress, send: &Attempt) -> Option<RequestFate> {
         let word = self.word(place, send);
         let script = self.script.as_mut()?;
@@ -165,7 +166,7 @@ impl Simulation<'_> {
         let kind = task.and_then(|task| kind_of(task.owner.run().workflow()?, &send.effect.call.node));
         let word = word_of(kind, &send.effect, tool);
         if let Some(script) = &mut self.script {
-            // A process that was killed has forgotten what its calls were called.
+            // A process that was killed has forgotten the names of its calls.
             return script.call_names.entry((place.run.clone(), send.effect.call.clone())).or_insert(word).clone();
         }
         word
@@ -178,7 +179,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// Calls whose marker (before its owner knows) or whose outcome (once it does) an entry holds.
+    /// Calls whose marker (before its owner knows) or whose outcome (once it does) is in an entry.
     pub(super) fn cue_entry(&mut self, place: &TaskAddress, entry: Option<&[u8]>, stage: CallStage) {
         let Some(script) = &self.script else { return };
         let entry = entry.and_then(|entry| decode(entry).ok());
@@ -197,7 +198,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// Notes what the script calls a call that is about to be let out.
+    /// Records the script's name of a call that is about to be sent.
     pub(super) fn name_call(&mut self, place: &TaskAddress, send: &Attempt) {
         if self.script.is_some() {
             self.word(place, send);
@@ -247,7 +248,7 @@ impl Simulation<'_> {
         let node = || baton_core::run::NodeAddress::parse(&asked.call);
         let effect = item.as_ref().and_then(effect_of);
         let incoming = match (deed, effect) {
-            // Somebody may also answer what is not asked any more.
+            // A person may also answer a question that is no longer open.
             (PersonAction::Approve, _) => IncomingCommand::Answer {
                 node: node(),
                 by: by.into(),
@@ -282,7 +283,7 @@ impl Simulation<'_> {
     }
 }
 
-/// What a desk item is about, as a script calls it.
+/// The subject of a task inbox item, as a script names it.
 pub fn subject_of(item: &TaskItem) -> String {
     match effect_of(item) {
         Some(effect) => word_of(None, &effect, ""),
@@ -290,7 +291,7 @@ pub fn subject_of(item: &TaskItem) -> String {
     }
 }
 
-/// The run a scenario starts.
+/// The run that a scenario starts.
 pub fn root() -> RunId {
     "r0".into()
 }

@@ -1,4 +1,4 @@
-//! What may happen at an instant, to a process, to the store, or in the world.
+//! The events that can occur at an instant, in a process, in the store, or in the outside world.
 
 use baton_core::id::RunId;
 use baton_core::time::Time;
@@ -8,7 +8,7 @@ use baton_ports::journal::{ClaimedAggregate, InboxSubmission, JournalAppend, Jou
 use super::script::ScriptAction;
 use crate::process::TaskAddress;
 
-/// What is on somebody's agenda.
+/// A scheduled event.
 #[derive(Debug)]
 pub enum SimEvent {
     /// An append reaches the store.
@@ -22,7 +22,7 @@ pub enum SimEvent {
         place: TaskAddress,
         answer: Result<(), JournalError>,
     },
-    /// A check is done: the call may go out.
+    /// A check is done: the call may be sent.
     CallChecked {
         place: TaskAddress,
         send: Box<Attempt>,
@@ -52,7 +52,7 @@ pub enum SimEvent {
         place: TaskAddress,
         at: Time,
     },
-    /// A hint that a run has something in its inbox.
+    /// A hint that a run has an inbox item.
     InboxHint {
         process: usize,
         incarnation: u32,
@@ -74,7 +74,7 @@ pub enum SimEvent {
         process: usize,
         incarnation: u32,
     },
-    /// Something may wait to be claimed afresh.
+    /// A claim may be due for a retry.
     ReclaimDue {
         process: usize,
         incarnation: u32,
@@ -90,13 +90,13 @@ pub enum SimEvent {
     RestartProcess {
         process: usize,
     },
-    /// Something may be due in the store by the clock alone.
+    /// An aggregate may be due in the store by the clock alone.
     Alarm,
-    /// Somebody outside puts something into an inbox.
+    /// An external client submits an item to an inbox.
     SubmitItem {
         submit: Box<InboxSubmission>,
     },
-    /// A person looks at a desk item.
+    /// A person looks at a task inbox item.
     ReviewTask {
         item: Box<TaskItem>,
     },

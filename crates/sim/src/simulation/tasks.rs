@@ -1,4 +1,4 @@
-//! Awake runs: their owners are fed, and what they ask for is carried out, as the engine's own shell does it.
+//! Awake runs: feeds their owners, and carries out their outputs, as the engine's own shell does.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,9 +17,10 @@ use crate::coverage::CoverageColumn;
 use crate::process::{SimProcessState, SimRunTask, StopMode, TaskAddress};
 use crate::sim_thinker::SimThinker;
 
-/// Of a hundred states, how many are compared with the fold of their whole journal: it costs as much as a run.
+/// The percentage of states that are compared with the fold of their whole journal: a comparison costs as much as a
+/// run.
 pub(super) const COMPARED_PERCENT: u64 = 15;
-/// What snapshots of another fold begin with.
+/// The prefix of snapshots of another fold version.
 pub(super) const OTHER_FOLD: &[u8] = b"another fold: ";
 
 impl Simulation<'_> {
@@ -73,7 +74,7 @@ impl Simulation<'_> {
         self.leave_if_idle(&place);
     }
 
-    /// One output; between any two the process may be killed, or stand still.
+    /// Carries out one output; between any two the process may be killed or freeze.
     pub(super) fn apply_output(&mut self, place: &TaskAddress, output: OwnerOutput) {
         if self.processes[place.process].incarnation != place.incarnation {
             return;
@@ -103,7 +104,7 @@ impl Simulation<'_> {
                     self.oracle.item_refused(&place.run, ownership, item);
                 }
             }
-            // How agents do is nothing that a run depends on.
+            // No run depends on the health of agents.
             OwnerOutput::AgentsEnded(_) => {}
             OwnerOutput::Announce(run) => {
                 if !self.faults.loses_hint(&mut self.rng) {
@@ -121,7 +122,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// A run that goes to sleep past its time is named as due at every poll, and nothing ever comes of it.
+    /// A run that sleeps past its time would be listed as due at every poll and never advance.
     pub(super) fn check_sleep(&mut self, process: usize, run: &RunId, ownership: Ownership, output: &OwnerOutput) {
         let wake_at = match output {
             OwnerOutput::Append(append) if append.release => append.wake_at,
@@ -228,7 +229,7 @@ impl Simulation<'_> {
         self.schedule(self.now + delay, SimEvent::AppendAnswered { place, answer });
     }
 
-    /// What an owner decided is what its journal folds to.
+    /// Checks that the state of an owner is the fold of its journal.
     fn compare(&mut self, place: &TaskAddress) {
         if !self.rng.chance(COMPARED_PERCENT) {
             return;
@@ -239,7 +240,7 @@ impl Simulation<'_> {
         self.record_check(checked);
     }
 
-    /// A binary with another fold writes snapshots that this one cannot read.
+    /// A binary with another fold version writes snapshots that this one cannot read.
     pub(super) fn rewrite_snapshot(&self, place: &TaskAddress, append: &mut JournalAppend) {
         let fold_version = self.processes[place.process].fold_version;
         if let Some(snapshot) = append.snapshot.as_mut().filter(|_| fold_version != FOLD_VERSION) {
@@ -276,7 +277,7 @@ impl Simulation<'_> {
             Ok(()) => {
                 self.oracle.append_acknowledged(&place.run, ownership);
                 self.feed_input(place.process, &place.run, OwnerInput::Appended);
-                // One that stopped in the middle has not said all it refused.
+                // A process that stopped in the middle has not reported all refusals.
                 if self.is_up(place.process, place.incarnation)
                     && self.processes[place.process].deferred_outputs.is_empty()
                 {
@@ -298,9 +299,9 @@ impl Simulation<'_> {
 
     fn set_timer(&mut self, place: &TaskAddress, at: Time) {
         let found = &mut self.processes[place.process];
-        let of_keeping = found.aggregate_task_mut(place).map(|keeping| &mut keeping.wake_at).is_some();
+        let of_keeping = found.aggregate_task_mut(place).map(|aggregate_task| &mut aggregate_task.wake_at).is_some();
         let wake_at = match of_keeping {
-            true => found.aggregate_task_mut(place).map(|keeping| &mut keeping.wake_at),
+            true => found.aggregate_task_mut(place).map(|aggregate_task| &mut aggregate_task.wake_at),
             false => found.task_mut(place).map(|task| &mut task.wake_at),
         };
         if let Some(wake_at) = wake_at
@@ -311,13 +312,13 @@ impl Simulation<'_> {
         }
     }
 
-    /// By its own time, which goes on as the world's does unless somebody sets the clock.
+    /// By its own clock, which advances with the world's unless it is set.
     pub(super) fn schedule_wake(&mut self, place: &TaskAddress, at: Time) {
         let now = self.clocks(place.process);
         let found = &mut self.processes[place.process];
         let wait = match found.task_mut(place) {
             Some(task) => Some(task.owner.time_until(at, now)),
-            None => found.aggregate_task_mut(place).and_then(|keeping| keeping.aggregate.time_left(now)),
+            None => found.aggregate_task_mut(place).and_then(|aggregate_task| aggregate_task.aggregate.time_left(now)),
         };
         if let Some(wait) = wait {
             self.schedule(self.now + wait, SimEvent::TimerFires { place: place.clone(), at });
@@ -350,17 +351,17 @@ impl Simulation<'_> {
         }
     }
 
-    /// Items that came from others, with the versions they name.
+    /// Items from outside, with the versions that they name.
     pub(super) fn read_inbox(&mut self, process: usize, run: &RunId) {
         if self.processes[process].aggregate_tasks.contains_key(run) {
             return self.wake_aggregate(process, run);
         }
-        // One that is still being claimed is told by its dispatcher when it is done.
+        // A run that is still being claimed is notified by its dispatcher when the claim is done.
         let Some(task) = self.processes[process].tasks.get(run) else { return };
         let (handle, seen) = (task.owner.ownership().handle, task.owner.inbox_seen());
         self.processes[process].dispatcher.wake_handled(run);
         if self.faults.store_failure().is_some() {
-            // It reads again before long.
+            // It soon reads again.
             let incarnation = self.processes[process].incarnation;
             return self.schedule_within(900, 1_000, SimEvent::InboxHint { process, incarnation, run: run.clone() });
         }

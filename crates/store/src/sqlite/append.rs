@@ -1,4 +1,4 @@
-//! One append: the guard on the head row first, then everything that becomes true with it.
+//! One append: the guard on the head row first, then everything that becomes durable with it.
 
 use baton_core::bundle::ContentHash;
 use baton_core::id::RunId;
@@ -14,18 +14,18 @@ use super::session::WriterSession;
 use super::submit::{self, DeliveryRoute};
 use super::{audit, budget, conversations};
 
-/// Bytes of one append with all that goes with it.
+/// Maximum size of one append with everything in it, in bytes.
 const APPEND_BYTES_MAX: usize = 128 << 20;
-/// A snapshot larger than this is not kept: it is a cache, and folding the journal does as well.
+/// A larger snapshot is not stored: it is a cache, and folding the journal gives the same result.
 const SNAPSHOT_BYTES_MAX: usize = 64 << 20;
 
-/// An append with everything done that need not be done on the writer's thread.
+/// An append with all work done that does not need the writer thread.
 pub(super) struct PreparedAppend {
     append: JournalAppend,
-    /// The entry's hash, where it is kept apart.
+    /// The entry's hash, if it is stored as a blob.
     blob: Option<ContentHash>,
     audit: Vec<audit::SealedRow>,
-    /// `details` of each desk item, as text.
+    /// The `details` of each task inbox item, as text.
     task_details: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ impl PreparedAppend {
         Ok(prepared)
     }
 
-    /// About what it carries.
+    /// Its approximate size.
     pub(super) fn bytes(&self) -> usize {
         let outbox: usize = self.append.outbox.iter().map(|submit| submit.payload.len()).sum();
         let snapshot = self.append.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len());
@@ -57,7 +57,7 @@ impl PreparedAppend {
     pub(super) fn perform(&self, session: &mut WriterSession<'_>) -> rusqlite::Result<Result<(), JournalError>> {
         let append = &self.append;
         if let Err(undeliverable) = self.check_outbox(session)? {
-            // A stale owner hears that it is stale, whatever else is wrong.
+            // For a stale owner, staleness is the error that is reported, whatever else is wrong.
             return Ok(Err(stale_error(session, append)?.unwrap_or(undeliverable)));
         }
         if !move_head(session, append)? {
@@ -86,7 +86,7 @@ impl PreparedAppend {
     fn check_outbox(&self, session: &mut WriterSession<'_>) -> rusqlite::Result<Result<(), JournalError>> {
         for message in &self.append.outbox {
             match submit::check(session, message)? {
-                // One of the same append brings it into being, or it was deleted with its age.
+                // Another message of the same append creates it, or it was deleted by retention.
                 Err(JournalError::NotFound { .. }) | Ok(()) => {}
                 Err(undeliverable) => return Ok(Err(undeliverable)),
             }
@@ -110,7 +110,7 @@ impl PreparedAppend {
         session.hot.entry.execute(row).map(drop)
     }
 
-    /// Takes what was consumed out of the inbox and sends what goes to others.
+    /// Removes consumed items from the inbox and sends the outgoing messages.
     fn move_messages(&self, session: &mut WriterSession<'_>) -> rusqlite::Result<()> {
         let append = &self.append;
         let handle = append.ownership.handle.0;
@@ -131,7 +131,7 @@ fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), Journ
     if size > limit { Err(JournalError::TooLarge { what, size, limit }) } else { Ok(()) }
 }
 
-/// Moves the head row on if this owner, epoch and sequence are the row's. Nothing has been written if not.
+/// Advances the head row if its owner, epoch and sequence match. Otherwise nothing has been written.
 fn move_head(session: &mut WriterSession<'_>, append: &JournalAppend) -> rusqlite::Result<bool> {
     let with_head = usize::from(append.head.is_some());
     let statement = &mut session.hot.heads[with_head][usize::from(append.release)];
@@ -208,7 +208,7 @@ fn project(session: &WriterSession<'_>, projection: &ProjectionRow, details: &st
     }
 }
 
-/// An item that is opened again (its question changed) is open, whatever became of it before.
+/// An item that is opened again (its question changed) is open, whatever its state was before.
 pub(super) fn open_task_item(session: &WriterSession<'_>, item: &TaskItem, details: &str) -> rusqlite::Result<()> {
     let mut open = session.statement(
         "INSERT OR REPLACE INTO desk (id, tenant, run, kind, title, details, opened_at, deadline) \

@@ -1,5 +1,5 @@
-//! The audit port: rows in a chain a tenant. Each is linked where every row passes in commit order, in the writer's
-//! transaction, so that two processes write one chain.
+//! The audit port: rows in one hash chain per tenant. Each row is linked in the writer's transaction, through which all
+//! rows pass in commit order, so that two processes write one chain.
 
 mod legacy;
 mod list;
@@ -25,18 +25,18 @@ use list::TrailView;
 #[cfg(test)]
 pub(super) use list::queries;
 
-/// Bytes one row takes, about.
+/// Approximate size of one row, in bytes.
 const ROW_BYTES: usize = 512;
-/// Rows that one transaction erases a person from: others wait for no more.
+/// Rows from which one transaction erases a person; this bounds how long other writes wait.
 const ERASED_MAX: usize = 2_000;
-/// Rows that are looked through at once for what mentions a person; no more than are emptied at once.
+/// Rows searched at once for mentions of a person; no more are erased at once.
 const READ_AT_ONCE: usize = 1_000;
-/// Runs whose rows are looked for at once.
+/// Number of runs whose rows are searched at once.
 const RUNS_AT_ONCE: usize = 200;
-/// Rows that one transaction cuts off.
+/// Maximum number of rows that one transaction removes.
 const CUT_MAX: usize = 500;
 
-/// What of a row need not be worked out on the writer's thread.
+/// The parts of a row that can be computed outside the writer thread.
 pub(super) struct SealedRow {
     salt: CommitmentSalt,
     sealed: Sha256Digest,
@@ -52,7 +52,7 @@ impl SealedRow {
     }
 }
 
-/// Nobody can guess it.
+/// An unguessable value.
 fn salt() -> Result<CommitmentSalt, String> {
     let mut salt = CommitmentSalt::default();
     getrandom::fill(&mut salt).map_err(|error| format!("no random bytes can be had: {error}"))?;
@@ -118,7 +118,7 @@ impl AuditTrail for SqliteStore {
                 }
             }
         }
-        // Others' rows are looked through by a reader, page by page: the writer waits for none of it.
+        // A reader searches other people's rows page by page, so the writer does not wait for it.
         let mut cursor = Some(0);
         while let Some(after) = cursor {
             let (of, person) = (tenant.clone(), person.clone());
@@ -136,21 +136,21 @@ impl AuditTrail for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Cuts a chain's oldest rows off, as far as they are from before an instant; some of them, and never the last row. Says
-    /// how many. What is left follows the anchor.
+    /// Removes a chain's oldest rows from before an instant; some of them, and never the last row. Returns how many.
+    /// The remaining rows follow the anchor.
     pub async fn cut_audit(&self, tenant: &TenantId, before: Time, at: Time) -> Result<u64, JournalError> {
         let tenant = tenant.clone();
         self.write::<_, _, JournalError>(0, move |session| cut(session, &tenant, before, at).map(Ok)).await
     }
 
-    /// Empties as many of these rows as one transaction may, and answers how many.
+    /// Erases as many of these rows as one transaction may. Returns how many.
     async fn erase_rows(&self, tenant: &TenantId, whose: RowSelector, by: &str, at: Time) -> Result<u64, JournalError> {
         let (tenant, by) = (tenant.clone(), by.to_owned());
         self.write::<_, _, JournalError>(0, move |session| erase_some(session, &tenant, &whose, &by, at)).await
     }
 }
 
-/// Adds one row behind the last of its tenant.
+/// Adds one row after the last of its tenant.
 pub(super) fn insert(session: &mut WriterSession<'_>, row: &AuditRow, with: &SealedRow) -> rusqlite::Result<()> {
     let company = row.company_id.as_str();
     let before = session.hot.audit_tip.query_row([company], read_tip).optional()?.unwrap_or(ChainTip::NONE);
@@ -199,19 +199,19 @@ fn read_tip(row: &rusqlite::Row<'_>) -> rusqlite::Result<ChainTip> {
     Ok(ChainTip { seq: row.get(0)?, hash: row.get(1)? })
 }
 
-/// Which rows are emptied, as JSON.
+/// Selects the rows to erase, as JSON.
 enum RowSelector {
-    /// Those of whoever is called so.
+    /// Rows of a person with this name.
     Names(String),
-    /// Those at these places.
+    /// Rows at these positions.
     Places(String),
-    /// Those about these runs.
+    /// Rows about these runs.
     Runs(String),
 }
 
-/// The places of rows behind this one whose details name the person, or that are theirs under a name that is written another
-/// way or of one of their conversations, of as many rows as are read at once; and the last place that was read, unless that
-/// was the end. Not those that say what was cut off: they hold numbers of rows, and the chain is followed by them.
+/// The positions of rows, in one page after `after`, whose details name the person, whose user is the person in another
+/// spelling, or that are about one of the person's conversations; and the last position that was read, unless that was
+/// the end. Rows that record a removal are left out: they contain numbers of rows, and the chain is verified by them.
 fn rows_mentioning(
     connection: &Connection,
     tenant: &TenantId,
@@ -228,7 +228,7 @@ fn rows_mentioning(
     let text = |row: &rusqlite::Row<'_>, column: usize| row.get::<_, Option<String>>(column);
     while let Some(row) = rows.next()? {
         (last, read) = (row.get(0)?, read + 1);
-        // One that is erased says nothing.
+        // An erased row has no content.
         let details = text(row, 1)?.unwrap_or_default();
         let (conversation, user, action_type) = (text(row, 2)?, text(row, 3)?, row.get::<_, String>(4)?);
         let (conversation_id, user_id) = (conversation.as_deref(), user.as_deref());
@@ -242,8 +242,8 @@ fn rows_mentioning(
     Ok(((read == READ_AT_ONCE).then_some(last), places))
 }
 
-/// Rows are in the order of their places, and about in that of their times: the first that is newer ends it, unless a clock
-/// that was ahead wrote it.
+/// Rows are ordered by position, and approximately by time: the first newer row ends the removal, unless a clock that
+/// was ahead wrote it.
 fn cut(session: &mut WriterSession<'_>, tenant: &TenantId, before: Time, at: Time) -> rusqlite::Result<u64> {
     let mut oldest = session.statement(
         "SELECT seq, hash, at FROM audit_trail WHERE company_id = $1 AND seq < (SELECT seq FROM audit_tip \
@@ -281,7 +281,7 @@ fn append_row(session: &mut WriterSession<'_>, row: &AuditRow) -> rusqlite::Resu
     }
 }
 
-/// Empties some rows, and says so in the chain.
+/// Erases some rows, and records it in the chain.
 fn erase_some(
     session: &mut WriterSession<'_>,
     tenant: &TenantId,
@@ -296,11 +296,11 @@ fn erase_some(
     Ok(Ok(places.len() as u64))
 }
 
-/// Answers the places of the rows it emptied, ascending.
+/// Returns the positions of the erased rows, in ascending order.
 fn empty(session: &WriterSession<'_>, tenant: &TenantId, whose: &RowSelector, at: Time) -> rusqlite::Result<Vec<u64>> {
     let (which, list) = match whose {
         RowSelector::Names(names) => ("user_id", names),
-        // Another erasure may have been there first.
+        // Another erasure may have been first.
         RowSelector::Places(places) => ("erased_at IS NULL AND seq", places),
         RowSelector::Runs(runs) => ("erased_at IS NULL AND run IS NOT NULL AND run", runs),
     };

@@ -1,4 +1,4 @@
-//! A log of plain rows with the same durability as the store and nothing else: what measurements compare it with.
+//! A log of plain rows with the store's durability and nothing else: the baseline for measurements.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use tokio::sync::oneshot;
 
 use super::connection::DatabaseLocation;
 
-/// Rows that may wait for the next commit.
+/// Maximum number of rows that wait for the next commit.
 const WAITING_MAX: usize = 16_384;
-/// Bytes of the log kept in memory.
+/// Size of the log's page cache, in bytes.
 const CACHE_BYTES: usize = 32 << 20;
 
 type LogRow = (Arc<[u8]>, oneshot::Sender<Result<(), String>>);
 
-/// Rows of bytes, one after another, each durable once it is answered; one thread commits for all.
+/// A sequence of byte rows, each durable once it is answered; one thread commits for all.
 #[derive(Clone)]
 pub struct BaselineLog {
     rows: SyncSender<LogRow>,
@@ -25,10 +25,10 @@ pub struct BaselineLog {
 
 impl BaselineLog {
     /// # Errors
-    /// [`JournalError::Unopenable`], where the file cannot be made.
+    /// [`JournalError::Unopenable`] if the file cannot be created.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, JournalError> {
         let unopenable = |error: &dyn std::fmt::Display| JournalError::Unopenable { reason: error.to_string() };
-        // Whoever opens a database makes none, so that none is made in the place of one that is gone.
+        // Opening a database never creates the file, so that no new one replaces a lost one.
         std::fs::File::create(path.as_ref()).map_err(|error| unopenable(&error))?;
         let connection =
             DatabaseLocation::File(path.as_ref().to_owned()).writer(CACHE_BYTES).map_err(|error| unopenable(&error))?;
@@ -42,7 +42,7 @@ impl BaselineLog {
     }
 
     /// # Errors
-    /// [`JournalError::Unwritable`], where the disk says no; [`JournalError::Busy`], where too many rows wait.
+    /// [`JournalError::Unwritable`] if the disk refuses the write; [`JournalError::Busy`] if too many rows wait.
     pub async fn append(&self, payload: Arc<[u8]>) -> Result<(), JournalError> {
         let (answer, answered) = oneshot::channel();
         let busy = |_| JournalError::Busy { retry_after: std::time::Duration::from_millis(10) };
@@ -57,7 +57,7 @@ fn write(connection: &Connection, waiting: &Receiver<LogRow>) {
         let group: Vec<LogRow> = std::iter::once(first).chain(waiting.try_iter()).collect();
         let written = commit(connection, &group).map_err(|error| error.to_string());
         for (_, answer) in group {
-            // Whoever asked may have gone.
+            // The caller may be gone.
             let _ = answer.send(written.clone());
         }
     }

@@ -1,4 +1,4 @@
-//! The budget port: allowances, what was spent of them, and what it was spent on.
+//! The budget port: allowances, spending, and cost records.
 
 mod costs;
 
@@ -18,14 +18,14 @@ use super::sql::numbered;
 use super::{SqliteStore, append, codec, records};
 
 const DAY_MS: i64 = 24 * 3_600_000;
-/// How long lines are kept that are over.
+/// How long past lines are kept.
 const HOURS_KEPT_MS: i64 = 62 * DAY_MS;
 const DAYS_KEPT_MS: i64 = 800 * DAY_MS;
-/// How long after its window it is kept for those who are written to that a line was spent: longer than anybody tells of it.
+/// How long after its window the record of a budget notice is kept: longer than anything sends it.
 const NOTICES_KEPT_MS: i64 = 7 * DAY_MS;
-/// How long the number of a holder is kept that holds nothing and never said that it was done.
+/// How long the number of a holder is kept that holds nothing and was never closed.
 const HOLDERS_KEPT_MS: i64 = 62 * DAY_MS;
-/// Accounts of one group whose spends are noted at once.
+/// Maximum number of accounts in one group whose spends are collected before they are written.
 const NOTED_MAX: usize = 64;
 
 #[async_trait]
@@ -117,7 +117,7 @@ fn reserve(
         let (tenant, per, begins, key) = columns(&want.line);
         take.execute(params![tenant, per, begins, key, holder.0, amount.as_nanos()])?;
     }
-    // Used up in this window is used up, also where what is left is too little for any call.
+    // A line counts as used up in this window even if what is left is too little for any call.
     let is_short = amount < want.need;
     let percent = if is_short { 100 } else { reached(state.spent, want.limit) };
     let standing =
@@ -126,13 +126,13 @@ fn reserve(
     Ok(AllowanceGrant { amount, standing })
 }
 
-/// What is known of a line.
+/// The stored state of a line.
 struct PeriodState {
     spent: Usd,
     notified_percent: u8,
 }
 
-/// The line's row, made where this is the first that is heard of it, with the limit it has now.
+/// The line's row, created at its first use, with its current limit.
 fn begin(session: &WriterSession<'_>, line: &BudgetPeriod, limit: Usd, now: Time) -> rusqlite::Result<PeriodState> {
     let (tenant, per, begins, key) = columns(line);
     let mut find = session.statement(
@@ -143,7 +143,7 @@ fn begin(session: &WriterSession<'_>, line: &BudgetPeriod, limit: Usd, now: Time
     let found = find.query_row(params![tenant, per, begins, key], read).optional()?;
     let state = match found {
         Some((spent, Some(known), told)) if known == limit => return Ok(PeriodState { spent, notified_percent: told }),
-        // Under another limit it may be told again what was reached under the one before.
+        // If the limit has changed, marks reached under the previous limit may be reported again.
         Some((spent, _, told)) => PeriodState { spent, notified_percent: reached(spent, limit).min(told) },
         None => {
             tidy(session, line, now)?;
@@ -159,7 +159,7 @@ fn begin(session: &WriterSession<'_>, line: &BudgetPeriod, limit: Usd, now: Time
     Ok(state)
 }
 
-/// A new window has begun: what was held of those before is over, and what was told of them.
+/// A new window has begun: deletes the allowances and notices of past ones.
 fn tidy(session: &WriterSession<'_>, line: &BudgetPeriod, now: Time) -> rusqlite::Result<()> {
     let (tenant, per, begins, key) = columns(line);
     let mut free =
@@ -181,7 +181,7 @@ fn tidy(session: &WriterSession<'_>, line: &BudgetPeriod, now: Time) -> rusqlite
     close.execute(params![tenant, now.as_ms(), kind]).map(drop)
 }
 
-/// Where nobody serves, nobody else forgets them. The keys of a line's are in the order of its windows.
+/// Without a running server nothing else deletes them. The keys of a line's notices are in the order of its windows.
 fn forget_notices(session: &WriterSession<'_>, line: &BudgetPeriod, now: Time) -> rusqlite::Result<()> {
     let long_over = line.window.begin(Time::from_ms(now.as_ms() - NOTICES_KEPT_MS));
     let of = |begins: Time| notice_id(&BudgetPeriod { begins, ..line.clone() });
@@ -197,7 +197,7 @@ fn settle(session: &WriterSession<'_>, settlement: &BudgetSettlement) -> rusqlit
     if is_known == Some(true) {
         return Ok(());
     }
-    // Whoever settles is there: also where its row was forgotten because it had held nothing for long.
+    // A holder that settles is active, even if its row was deleted because it had held nothing for a long time.
     let at = spends.iter().map(|spend| spend.at.as_ms()).max().unwrap_or_default();
     let mut keep = session.statement(
         "INSERT INTO budget_holder (id, opened_at, settled) VALUES ($1, $3, $2) \
@@ -213,8 +213,8 @@ fn settle(session: &WriterSession<'_>, settlement: &BudgetSettlement) -> rusqlit
     Ok(())
 }
 
-/// Notes what an append has spent, together with what others of its group have spent on the same account. It is written
-/// before anybody hears of the append, and before whatever else the books are asked.
+/// Collects what an append has spent with other spends of its group on the same account. It is written before the
+/// append is answered, and before any other budget operation.
 pub(super) fn note_spend(session: &mut WriterSession<'_>, spend: &CallSpend) -> rusqlite::Result<()> {
     if let Some(noted) = session.spends.iter_mut().find(|noted| is_one_account(noted, spend)) {
         noted.add(spend);
@@ -235,12 +235,12 @@ fn is_one_account(one: &CallSpend, other: &CallSpend) -> bool {
         && one.account == other.account
 }
 
-/// Writes what was noted.
+/// Writes the collected spends.
 pub(super) fn flush_spends(session: &mut WriterSession<'_>) -> rusqlite::Result<()> {
     std::mem::take(&mut session.spends).iter().try_for_each(|spend| write_spend(session, spend))
 }
 
-/// Moves what was spent from held to spent in every line it counts against, and adds it to the day's costs.
+/// Moves the amount from held to spent in every line it counts against, and adds it to the day's costs.
 fn write_spend(session: &WriterSession<'_>, spend: &CallSpend) -> rusqlite::Result<()> {
     costs::add(session, spend)?;
     let Some(holder) = spend.holder.filter(|_| spend.cost > Usd::ZERO) else { return Ok(()) };
@@ -256,7 +256,7 @@ fn write_spend(session: &WriterSession<'_>, spend: &CallSpend) -> rusqlite::Resu
             add.query_row(row, |row| Ok((usd(row, 0)?, row.get(1)?, row.get(2)?)))?;
         release(session, holder, &line, spend.cost)?;
         if limit.is_none() && spent == spend.cost {
-            // The first of a line that has no limit: no growth has tidied up before it.
+            // The first spend of a line without a limit: no reservation has tidied it before.
             tidy(session, &line, spend.at)?;
         }
         if let Some(limit) = limit.map(Usd::from_nanos) {
@@ -271,7 +271,7 @@ fn write_spend(session: &WriterSession<'_>, spend: &CallSpend) -> rusqlite::Resu
     Ok(())
 }
 
-/// A holder holds so much less of a line; never less than nothing, where a call cost more than was held for it.
+/// Reduces what a holder holds of a line; never below zero, if a call cost more than was reserved for it.
 fn release(
     session: &WriterSession<'_>,
     holder: BudgetHolder,
@@ -286,7 +286,7 @@ fn release(
     release.execute(params![tenant, per, begins, key, holder.0, amount.as_nanos()]).map(drop)
 }
 
-/// Puts it on the desk that a line has reached so many per cent, once.
+/// Opens a task inbox item once a line has reached this percentage, only once.
 fn notify(
     session: &WriterSession<'_>,
     standing: &BudgetStanding,
@@ -340,7 +340,7 @@ fn held(connection: &Connection, line: &BudgetPeriod) -> rusqlite::Result<Usd> {
     sum.query_row(params![tenant, per, begins, key], |row| usd(row, 0))
 }
 
-/// A line as its columns say it: tenant, window, beginning, key.
+/// The columns of a line: tenant, window, beginning, key.
 fn columns(line: &BudgetPeriod) -> (&str, &'static str, i64, &str) {
     (line.tenant.as_str(), line.window.word(), line.begins.as_ms(), line.key_id.as_deref().unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! SQLite's own look at a database, page by page. It takes a connection of its own, which writes nothing.
+//! SQLite's own check of a database, page by page. It uses a separate read-only connection.
 
 use std::path::Path;
 
@@ -8,25 +8,25 @@ use rusqlite::{Connection, OpenFlags};
 use super::create;
 use super::health::outage_of;
 
-/// Findings that are told; what is damaged has many.
+/// Maximum number of findings that are reported; a damaged database has many.
 const FINDINGS_MAX: usize = 20;
 
-/// How closely a database is looked at.
+/// How thoroughly a database is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckDepth {
-    /// Every page and row (`PRAGMA quick_check`): some hundred megabytes a second.
+    /// Every page and row (`PRAGMA quick_check`): some hundred megabytes per second.
     Quick,
-    /// Also whether every index has what its table has (`PRAGMA integrity_check`): several times as long.
+    /// Also whether every index matches its table (`PRAGMA integrity_check`): takes several times as long.
     Full,
 }
 
-/// What is damaged, as SQLite says it; nothing where all is well. Blocks for as long as it takes to read the whole file.
+/// The damage in SQLite's words; empty if there is none. Blocks while the whole file is read.
 ///
 /// # Errors
-/// The file cannot be opened, or not be read now.
+/// The file cannot be opened, or cannot be read now.
 pub fn check(database: &Path, depth: CheckDepth) -> Result<Vec<String>, JournalError> {
     let unreadable = |error: rusqlite::Error| JournalError::Unreadable { reason: error.to_string() };
-    // SQLite takes an empty file for an empty database.
+    // SQLite would accept an empty file as an empty database.
     let named = |reason: String| JournalError::Unopenable { reason: format!("`{}`: {reason}", database.display()) };
     create::check_not_empty(database).map_err(named)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

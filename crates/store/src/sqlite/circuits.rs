@@ -1,4 +1,4 @@
-//! The circuits port: one row a model, and the last word counts.
+//! The circuits port: one row per model, in which the last update counts.
 
 use async_trait::async_trait;
 use baton_core::time::Time;
@@ -8,7 +8,7 @@ use rusqlite::params;
 
 use super::{SqliteStore, codec};
 
-/// Bytes of what a circuit's texts may hold.
+/// Maximum size of a circuit's texts, in bytes.
 const TEXT_BYTES_MAX: usize = 4_096;
 
 #[async_trait]

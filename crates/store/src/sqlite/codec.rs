@@ -1,4 +1,4 @@
-//! How the ports' values are written in columns, and read back.
+//! Encodes the ports' values as columns, and decodes them.
 
 use baton_core::bundle::ContentHash;
 use baton_core::conversation::{self, ConversationOwner};
@@ -12,7 +12,7 @@ use rusqlite::Row;
 use rusqlite::types::{FromSqlError, Type, ValueRef};
 use serde::de::DeserializeOwned;
 
-/// Of a row of `seq` and `state`.
+/// Decodes a row of `seq` and `state`.
 pub(super) fn snapshot(row: &Row<'_>, fold_version: u32) -> rusqlite::Result<StateSnapshot> {
     Ok(StateSnapshot { fold_version, seq: row.get(0)?, state: row.get_ref(1)?.as_blob()?.into() })
 }
@@ -72,7 +72,7 @@ pub(super) fn owner_word(owner: &ConversationOwner) -> &'static str {
     }
 }
 
-/// Without the person's name, which is a column of its own.
+/// Without the person's name, which has its own column.
 pub(super) fn owner(row: &Row<'_>, column: usize) -> rusqlite::Result<ConversationOwner> {
     let found = row.get_ref(column)?.as_str()?;
     let all = [ConversationOwner::Ai, ConversationOwner::Nobody, ConversationOwner::Person(String::new())];

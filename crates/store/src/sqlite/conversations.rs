@@ -1,4 +1,4 @@
-//! Conversations as lists show them.
+//! Conversations as shown in lists.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use super::{codec, read};
 const COLUMNS: &str = "name, tenant, workflow, state, owner, person, number, user_id, channel, hil_reason, confidence, \
      created_at, updated_at, ended_at, messages, runs, cost_nanos, rating, last, handovers, handed_over_for, \
      reopened, waiting_since, first_response_at";
-/// As it is read: one that was erased says so.
+/// Additional columns of a read, which show whether it was erased.
 const SHOWN: &str = "erased_at, id";
 
-/// Writes a conversation's row anew.
+/// Replaces a conversation's row.
 pub(super) fn put(session: &WriterSession<'_>, head: &ConversationHead) -> rusqlite::Result<()> {
     let mut put = session.statement(&format!(
         "INSERT INTO conversation ({COLUMNS}, status) VALUES \
@@ -85,7 +85,7 @@ pub(super) fn list(
         }
     };
     let state = filter.state.map(ConversationState::word);
-    // The index of a tenant's rows is by status, and there are few: the newest of each, put together.
+    // The index of a tenant's rows is by status, and there are few statuses: the newest rows of each are merged.
     let statuses = filter.status.as_ref().map_or(ConversationStatus::ALL.as_slice(), std::slice::from_ref);
     let mut query = connection.prepare_cached(&numbered(&list_query(filter.person.is_some())))?;
     let mut found: Vec<(i64, ConversationHead)> = Vec::new();
@@ -112,14 +112,14 @@ fn list_query(of_person: bool) -> String {
     )
 }
 
-/// By why they were handed over last; nothing of those that never were.
+/// By the reason of the last handover; `NULL` for conversations without one.
 const ENDED: &str = "SELECT CASE WHEN handovers > 0 THEN coalesce(handed_over_for, '') END, count(*), \
      coalesce(sum(ended_at - created_at), 0), coalesce(sum(cost_nanos), 0), coalesce(sum(reopened > 0), 0), \
      count(rating), coalesce(sum(rating), 0), count(first_response_at), \
      coalesce(sum(first_response_at - waiting_since), 0) \
      FROM conversation WHERE tenant = $1 AND ended_at IS NOT NULL AND ended_at >= $2 GROUP BY 1";
 
-/// What there is to count of a tenant's conversations that ended since then.
+/// Counts of a tenant's conversations that have ended since then.
 pub(super) fn tally(connection: &Connection, tenant: &TenantId, since: Time) -> rusqlite::Result<ConversationCounts> {
     let ms = |row: &Row<'_>, column| {
         let ms: i64 = row.get(column)?;
@@ -145,7 +145,7 @@ pub(super) fn tally(connection: &Connection, tenant: &TenantId, since: Time) -> 
     Ok(all)
 }
 
-/// Each query of a list with the index it must use, for the test of their plans.
+/// Each query of a list with the index that it must use, for the test of query plans.
 #[cfg(test)]
 pub(super) fn queries() -> Vec<(String, &'static str)> {
     vec![

@@ -1,7 +1,7 @@
-//! A new database, and what is not to be taken for the place of one.
+//! Creates a new database, and detects files that must not be taken for one.
 //!
-//! A database is made whole under another name and then gets its own, so whoever finds the name finds a layout behind it,
-//! and an empty file is never one of ours that is being made.
+//! A database is created completely under a temporary name and then renamed, so the final name always has a complete
+//! layout behind it, and an empty file is never a database in creation.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -14,15 +14,15 @@ use rusqlite::Connection;
 use super::health::OpenError;
 use super::{connection, migrations};
 
-/// Whether what lies beside a database's file shows that there has been one.
+/// Whether the files beside a database's path show that there was one.
 pub fn was_created(database: &Path) -> bool {
     trace(database).is_some()
 }
 
-/// Sees to it that there is a database: the one that was there, or a new one where none has been.
+/// Ensures that there is a database: the existing one, or a new one if there was none.
 ///
 /// # Errors
-/// An empty file, and a file that is missing where one has been: what was in it would be taken for nothing.
+/// The file is empty, or it is missing where there was a database: its data would be treated as absent.
 pub(super) fn ensure(database: &Path) -> Result<(), OpenError> {
     match fs::metadata(database) {
         Ok(_) => Ok(check_not_empty(database)?),
@@ -30,13 +30,13 @@ pub(super) fn ensure(database: &Path) -> Result<(), OpenError> {
             check_present(database)?;
             make(database).map_err(|reason| OpenError::Other(format!("it cannot be made: {reason}")))
         }
-        // Whoever opens it says why.
+        // Opening the file reports the reason.
         Err(_) => Ok(()),
     }
 }
 
 /// # Errors
-/// A file that is missing where one has been.
+/// The file is missing where there was a database.
 pub(super) fn check_present(database: &Path) -> Result<(), String> {
     let Some(trace) = trace(database).filter(|_| !database.exists()) else { return Ok(()) };
     Err(format!(
@@ -48,7 +48,7 @@ pub(super) fn check_present(database: &Path) -> Result<(), String> {
 }
 
 /// # Errors
-/// An empty file.
+/// The file is empty.
 pub(super) fn check_not_empty(database: &Path) -> Result<(), String> {
     let is_empty = fs::metadata(database).is_ok_and(|about| about.is_file() && about.len() == 0);
     if !is_empty {
@@ -61,7 +61,7 @@ pub(super) fn check_not_empty(database: &Path) -> Result<(), String> {
     ))
 }
 
-/// What shows that there has been a database: a log with something in it, or the folder of those that owned its runs.
+/// The evidence that there was a database: a non-empty log, or the folder of the owners of its runs.
 fn trace(database: &Path) -> Option<PathBuf> {
     let (log, owners) = (beside(database, "-wal"), beside(database, ".owners"));
     let is_log = fs::metadata(&log).is_ok_and(|about| about.len() > 0);
@@ -81,13 +81,13 @@ fn beside(database: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-/// Makes it under a name of its own, and gives it its name unless somebody else was faster.
+/// Creates it under a temporary name, and renames it unless another process was first.
 fn make(database: &Path) -> Result<(), String> {
     static MADE: AtomicU64 = AtomicU64::new(0);
 
     let number = MADE.fetch_add(1, Ordering::Relaxed);
     let new = beside(database, &format!(".new-{}-{number}", std::process::id()));
-    // What a process of this number left behind when it was killed.
+    // Left by a killed process with the same process id.
     let _ = fs::remove_file(&new);
     let made = create_layout(&new).and_then(|()| rename_into_place(&new, database).map_err(|error| error.to_string()));
     let _ = fs::remove_file(&new);
@@ -97,10 +97,10 @@ fn make(database: &Path) -> Result<(), String> {
 fn create_layout(new: &Path) -> Result<(), String> {
     let failed = |error: rusqlite::Error| error.to_string();
     let mut connection = Connection::open(new).map_err(failed)?;
-    // Nobody knows it yet: it is synced once, when it is whole.
+    // No other process can see it yet: it is synced once, when it is complete.
     connection.pragma_update(None, "journal_mode", "MEMORY").map_err(failed)?;
     connection.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
-    // From its first page on: it can give pages back a few at a time.
+    // Set before the first page, so that it can release pages incrementally.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
     migrations::run(&mut connection).map_err(|error| error.to_string())?;
     connection::keep_wal(&connection).map_err(failed)?;
@@ -110,13 +110,13 @@ fn create_layout(new: &Path) -> Result<(), String> {
 
 fn rename_into_place(new: &Path, database: &Path) -> io::Result<()> {
     match fs::hard_link(new, database) {
-        // Somebody else made one meanwhile, as whole as ours.
+        // Another process has created one meanwhile, equally complete.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
-        // A file system without links.
+        // A file system without hard links.
         Err(_) if !database.exists() => fs::rename(new, database)?,
         Err(_) | Ok(()) => {}
     }
-    // Where a folder cannot be synced, its file system needs no such thing.
+    // If a folder cannot be synced, its file system does not need it.
     let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
     Ok(())

@@ -1,4 +1,4 @@
-//! The decisions port: a batch is one task, and nobody waits for it.
+//! The decisions port: a batch is one task, which no caller waits for.
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
@@ -13,7 +13,7 @@ use super::session::WriterSession;
 use super::sql::numbered;
 use super::{SqliteStore, codec};
 
-/// About what a record's columns take, its texts aside.
+/// Approximate size of a record's columns without its texts, in bytes.
 const ROW_BYTES: usize = 256;
 
 #[async_trait]
@@ -59,7 +59,7 @@ impl DecisionLog for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Waits until what was handed over before is written: readers see commits only.
+    /// Waits until earlier batches are written: readers see only commits.
     async fn wait_for_writes(&self) -> Result<(), JournalError> {
         self.write(0, |_| Ok(Ok(()))).await
     }
@@ -69,7 +69,7 @@ const COLUMNS: &str = "key, attempt, run, workflow, node, agent, key_id, profile
      estimated_nanos, input_tokens, output_tokens, cached_tokens, cache_write_tokens, cache_write_hour_tokens, \
      cost_nanos, latency_ms, success, cached, error_code, error_message, explanation, created_at";
 
-/// Sums saturate at SQLite's integers, far above what can be spent.
+/// Sums saturate at SQLite's integer limits, far above what can be spent.
 const SUMS: &str = "SELECT profile, model, count(*), sum(success), coalesce(sum(input_tokens), 0), \
      coalesce(sum(output_tokens), 0), coalesce(sum(cached_tokens), 0), coalesce(sum(cache_write_tokens), 0), \
      coalesce(sum(cache_write_hour_tokens), 0), sum(cost_nanos), sum(success AND cached) FROM routing_decision WHERE tenant = $1 AND \
@@ -119,7 +119,7 @@ fn insert(session: &mut WriterSession<'_>, batch: &[ModelDecision]) -> rusqlite:
     Ok(())
 }
 
-/// SQLite's integers end before ours.
+/// SQLite's integers have a smaller maximum.
 fn whole(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -151,7 +151,7 @@ fn decision(row: &Row<'_>, tenant: &TenantId) -> rusqlite::Result<ModelDecision>
     })
 }
 
-/// Five columns from here on; nothing where nothing was counted. Older rows know nothing of hours.
+/// Five columns from `from` on; `None` if nothing was counted. Older rows have no count of tokens cached for an hour.
 fn usage(row: &Row<'_>, from: usize) -> rusqlite::Result<Option<TokenUsage>> {
     let Some(input_tokens) = row.get(from)? else { return Ok(None) };
     Ok(Some(TokenUsage {

@@ -1,5 +1,5 @@
-//! The erasure port: aggregates are marked in one small write, and cleared piece by piece by the writer, between what others
-//! write. What to delete is looked for by readers.
+//! The erasure port: aggregates are marked in one small write, and cleared in parts by the writer, between other
+//! writes. Readers search for what to delete.
 
 mod routing;
 pub(super) mod scrub;
@@ -22,13 +22,13 @@ use super::sql::numbered;
 use super::writer_task::WriteAnswer;
 use super::{SqliteStore, codec};
 
-/// Aggregates that are looked at at once.
+/// Aggregates that are searched at once.
 const LOOKED_AT: usize = 500;
-/// Runs or conversations that are old, of one page.
+/// Expired runs or conversations per page.
 const OLD_AT_ONCE: usize = 100;
 /// Rows of one table that one transaction deletes.
 const CLEARED_MAX: usize = 200;
-/// Records of one page, and about its bytes.
+/// Maximum number of records per page, and their approximate size in bytes.
 const RECORDS_MAX: usize = 500;
 const RECORDS_BYTES_MAX: usize = 16 << 20;
 
@@ -137,8 +137,8 @@ impl ErasureStore for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Marks a whole family in one write, or nothing of it where one of it is live, is being cleared already, or cannot go.
-    /// Those that are not there any more are passed over.
+    /// Marks a whole family in one write, or none of it if a member is live, is being cleared already, or cannot be
+    /// deleted. Members that no longer exist are skipped.
     pub async fn mark_all(
         &self,
         tenant: &TenantId,
@@ -156,7 +156,7 @@ const HEAD: &str = "aggregate.id, aggregate.name, aggregate.kind, coalesce(aggre
      aggregate.erased_at, conversation.user_id";
 const FROM: &str = "FROM aggregate LEFT JOIN conversation ON conversation.name = aggregate.name";
 
-/// An aggregate's row.
+/// The row of an aggregate.
 struct ErasureRow {
     id: i64,
     belonging: SubjectAggregate,
@@ -174,7 +174,7 @@ fn found(row: &Row<'_>) -> rusqlite::Result<ErasureRow> {
         AggregateKind::Conversation => {
             status.as_deref() == Some(baton_core::conversation::ConversationStatus::Closed.word())
         }
-        // A tenant's desk is never over.
+        // A tenant's routing queue never ends.
         AggregateKind::Desk => false,
     };
     let id = row.get::<_, String>(1)?.into();
@@ -213,7 +213,7 @@ fn begun_for(
     Ok((all, (looked_at == LOOKED_AT).then_some(last)))
 }
 
-/// An aggregate's first entry, or where it has none yet its first command; nothing where that is no JSON.
+/// An aggregate's first entry, or its first command if it has no entry yet; `None` if it is not JSON.
 fn first_of(connection: &Connection, id: i64) -> rusqlite::Result<Option<Value>> {
     let mut entry = connection.prepare_cached(&numbered(
         "SELECT coalesce(payload, body) FROM journal LEFT JOIN blobs ON hash = blob WHERE aggregate = $1 AND seq = 1",
@@ -229,13 +229,14 @@ fn first_of(connection: &Connection, id: i64) -> rusqlite::Result<Option<Value>>
     Ok(first.and_then(|first| serde_json::from_slice(&first).ok()))
 }
 
-/// Names below a conversation are `NAME.1`, those below a run `NAME/node`: each set lies together in the index of names.
+/// Names of a conversation's runs are `NAME.1`, those of a run's children `NAME/node`: each set is contiguous in the
+/// index of names.
 fn family(connection: &Connection, tenant: &TenantId, of: &AggregateId) -> rusqlite::Result<Vec<SubjectAggregate>> {
     let all = family_with_erased(connection, tenant, of)?.into_iter();
     Ok(all.filter(|found| !found.is_erased).map(|found| found.belonging).collect())
 }
 
-/// With those that were erased: their rows are still there.
+/// Includes erased ones: their rows still exist.
 fn all_of(connection: &Connection, tenant: &TenantId, of: &AggregateId) -> rusqlite::Result<Vec<SubjectAggregate>> {
     Ok(family_with_erased(connection, tenant, of)?.into_iter().map(|found| found.belonging).collect())
 }
@@ -251,7 +252,7 @@ fn family_with_erased(
     );
     let mut between = connection.prepare_cached(&numbered(&sql))?;
     let name = of.as_str();
-    // The character behind `.` is `/`, and the one behind `/` is `0`.
+    // The character after `.` is `/`, and the one after `/` is `0`.
     let mut all = Vec::new();
     for (from, to) in [
         (name.to_owned(), format!("{name}\u{1}")),
@@ -260,7 +261,7 @@ fn family_with_erased(
     ] {
         for row in between.query_map([tenant.as_str(), &from, &to], found)? {
             let one = row?;
-            // `NAME.2x` is a run that somebody named so, and none of a conversation's.
+            // `NAME.2x` is a run with a user-chosen id, not a run of the conversation.
             let rest = one.belonging.id.as_str().strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
             let number = rest.map(|rest| rest.split('/').next().unwrap_or_default());
             if number.is_none_or(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())) {
@@ -276,7 +277,7 @@ fn one(connection: &Connection, tenant: &TenantId, id: &AggregateId) -> rusqlite
     connection.prepare_cached(&numbered(&sql))?.query_row([id.as_str(), tenant.as_str()], found).optional()
 }
 
-/// Whether an aggregate can be marked so, with its row; nothing where it is not there.
+/// Whether an aggregate can be marked, with its row; `None` if it does not exist.
 fn markable(
     connection: &Connection,
     tenant: &TenantId,
@@ -290,7 +291,7 @@ fn markable(
     if found.belonging.live {
         return Ok(Some((found, MarkResult::Live)));
     }
-    // The numbers of aggregates are what owners hold: the highest one is not given out twice.
+    // Owners hold the numbers of aggregates, so the highest number must not be reused.
     let highest: i64 = connection.prepare_cached("SELECT max(id) FROM aggregate")?.query_row([], |row| row.get(0))?;
     let stays = rest == ErasureRemainder::Nothing && found.id == highest;
     Ok(Some((found, if stays { MarkResult::Absent } else { MarkResult::Done })))
@@ -331,8 +332,8 @@ fn mark_all(
     Ok(MarkResult::Done)
 }
 
-/// Whoever owned it is stale from here on, and nobody is woken for it any more. A fault keeps its code with the colon, by
-/// which lists find it.
+/// The previous owner is stale from now on, and the aggregate is no longer woken. The error keeps its code and the
+/// colon, by which lists find it.
 fn set_mark(
     session: &WriterSession<'_>,
     id: &AggregateId,
@@ -356,7 +357,7 @@ fn set_mark(
     Ok(())
 }
 
-/// As the column has it.
+/// The value of the column.
 fn removal(rest: ErasureRemainder) -> i64 {
     match rest {
         ErasureRemainder::Tombstone => 1,
@@ -370,7 +371,7 @@ const OLD_RUNS: &str = "SELECT id, name, ended_at FROM aggregate WHERE tenant = 
 const OLD_CONVERSATIONS: &str = "SELECT id, name, ended_at FROM conversation WHERE tenant = $1 AND ended_at IS NOT NULL \
      AND ended_at < $2 AND (ended_at, id) > ($3, $4) AND status = 'closed' ORDER BY ended_at, id LIMIT $5";
 
-/// Families of one page, and behind which to go on.
+/// The families of one page, and the cursor of the next page.
 type ExpiredPage = (Vec<Vec<AggregateId>>, Option<(Time, i64)>);
 
 fn old(
@@ -403,7 +404,7 @@ fn old(
             && !waits_for_a_person(connection, &whole)?
             && !(kind == AggregateKind::Run && is_of_open_conversation(connection, tenant, &id)?);
         if may_go {
-            // A conversation's runs are kept as long as runs are.
+            // A conversation's runs have the retention of runs.
             let own = whole.into_iter().filter(|one| kind == AggregateKind::Run || one.id == id);
             families.push(own.map(|one| one.id).rev().collect());
         }
@@ -422,7 +423,7 @@ fn waits_for_a_person(connection: &Connection, all: &[SubjectAggregate]) -> rusq
     Ok(false)
 }
 
-/// A conversation's runs are called `CONVERSATION.1` and on.
+/// A conversation's runs have the ids `CONVERSATION.1`, `CONVERSATION.2` and so on.
 fn is_of_open_conversation(connection: &Connection, tenant: &TenantId, run: &RunId) -> rusqlite::Result<bool> {
     let Some((conversation, _)) = run.as_str().rsplit_once('.') else { return Ok(false) };
     connection
@@ -430,7 +431,7 @@ fn is_of_open_conversation(connection: &Connection, tenant: &TenantId, run: &Run
         .exists([conversation, tenant.as_str()])
 }
 
-/// The version that a run began on.
+/// The version on which a run started.
 fn version_of(first: &Value) -> Option<String> {
     let events = first.get("events")?.as_array()?;
     let started = events.iter().find_map(|event| event.get("started"))?;
@@ -482,9 +483,9 @@ fn clear(session: &mut WriterSession<'_>, tenant: &TenantId, name: &AggregateId)
     Ok(cleared)
 }
 
-/// Deletes some entries, and the large payloads that are no other entry's.
+/// Deletes some entries, and the blobs that no other entry uses.
 fn clear_journal(session: &WriterSession<'_>, id: i64) -> rusqlite::Result<u64> {
-    // Whoever follows the journal has read up to some row: the highest one stays, and says nothing.
+    // Readers of the feed have a position in the journal: the highest row is kept, without content.
     let highest: i64 =
         session.statement("SELECT coalesce(max(id), 0) FROM journal")?.query_row([], |row| row.get(0))?;
     session.statement("DELETE FROM journal WHERE aggregate < 0 AND id < $1")?.execute([highest])?;
@@ -554,7 +555,7 @@ fn release_pages(connection: &Connection, pages_max: u32) -> rusqlite::Result<u6
     Ok(before.saturating_sub(free(connection)?))
 }
 
-/// A run or a conversation that was erased.
+/// Whether a run or a conversation was erased.
 pub(super) fn is_erased(connection: &Connection, tenant: &TenantId, id: &RunId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT 1 FROM aggregate WHERE name = ?1 AND tenant = ?2 AND erased_at IS NOT NULL")?

@@ -1,4 +1,4 @@
-//! Waiting for threads that ought to end, and not for ever: one that hangs in the disk is left behind and said.
+//! Waits for threads to end, with a limit: a thread that hangs in a disk operation is abandoned, and reported.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Held by each thread until it has ended.
 pub(super) type AliveToken = SyncSender<()>;
 
-/// Ends once every [`AliveToken`] is gone.
+/// Ends once every [`AliveToken`] is dropped.
 pub(super) struct ExitSignal(Mutex<Receiver<()>>);
 
 pub(super) fn exit_channel() -> (AliveToken, ExitSignal) {
@@ -16,7 +16,7 @@ pub(super) fn exit_channel() -> (AliveToken, ExitSignal) {
 }
 
 impl ExitSignal {
-    /// Whether all have ended within that time. The caller's own [`AliveToken`] must be gone.
+    /// Whether all threads have ended within the limit. The caller must have dropped its own [`AliveToken`].
     pub(super) fn within(&mut self, limit: Duration) -> bool {
         let ended = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         ended.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected)

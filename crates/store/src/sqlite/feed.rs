@@ -1,4 +1,4 @@
-//! The feed port: entries by their row, which is the order in which they were committed.
+//! The feed port: entries by row id, which is their commit order.
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
@@ -10,18 +10,18 @@ use super::SqliteStore;
 use super::codec;
 use super::sql::numbered;
 
-/// Rows looked at in one piece.
+/// Rows read per page.
 const PIECE: i64 = 1_000;
-/// Bytes of entries in one piece; one entry may be larger.
+/// Maximum size of the entries in one page, in bytes; a single entry may be larger.
 const PIECE_BYTES_MAX: usize = 8 << 20;
-/// Tenants that are told of at once.
+/// Maximum number of tenants in one answer.
 const TENANTS_MAX: usize = 100_000;
 
 #[async_trait]
 impl JournalFeed for SqliteStore {
     async fn tenants(&self, space: FeedSpace) -> Result<Vec<TenantId>, JournalError> {
-        // The index is of the first three only, and is used where the text says which. Secrets are looked for once in a
-        // long while, among all records.
+        // The index covers only the first three spaces, and is used if the query names them literally. Secrets are
+        // searched rarely, among all records.
         let which = match space {
             FeedSpace::Schedules => "space = 'schedule'",
             FeedSpace::Subscriptions => "space = 'subscription'",
@@ -54,7 +54,7 @@ fn newest(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("SELECT coalesce(max(id), 0) FROM journal")?.query_row([], |row| row.get(0))
 }
 
-/// Up to where one piece behind `after` goes. Asked first, so that what is committed meanwhile is left for the next.
+/// The last row of a page after `after`. It is read first, so that later commits are left for the next page.
 fn page_end(connection: &Connection, after: i64) -> rusqlite::Result<i64> {
     Ok(newest(connection)?.min(after.saturating_add(PIECE)).max(after))
 }
@@ -83,7 +83,7 @@ fn journal_entries(connection: &Connection, tenant: &TenantId, after: i64) -> ru
     let (mut found, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
         let id = row.get(0)?;
-        // One whose large payload is missing is nothing that could be told of; who reads the run is told so.
+        // An entry whose blob is missing cannot be reported here; a reader of the run gets the error.
         let Some(entry) = row.get_ref(4)?.as_blob_or_null()? else { continue };
         bytes += entry.len();
         if bytes > PIECE_BYTES_MAX && !found.is_empty() {

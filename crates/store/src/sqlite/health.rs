@@ -1,8 +1,8 @@
-//! Whether the store can still keep its promise: its database is whole as far as anybody has looked, and its files lie
-//! where they were opened. Once either is not so, it stays not so until the process ends.
+//! Whether the store can still keep its guarantees: no damage was found in its database, and its files are at the path
+//! where they were opened. Once either fails, the outage lasts until the process ends.
 //!
-//! Damage is met by whoever reads or writes. Whether the files are in their place is looked at by the writer before it
-//! answers a group: three `stat`s a commit, some microseconds beside a sync of the disk.
+//! Readers and the writer detect damage. The writer checks the location of the files before it answers a group: three
+//! `stat` calls per commit, which take some microseconds, compared with a sync of the disk.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -16,20 +16,20 @@ use tokio::sync::Notify;
 
 use super::create::was_created;
 
-/// What all of a store's threads share.
+/// The state shared by all threads of a store.
 pub(super) struct StoreHealth {
-    /// The database, its log, and what its processes share of the log; none in memory.
+    /// The database, its log, and the shared memory of the log; none for a database in memory.
     files: Vec<WatchedFile>,
     outage: OnceLock<StoreOutage>,
-    /// Told when there is one.
+    /// Notified when there is an outage.
     failed: Notify,
 }
 
-/// Why what was written may not be found again.
+/// Why written data may not be found again.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FileError {
     Moved(StoreOutage),
-    /// It cannot be told, and will be looked at again.
+    /// It is unknown, and will be checked again.
     Unreadable(String),
 }
 
@@ -38,7 +38,7 @@ impl StoreHealth {
         Self { files: Vec::new(), outage: OnceLock::new(), failed: Notify::new() }
     }
 
-    /// Of a database whose file is there.
+    /// The health of a database whose file exists.
     pub(super) fn of(database: &Path) -> Self {
         let beside = |end: &str| {
             let mut name = database.as_os_str().to_owned();
@@ -52,10 +52,10 @@ impl StoreHealth {
         self.outage.get()
     }
 
-    /// Waits until there is one, for ever where there is none.
+    /// Waits for an outage; never returns if there is none.
     pub(super) async fn until_outage(&self) -> StoreOutage {
         loop {
-            // Listening begins before the look.
+            // Subscribe before the check.
             let failed = self.failed.notified();
             if let Some(outage) = self.outage() {
                 return outage.clone();
@@ -64,7 +64,7 @@ impl StoreHealth {
         }
     }
 
-    /// Nothing is acknowledged from here on. The first reason stands.
+    /// Nothing is acknowledged from now on. The first reason is kept.
     pub(super) fn record_outage(&self, outage: StoreOutage) -> StoreOutage {
         if self.outage.set(outage.clone()).is_ok() {
             let (code, hint) = (outage.code(), outage.hint());
@@ -74,22 +74,22 @@ impl StoreHealth {
         self.outage.get().cloned().unwrap_or(outage)
     }
 
-    /// Takes in what the database said no with; the outage it shows, where it shows one.
+    /// Records an error of the database, and returns the outage that it indicates, if any.
     pub(super) fn classify(&self, error: &rusqlite::Error) -> Option<StoreOutage> {
         outage_of(error).map(|outage| self.record_outage(outage))
     }
 
-    /// Remembers which files were opened.
+    /// Records which files were opened.
     pub(super) fn record_identities(&self) {
         self.files.iter().for_each(WatchedFile::record_identity);
     }
 
-    /// Whether the files that were opened are still the ones that whoever comes next will find.
+    /// Whether the opened files are still the ones at their paths.
     pub(super) fn check_files(&self) -> Result<(), FileError> {
         self.files.iter().try_for_each(WatchedFile::check)
     }
 
-    /// Whether the database itself is in its place, and nothing in that of its log.
+    /// Whether the database file itself is in place, and only its log is missing.
     pub(super) fn lost_only_wal(&self) -> bool {
         match self.files.as_slice() {
             [database, log, ..] => database.check().is_ok() && !log.path.exists(),
@@ -109,7 +109,7 @@ impl WatchedFile {
         Self { path, opened: OnceLock::new() }
     }
 
-    /// Where the file is not there (a file system on which SQLite keeps no log), nothing is expected of it.
+    /// If the file does not exist (on a file system where SQLite keeps no log), it is not checked later.
     fn record_identity(&self) {
         if let Ok(about) = fs::metadata(&self.path) {
             let _ = self.opened.set(FileIdentity::of(&about));
@@ -131,7 +131,7 @@ impl WatchedFile {
     }
 }
 
-/// What tells a file from any other that lies at its path later.
+/// Distinguishes a file from any other that is later at its path.
 #[derive(Debug, PartialEq, Eq)]
 struct FileIdentity {
     #[cfg(unix)]
@@ -147,7 +147,7 @@ impl FileIdentity {
         Self { device: about.dev(), inode: about.ino() }
     }
 
-    /// Elsewhere open files cannot be replaced.
+    /// On other systems open files cannot be replaced.
     #[cfg(not(unix))]
     fn of(_about: &fs::Metadata) -> Self {
         Self {}
@@ -158,13 +158,13 @@ impl FileIdentity {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum OpenError {
     Outage(StoreOutage),
-    /// What lies there is not SQLite's.
+    /// The file is not an SQLite database.
     NotDatabase(String),
     Other(String),
 }
 
 impl OpenError {
-    /// As it is told of this file. One that Baton wrote once and that is no database now is damaged.
+    /// The error for this file. A file that Baton once wrote and that is no longer a database is damaged.
     pub(super) fn of(self, database: &Path) -> JournalError {
         let named = |reason: String| format!("`{}`: {reason}", database.display());
         match self {
@@ -201,7 +201,7 @@ impl From<String> for OpenError {
     }
 }
 
-/// The outage that an error shows.
+/// The outage that an error indicates.
 pub(super) fn outage_of(error: &rusqlite::Error) -> Option<StoreOutage> {
     let rusqlite::Error::SqliteFailure(failure, _) = error else { return None };
     let reason = error.to_string();

@@ -1,5 +1,5 @@
-//! The index port. Pieces lie in ordinary tables and are found by two structures of their generation: packed signs of
-//! their vectors, looked through whole and then compared exactly, and a full-text table (FTS5).
+//! The index port. Chunks are stored in ordinary tables, and each generation has two search structures: the packed
+//! signs of its vectors, which are scanned completely before exact comparison, and a full-text table (FTS5).
 
 pub(super) mod code;
 mod document;
@@ -83,7 +83,7 @@ impl DocumentIndex for SqliteStore {
         subject: &str,
         at: Time,
     ) -> Result<u64, IndexError> {
-        // The mark comes first: what is put before it is removed below, and what comes after it is refused.
+        // The mark is written first: documents stored before it are deleted below, and later ones are refused.
         let (scope, person) = (DocumentScope::new(tenant, collection), forget_marks::person_hash(subject));
         self.keep(0, move |session| forget_marks::mark(session, &scope, &person, at).map(Ok)).await?;
         let mut removed = 0;
@@ -223,7 +223,7 @@ impl DocumentIndex for SqliteStore {
 }
 
 impl SqliteStore {
-    /// A write of the index.
+    /// A write to the index.
     async fn keep<A, T>(&self, bytes: usize, act: A) -> Result<T, IndexError>
     where
         A: FnMut(&mut WriterSession<'_>) -> rusqlite::Result<Result<T, IndexError>> + Send + 'static,
@@ -232,7 +232,7 @@ impl SqliteStore {
         self.write(bytes, act).await
     }
 
-    /// Clears away what cannot be found any more, a little in each transaction: nobody waits for all of it.
+    /// Deletes garbage, a little in each transaction, so that no other write waits for all of it.
     async fn sweep(&self) -> Result<(), IndexError> {
         while self.keep(0, |session| garbage::collect_some(session).map(Ok)).await? {}
         Ok(())

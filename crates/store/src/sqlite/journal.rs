@@ -17,7 +17,7 @@ use super::{SqliteStore, submit};
 #[async_trait]
 impl JournalStore for SqliteStore {
     async fn join(&self, steady: MonotonicTime) -> Result<ProcessLease, JournalError> {
-        // One at a time: a number that a failed commit takes back must not be another caller's.
+        // One at a time: a number that a failed commit rolls back must not be given to another caller.
         let _alone = self.joining().lock().await;
         let joined = Arc::new(Mutex::new(None));
         let told = Arc::clone(&joined);

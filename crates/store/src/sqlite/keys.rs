@@ -13,7 +13,7 @@ use super::session::WriterSession;
 use super::sql::numbered;
 use super::{SqliteStore, codec};
 
-/// Bytes one key's row takes, about.
+/// Approximate size of one key's row, in bytes.
 const ROW_BYTES: usize = 256;
 const COLUMNS: &str = "id, tenant, name, role, created_at, expires_at, revoked_at, per_minute, scopes";
 
@@ -122,12 +122,12 @@ fn key(row: &Row<'_>) -> rusqlite::Result<ApiKeyRecord> {
     })
 }
 
-/// A scope that is not known here lets its key do nothing.
+/// A scope that this version does not know grants nothing.
 fn scopes(words: &str) -> BTreeSet<AccessScope> {
     words.split(' ').filter_map(AccessScope::parse).collect()
 }
 
-/// A role that is not known here may do the least.
+/// A role that this version does not know gets the least permissions.
 fn role(word: &str) -> AccessRole {
     AccessRole::parse(word).unwrap_or(AccessRole::HumanAgent)
 }

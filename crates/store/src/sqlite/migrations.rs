@@ -1,11 +1,11 @@
-//! Brings a database to the layout this program knows. Forward only, one transaction, under the write lock.
+//! Migrates a database to the layout of this program. Forward only, in one transaction, under the write lock.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::audit;
 use super::health::OpenError;
 
-/// Each brings the layout one version further; what has been released never changes.
+/// Each step advances the layout by one version; released steps never change.
 const STEPS: [MigrationStep; 22] = [
     MigrationStep::sql(include_str!("../../migrations/sqlite/0001_first.sql")),
     MigrationStep::sql(include_str!("../../migrations/sqlite/0002_decisions.sql")),
@@ -33,12 +33,12 @@ const STEPS: [MigrationStep; 22] = [
     MigrationStep::sql(include_str!("../../migrations/sqlite/0025_shared_limits.sql")),
     MigrationStep::sql(include_str!("../../migrations/sqlite/0027_found_runs.sql")),
 ];
-/// The layout this program knows.
+/// The layout of this program.
 pub(super) const LAYOUT: u32 = STEPS.len() as u32;
 /// A change of the layout.
 struct MigrationStep {
     sql: &'static str,
-    /// What SQL cannot do.
+    /// The part that SQL cannot do.
     then: Option<fn(&Connection) -> rusqlite::Result<()>>,
 }
 
@@ -53,17 +53,17 @@ impl MigrationStep {
     }
 }
 
-/// Says whose file this is, as `file` and other programs see it: `BATN`.
+/// Identifies the file as Baton's, for `file` and other programs: `BATN`.
 const APPLICATION: i32 = 0x4241_544E;
 
-/// The layout of a database that is ours or new, or why it cannot be used. Looks at one instant: another process may be
-/// making it at this moment.
+/// The layout of a database that is Baton's or new, or why it cannot be used. Reads it in one transaction, since
+/// another process may be creating it at this moment.
 pub(super) fn recognise(connection: &Connection) -> Result<u32, OpenError> {
     layout(&*connection.unchecked_transaction()?)
 }
 
 /// # Errors
-/// Why it cannot be used as it is: it is another program's, or its layout is not the newest.
+/// The database cannot be used as it is: it belongs to another program, or its layout is not the newest.
 pub(super) fn is_newest(connection: &Connection) -> Result<(), OpenError> {
     let found = recognise(connection)?;
     if found == LAYOUT {
@@ -76,13 +76,13 @@ pub(super) fn is_newest(connection: &Connection) -> Result<(), OpenError> {
     )))
 }
 
-/// Migrates, or says why this database cannot be used.
+/// Migrates the database, or returns why it cannot be used.
 pub(super) fn run(connection: &mut Connection) -> Result<(), OpenError> {
     if recognise(connection)? == LAYOUT {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Another process may have migrated while this one waited for the lock.
+    // Another process may have migrated it while this one waited for the lock.
     let found = layout(&transaction)?;
     for step in STEPS.iter().skip(found as usize) {
         step.take(&transaction)?;

@@ -1,8 +1,9 @@
-//! Tells at once that a process on this machine has died.
+//! Detects at once that a process on this machine has died.
 //!
-//! Each incarnation holds an operating-system lock on a file named after it, in a folder beside the database. The system
-//! lets go of the lock however the process ends, so whoever can take it knows the owner is gone and need not wait for
-//! the lease. Where there is no such file (a database in memory, a folder somebody deleted) the lease alone decides.
+//! Each incarnation holds an operating-system lock on a file named after it, in a folder beside the database. The
+//! system releases the lock however the process ends. If another process can take the lock, the owner is dead, and
+//! there is no need to wait for the end of its lease. Without such a file (for a database in memory, or a deleted
+//! folder) only the lease decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -12,18 +13,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use baton_ports::journal::ProcessId;
 
-/// The locks this store holds and the owners it found dead.
+/// The locks that this store holds, and the owners that it found dead.
 pub(super) struct OwnerLocks {
-    /// Nothing for a database in memory.
+    /// `None` for a database in memory.
     folder: Option<PathBuf>,
     table: Mutex<LockTable>,
 }
 
 #[derive(Default)]
 struct LockTable {
-    /// Incarnations that joined through this store; the file is what holds the lock.
+    /// Incarnations that joined through this store; the file holds the lock.
     held: BTreeMap<ProcessId, Option<File>>,
-    /// Numbers with a lease are never used again, so who was found dead stays dead.
+    /// Process ids with a lease are never reused, so a dead owner stays dead.
     dead: BTreeSet<ProcessId>,
 }
 
@@ -38,8 +39,7 @@ impl OwnerLocks {
         Self { folder: None, table: Mutex::default() }
     }
 
-    /// Takes the lock of a new incarnation.
-    /// Holding what is held already changes nothing: joining may be done over after a roll-back.
+    /// Takes the lock of a new incarnation. Idempotent: joining may be repeated after a rollback.
     pub(super) fn acquire(&self, process: ProcessId) -> io::Result<()> {
         if self.holds(process) {
             return Ok(());
@@ -57,7 +57,7 @@ impl OwnerLocks {
         Ok(())
     }
 
-    /// Lets go of a lock this store holds.
+    /// Releases a lock that this store holds.
     pub(super) fn release(&self, process: ProcessId) {
         let held = self.table().held.remove(&process);
         if held.is_some() {
@@ -65,7 +65,7 @@ impl OwnerLocks {
         }
     }
 
-    /// Removes the file of an incarnation that has no lease any more.
+    /// Removes the file of an incarnation that no longer has a lease.
     pub(super) fn forget(&self, process: ProcessId) {
         if let Some(folder) = &self.folder
             && let Err(error) = fs::remove_file(name(folder, process))
@@ -75,8 +75,8 @@ impl OwnerLocks {
         }
     }
 
-    /// Removes files that a crash left between taking a lock and recording its lease. Call it where nobody else can be
-    /// between the two: inside a write transaction, as joining is.
+    /// Removes files left by a crash between taking a lock and recording its lease. Call it where no other process can
+    /// be between the two: inside a write transaction, as for joining.
     pub(super) fn sweep(&self, leased: &BTreeSet<ProcessId>) {
         let Some(folder) = &self.folder else { return };
         let Ok(entries) = fs::read_dir(folder) else { return };
@@ -88,7 +88,7 @@ impl OwnerLocks {
         }
     }
 
-    /// Whether `process`, which has a lease, is certainly gone. `false` where nothing is known: then its lease decides.
+    /// Whether `process`, which has a lease, is certainly dead. `false` if that is unknown: then its lease decides.
     pub(super) fn is_dead(&self, process: ProcessId) -> bool {
         let Some(folder) = &self.folder else { return false };
         {
@@ -107,7 +107,7 @@ impl OwnerLocks {
         dead
     }
 
-    /// Whether there is a lock to ask, held by anybody or nobody.
+    /// Whether there is a lock file, locked or not.
     pub(super) fn has_lock(&self, process: ProcessId) -> bool {
         self.holds(process) || self.folder.as_ref().is_some_and(|folder| name(folder, process).exists())
     }
@@ -116,7 +116,7 @@ impl OwnerLocks {
         self.table().held.contains_key(&process)
     }
 
-    /// The incarnation everything that enters through this store comes from, where that is certain.
+    /// The incarnation on whose behalf all calls through this store are made, if that is certain.
     pub(super) fn only(&self) -> Option<ProcessId> {
         let known = self.table();
         let mut held = known.held.keys();
@@ -132,7 +132,7 @@ fn name(folder: &Path, process: ProcessId) -> PathBuf {
     folder.join(process.0.to_string())
 }
 
-/// Whether the file is there and nobody holds its lock.
+/// Whether the file exists and is not locked.
 fn is_free(folder: &Path, process: ProcessId) -> bool {
     OpenOptions::new().write(true).open(name(folder, process)).is_ok_and(|file| file.try_lock().is_ok())
 }

@@ -1,4 +1,4 @@
-//! Who may append to what: leases of process incarnations, and the owner and epoch of each aggregate.
+//! Ownership: the leases of process incarnations, and the owner and epoch of each aggregate.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -19,13 +19,14 @@ use super::read;
 use super::session::WriterSession;
 use super::sql::numbered;
 
-/// Bytes of inbox items handed over at once; what is left is named by `nudged` until it is consumed.
+/// Maximum size of the inbox items returned at once, in bytes; the rest is reported by `nudged` until it is consumed.
 const INBOX_READ_BYTES_MAX: usize = 64 << 20;
 
-/// What programs that judged leases by the clock of the wall read: beyond all time, so that they ask the lock.
+/// The value for programs that judged leases by the wall clock: later than any time, so that they check the lock.
 const BEYOND_TIME: i64 = i64::MAX;
 
-/// A new incarnation with its lock and its first lease. `joined` is told the number as soon as the lock is held.
+/// Registers a new incarnation with its lock and its first lease. `joined` receives the number as soon as the lock is
+/// held.
 pub(super) fn join(
     session: &mut WriterSession<'_>,
     steady: MonotonicTime,
@@ -60,7 +61,7 @@ pub(super) fn renew(
     Ok(if renewed { Ok(ProcessLease { process, until }) } else { Err(JournalError::LeaseEnded { process }) })
 }
 
-/// What the process owned may have work in flight, so each is looked at again by whoever comes first.
+/// What the process owned may have calls in flight, so each aggregate must be claimed by the next process that polls.
 pub(super) fn leave(session: &mut WriterSession<'_>, process: ProcessId) -> rusqlite::Result<()> {
     session.statement("UPDATE aggregate SET owner = NULL, called = 1 WHERE owner = $1")?.execute([process.0])?;
     session.statement("DELETE FROM lease WHERE process = $1")?.execute([process.0]).map(drop)
@@ -92,14 +93,14 @@ pub(super) fn release(
     })
 }
 
-/// Gives back what nobody received. Its new owner may never have looked, so somebody must.
+/// Releases ownership that no caller received. The new owner may never have read the aggregate, so another must.
 pub(super) fn release_unclaimed(session: &mut WriterSession<'_>, ownership: Ownership) -> rusqlite::Result<()> {
     let mut release = session
         .statement("UPDATE aggregate SET owner = NULL, called = 1 WHERE id = $1 AND owner = $2 AND epoch = $3")?;
     release.execute(params![ownership.handle.0, ownership.process.0, ownership.epoch]).map(drop)
 }
 
-/// An aggregate's head row as a claim finds it.
+/// An aggregate's head row as a claim reads it.
 struct AggregateRow {
     id: i64,
     tenant: String,
@@ -114,7 +115,7 @@ struct AggregateRow {
     is_erased: bool,
 }
 
-/// Who claims what, and what for.
+/// A claim: the claimant, the aggregate and the fold version.
 pub(super) struct ClaimRequest {
     pub(super) aggregate: AggregateId,
     pub(super) process: ProcessId,
@@ -123,7 +124,7 @@ pub(super) struct ClaimRequest {
 }
 
 impl ClaimRequest {
-    /// Takes it over, if its owner is nobody, dead, or the claimant itself.
+    /// Takes the aggregate over, if it has no owner, a dead one, or the claimant itself.
     pub(super) fn perform(
         &self,
         session: &mut WriterSession<'_>,
@@ -131,7 +132,7 @@ impl ClaimRequest {
         let Some(found) = self.find(session)? else {
             return Ok(Err(JournalError::NotFound { aggregate: self.aggregate.clone() }));
         };
-        // Nobody moves it any more.
+        // No process moves it any more.
         if found.is_erased {
             return Ok(Ok(None));
         }
@@ -181,7 +182,7 @@ impl ClaimRequest {
         head.query_row([self.aggregate.as_str()], read).optional()
     }
 
-    /// What the new owner must know, as of the new epoch: nobody else can append from here on.
+    /// What the new owner needs, as of the new epoch: no other process can append from now on.
     fn read(
         &self,
         session: &WriterSession<'_>,
@@ -230,7 +231,7 @@ impl ClaimRequest {
         newest.query_row(params![id, self.fold_version], found).optional()
     }
 
-    /// Items that were not handed over keep their mark.
+    /// Items that were not returned keep their mark.
     fn take(&self, session: &WriterSession<'_>, claimed: &ClaimedAggregate) -> rusqlite::Result<()> {
         let Ownership { handle, process, epoch } = claimed.ownership;
         let last = claimed.inbox.last().map_or(0, |item| item.item);
@@ -242,7 +243,7 @@ impl ClaimRequest {
     }
 }
 
-/// Open items behind `after`, oldest first: all of them, or as many as [`INBOX_READ_BYTES_MAX`] allows.
+/// Open items after `after`, oldest first: all of them, or as many as [`INBOX_READ_BYTES_MAX`] allows.
 pub(super) fn open_items(
     connection: &Connection,
     handle: AggregateHandle,
@@ -265,7 +266,7 @@ pub(super) fn open_items(
     Ok(items)
 }
 
-/// Who should be looked at by `process`: what dead owners left, what was called, what is due.
+/// The aggregates that `process` should claim: those of dead owners, those marked for a claim, and those that are due.
 pub(super) fn due(
     connection: &Connection,
     owners: &OwnerLocks,
@@ -282,7 +283,7 @@ pub(super) fn due(
     Ok(found.names)
 }
 
-/// Who `process` owns and must look into the inbox of.
+/// The aggregates that `process` owns and whose inbox it must read.
 pub(super) fn with_new_items(
     connection: &Connection,
     process: ProcessId,
@@ -293,21 +294,21 @@ pub(super) fn with_new_items(
     Ok(found.names)
 }
 
-/// What sleeps for a timer that a clock set, which has been set back since.
+/// Aggregates that sleep for a timer set by a clock that has been set back since.
 pub(super) fn stranded(
     connection: &Connection,
     now: Time,
     after: TimerKey,
     limit: usize,
 ) -> rusqlite::Result<StrandedPage> {
-    // What is due by now is found as such.
+    // Timers that are due by now are found as such.
     let after = after.max(TimerKey { at: now, handle: AggregateHandle(i64::MIN) });
     let mut query = connection.prepare_cached(&numbered(LAST_ENTRIES))?;
     let mut rows = query.query((after.at.as_ms(), after.handle.0, TIMERS_MAX))?;
     let (mut page, mut looked_at) = (StrandedPage { found: Vec::new(), next: None }, 0);
     while let Some(row) = rows.next()? {
         let (timer, last_at) = (codec::time(row, 0)?, row.get::<_, Option<i64>>(2)?.map(Time::from_ms));
-        // A timer that was set by the clock of the last entry lies behind it; one that has been put right lies before.
+        // A timer set by the clock of the last entry is after that entry; a corrected one is before it.
         if last_at.is_some_and(|last| last > now && last <= timer) {
             page.found.push(row.get::<_, String>(3)?.into());
         }
@@ -320,7 +321,7 @@ pub(super) fn stranded(
     Ok(page)
 }
 
-/// Timers of what sleeps, with when its last entry was written.
+/// Timers of sleeping aggregates, with the time of their last entry.
 pub(super) const LAST_ENTRIES: &str = "SELECT wake_at, id, (SELECT at FROM journal \
      WHERE aggregate = aggregate.id AND journal.seq = aggregate.seq), name FROM aggregate \
      WHERE owner IS NULL AND wake_at IS NOT NULL AND (wake_at, id) > ($1, $2) ORDER BY wake_at, id LIMIT $3";
@@ -331,7 +332,7 @@ const TIMERS: &str = "SELECT id, name FROM aggregate \
      WHERE owner IS NULL AND wake_at IS NOT NULL AND wake_at <= $1 ORDER BY wake_at LIMIT $2";
 const NUDGED: &str = "SELECT id, name FROM aggregate WHERE owner = $1 AND called = 1 LIMIT $2";
 
-/// All of them, for the test of their plans.
+/// All queries, for the test of query plans.
 #[cfg(test)]
 pub(super) const QUERIES: [&str; 4] = [OWNED, CALLED, TIMERS, NUDGED];
 
@@ -343,7 +344,7 @@ struct AggregateNames {
 }
 
 impl AggregateNames {
-    /// Runs a query whose last parameter is the most it may find.
+    /// Runs a query whose last parameter is the maximum number of rows.
     fn add(&mut self, connection: &Connection, sql: &str, first: &[i64]) -> rusqlite::Result<()> {
         if self.names.len() >= self.limit {
             return Ok(());
@@ -382,11 +383,11 @@ fn is_dead(session: &WriterSession<'_>, owner: ProcessId, steady: MonotonicTime)
     Ok(lease.is_none_or(|lease| lease.is_over(&session.owners, owner, steady)))
 }
 
-/// What the table says of a lease.
+/// The stored state of a lease.
 struct LeaseRow {
-    /// Somebody took over what its process owned.
+    /// Another process took over something that its process owned.
     taken: bool,
-    /// Nothing where a program of before keeps it.
+    /// `None` if an older program keeps the lease.
     beat: Option<MonotonicTime>,
 }
 
@@ -395,9 +396,9 @@ impl LeaseRow {
         Ok(Self { taken: row.get(first)?, beat: row.get::<_, Option<i64>>(first + 1)?.map(MonotonicTime::from_ms) })
     }
 
-    /// Who was taken for dead once is dead for everybody: it has joined anew, if it lives. A lease that ends much later than
-    /// one that is taken now was taken before the machine was booted; one that was renewed since `steady` was read, while
-    /// whoever read it waited for its turn to write, ends a little later too.
+    /// A process that was once taken for dead is dead for all: if it lives, it has joined again. A lease that ends much
+    /// later than one taken now dates from before the machine was booted. One that was renewed after `steady` was read,
+    /// while the reader waited to write, ends only a little later.
     fn is_over(&self, owners: &OwnerLocks, process: ProcessId, steady: MonotonicTime) -> bool {
         let has_ended = match self.beat {
             Some(until) => until <= steady || until > steady + LEASE * 2,
@@ -407,7 +408,7 @@ impl LeaseRow {
     }
 }
 
-/// Forgets incarnations that are certainly gone and own nothing any more.
+/// Deletes incarnations that are certainly dead and own nothing any more.
 fn remove_dead_owners(session: &mut WriterSession<'_>) -> rusqlite::Result<()> {
     let mut leases = session.statement("SELECT process FROM lease")?;
     let mut leased: BTreeSet<ProcessId> =

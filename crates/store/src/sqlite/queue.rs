@@ -1,9 +1,9 @@
-//! A bounded queue between async callers and a thread. Pushing never waits: a full queue says so.
+//! A bounded queue between async callers and a thread. Pushing never waits: it fails if the queue is full.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Items and the bytes they carry; whoever takes sleeps while there is nothing.
+/// Items and their size in bytes; the consumer sleeps while the queue is empty.
 pub(super) struct BoundedQueue<T> {
     inner: Mutex<QueueInner<T>>,
     filled: Condvar,
@@ -18,7 +18,7 @@ struct QueueInner<T> {
     closed: bool,
 }
 
-/// Why an item was not taken in.
+/// Why an item was not accepted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum QueueError {
     Full,
@@ -31,7 +31,7 @@ impl<T> BoundedQueue<T> {
         Self { inner: Mutex::new(inner), filled: Condvar::new(), items_max, bytes_max }
     }
 
-    /// An item larger than the whole queue is taken while the queue is empty: it has its own limit elsewhere.
+    /// An item larger than the whole queue is accepted while the queue is empty: it has its own limit elsewhere.
     pub(super) fn push(&self, item: T, bytes: usize) -> Result<(), QueueError> {
         let mut inner = self.lock();
         if inner.closed {
@@ -51,7 +51,8 @@ impl<T> BoundedQueue<T> {
         Ok(())
     }
 
-    /// Up to `max` waiting items, oldest first; waits for the first. Nothing only once the queue is closed and empty.
+    /// Takes up to `max` items, oldest first; waits for the first. Returns none only once the queue is closed and
+    /// empty.
     pub(super) fn take(&self, max: usize) -> Vec<T> {
         let mut inner = self.lock();
         while inner.waiting.is_empty() && !inner.closed {
@@ -66,7 +67,7 @@ impl<T> BoundedQueue<T> {
         taken.into_iter().map(|(item, _)| item).collect()
     }
 
-    /// Nothing more is taken in; what waits is still handed out.
+    /// No more items are accepted; queued ones are still returned.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_all();

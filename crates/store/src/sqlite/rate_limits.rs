@@ -1,5 +1,5 @@
-//! The rate limits port: one row a window, and a row for each of its newest turns. A window is exact over all processes,
-//! since each takes its turns in a transaction of its own.
+//! The rate limits port: one row per window, and one for each of its newest turns. A window is exact over all
+//! processes, since each takes its turns in its own transaction.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ use rusqlite::{OptionalExtension, params};
 use super::SqliteStore;
 use super::session::WriterSession;
 
-/// Windows that are over which are deleted when a new one begins, and the most turns deleted with them.
+/// Past windows that are deleted when a new one starts, and the maximum number of turns deleted with them.
 const TIDIED_WINDOWS: usize = 4;
 const TIDIED_TURNS: usize = 1_000;
-/// Reservations nobody came back for that are deleted when a new one is made.
+/// Abandoned reservations that are deleted when a new one is made.
 const TIDIED_RESERVATIONS: usize = 100;
 
-/// SHA-256 of a call's key: a key may hold a person's ids.
+/// SHA-256 of a call's key: a key may contain a person's ids.
 type CallHash = [u8; 32];
 
 #[async_trait]
@@ -63,7 +63,7 @@ fn take(
         windows.push((limit, RateWindow::open(session, tenant, limit, call, now)?));
     }
     let turn = take_of(session, call, &mut windows, now)?;
-    // After what was counted is written down: a window that was over may be one of these.
+    // After the turns are written: a past window may be one of these.
     if windows.iter().any(|(_, window)| window.is_new) {
         tidy(session, now)?;
     }
@@ -76,7 +76,7 @@ fn take_of(
     windows: &mut [(&RateLimit, RateWindow)],
     now: Time,
 ) -> rusqlite::Result<RateDecision> {
-    // Whoever is full keeps a place at the first limit that is full, and takes no turn from the others.
+    // If a limit is full, the call reserves a place at the first full limit, and takes no turn from the others.
     if let Some((limit, full)) = windows.iter_mut().find(|(limit, window)| window.turn(limit, now) > now) {
         let turn = full.turn(limit, now);
         if full.reserved.is_none() {
@@ -98,18 +98,18 @@ fn take_of(
     Ok(RateDecision::Now)
 }
 
-/// A window as it is kept.
+/// The stored state of a window.
 struct RateWindow {
     id: i64,
     taken: i64,
     waiting: i64,
     seen_at: Time,
     expires_at: Time,
-    /// The turn after which a new one is free: the oldest of as many as the limit counts.
+    /// The turn after which a new one is free: the oldest of as many as the limit allows.
     oldest: Option<Time>,
     /// The turn that is reserved for this call.
     reserved: Option<Time>,
-    /// One was reserved, and the call did not come in time.
+    /// A turn was reserved, and the call did not come in time.
     lapsed: bool,
     is_new: bool,
 }
@@ -150,7 +150,7 @@ impl RateWindow {
             let mut reserved =
                 session.statement("SELECT at FROM rate_reservation WHERE window_id = $1 AND call = $2")?;
             let reserved = reserved.query_row(params![window.id, call], time).optional()?;
-            // A call that comes much later asks anew: its turn counts no more.
+            // A call that comes much later starts over: its turn no longer counts.
             window.reserved = reserved.filter(|turn| *turn + RESERVED_FOR > now);
             window.lapsed = reserved.is_some() && window.reserved.is_none();
         }
@@ -176,7 +176,7 @@ impl RateWindow {
         })
     }
 
-    /// The clock was set back: what was counted by the other time would hold calls up for as long as it was wrong.
+    /// The clock was set back: turns counted by the earlier time would delay calls for as long as it was wrong.
     fn begin_anew(&mut self, session: &WriterSession<'_>, now: Time) -> rusqlite::Result<()> {
         session.statement("DELETE FROM rate_turn WHERE window_id = $1")?.execute([self.id])?;
         session.statement("DELETE FROM rate_reservation WHERE window_id = $1")?.execute([self.id])?;
@@ -201,7 +201,7 @@ impl RateWindow {
         Ok(())
     }
 
-    /// Keeps a place for a call that must wait; beyond [`RESERVATIONS_MAX`] it comes back when a place is free.
+    /// Reserves a place for a call that must wait; above [`RESERVATIONS_MAX`] it asks again when a place is free.
     fn reserve(
         &mut self,
         session: &WriterSession<'_>,
@@ -247,7 +247,7 @@ impl RateWindow {
     }
 }
 
-/// Forgets windows that say nothing any more, a few at a time.
+/// Deletes obsolete windows, a few at a time.
 fn tidy(session: &WriterSession<'_>, now: Time) -> rusqlite::Result<()> {
     let mut over =
         session.statement(&format!("SELECT id FROM rate_window WHERE expires_at < $1 LIMIT {TIDIED_WINDOWS}"))?;

@@ -1,4 +1,4 @@
-//! The read port: what people and doors look at, one tenant at a time.
+//! The read port: queries for people and HTTP endpoints, one tenant at a time.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::sql::numbered;
 use super::{SqliteStore, codec, conversations, erasure, runs};
 
-/// Bytes of entries one page holds; a page is cut short rather than larger.
+/// Maximum size of the entries in one page, in bytes; a page is shortened to stay below it.
 const PAGE_BYTES_MAX: usize = 64 << 20;
-/// Open desk items one answer lists, oldest first.
+/// Maximum number of open task inbox items in one answer, oldest first.
 const DESK_ITEMS_MAX: usize = 10_000;
 
 #[async_trait]
@@ -52,7 +52,7 @@ impl ReadModel for SqliteStore {
         let (tenant, prefix) = (tenant.clone(), prefix.to_owned());
         self.read(move |connection| {
             let mut query = connection.prepare_cached(&numbered(&begun_by_query()))?;
-            // The last character there is: what begins with the prefix lies between.
+            // The last character there is, so that the range contains every name with the prefix.
             let end = format!("{prefix}{}", char::MAX);
             query.query_map(params![prefix, end, tenant.as_str(), rows(limit)], head)?.collect()
         })
@@ -103,7 +103,7 @@ impl ReadModel for SqliteStore {
             for item in open.query_map(params![tenant.as_str(), DESK_ITEMS_MAX, run], |row| Ok(task_item(row)))? {
                 match item? {
                     Ok(item) => items.push(item),
-                    // The others are not to wait for it.
+                    // One unreadable item must not hide the others.
                     Err(error) => {
                         tracing::error!(%error, "an item of the desk cannot be read and is left out; `baton verify` names it");
                     }
@@ -143,7 +143,7 @@ impl ReadModel for SqliteStore {
     }
 }
 
-/// Rows of one page: 0 means what is usual.
+/// Rows per page: 0 means the default.
 pub(super) fn rows(limit: usize) -> usize {
     if limit == 0 { PAGE_DEFAULT } else { limit.min(PAGE_MAX) }
 }
@@ -170,7 +170,7 @@ pub(super) fn head(row: &Row<'_>) -> rusqlite::Result<RunHead> {
     })
 }
 
-/// A tenant has many runs, and few that begin so: the index is by name, and `+` says so.
+/// A tenant has many runs, and few with this prefix: the index by name must be used; `+` disables the others.
 fn begun_by_query() -> String {
     format!(
         "SELECT {HEAD} FROM aggregate WHERE name >= $1 AND name < $2 AND +tenant = $3 AND state IS NOT NULL \
@@ -178,7 +178,7 @@ fn begun_by_query() -> String {
     )
 }
 
-/// Why a journal is not read: what is wrong with it, or nothing where it was erased.
+/// Why a journal cannot be read: what is wrong with it, or `None` if it was erased.
 type UnreadableReason = Option<String>;
 
 fn page(
@@ -210,7 +210,7 @@ fn page(
     })
 }
 
-/// All entries behind `after` up to `seq`, which must all be there; or what is wrong with them.
+/// All entries after `after` up to `seq`, which must all exist; or what is wrong with them.
 pub(super) fn tail(
     connection: &Connection,
     aggregate: i64,
@@ -254,13 +254,13 @@ fn entries(
     Ok(Ok(entries))
 }
 
-/// A run has few items, a tenant many: where the run is told, its index is the one to use, and `+` says so.
+/// A run has few items and a tenant many: if the run is given, its index must be used; `+` disables the others.
 fn open_tasks_query(of_run: bool) -> String {
     let which = if of_run { "+tenant = $1 AND run = $3" } else { "tenant = $1 AND $3 IS NULL" };
     format!("SELECT {DESK_COLUMNS} FROM desk WHERE closed_at IS NULL AND {which} ORDER BY opened_at, rowid LIMIT $2")
 }
 
-/// What [`task_item`] reads, in its order.
+/// The columns that [`task_item`] reads, in its order.
 pub(super) const DESK_COLUMNS: &str = "id, tenant, run, kind, title, details, opened_at, deadline";
 
 pub(super) fn task_item(row: &Row<'_>) -> rusqlite::Result<TaskItem> {
@@ -276,7 +276,7 @@ pub(super) fn task_item(row: &Row<'_>) -> rusqlite::Result<TaskItem> {
     })
 }
 
-/// Each query of a list with the index it must use, for the test of their plans.
+/// Each query of a list with the index that it must use, for the test of query plans.
 #[cfg(test)]
 pub(super) fn queries() -> Vec<(String, &'static str)> {
     vec![

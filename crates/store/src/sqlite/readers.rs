@@ -1,4 +1,4 @@
-//! A few threads that read, each with its own connection. They see the last commit and never hold up the writer.
+//! Some reader threads, each with its own connection. They see the last commit and never block the writer.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
@@ -16,17 +16,17 @@ use super::queue::{BoundedQueue, QueueError};
 use super::writer::RETRY_AFTER;
 use super::writer_task::WriterError;
 
-/// A query, and where its answer goes; or why there is no connection.
+/// A query that also sends its answer; it receives the error if there is no connection.
 type ReadJob = Box<dyn FnOnce(rusqlite::Result<&Connection>) + Send>;
 
-/// Queries that may wait for a thread.
+/// Maximum number of queued queries.
 const QUERIES_MAX: usize = 10_000;
-/// Bytes one reader keeps of the database.
+/// Size of one reader's page cache, in bytes.
 const CACHE_BYTES: usize = 4 << 20;
-/// How long closing waits for queries under way. One that hangs in the disk ends with the process.
+/// How long closing waits for running queries. A query that hangs in a disk operation ends with the process.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
-/// The way to the threads.
+/// The handle of the reader threads.
 pub(super) struct ReaderPool {
     queue: Arc<BoundedQueue<ReadJob>>,
     threads: Vec<JoinHandle<()>>,
@@ -103,7 +103,7 @@ fn serve(queue: &BoundedQueue<ReadJob>, path: &Path) {
         if connection.is_none() {
             match connection::reader(path, CACHE_BYTES) {
                 Ok(opened) => connection = Some(opened),
-                // The next one tries again.
+                // The next query tries again.
                 Err(error) => {
                     tracing::warn!(%error, "a reader cannot open the database");
                     job(Err(error));
@@ -111,7 +111,7 @@ fn serve(queue: &BoundedQueue<ReadJob>, path: &Path) {
                 }
             }
         }
-        // A query that panics fails alone: its caller is told, and the thread goes on with a new connection.
+        // A query that panics fails alone: its caller gets an error, and the thread continues with a new connection.
         let query = || connection.as_ref().map(|connection| job(Ok(connection)));
         if panic::catch_unwind(AssertUnwindSafe(query)).is_err() {
             connection = None;

@@ -1,4 +1,4 @@
-//! The records port: a batch is one task, and a savepoint makes it whole.
+//! The records port: a batch is one task, and a savepoint makes it atomic.
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
@@ -11,9 +11,9 @@ use super::session::WriterSession;
 use super::sql::numbered;
 use super::{SqliteStore, codec};
 
-/// Bytes of a space's, a key's or a resource's name.
+/// Maximum length of the name of a space, a key or a resource, in bytes.
 const NAME_BYTES_MAX: usize = 1_024;
-/// Records of one page.
+/// Records per page.
 const PAGE_MAX: usize = 1_000;
 
 #[async_trait]
@@ -58,14 +58,14 @@ impl RecordStore for SqliteStore {
     }
 }
 
-/// Writes one record with whatever else is written; operations other than [`RecordOp::Put`] are none of this.
+/// Writes one record in the current transaction; only [`RecordOp::Put`] is supported.
 pub(super) fn put(session: &WriterSession<'_>, tenant: &TenantId, op: RecordOp, at: Time) -> rusqlite::Result<()> {
     let RecordOp::Put { space, key, value } = op else { return Ok(()) };
     let row = params![tenant.as_str(), space, key, at.as_ms(), value.to_string()];
     session.statement(PUT)?.execute(row).map(drop)
 }
 
-/// A checked batch, its values as text.
+/// A checked batch, with its values as text.
 struct RecordBatch {
     tenant: TenantId,
     ops: Vec<(RecordOp, String)>,
@@ -105,7 +105,7 @@ impl RecordBatch {
         Ok(Ok(()))
     }
 
-    /// Does one operation, or answers with what is in its way.
+    /// Performs one operation, or returns the conflict.
     fn perform_one(
         &self,
         session: &mut WriterSession<'_>,
@@ -152,7 +152,7 @@ impl RecordBatch {
         }
     }
 
-    /// Done if one row changed, else in conflict with what is stored.
+    /// Succeeds if one row changed; otherwise returns a conflict with the stored record.
     fn conflict_if_present(
         &self,
         session: &WriterSession<'_>,
@@ -263,7 +263,7 @@ struct HeldRange {
     at: Time,
 }
 
-/// Holds a range, joined with what its key holds there already, or answers with the holding in its way.
+/// Holds a range, merged with what its key holds already, or returns the conflicting range.
 fn hold_range(
     session: &WriterSession<'_>,
     place: &ResourceRef<'_>,
@@ -295,8 +295,8 @@ fn hold_range(
     Ok(Ok(()))
 }
 
-/// Held ranges of a place that overlap `from..to`, in order. Ranges of one place never overlap each other, so going back
-/// from `to` the first that ends before `from` ends the search.
+/// Held ranges of a resource that overlap `from..to`, in order. Ranges of one resource never overlap each other, so
+/// going back from `to`, the first range that ends before `from` ends the search.
 fn overlapping(
     connection: &Connection,
     place: &ResourceRef<'_>,
@@ -320,7 +320,7 @@ fn overlapping(
     Ok(found)
 }
 
-/// A holding as a conflict shows it.
+/// A held range as a conflict reports it.
 fn range_record(place: &ResourceRef<'_>, held: &HeldRange) -> StoredRecord {
     StoredRecord {
         space: place.space.to_owned(),

@@ -1,4 +1,4 @@
-//! The registry port: versions of workflows and the bundles they pin.
+//! The registry port: versions of workflows and the bundles that they pin.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use super::SqliteStore;
 use super::session::WriterSession;
 use super::sql::numbered;
 
-/// Bytes of one bundle's text.
+/// Maximum size of one bundle's text, in bytes.
 const BUNDLE_BYTES_MAX: usize = 64 << 20;
-/// Bytes that any other change is taken to be.
+/// Assumed size of any other change, in bytes.
 const CHANGE_BYTES: usize = 1 << 10;
 
 #[async_trait]
@@ -96,13 +96,13 @@ impl WorkflowRegistry for SqliteStore {
     }
 }
 
-/// The size of a bundle that may be kept.
+/// Checks a bundle and returns its size.
 fn checked(workflow: &str, new: &NewVersion) -> Result<usize, JournalError> {
     let (size, limit) = (new.bundle.len(), BUNDLE_BYTES_MAX);
     if size > limit {
         return Err(JournalError::TooLarge { what: "a bundle", size, limit });
     }
-    // Bundles are shared by hash, so a wrong one would be everybody's.
+    // Bundles are shared by hash, so a wrong one would affect every tenant.
     let found = ContentHash::of(&new.bundle);
     if found != new.hash {
         let reason = format!("its bundle was to have the hash {} and has {}", new.hash.short(), found.short());
@@ -127,7 +127,7 @@ fn version(row: &Row<'_>) -> rusqlite::Result<WorkflowVersion> {
     })
 }
 
-/// The first version of which this is so.
+/// The first version that meets this condition.
 fn one(connection: &Connection, names: [&str; 2], so: &str) -> rusqlite::Result<Option<WorkflowVersion>> {
     let mut one = connection.prepare_cached(&numbered(&format!(
         "SELECT {VERSION} FROM version WHERE tenant = $1 AND workflow = $2 AND {so} ORDER BY revision DESC LIMIT 1"
@@ -146,7 +146,7 @@ fn numbered_version(
     one.query_row(params![names[0], names[1], revision], version).optional()
 }
 
-/// What is kept of a workflow beside its versions.
+/// The stored state of a workflow, apart from its versions.
 struct WorkflowRow {
     changes: u64,
     archived_at: Option<Time>,
@@ -164,7 +164,7 @@ fn workflow_row(connection: &Connection, names: [&str; 2]) -> rusqlite::Result<O
     .optional()
 }
 
-/// A change that is asked for.
+/// A requested change.
 struct RegistryChange<'s, 'c> {
     session: &'s WriterSession<'c>,
     names: [&'s str; 2],
@@ -261,7 +261,7 @@ impl RegistryChange<'_, '_> {
             .map(drop)
     }
 
-    /// A version that is there, active from now on.
+    /// An existing version, active from now on.
     fn activate(&self, revision: u32) -> rusqlite::Result<Option<WorkflowVersion>> {
         if numbered_version(self.session.connection, self.names, revision)?.is_none() {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! Forgetting what is old, a bounded piece at a time, so that nobody who writes waits long.
+//! Deletes old data, in bounded batches, so that writers do not wait long.
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
@@ -8,43 +8,43 @@ use rusqlite::params;
 use super::SqliteStore;
 use super::sql::numbered;
 
-/// Rows looked at in one piece.
+/// Rows read per batch.
 pub const PIECE: usize = 500;
 
-/// What is not kept for ever.
+/// A class of data with limited retention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetentionClass {
-    /// Messages that were written down and not sent.
+    /// Messages that were recorded and not sent.
     Outbox,
-    /// Keys of effects and what they came to, of runs that have ended: nobody sends one of them again.
+    /// Keys and results of effects of ended runs: these effects are never sent again.
     Effects,
-    /// To which account such keys went.
+    /// The accounts that such keys were sent to.
     SentTo,
-    /// What contacts at a service were before such keys changed them.
+    /// The state of contacts at a service before the effects with such keys changed them.
     ContactsBefore,
-    /// What was asked of runs under a key of the asker's.
+    /// Requests about runs, by idempotency key.
     AskedOnce,
-    /// What was told to subscribers, or could not be.
+    /// Webhook deliveries: accepted ones (`Told`), and those that were given up (`Untold`).
     Told,
     Untold,
-    /// Links by which people decided, or could have: they are good for a month at the most.
+    /// Decision links: they are valid for a month at most.
     Links,
-    /// Which runs a conversation at the OpenAI-compatible endpoint went to: whoever speaks there later begins another run.
+    /// The runs of chats at the OpenAI-compatible endpoint: a later message starts another run.
     ChatTurns,
-    /// Why a model was chosen, and what it cost.
+    /// Model routing decisions, with their cost.
     Decisions,
 }
 
-/// What became of one piece.
+/// The result of one batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExpiryResult {
     pub rows: u64,
-    /// Behind this the next piece begins; none where all was looked at.
+    /// The cursor of the next batch; `None` at the end.
     pub next: Option<String>,
 }
 
 impl SqliteStore {
-    /// Forgets a tenant's rows from before an instant, of those behind `after` at most [`PIECE`].
+    /// Deletes a tenant's rows from before an instant, of at most [`PIECE`] rows after `after`.
     pub async fn expire(
         &self,
         tenant: &TenantId,
@@ -79,7 +79,7 @@ impl SqliteStore {
         }
     }
 
-    /// Keys are looked through by a reader, page by page, and only those that are old reach the writer, which looks again.
+    /// A reader scans the keys page by page, and only old ones reach the writer, which checks them again.
     async fn expire_records(
         &self,
         tenant: &TenantId,
@@ -122,9 +122,9 @@ impl SqliteStore {
 }
 
 const UNCONDITIONED: &str = "1";
-/// One whose run goes on, or ended a short while ago, may be sent again.
+/// An effect whose run is active, or ended a short while ago, may be sent again.
 const ENDED: &str = "NOT EXISTS (SELECT 1 FROM aggregate WHERE name = json_extract(value, '$.run') AND \
      (ended_at IS NULL OR ended_at >= $4))";
-/// Likewise of a row that holds several runs.
+/// The same for a row that contains several runs.
 const ALL_ENDED: &str = "NOT EXISTS (SELECT 1 FROM json_each(record.value) AS run JOIN aggregate ON name = run.value \
      WHERE ended_at IS NULL OR ended_at >= $4)";

@@ -1,4 +1,4 @@
-//! Runs as lists find them: newest first, each filter by the index that leaves the fewest to look at.
+//! Lists of runs: newest first, each filter by the index that leaves the fewest rows to read.
 
 use std::cmp::Reverse;
 
@@ -13,25 +13,25 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use super::read::{HEAD, head, rows};
 use super::sql::numbered;
 
-/// Runs that one page looks at, of each value that the index is asked for.
+/// Maximum number of runs that one page reads for each value of the index.
 const LOOKED_AT_MAX: usize = 20_000;
 
-/// Where a run stands in a list.
+/// The position of a run in a list.
 type ListPosition = (i64, i64);
 
-/// The index that a list is read by: what the run must be, and the values of it, one after the other.
+/// The index by which a list is read: its condition, and the values to read one after the other.
 struct ListIndex {
     index: &'static str,
-    /// In the words of the index, so that SQLite knows it by them. `$2` is the value.
+    /// Written exactly as in the index, so that SQLite recognises it. `$2` is the value.
     condition: &'static str,
-    /// Nothing: the index asks for the tenant alone.
+    /// `None`: the index needs only the tenant.
     values: Option<Vec<String>>,
 }
 
 const TIMES: &str = "aggregate_times";
 
 impl ListIndex {
-    /// The narrowest of what was asked for.
+    /// The most selective index for the filter.
     fn of(tenant: &TenantId, filter: &RunFilter) -> Self {
         let by = |index, condition, values| Self { index, condition, values: Some(values) };
         if let Some(customer) = &filter.customer {
@@ -45,7 +45,7 @@ impl ListIndex {
             let values = bundles.iter().map(|bundle| bundle.as_str().to_owned()).collect();
             return by("aggregate_bundles", "bundle = $2", values);
         }
-        // Most runs have completed: those of one workflow are fewer.
+        // Most runs have completed: the runs of one workflow are fewer.
         let is_rare = !filter.states.is_empty() && !filter.states.contains(&RunState::Completed);
         match &filter.workflow {
             Some(workflow) if !is_rare => {
@@ -60,7 +60,7 @@ impl ListIndex {
     }
 }
 
-/// Whatever else a run must be: parameters `$8` and up.
+/// All other conditions: parameters `$8` and up.
 fn others(filter: &RunFilter) -> (String, Vec<Value>) {
     let (mut sql, mut values) = (String::from("state IS NOT NULL"), Vec::new());
     let mut add = |condition: &str, value: Value| {
@@ -71,14 +71,14 @@ fn others(filter: &RunFilter) -> (String, Vec<Value>) {
     };
     if !filter.states.is_empty() {
         let words: Vec<&str> = filter.states.iter().copied().map(RunState::word).collect();
-        // Words of ours, in which there is no quote.
+        // These words are constants and contain no quotes.
         add(&format!("state IN ('{}') AND $? IS NULL", words.join("', '")), Value::Null);
     }
     if let Some(workflow) = &filter.workflow {
         add("workflow = $?", Value::Text(workflow.clone()));
     }
     if let Some(bundles) = &filter.bundles {
-        // Digits of hexadecimal numbers.
+        // Hexadecimal digits.
         let all: Vec<&str> = bundles.iter().map(ContentHash::as_str).collect();
         add(&format!("bundle IN ('{}') AND $? IS NULL", all.join("', '")), Value::Null);
     }
@@ -93,11 +93,11 @@ fn others(filter: &RunFilter) -> (String, Vec<Value>) {
     (sql, values)
 }
 
-/// Parameters that every query has: tenant, value, from, until, the place behind which the page begins, how many rows are
-/// looked at, and how many are shown.
+/// Parameters that every query has: tenant, value, from, until, the position after which the page begins, the number of
+/// rows to read, and the number of rows to return.
 const FIXED: usize = 8;
 
-/// The rows that are looked at, newest first: inside, so that no more of them are read than that.
+/// The rows to read, newest first: a subquery, so that no more of them are read.
 fn looked_at(by: &ListIndex) -> String {
     format!(
         "SELECT * FROM aggregate INDEXED BY {} WHERE tenant = $1 AND {} AND created_at >= $3 AND created_at < $4 \
@@ -110,7 +110,7 @@ fn query(by: &ListIndex, others: &str) -> String {
     format!("SELECT {HEAD}, created_at FROM ({}) WHERE {others} LIMIT $8", looked_at(by))
 }
 
-/// The last of the rows that are looked at, where there are as many as may be.
+/// The last of the rows to read, if the maximum is reached.
 fn last_query(by: &ListIndex) -> String {
     format!(
         "SELECT created_at, id, name FROM ({}) WHERE $8 IS NOT NULL LIMIT 1 OFFSET {}",
@@ -119,18 +119,18 @@ fn last_query(by: &ListIndex) -> String {
     )
 }
 
-/// All there are, up to the filter's limit.
+/// All matching runs, up to the filter's limit.
 pub(super) fn all(connection: &Connection, tenant: &TenantId, filter: &RunFilter) -> rusqlite::Result<Vec<RunHead>> {
     let Some(before) = place(connection, tenant, filter.before.as_ref())? else { return Ok(Vec::new()) };
     let (found, _) = found(connection, tenant, filter, before, None)?;
     Ok(found.into_iter().map(|(_, head)| head).collect())
 }
 
-/// The same, looking at a bounded number of runs.
+/// The same, reading a bounded number of runs.
 pub(super) fn page(connection: &Connection, tenant: &TenantId, filter: &RunFilter) -> rusqlite::Result<RunPage> {
     let Some(before) = place(connection, tenant, filter.before.as_ref())? else { return Ok(RunPage::default()) };
     let (mut found, seen) = found(connection, tenant, filter, before, Some(LOOKED_AT_MAX))?;
-    // What lies beyond the place up to which all values were looked at is for the next page.
+    // Runs beyond the position up to which all values were read are left for the next page.
     let seen = match seen {
         Some((at, run)) => {
             found.retain(|(place, _)| *place >= at);
@@ -143,7 +143,7 @@ pub(super) fn page(connection: &Connection, tenant: &TenantId, filter: &RunFilte
     Ok(RunPage { heads: found.into_iter().map(|(_, head)| head).collect(), next })
 }
 
-/// Up to where everything was looked at, where that is not to the end.
+/// The position up to which everything was read, if that is not the end.
 type ScanPosition = Option<(ListPosition, RunId)>;
 
 fn found(
@@ -193,7 +193,7 @@ fn found(
             Ok(((row.get(0)?, row.get(1)?), RunId::from(row.get::<_, String>(2)?)))
         });
         if let Some(end) = end.optional()? {
-            // The newest of them: behind it, not all values were looked at.
+            // The newest of these positions: after it, not all values were read.
             seen = Some(seen.map_or(end.clone(), |other| if other.0 > end.0 { other } else { end }));
         }
     }
@@ -202,7 +202,7 @@ fn found(
     Ok((found, seen))
 }
 
-/// Where a page begins; nothing where its cursor names no run of the tenant's.
+/// The position where a page begins; `None` if its cursor names no run of the tenant.
 fn place(connection: &Connection, tenant: &TenantId, before: Option<&RunId>) -> rusqlite::Result<Option<ListPosition>> {
     let Some(run) = before else { return Ok(Some((i64::MAX, i64::MAX))) };
     let mut cursor =
@@ -210,7 +210,7 @@ fn place(connection: &Connection, tenant: &TenantId, before: Option<&RunId>) -> 
     cursor.query_row([run.as_str(), tenant.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
-/// Each query of a list with the index it must use, for the test of their plans.
+/// Each query of a list with the index that it must use, for the test of query plans.
 #[cfg(test)]
 pub(super) fn queries() -> Vec<(String, &'static str)> {
     let tenant = TenantId::from("t");

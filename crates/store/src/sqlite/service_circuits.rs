@@ -1,5 +1,5 @@
-//! The circuits of services that tools call: one row a service of a tenant, and the last word counts. A word that was said
-//! under a clock that was set back since counts for nothing.
+//! The circuits of services that tools call: one row per service of a tenant, in which the last update counts. An
+//! update made under a clock that has been set back since is ignored.
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
@@ -16,7 +16,7 @@ use super::sql::numbered;
 use super::writer_task::ReadAnswer;
 use super::{SqliteStore, codec};
 
-/// Rows of services nobody has heard of for long that are deleted with one word.
+/// Obsolete rows that are deleted with one update.
 const TIDIED: usize = 16;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! The writer's connection with the statements it performs most, prepared once.
+//! The writer's connection with its most frequent statements, prepared once.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(super) struct WriterSession<'c> {
     pub(super) connection: &'c Connection,
     pub(super) owners: Arc<OwnerLocks>,
     pub(super) hot: HotStatements<'c>,
-    /// What appends of this group have spent: told to the books once, before it commits.
+    /// Spends of the appends in this group: written to the budget once, before the group commits.
     pub(super) spends: Vec<CallSpend>,
     begin: Statement<'c>,
     commit: Statement<'c>,
@@ -23,7 +23,7 @@ pub(super) struct WriterSession<'c> {
     durable: bool,
 }
 
-/// Statements of a step, a start and a message.
+/// The statements of an append, a start and a message.
 pub(super) struct HotStatements<'c> {
     /// The head row, by what changes: `[with a head][with a release]`.
     pub(super) heads: [[Statement<'c>; 2]; 2],
@@ -65,13 +65,13 @@ impl<'c> WriterSession<'c> {
         Ok(Self { connection, owners, hot, spends: Vec::new(), begin, commit, durable: true })
     }
 
-    /// A statement that is not worth a field.
+    /// A statement that does not need its own field.
     pub(super) fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'c>> {
         self.connection.prepare_cached(&numbered(sql))
     }
 
-    /// Whether the transactions that begin from here on wait for the disk when they commit. One that does not is on the
-    /// disk with the next one that does.
+    /// Whether transactions from now on wait for the disk when they commit. One that does not reaches the disk with the
+    /// next one that does.
     pub(super) fn commit_durably(&mut self, durable: bool) -> rusqlite::Result<()> {
         if self.durable != durable {
             let sql = if durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
@@ -82,7 +82,7 @@ impl<'c> WriterSession<'c> {
     }
 
     pub(super) fn begin(&mut self) -> rusqlite::Result<()> {
-        // Of a group that was rolled back.
+        // They belong to a group that was rolled back.
         self.spends.clear();
         self.begin.execute([]).map(drop)
     }
@@ -113,20 +113,20 @@ impl<'c> WriterSession<'c> {
         self.release_savepoint()
     }
 
-    /// Moves the log into the database, as far as nobody reads what came before.
+    /// Checkpoints the log, as far as no reader uses older data.
     pub(super) fn checkpoint_wal(&self) -> rusqlite::Result<()> {
         self.connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
     }
 
-    /// From here on nothing moves the log into the database, closing it neither.
+    /// Disables every checkpoint from now on, including the one on close.
     pub(super) fn keep_wal(&self) -> rusqlite::Result<()> {
         self.connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
     }
 
-    /// One small durable write. Moving the log into the database first gives a full disk the log's room back.
+    /// One small durable write. The checkpoint before it makes room on a full disk, because it frees the log.
     pub(super) fn probe(&mut self) -> rusqlite::Result<()> {
-        // A database in memory has no log, and a log that cannot be moved is no reason not to try.
+        // A database in memory has no log, and a failed checkpoint is no reason not to try.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         self.commit_durably(true)?;
         self.begin()?;
@@ -135,8 +135,8 @@ impl<'c> WriterSession<'c> {
     }
 }
 
-/// Marks what must be looked at again (a released aggregate with an open inbox), and unmarks what has been.
-/// `$2` says whether the aggregate is released.
+/// Marks aggregates that must be claimed (released, with an open inbox), and unmarks those that have been. `$2` says
+/// whether the aggregate is released.
 const RECALL: &str = "UPDATE aggregate SET called = 1 - called WHERE id = $1 AND CASE called \
      WHEN 1 THEN NOT EXISTS (SELECT 1 FROM inbox WHERE aggregate = $1) \
      ELSE $2 AND EXISTS (SELECT 1 FROM inbox WHERE aggregate = $1) END";

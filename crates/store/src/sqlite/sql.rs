@@ -1,9 +1,9 @@
-//! One text for both databases: statements are written with `$1`, which PostgreSQL takes as it is.
+//! One SQL text for two databases: statements are written with `$1`, which PostgreSQL accepts as it is.
 
 use std::borrow::Cow;
 
-/// The text for SQLite. There `$1` is a *name*, numbered by first appearance, so that `$2 … $1` would be bound the wrong
-/// way round without a word; `?1` is a number.
+/// The text for SQLite. There `$1` is a *name*, numbered by first appearance, so `$2 … $1` would silently be bound in
+/// the wrong order; `?1` is a number.
 pub(super) fn numbered(sql: &str) -> Cow<'_, str> {
     if !sql.contains('$') {
         return Cow::Borrowed(sql);

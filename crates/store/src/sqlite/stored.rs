@@ -1,4 +1,4 @@
-//! All that the database has of an aggregate, and rows that belong to none: for `baton verify`.
+//! Everything the database has of an aggregate, and rows that belong to none: for `baton verify`.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::sql::numbered;
 use super::{SqliteStore, codec, conversations, read};
 
-/// Aggregates of one page of numbers.
+/// Maximum number of aggregates per page.
 pub const NUMBERS_MAX: usize = 10_000;
 
-/// Rows that name an aggregate that is not there, as people are told of them: each with what counts them.
-// Below zero are the remains of erased ones: the highest row of the journal is kept for its number.
+/// Rows that name a missing aggregate: a description for people, and the query that counts them.
+// Negative numbers belong to erased aggregates: the highest row of the journal is kept for its number.
 const ORPHANS: [(&str, &str); 6] = [
     (
         "journal entries",
@@ -36,10 +36,10 @@ const ORPHANS: [(&str, &str); 6] = [
 ];
 
 impl SqliteStore {
-    /// Numbers of the aggregates behind `after` that were not erased, rising: at most [`NUMBERS_MAX`].
+    /// Numbers of the aggregates after `after` that were not erased, ascending: at most [`NUMBERS_MAX`].
     ///
     /// # Errors
-    /// As of any read.
+    /// As for any read.
     pub async fn aggregate_numbers(&self, after: i64) -> Result<Vec<i64>, JournalError> {
         self.read(move |connection| {
             let sql =
@@ -49,10 +49,10 @@ impl SqliteStore {
         .await
     }
 
-    /// One aggregate, whole: nothing where it has gone meanwhile.
+    /// One complete aggregate; `None` if it was deleted meanwhile.
     ///
     /// # Errors
-    /// As of any read.
+    /// As for any read.
     pub async fn stored(&self, number: i64) -> Result<Option<StoredAggregate>, JournalError> {
         self.read(move |connection| {
             let instant = connection.unchecked_transaction()?;
@@ -63,10 +63,10 @@ impl SqliteStore {
         .await
     }
 
-    /// How many rows of each kind belong to no aggregate; kinds of which there are none are left out.
+    /// Number of rows of each kind that belong to no aggregate; kinds without any are left out.
     ///
     /// # Errors
-    /// As of any read.
+    /// As for any read.
     pub async fn orphans(&self) -> Result<Vec<(&'static str, u64)>, JournalError> {
         self.read(|connection| {
             let counted =
@@ -83,7 +83,7 @@ impl SqliteStore {
     /// The tenants that have an audit trail.
     ///
     /// # Errors
-    /// As of any read.
+    /// As for any read.
     pub async fn audited_tenants(&self) -> Result<Vec<TenantId>, JournalError> {
         self.read(|connection| {
             let mut tenants = connection.prepare_cached("SELECT company_id FROM audit_tip ORDER BY company_id")?;

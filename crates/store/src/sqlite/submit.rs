@@ -1,4 +1,4 @@
-//! One message into an inbox, and the aggregate it may bring into being.
+//! One message to an inbox, and the aggregate that it may create.
 
 use baton_core::id::DERIVED_ID_BYTES_MAX;
 use baton_ports::journal::{
@@ -10,31 +10,31 @@ use rusqlite::{OptionalExtension, params};
 use super::codec;
 use super::session::WriterSession;
 
-/// The longest command id, in bytes: a derived id with what it is about.
+/// Maximum length of a command id, in bytes: a derived id with what it is about.
 const COMMAND_ID_BYTES_MAX: usize = 2 * DERIVED_ID_BYTES_MAX;
 
-/// The epoch of an aggregate that nobody has taken over yet.
+/// The epoch of an aggregate that was never taken over.
 const FIRST_EPOCH: u64 = 1;
 
-/// Which way a message comes in; whoever sent it tells an owner in the same process by itself.
+/// The route of a message. A sender notifies an owner in the same process by itself.
 #[derive(Clone, Copy)]
 pub(super) enum DeliveryRoute {
-    /// This store, on behalf of whoever joined through it.
+    /// This store, on behalf of the process that joined through it.
     External,
     /// Another aggregate's append.
     Owner(ProcessId),
 }
 
-/// Where a message goes.
+/// The destination of a message.
 struct DeliveryTarget {
     id: i64,
     tenant: String,
     owner: Option<ProcessId>,
-    /// Nothing is taken in any more.
+    /// Nothing is accepted any more.
     is_erased: bool,
 }
 
-/// Refuses what could never be taken in.
+/// Refuses messages that could never be accepted.
 pub(super) fn check_size(submit: &InboxSubmission) -> Result<(), JournalError> {
     let limits = [
         ("the payload of an inbox item", submit.payload.len(), INBOX_BYTES_MAX),
@@ -47,7 +47,7 @@ pub(super) fn check_size(submit: &InboxSubmission) -> Result<(), JournalError> {
     }
 }
 
-/// Takes a message in, once.
+/// Accepts a message once.
 pub(super) fn perform(
     session: &mut WriterSession<'_>,
     submit: &InboxSubmission,
@@ -71,8 +71,8 @@ pub(super) fn check(
     admit(session, submit, target.as_ref())
 }
 
-/// Puts a checked message where it goes. One to what was erased, or deleted with its age, goes nowhere: who sent it goes on
-/// all the same.
+/// Delivers a checked message. A message to an erased aggregate, or to one deleted by retention, is dropped: its sender
+/// continues all the same.
 pub(super) fn deliver(
     session: &mut WriterSession<'_>,
     submit: &InboxSubmission,
@@ -98,7 +98,7 @@ fn admit(
     Ok(match target {
         None if submit.creates.is_some() => Ok(()),
         None => Err(JournalError::NotFound { aggregate: aggregate() }),
-        // Whose it is, is nobody's business: only that the name is not free.
+        // The error must not reveal whose id it is, only that it is taken.
         Some(target) if target.tenant != submit.tenant.as_str() => Err(match submit.creates {
             Some(_) => JournalError::Taken { aggregate: aggregate() },
             None => JournalError::NotFound { aggregate: aggregate() },
@@ -149,7 +149,7 @@ fn begin(
     submit: &InboxSubmission,
     create: &NewAggregate,
 ) -> rusqlite::Result<InboxReceipt> {
-    // Who has no lease owns nothing: the aggregate would wait for ever for an owner nobody can miss.
+    // A process without a lease owns nothing: the aggregate would wait forever for an owner that is never found dead.
     let owner = match create.owner {
         Some(process) if has_lease(session, process)? => Some(process),
         _ => None,
@@ -194,8 +194,8 @@ fn is_seen(session: &WriterSession<'_>, id: i64, command_id: &str) -> rusqlite::
         .exists(params![id, command_id])
 }
 
-/// Items are numbered as they come, so few numbers between the first and the last open one mean few items; only a wide
-/// span is counted.
+/// Items are numbered as they arrive, so a small distance between the first and the last open one means few items; only
+/// a large distance needs a count.
 fn is_full(session: &WriterSession<'_>, id: i64) -> rusqlite::Result<bool> {
     let mut ends = session.statement(
         "SELECT (SELECT max(item) FROM inbox WHERE aggregate = $1) - (SELECT min(item) FROM inbox WHERE aggregate = $1)",

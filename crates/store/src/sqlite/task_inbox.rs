@@ -1,4 +1,4 @@
-//! The desk port: items that no run's append opens.
+//! The task inbox port: items that belong to no run's append.
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
@@ -10,7 +10,7 @@ use rusqlite::{OptionalExtension, params};
 use super::SqliteStore;
 use super::append::open_task_item;
 
-/// Bytes one item's row takes beside its details, about.
+/// Approximate size of one item's row without its details, in bytes.
 const ROW_BYTES: usize = 256;
 
 #[async_trait]

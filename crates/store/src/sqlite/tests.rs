@@ -1,4 +1,4 @@
-//! What is SQLite's own, beyond the suites every store passes.
+//! Tests of what is specific to SQLite, beyond the suites that every store passes.
 
 mod audit;
 mod corrupt;
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use super::{SqliteStore, StoreOptions};
 
-/// A database in a folder that goes with it.
+/// A database in a temporary folder.
 struct TestDatabase {
     _folder: tempfile::TempDir,
     path: PathBuf,
@@ -35,7 +35,7 @@ impl TestDatabase {
         SqliteStore::open(&self.path, StoreOptions::default()).unwrap()
     }
 
-    /// Past the store, as anybody with the file could.
+    /// A direct connection that bypasses the store.
     fn raw(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(&self.path).unwrap()
     }

@@ -1,4 +1,5 @@
-//! The tool cache port: an ordinary table, so an erasure finds what was kept of a person, and no process has a copy.
+//! The tool cache port: an ordinary table, so that an erasure finds a person's cached answers, and no process has a
+//! copy.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::session::WriterSession;
 use super::sql::numbered;
 use super::{SqliteStore, codec};
 
-/// Answers that are over which are deleted when one is kept.
+/// Expired answers that are deleted when one is stored.
 const TIDIED: usize = 32;
 
 #[async_trait]

@@ -1,5 +1,5 @@
-//! The one thread that writes. It takes whatever waits, performs it inside one transaction, commits, and only then
-//! answers everybody. A lone caller waits for nobody; many callers share one sync of the disk.
+//! The writer thread. It takes everything in the queue, performs it inside one transaction, commits, and only then
+//! answers the callers. A single caller waits for no others; many callers share one sync of the disk.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -18,15 +18,15 @@ use super::queue::{BoundedQueue, QueueError};
 use super::session::WriterSession;
 use super::writer_task::{PendingWrite, WriteAnswer, WriterError, WriterTask};
 
-/// Tasks that share one commit.
+/// Maximum number of tasks that share one commit.
 const GROUP_MAX: usize = 4_096;
-/// When to come back to a store that has more waiting than it takes in.
+/// When to retry a write to a store whose queue is full.
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(50);
 
-/// How long closing waits for what is still written. A thread that hangs in the disk ends with the process.
+/// How long closing waits for queued writes. A thread that hangs in a disk operation ends with the process.
 const CLOSE_WAIT: Duration = Duration::from_secs(8);
 
-/// The way to the thread.
+/// The handle of the writer thread.
 pub(super) struct WriterThread {
     queue: Arc<BoundedQueue<Box<dyn WriterTask>>>,
     thread: Option<JoinHandle<()>>,
@@ -55,7 +55,7 @@ impl WriterThread {
                 }
                 Err(error) => drop(ready.send(Err(error.to_string()))),
             }
-            // Closing moves the log into the database: only then has it ended.
+            // Closing performs a checkpoint: the thread has ended only after that.
             drop(connection);
             drop(alive);
         };
@@ -65,7 +65,7 @@ impl WriterThread {
         Ok(Self { queue, thread: Some(thread), ended })
     }
 
-    /// Durable when it returns `Ok`. `bytes` is about what the task carries.
+    /// Durable when it returns `Ok`. `bytes` is the approximate size of the task.
     pub(super) async fn write<A, T, E>(&self, bytes: usize, act: A) -> Result<T, E>
     where
         A: FnMut(&mut WriterSession<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
@@ -77,7 +77,8 @@ impl WriterThread {
         answer.await.unwrap_or_else(|_| Err(WriterError::Stopped.into()))
     }
 
-    /// The same for what may be lost if the machine goes down: committed when it returns `Ok`, so every process sees it.
+    /// The same for tasks that may be lost if the machine crashes: committed when it returns `Ok`, so every process
+    /// sees it.
     pub(super) async fn write_relaxed<A, T, E>(&self, bytes: usize, act: A) -> Result<T, E>
     where
         A: FnMut(&mut WriterSession<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
@@ -89,7 +90,7 @@ impl WriterThread {
         answer.await.unwrap_or_else(|_| Err(WriterError::Stopped.into()))
     }
 
-    /// The same for nobody: it is written with whatever else waits, or it is lost.
+    /// The same without a caller that waits: it is written with other tasks, or lost.
     pub(super) fn write_detached<A, T>(&self, bytes: usize, act: A) -> Result<(), WriterError>
     where
         A: FnMut(&mut WriterSession<'_>) -> rusqlite::Result<Result<T, WriterError>> + Send + 'static,
@@ -107,7 +108,7 @@ impl WriterThread {
 }
 
 impl Drop for WriterThread {
-    /// What waits is still written, if the disk lets it.
+    /// Queued tasks are still written, if the disk allows it.
     fn drop(&mut self) {
         self.queue.close();
         if !self.ended.within(CLOSE_WAIT) {
@@ -118,7 +119,7 @@ impl Drop for WriterThread {
     }
 }
 
-/// Should the thread ever end by a panic, callers are told instead of waiting for ever.
+/// If the thread ends by a panic, callers get an error instead of waiting forever.
 struct CloseGuard<'q>(&'q BoundedQueue<Box<dyn WriterTask>>);
 
 impl Drop for CloseGuard<'_> {
@@ -131,15 +132,15 @@ impl Drop for CloseGuard<'_> {
 /// How the tasks of a group share its transaction.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SavepointMode {
-    /// Nothing between them: a refusal writes nothing, and anything worse is rare enough to do the group over.
+    /// No savepoints: a refusal writes nothing, and worse failures are so rare that the group can be repeated.
     None,
-    /// A savepoint around each, so that one the database rejects goes alone.
+    /// A savepoint around each, so that a task that the database rejects fails alone.
     Each,
 }
 
 /// Why a group's transaction did not commit.
 enum TransactionError {
-    /// One task's own fault: do the group over with savepoints.
+    /// The failure of a single task: repeat the group with savepoints.
     Task,
     Store(WriterError),
 }
@@ -147,7 +148,7 @@ enum TransactionError {
 struct WriterLoop<'c> {
     session: WriterSession<'c>,
     health: Arc<StoreHealth>,
-    /// The last group could not be written: nothing is acknowledged until a probe is.
+    /// The last group could not be written: nothing is acknowledged until a probe succeeds.
     is_failing: bool,
 }
 
@@ -165,7 +166,7 @@ impl WriterLoop<'_> {
         }
     }
 
-    /// Writes a group and answers it. What comes back is ownership nobody was left to receive.
+    /// Writes a group and answers its callers. Returns ownership whose receiver is gone.
     fn write_group(&mut self, mut group: Vec<Box<dyn WriterTask>>) -> Vec<Ownership> {
         if let Err(failure) = self.write(&mut group) {
             for task in &mut group {
@@ -193,22 +194,22 @@ impl WriterLoop<'_> {
         }
     }
 
-    /// Whether what was committed lies where whoever comes next will find it: before anybody is answered.
+    /// Before any caller is answered: whether the commit is where the next process will find it.
     fn check_health(&mut self) -> Result<(), WriterError> {
         match self.health.check_files() {
             Ok(()) => Ok(()),
             Err(FileError::Unreadable(reason)) => Err(self.mark_failing(reason)),
             Err(FileError::Moved(outage)) => {
                 let failure = self.report(WriterError::Outage(outage));
-                // What was acknowledged before is in a log that nobody will find: as long as it is open here, it can be
-                // moved to where it is found.
+                // Earlier acknowledged writes are in a log that no other process will find: while it is open here, a
+                // checkpoint can move them to the database.
                 if self.health.lost_only_wal() {
                     match self.session.checkpoint_wal() {
                         Ok(()) => tracing::warn!("what the log held has been moved into the database"),
                         Err(error) => tracing::error!(%error, "what the log held cannot be moved into the database"),
                     }
                 }
-                // Whoever opens the database now makes a log of its own: nothing of this one may be laid over that.
+                // The next process to open the database creates its own log: this one must not be checkpointed over it.
                 if let Err(error) = self.session.keep_wal() {
                     tracing::error!(%error, "the log may be moved into a database that is another's by now");
                 }
@@ -217,7 +218,7 @@ impl WriterLoop<'_> {
         }
     }
 
-    /// Goes by a failure of the store's from here on.
+    /// Records a failure of the store and acts on it from now on.
     fn report(&mut self, failure: WriterError) -> WriterError {
         match failure {
             WriterError::Unwritable { reason } => self.mark_failing(reason),
@@ -265,7 +266,7 @@ impl WriterLoop<'_> {
         WriterError::Unwritable { reason }
     }
 
-    /// Tries whether a commit reaches the disk again.
+    /// Tests whether a commit reaches the disk again.
     fn probe(&mut self) -> Result<(), WriterError> {
         let done = self.session.probe().map_err(broken);
         match done {
@@ -285,7 +286,7 @@ impl WriterLoop<'_> {
     }
 }
 
-/// Ownership whose new owner has gone away is nobody's, and looked at again.
+/// Ownership whose new owner is gone is released, and the aggregate is marked for a claim.
 fn release_task(ownership: Ownership) -> Box<dyn WriterTask> {
     let act = move |session: &mut WriterSession<'_>| {
         ownership::release_unclaimed(session, ownership).map(Ok::<(), WriterError>)
@@ -293,7 +294,7 @@ fn release_task(ownership: Ownership) -> Box<dyn WriterTask> {
     Box::new(PendingWrite::new(act).0)
 }
 
-/// Whose fault an error of the database is.
+/// Classifies an error of the database as that of a task or of the store.
 fn broken(error: rusqlite::Error) -> TransactionError {
     if connection::is_busy(&error) {
         return TransactionError::Store(WriterError::Busy { retry_after: RETRY_AFTER });

@@ -1,4 +1,4 @@
-//! One thing for the writer to do: performed inside a group's transaction, answered after its commit.
+//! One task for the writer: performed inside a group's transaction, answered after its commit.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tokio::sync::oneshot;
 
 use super::session::WriterSession;
 
-/// Why the writer could not do something, whatever it was.
+/// Why the writer could not perform a task of any kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum WriterError {
-    /// The queue is full, or other processes write without a pause.
+    /// The queue is full, or other processes write continuously.
     Busy {
         retry_after: Duration,
     },
@@ -69,9 +69,9 @@ impl From<WriterError> for index::IndexError {
     }
 }
 
-/// What a task may answer.
+/// The possible answer of a task.
 pub(super) trait WriteAnswer: Send {
-    /// Ownership that came with the answer and must go back if nobody is left to receive it.
+    /// Ownership in the answer that must be released if the receiver is gone.
     fn ownership(&self) -> Option<Ownership> {
         None
     }
@@ -100,28 +100,28 @@ impl WriteAnswer for Option<ClaimedAggregate> {
     }
 }
 
-/// What a reader finds; used where reading goes through the writer.
+/// The result of a query; used if reads go through the writer.
 pub(super) struct ReadAnswer<T>(pub(super) T);
 
 impl<T: Send> WriteAnswer for ReadAnswer<T> {}
 
 /// A task as the writer sees it.
 pub(super) trait WriterTask: Send {
-    /// Whether its group's commit must reach the disk before anybody is answered.
+    /// Whether its group's commit must reach the disk before any caller is answered.
     fn is_durable(&self) -> bool;
 
-    /// May be performed again after a roll-back. An error is the database's; a refusal is an outcome like any other and
-    /// has written nothing.
+    /// May be performed again after a rollback. An error is the database's; a refusal is an ordinary outcome and has
+    /// written nothing.
     fn perform(&mut self, session: &mut WriterSession<'_>) -> rusqlite::Result<()>;
 
-    /// Whatever it came to, this is the outcome now.
+    /// Replaces the outcome with this failure.
     fn fail(&mut self, failure: WriterError);
 
-    /// Tells the caller. If the caller has gone away, answers with the ownership that must go back.
+    /// Answers the caller. If the caller is gone, returns the ownership that must be released.
     fn answer(self: Box<Self>) -> Option<Ownership>;
 }
 
-/// Work with a caller who waits.
+/// A task with a caller that waits.
 pub(super) struct PendingWrite<A, T, E> {
     act: A,
     durable: bool,
@@ -138,7 +138,7 @@ where
         (Self { act, durable: true, outcome: Err(WriterError::Stopped.into()), reply }, answer)
     }
 
-    /// The same for what may be lost if the machine goes down.
+    /// The same for tasks that may be lost if the machine crashes.
     pub(super) fn relaxed(act: A) -> (Self, oneshot::Receiver<Result<T, E>>) {
         let (task, answer) = Self::new(act);
         (Self { durable: false, ..task }, answer)
@@ -166,7 +166,7 @@ where
 
     fn answer(self: Box<Self>) -> Option<Ownership> {
         let Self { act, outcome, reply, durable: _ } = *self;
-        // What the caller shares with its task is the caller's to free: it has more threads than the writer.
+        // Shared data is left for the caller to free: there are more caller threads than writer threads.
         drop(act);
         match reply.send(outcome) {
             Err(Ok(unheard)) => unheard.ownership(),

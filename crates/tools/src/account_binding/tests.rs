@@ -34,7 +34,7 @@ fn stripe(service: &FakeService, key: &str) -> Value {
     }}})
 }
 
-/// A charge whose answer was lost at the first account.
+/// A charge whose response from the first account was lost.
 async fn lost(first: Value) -> (ToolsFixture, ToolInvocation) {
     let world = ToolsFixture::with(first);
     let call = world.call("run-1/pay/0/0", "charge_payment", json!({"amount": 5}));
@@ -61,7 +61,7 @@ async fn a_charge_whose_answer_was_lost_goes_to_no_other_account() {
         assert_eq!((silent.received().len(), other.received().len()), (before, 0), "{settings}");
     }
     assert!(world.records.space("payments").is_empty(), "the ledger charged nothing");
-    // The account it went to may be asked again.
+    // The original account may be called again.
     unknown(send(&chosen(&world, stripe(&silent, "sk_test_one")), &call).await);
     assert_eq!(silent.received().len(), 2);
 }

@@ -13,7 +13,7 @@ fn open() -> AgentEndpoints {
     endpoints(json!({"outbound": {"allow": ["127.0.0.1"]}, "secrets": {"thinker": "s3cr3t"}}))
 }
 
-/// With a secret that may go to this service.
+/// A secret that is bound to this service's origin.
 fn bound(service: &FakeService) -> AgentEndpoints {
     let secret = json!({"value": "s3cr3t", "origins": [service.url("/")]});
     endpoints(json!({"outbound": {"allow": ["127.0.0.1"]}, "secrets": {"thinker": secret}}))

@@ -1,4 +1,4 @@
-//! Other names that shipped tools go by.
+//! Aliases of shipped tools.
 
 const ALIASES: &[(&str, &str)] = &[
     ("make_payment", "charge_payment"),

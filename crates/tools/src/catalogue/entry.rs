@@ -1,4 +1,4 @@
-//! One tool: what is known of it, and how it is performed.
+//! One tool of the catalogue: its facts, and the providers that perform it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use crate::config::ToolSettings;
 use crate::rate::CallRate;
 use crate::tool::ToolHandler;
 
-/// What is said of one action of a tool, or of a tool without actions.
+/// The specification of one action of a tool, or of a tool without actions.
 #[derive(Clone, Debug)]
 pub(crate) struct ActionSpec {
     pub(crate) facts: ToolContract,
@@ -34,13 +34,13 @@ impl ActionSpec {
     }
 }
 
-/// An action, ready for calls.
+/// An action that is ready for calls.
 pub(crate) struct ActionVariant {
     pub(crate) audit_type: Cow<'static, str>,
     pub(crate) risk: ToolRisk,
     pub(crate) compensable: bool,
     pub(crate) schema: ArgumentSchema,
-    /// The least that any provider promises of it.
+    /// The weakest class that any provider of the action promises.
     class: EffectClass,
 }
 
@@ -62,30 +62,31 @@ pub(crate) struct ToolEntry {
     pub(crate) name: Arc<str>,
     /// The tool this is a preset of, else its own name.
     pub(crate) base: Arc<str>,
-    /// Another tool that takes its name, defined anew or by another source, has another.
+    /// Identifies this definition of the tool. A later definition of the same name, or one from another source, has
+    /// another identity.
     pub(crate) identity: ToolIdentity,
     pub(crate) category: Cow<'static, str>,
-    /// Shared with lists, which would else copy a schema for each tool.
+    /// Shared with lists, which would otherwise copy a schema for each tool.
     pub(crate) facts: Arc<ToolContract>,
-    /// Who performs it for whom.
+    /// The provider that performs the tool, by tenant.
     performers: Arc<ByTenant<ToolPerformer>>,
-    /// Who performs it where the run says so by name: the provider that the settings choose is down.
+    /// Alternative providers by name, used if the run names one because the configured provider is down.
     alternatives: BTreeMap<String, Arc<ByTenant<ToolPerformer>>>,
-    /// Whom it could be performed by.
+    /// The providers that could perform it.
     offers: &'static [ProviderOption],
     /// How often one tenant may call it.
     pub(crate) rate: Option<CallRate>,
-    /// How often one tenant may call it and those that count with it, under their name.
+    /// The group's name and rate: how often one tenant may call all tools of the group together.
     pub(crate) group_rate: Option<(Arc<str>, CallRate)>,
-    /// How long an answer holds.
+    /// How long a result stays in the cache.
     pub(crate) cache: Option<Duration>,
-    /// The MCP server it is of.
+    /// The MCP server that the tool belongs to.
     pub(crate) source: Option<Arc<str>>,
-    /// JSON Schema of what it answers with.
+    /// JSON Schema of the tool's output.
     output_schema: Option<Arc<Value>>,
-    /// Which edition of it this is, as whoever makes it says.
+    /// The tool's version as its source states it.
     source_version: Option<Arc<str>>,
-    /// Arguments that a preset always has.
+    /// Arguments that a preset always sets.
     pub(crate) fixed: Map<String, Value>,
     default_action: Arc<ActionVariant>,
     actions: BTreeMap<String, Arc<ActionVariant>>,
@@ -103,8 +104,8 @@ impl ToolEntry {
         Self::with_performers(name, category, ByTenant::uniform(performer), whole)
     }
 
-    /// A tool whose provider the settings choose, perhaps another for each tenant. Its facts are pinned with versions and
-    /// hold for all of them, so the class is that of the provider that can promise least.
+    /// Creates a tool whose provider the settings choose, possibly a different one for each tenant. Its facts are
+    /// pinned with versions and hold for all tenants, so the class is that of the provider with the weakest promise.
     pub(crate) fn with_performers(
         name: &str,
         category: impl Into<Cow<'static, str>>,
@@ -134,7 +135,7 @@ impl ToolEntry {
         }
     }
 
-    /// Adds actions, told apart by the argument that the facts name.
+    /// Adds actions, selected by the argument that the facts name.
     pub(crate) fn with_actions(mut self, actions: impl IntoIterator<Item = (&'static str, ActionSpec)>) -> Self {
         let facts = Arc::make_mut(&mut self.facts);
         for (name, action) in actions {
@@ -144,7 +145,7 @@ impl ToolEntry {
         self
     }
 
-    /// A price whoever performs it.
+    /// Sets a price that holds for every provider.
     pub(crate) fn with_cost(mut self, cost: Usd) -> Self {
         Arc::make_mut(&mut self.performers).values_mut().for_each(|performer| performer.cost = cost);
         self
@@ -158,19 +159,19 @@ impl ToolEntry {
         Self { offers: offered, ..self }
     }
 
-    /// Who performs this call: the provider that it names, else the one that the settings choose.
+    /// Returns the provider of this call: the one that the call names, or else the configured one.
     pub(crate) fn performer_of(&self, call: &ToolInvocation) -> &ToolPerformer {
         let other = call.provider.as_ref().and_then(|name| self.alternatives.get(name));
         other.unwrap_or(&self.performers).of(&call.tenant)
     }
 
-    /// What the tool does while its service is down, in all its actions, whatever they said before.
+    /// Sets what the tool does while its service is down, for all its actions, replacing any earlier policy.
     pub(crate) fn with_outage_policy(mut self, way: &OnUnavailable) -> Self {
         apply_outage_policy(Arc::make_mut(&mut self.facts), way);
         self
     }
 
-    /// What one action does then, and what stands in for its answer.
+    /// Sets what one action does while the service is down, and the stand-in result.
     pub(crate) fn with_action_outage_policy(mut self, action: &str, way: OnUnavailable, stand_in: &Value) -> Self {
         let facts = Arc::make_mut(&mut self.facts);
         let facts = match action {
@@ -184,8 +185,8 @@ impl ToolEntry {
         self
     }
 
-    /// The same tool as the settings would have it with another provider may be asked by that provider's name.
-    /// The error says what that provider cannot promise.
+    /// Adds the same tool, configured with another provider, as an alternative under that provider's name. The error
+    /// states what the other provider cannot promise.
     pub(crate) fn with_alternative(mut self, name: &str, other: &Self) -> Result<Self, String> {
         if self.performers.default_value().provider == other.performers.default_value().provider {
             return Err(format!("`{name}` is whom the settings choose already"));
@@ -199,14 +200,14 @@ impl ToolEntry {
         Ok(self)
     }
 
-    /// Whether a run may name this provider.
+    /// Returns whether a run may name this provider.
     pub(crate) fn has_alternative(&self, provider: &str) -> bool {
         self.alternatives.contains_key(provider)
     }
 
-    /// What the provider that the settings choose now makes of a call whose outcome nobody knows; nothing where there is
-    /// no choice. Of several actions each has its own class: a provider can promise less of one, and never needs to of
-    /// the others.
+    /// The class that the currently configured provider gives a call whose outcome is unknown. `None` if the provider
+    /// is not configurable. With several actions, each has its own class: a provider can promise less for one action
+    /// without lowering the others.
     pub(crate) fn current_class(&self, call: &ToolInvocation) -> Option<EffectClass> {
         let by_provider = self.performer_of(call).class;
         let variant = self.variant(&call.arguments);
@@ -214,12 +215,12 @@ impl ToolEntry {
             .then(|| if self.actions.is_empty() { by_provider } else { by_provider.min(variant.class) })
     }
 
-    /// The most that a call of it costs, whoever it is for.
+    /// The highest price of one call, across all tenants.
     pub(crate) fn max_cost(&self) -> Usd {
         self.performers.values().map(|performer| performer.cost).max().unwrap_or(Usd::ZERO)
     }
 
-    /// With the price among the facts: what is held against limits while a call is out.
+    /// Records the highest price among the facts. It is reserved against cost limits while a call is in flight.
     pub(super) fn with_max_cost(mut self) -> Self {
         let cost = self.max_cost();
         if self.facts.flattened_actions().iter().any(|facts| facts.cost != cost) || self.facts.cost != cost {
@@ -240,12 +241,12 @@ impl ToolEntry {
         Self { rate: Some(rate), ..self }
     }
 
-    /// Counts with the other tools of a group, beside its own rate.
+    /// Counts calls with the other tools of a group, in addition to the tool's own rate.
     pub(crate) fn with_group_rate(self, group: Arc<str>, rate: CallRate) -> Self {
         Self { group_rate: Some((group, rate)), ..self }
     }
 
-    /// How long an answer is kept, where it is.
+    /// Sets how long results are cached. `None` disables the cache.
     pub(crate) fn with_cache(self, cache: Option<Duration>) -> Self {
         Self { cache, ..self }
     }
@@ -262,7 +263,7 @@ impl ToolEntry {
         Self { source: Some(source.into()), ..self }
     }
 
-    /// What the settings say of the tool for everybody.
+    /// Applies the settings of the tool that hold for all tenants.
     pub(crate) fn with_settings(mut self, tuning: &ToolSettings) -> Self {
         if let Some(timeout) = tuning.timeout_ms.map(Duration::from_millis) {
             let facts = Arc::make_mut(&mut self.facts);
@@ -272,7 +273,7 @@ impl ToolEntry {
         if let Some(way) = &tuning.on_unavailable {
             self = self.with_outage_policy(way);
         }
-        // What a tenant has of its own comes before these.
+        // A tenant's own settings take precedence over these.
         self.rate = tuning.rate.or(self.rate);
         self.cache = tuning.cache_seconds.map(Duration::from_secs).or(self.cache);
         match tuning.cost_usd {
@@ -281,13 +282,13 @@ impl ToolEntry {
         }
     }
 
-    /// What holds for a call with these arguments.
+    /// Returns the action variant that applies to a call with these arguments.
     pub(crate) fn variant(&self, arguments: &Value) -> &ActionVariant {
         let action = arguments.get(&*self.facts.told_by).and_then(Value::as_str);
         action.and_then(|action| self.actions.get(action)).unwrap_or(&self.default_action)
     }
 
-    /// The action that a call with these arguments is for, where there are several.
+    /// Returns the action that a call with these arguments selects, if the tool has several.
     pub(super) fn action<'a>(&'a self, arguments: &'a Value) -> Option<&'a str> {
         let told_by = &*self.facts.told_by;
         self.fixed.get(told_by).or_else(|| arguments.get(told_by)).and_then(Value::as_str)
@@ -297,7 +298,7 @@ impl ToolEntry {
         Self { name: name.into(), ..self.clone() }
     }
 
-    /// The same tool, always performing this action, which then need not be among the arguments.
+    /// Returns the same tool with the action fixed, so that it is no longer among the arguments.
     pub(super) fn with_fixed_action(mut self, action: &str) -> Self {
         let told_by = self.facts.told_by.clone();
         if let Some(facts) = self.facts.actions.get(action).cloned() {
@@ -309,16 +310,16 @@ impl ToolEntry {
         self
     }
 
-    /// Of what it does, as far as can be seen: another definition under the same name has another.
+    /// A hash of the tool's visible behaviour: another definition under the same name has another hash.
     pub(crate) fn version(&self) -> ContentHash {
-        // What it costs is no part of what it does.
+        // The price is not part of the behaviour.
         let facts = ToolContract::clone(&self.facts).with_cost(Usd::ZERO);
         let facts = serde_json::to_value(&facts).unwrap_or_default();
         let said = json!({ "base": self.base, "facts": facts, "fixed": self.fixed });
         ContentHash::of(canonical::text(&said).as_bytes())
     }
 
-    /// Nothing where it does one thing, or always the same.
+    /// The facts by action. Empty if the tool has one action, or a fixed one.
     fn action_facts(&self) -> BTreeMap<String, ActionDescription> {
         if !self.fixed.is_empty() {
             return BTreeMap::new();
@@ -361,7 +362,7 @@ fn apply_outage_policy(facts: &mut ToolContract, way: &OnUnavailable) {
     facts.actions.values_mut().for_each(|facts| apply_outage_policy(facts, way));
 }
 
-/// Takes a property out of a schema.
+/// Removes a property from a schema.
 fn remove_property(schema: &mut Value, property: &str) {
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         properties.remove(property);

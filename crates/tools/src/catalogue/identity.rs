@@ -1,4 +1,5 @@
-//! Which tool it is, of all that ever have its name: what one answered is no answer of another.
+//! Distinguishes a tool from all others that ever have its name, so that the cached result of one is never returned
+//! for another.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,23 +12,24 @@ use crate::kinds::query_database::DatabaseUrl;
 use crate::providers::memory::knowledge;
 use crate::providers::{calendar, crm, email, message, payment, ticket};
 
-/// Told apart from every other process.
+/// A random number that identifies this process.
 static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
-/// Tools that this process has made.
+/// Number of tools that this process has created.
 static NEXT_IDENTITY: AtomicU64 = AtomicU64::new(0);
 
-/// Equal where two tools of one name answer alike.
+/// Equal for two tools of one name that return the same results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ToolIdentity(Arc<str>);
 
 impl ToolIdentity {
-    /// Of a tool that no other process can know to be the same.
+    /// The identity of a tool that other processes cannot recognise as the same.
     pub(crate) fn of_process() -> Self {
         let number = NEXT_IDENTITY.fetch_add(1, Ordering::Relaxed);
         Self(format!("{:x}.{:x}.{number}", std::process::id(), *PROCESS).into())
     }
 
-    /// Of a tool that every process makes in the same way: by this program, these settings and these words.
+    /// The identity of a tool that every process builds the same way: from this program, these settings and this
+    /// definition.
     pub(crate) fn of_source(settings: &SettingsDigest, words: &[u8; 32]) -> Self {
         let parts = [settings.0.as_slice(), words].map(hex);
         let all = [
@@ -43,8 +45,8 @@ impl ToolIdentity {
     }
 }
 
-/// SHA-256 of the settings of tools, their secrets among them: those of `[tools.secrets]`, and those that stand where they are
-/// used. Another secret is another account, which may be told other things.
+/// SHA-256 of the tool settings, including their secrets: those of `[tools.secrets]` and those written in place.
+/// Another secret is another account, which may receive other results.
 pub(crate) struct SettingsDigest([u8; 32]);
 
 impl SettingsDigest {
@@ -57,8 +59,8 @@ impl SettingsDigest {
     }
 }
 
-/// Each place of the settings that may have a secret of its own, in their order, with what is there. A setting that is one is
-/// to be listed here, for as it is shown all secrets look alike.
+/// Every inline secret of the settings, in a fixed order. A new setting that holds a secret must be added here,
+/// because all secrets look the same when settings are serialised.
 fn inline_secrets(config: &ToolsConfig) -> Vec<Option<&SecretString>> {
     let mut found = vec![config.composio.api_key.as_ref(), config.web_search.authorization.as_ref()];
     found.extend(config.databases.values().map(|database| match &database.url {
@@ -90,7 +92,7 @@ fn inline_secrets(config: &ToolsConfig) -> Vec<Option<&SecretString>> {
     found
 }
 
-/// The accounts outside that everybody has, or one tenant.
+/// The external accounts that are shared, or that one tenant has.
 struct AccountConfigs<'c> {
     calendar: Option<&'c calendar::CalendarConfig>,
     payment: Option<&'c payment::PaymentConfig>,
@@ -173,7 +175,7 @@ mod tests {
         serde_json::from_value(config).expect("settings")
     }
 
-    /// The places of strings that have this in them.
+    /// Collects the paths of the strings that contain this text.
     fn places(value: &Value, has: &str, at: &str, found: &mut Vec<String>) {
         match value {
             Value::String(text) if text.contains(has) => found.push(at.to_owned()),
@@ -192,7 +194,7 @@ mod tests {
         let mut found = Vec::new();
         places(&before, "s3cr3t", "", &mut found);
         let settings = read(before.clone());
-        // Each that is hidden where settings are shown is one of them.
+        // Each secret that is redacted in the debug output is one of them.
         assert_eq!(format!("{settings:?}").matches("[REDACTED]").count(), found.len());
         let digest = SettingsDigest::of(&settings).0;
         assert_eq!(SettingsDigest::of(&read(before.clone())).0, digest);

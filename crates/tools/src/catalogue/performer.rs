@@ -1,4 +1,4 @@
-//! Who performs a tool, which may differ by tenant.
+//! The provider that performs a tool, which may differ by tenant.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use crate::request::PreparedRequest;
 use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 
-/// A provider of a tool, as it is set up.
+/// A configured provider of a tool.
 #[derive(Clone)]
 pub(crate) struct ToolPerformer {
-    /// `internal`, `outbox`, `smtp`, `twilio`, `script`, `http`.
+    /// The provider's name: `internal`, `outbox`, `smtp`, `twilio`, `script` or `http`.
     pub(crate) provider: &'static str,
-    /// What may be done when nobody knows whether it acted.
+    /// What may be done when it is unknown whether a call acted.
     pub(crate) class: EffectClass,
     /// The price of one call.
     pub(crate) cost: Usd,
     pub(crate) tool: Arc<dyn ToolHandler>,
-    /// The setting without which it can do nothing, if that is not there.
+    /// The required setting that is missing, if any.
     pub(crate) missing_setting: Option<String>,
 }
 
@@ -36,8 +36,8 @@ impl ToolPerformer {
         Self { cost, ..self }
     }
 
-    /// One that cannot be called before the setting is there. A project without its secrets can still be read, checked
-    /// and tested.
+    /// A provider that cannot be called until the setting is present. A project without its secrets can still be
+    /// read, checked and tested.
     pub(crate) fn unavailable(provider: &'static str, class: EffectClass, setting: String) -> Self {
         let tool = Arc::new(UnavailableTool { provider, setting: setting.clone() });
         Self { missing_setting: Some(setting), ..Self::new(provider, class, tool) }
@@ -62,11 +62,11 @@ impl ToolHandler for UnavailableTool {
     }
 }
 
-/// What a provider that was chosen lacks.
+/// A chosen provider that lacks a setting.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct UnavailableProvider {
     pub tool: String,
     pub provider: &'static str,
-    /// Its whole name: `tools.message.twilio.auth_token`.
+    /// The full path of the setting: `tools.message.twilio.auth_token`.
     pub setting: String,
 }

@@ -1,11 +1,11 @@
-//! One action of a tool under a name of its own.
+//! Presets: one action of a tool under a name of its own.
 
 use super::entry::ToolEntry;
 
 pub(super) struct ToolPreset {
     pub(super) name: &'static str,
     pub(super) base: &'static str,
-    /// The action it always performs; `None` is the tool as it is.
+    /// The action it always performs; `None` leaves the tool unchanged.
     action: Option<&'static str>,
 }
 
@@ -18,7 +18,7 @@ pub(super) const PRESETS: &[ToolPreset] = &[
 ];
 
 impl ToolPreset {
-    /// Whether it does what a call of that tool for this action does.
+    /// Returns whether it does the same as a call of that tool with this action.
     pub(super) fn matches(&self, base: &str, action: Option<&str>) -> bool {
         self.base == base && (self.action.is_none() || self.action == action)
     }

@@ -1,26 +1,25 @@
-//! Tools by words: BM25 over names, categories and descriptions.
+//! Searches tools by words: BM25 over names, categories and descriptions.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::ToolDescription;
 
-/// How fast a word that comes again counts for less, and how much a long description is held against a tool
-/// (Robertson and Zaragoza, 2009).
+/// BM25 parameters (Robertson and Zaragoza, 2009): `k1` dampens repeated words, `b` penalises long descriptions.
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
-/// A word of a tool's name counts as often as this many of its description.
+/// A word in a tool's name counts as often as this many in its description.
 const NAME_WEIGHT: u32 = 4;
-/// Words of one query.
+/// Maximum number of words in one query.
 const QUERY_WORDS_MAX: usize = 50;
 
-/// Which tool has which words, and how often. Made once for a catalogue: a search looks at no other tool.
+/// Which words each tool contains, and how often. Built once per catalogue, so that a search reads no other tool.
 #[derive(Clone)]
 pub(super) struct ToolSearchIndex {
     tools: Vec<(Arc<str>, f64)>,
-    /// Where each word is among `places`.
+    /// The index of each word in `postings`.
     word_ids: HashMap<Box<str>, usize>,
-    /// By word: the tool's place and how often it has it.
+    /// By word: the index of the tool, and how often the word occurs in it.
     postings: Vec<Vec<(usize, u32)>>,
     mean: f64,
 }
@@ -43,7 +42,7 @@ impl ToolSearchIndex {
         Self { mean: mean.max(1.0), ..words }
     }
 
-    /// The tool that comes next has this word.
+    /// Counts a word for the tool that is added next.
     fn count(&mut self, word: &str, times: u32) {
         let tool = self.tools.len();
         let place = match self.word_ids.get(word) {
@@ -79,7 +78,7 @@ impl ToolSearchIndex {
     }
 }
 
-/// Lower-case words, written into `room`; a plural is its singular.
+/// Splits text into lower-case words, written into `room`. A plural becomes its singular.
 fn words_of<'r>(text: &str, room: &'r mut String) -> impl Iterator<Item = &'r str> {
     room.clear();
     if text.is_ascii() {

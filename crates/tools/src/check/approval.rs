@@ -1,4 +1,4 @@
-//! Stage: people have allowed exactly this call, where the settings ask for it.
+//! Stage: people have approved exactly this call, if the settings require it.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use crate::config::{ApproverPolicy, ToolPermission};
 use crate::request::PreparedRequest;
 use crate::rules::TenantRules;
 
-/// A leave that the call has; performing looks whether it is still for what goes out.
+/// An approval that the call has. Performing checks that it still matches the outgoing request.
 pub(crate) struct GrantedApproval {
     hash: ContentHash,
-    /// The account that it is for, where the tool has one.
+    /// The account that it was granted for, if the tool has one.
     pub(super) account: Option<String>,
 }
 
 impl GrantedApproval {
-    /// Whether it is for this request.
+    /// Returns whether it was granted for this request.
     pub(crate) fn matches(&self, request: &PreparedRequest, entry: &ToolEntry) -> bool {
         self.hash == hash(request, entry, self.account.as_deref())
     }
@@ -32,7 +32,7 @@ impl GrantedApproval {
     }
 }
 
-/// The leave that a call has; nothing where none is needed.
+/// Returns the approval of a call, or `None` if none is required.
 pub(super) async fn check(
     rules: &TenantRules,
     permission: Option<&ToolPermission>,
@@ -71,7 +71,7 @@ fn approval_request(
     }
 }
 
-/// The tool's own word holds; else the call waits if its workflow or its risk asks for it.
+/// The tool's own setting takes precedence; otherwise the workflow or the risk decides whether the call waits.
 fn is_needed(
     rules: &TenantRules,
     permission: Option<&ToolPermission>,
@@ -90,9 +90,9 @@ fn is_needed(
     by_workflow || rules.approval_from.is_some_and(|from| risk() >= from)
 }
 
-/// What people allow: SHA-256 over RFC 8785 JSON of the tenant, the tool with its version, who performs it with which
-/// account, the effect's key and the settled arguments. Secrets are not among the arguments: a tool's definition names
-/// them.
+/// What people approve: SHA-256 over RFC 8785 JSON of the tenant, the tool with its version, the provider and its
+/// account, the effect's key and the settled arguments. Secrets are not among the arguments: a tool's definition
+/// names them.
 fn hash(request: &PreparedRequest, entry: &ToolEntry, account: Option<&str>) -> ContentHash {
     let call = &request.call;
     let mut allowed = json!({

@@ -1,7 +1,7 @@
-//! Stage: the same was asked a little while ago, and the answer still holds.
+//! Stage: an equal call was made recently, and its cached result is still valid.
 //!
-//! Only what asks is kept, never what acts; each tenant has answers of its own. Where answers are kept for all processes, no
-//! process has a copy: what is erased is gone everywhere.
+//! Only calls without side effects are cached, and each tenant has its own cache. With a cache shared by all
+//! processes, no process keeps a local copy: erased data is gone everywhere.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,19 +20,19 @@ use crate::catalogue::ToolEntry;
 use crate::config::ToolPermission;
 use crate::request::PreparedRequest;
 
-/// Bytes of memory that answers take, about.
+/// Approximate maximum memory of the cached results, in bytes.
 const BYTES_MAX: usize = 64 << 20;
-/// What an answer takes beside its own.
+/// Overhead of one cached result, in bytes.
 const ANSWER_BYTES: usize = 256;
 
-/// Where an answer belongs, and for how long it holds.
+/// The cache key of a result, and how long the result stays valid.
 pub(crate) struct ToolCacheSlot {
     key: ToolCacheKey,
     ttl: Duration,
 }
 
 impl ToolCacheSlot {
-    /// Keeps the answer to a request for whoever asks the same; one that cannot be kept is asked for again.
+    /// Stores the result for later equal requests. A result that cannot be stored is simply requested again.
     pub(crate) async fn keep(
         self,
         cache: &dyn ToolCache,
@@ -59,7 +59,7 @@ impl ToolCacheSlot {
     }
 }
 
-/// Answers from what is kept, or says where the answer will belong.
+/// Returns the cached result, or the slot where the result will be stored.
 pub(super) async fn check(
     cache: &dyn ToolCache,
     permission: Option<&ToolPermission>,
@@ -69,7 +69,7 @@ pub(super) async fn check(
 ) -> Result<Option<ToolCacheSlot>, EarlyOutcome> {
     let told = permission.and_then(|permission| permission.cache_seconds).map(Duration::from_secs);
     let holds_for = told.or(entry.cache).unwrap_or_default();
-    // What people answered is no argument: the same arguments may come to something else.
+    // Human replies are not part of the arguments: the same arguments may lead to another result.
     if holds_for.is_zero() || request.call.class.has_side_effects() || !request.call.replies.is_empty() {
         return Ok(None);
     }
@@ -77,7 +77,7 @@ pub(super) async fn check(
     match cache.find(&request.call.tenant, &key, now).await {
         Ok(Some(output)) => Err(EarlyOutcome::CacheHit { output, entry: entry.clone() }),
         Ok(None) => Ok(Some(ToolCacheSlot { key, ttl: holds_for })),
-        // Then it is asked again.
+        // Treated as a cache miss.
         Err(error) => {
             tracing::warn!(%error, tool = request.call.tool, "kept answers cannot be read");
             Ok(Some(ToolCacheSlot { key, ttl: holds_for }))
@@ -87,7 +87,8 @@ pub(super) async fn check(
 
 fn key(request: &PreparedRequest, entry: &ToolEntry) -> ToolCacheKey {
     let call = &request.call;
-    // What a tool answered that was replaced meanwhile, or taken away, is no answer of the one that has its name now.
+    // The result of a tool that was replaced or removed meanwhile must not be returned for the tool that has its name
+    // now.
     let asked = [
         ListPart::Text(Some(call.tenant.as_str())),
         ListPart::Text(Some(&entry.name)),
@@ -97,7 +98,7 @@ fn key(request: &PreparedRequest, entry: &ToolEntry) -> ToolCacheKey {
         ListPart::Text(Some(request.language.tag())),
         ListPart::Text(call.agent.as_deref()),
         ListPart::Text(call.provider.as_deref()),
-        // What may be known of one person is not told to another.
+        // Results may be specific to one user, so they are not shared between users.
         ListPart::Text(call.caller.user_id.as_deref()),
         ListPart::Text(call.caller.conversation_id.as_deref()),
         ListPart::Text(call.caller.entity_id_source.as_deref()),
@@ -105,8 +106,8 @@ fn key(request: &PreparedRequest, entry: &ToolEntry) -> ToolCacheKey {
     canonical::digest_of_list(asked)
 }
 
-/// Answers kept in this process, for a registry that shares nothing with others. Whoever asked first has the same one, and
-/// whoever asks again is given it.
+/// Results cached in this process, for a registry that shares nothing with other processes. The caller that stored a
+/// result and later callers share the same value.
 pub(crate) struct LocalToolCache(Mutex<LruCache<(TenantId, ToolCacheKey), Arc<Value>>>);
 
 impl Default for LocalToolCache {
@@ -128,7 +129,7 @@ impl ToolCache for LocalToolCache {
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let left = shelf.put((answer.tenant, answer.key), answer.output, bytes, holds_for, answer.created_at);
         drop(shelf);
-        // A large one takes its time to be given up, and nobody waits for that.
+        // Freeing a large value takes time; do it outside the lock, so that no other call waits.
         drop(left);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Stage: the service is not known to be failing.
+//! Stage: the service's circuit is not open.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,19 +18,21 @@ use crate::code;
 use crate::request::PreparedRequest;
 use crate::tool_error::ToolError;
 
-/// Failures in a row that open a circuit, and for how long.
+/// Consecutive failures that open a circuit, and how long it stays open.
 const LIMITS: CircuitLimits = CircuitLimits { failures: 5, open_for: Duration::from_secs(60) };
-/// When to ask again where a person holds it open.
+/// When to retry if a person holds the circuit open.
 const MANUAL_OPEN_RETRY: Duration = Duration::from_secs(60);
 
-/// How often other processes are listened to, while there are calls: a word of theirs is a second late at most.
+/// How often the state of other processes is read while there are calls: their transitions arrive at most one second
+/// late.
 const SYNC_INTERVAL_MS: u64 = 1_000;
 
-/// Services of one tenant that are remembered before the sound ones are forgotten.
+/// Maximum number of tracked services per tenant; beyond it, healthy ones are evicted.
 const SERVICES_MAX: usize = 1_000;
 
-/// What is worth another try and no fault of a service that was asked: it refuses, or is asked too often; or what came of
-/// asking it is ours to say: somebody else is just booking the time, people are asked anew, our own records fail.
+/// Errors that may be retried but are no fault of the service: it refuses the request or throttles it, or the cause
+/// is on this side. Examples of the latter: a concurrent booking of the same time, a new question to people, a
+/// failure of this installation's own records.
 const NOT_SERVICE_FAULTS: [&str; 5] = [
     code::RATE_LIMIT_EXCEEDED,
     code::SERVICE_REJECTED,
@@ -39,14 +41,15 @@ const NOT_SERVICE_FAULTS: [&str; 5] = [
     code::STORAGE_UNAVAILABLE,
 ];
 
-/// One circuit for each service a tenant's tools ask: the account there, and often the host, is the tenant's own.
+/// One circuit for each service that a tenant's tools call. Circuits are per tenant because the account, and often
+/// the host, is the tenant's own.
 #[derive(Default)]
 pub(crate) struct CircuitRegistry {
     tenants: Mutex<HashMap<TenantId, HashMap<String, TrackedCircuit>>>,
     peers: Option<CircuitPeers>,
 }
 
-/// A service's circuit, and how many failures in a row all processes together had when it was last heard of.
+/// A service's circuit, and the consecutive failures of all processes together as of the last sync.
 struct TrackedCircuit {
     circuit: CircuitBreaker,
     failures: u32,
@@ -54,11 +57,11 @@ struct TrackedCircuit {
     answered_at: Time,
 }
 
-/// Where processes tell each other.
+/// The connection to the circuits of other processes.
 struct CircuitPeers {
     port: Arc<dyn ServiceCircuitStore>,
     first_sync: OnceCell<()>,
-    /// When they were last listened to, in milliseconds.
+    /// The time of the last sync, in milliseconds.
     synced_at: AtomicI64,
 }
 
@@ -100,7 +103,7 @@ impl CircuitRegistry {
         act(services.entry(service.to_owned()).or_insert_with(unknown))
     }
 
-    /// Hears what other processes said: before the first call, and from time to time.
+    /// Reads the circuit state of other processes before the first call, and periodically after that.
     async fn sync_if_due(&self, now: Time) {
         let Some(others) = &self.peers else { return };
         if !others.first_sync.initialized() {
@@ -108,11 +111,11 @@ impl CircuitRegistry {
             return;
         }
         let heard_at = others.synced_at.load(Ordering::Relaxed);
-        // Also where the clock was set back.
+        // Also covers a clock that was set back.
         if now.as_ms().abs_diff(heard_at) < SYNC_INTERVAL_MS {
             return;
         }
-        // One call of many listens.
+        // Only one of several concurrent calls syncs.
         let is_ours = others.synced_at.compare_exchange(heard_at, now.as_ms(), Ordering::Relaxed, Ordering::Relaxed);
         if is_ours.is_ok() {
             self.sync(others, now).await;
@@ -126,7 +129,7 @@ impl CircuitRegistry {
                 for said in &said {
                     let answered_at = self.with(&said.tenant, &said.service, now, |known| {
                         known.circuit.override_state(said.open_until.is_some(), said.open_until, said.since);
-                        // It answered here before anybody heard here that it had failed elsewhere.
+                        // The service answered this process before the failure of another process became known here.
                         let is_over = said.open_until.is_none() && said.failures > 0 && known.answered_at > said.since;
                         known.failures = if is_over { 0 } else { said.failures };
                         is_over.then_some(known.answered_at)
@@ -140,7 +143,7 @@ impl CircuitRegistry {
         }
     }
 
-    /// A call failed by a fault of the service.
+    /// Records that a call failed by a fault of the service.
     async fn failed(&self, through: &CircuitPassage, now: Time, wait: Option<Duration>) {
         let CircuitPassage { tenant, service, pass, .. } = through;
         let failures = match &self.peers {
@@ -160,7 +163,7 @@ impl CircuitRegistry {
         }
     }
 
-    /// The service answered.
+    /// Records that the service answered.
     async fn succeeded(&self, through: &CircuitPassage, now: Time) {
         let CircuitPassage { tenant, service, pass, .. } = through;
         let (turn, had_failed) = self.with(tenant, service, now, |known| {
@@ -168,7 +171,7 @@ impl CircuitRegistry {
             let had_failed = std::mem::take(&mut known.failures) > 0;
             (known.circuit.succeeded(*pass, now), had_failed)
         });
-        // Others count on from what has failed before: they are told that it is over.
+        // Other processes continue from the earlier failure count, so they are notified that the failure is over.
         let over = (had_failed && *pass == CircuitAdmission::Normal).then_some(CircuitTransition::Closed);
         self.announce(through, turn.or(over), now).await;
     }
@@ -191,7 +194,8 @@ impl CircuitPeers {
     }
 }
 
-/// A call let through a circuit, which will hear what came of it. Dropped unheard, it tells nothing of the service.
+/// A call admitted by a circuit, which records its result. A guard dropped without a result reports nothing about the
+/// service.
 #[derive(Default)]
 pub(crate) struct CircuitGuard(Option<CircuitPassage>);
 
@@ -203,7 +207,7 @@ struct CircuitPassage {
 }
 
 impl CircuitGuard {
-    /// What an attempt that turned to the service says of it, however it went for the caller.
+    /// Records what an attempt that reached the service says about its health, whatever the result for the caller.
     pub(crate) async fn record<T>(mut self, result: &Result<T, ToolError>, now: Time) {
         let Some(through) = self.0.take() else { return };
         let circuits = through.circuits.clone();
@@ -222,7 +226,7 @@ impl Drop for CircuitGuard {
     }
 }
 
-/// A service that refuses is working.
+/// A service that refuses a request is working.
 fn blames_service(failure: &ToolError) -> bool {
     match failure {
         ToolError::NotDone { fault, retryable, .. } => *retryable && !NOT_SERVICE_FAULTS.contains(&&*fault.code),

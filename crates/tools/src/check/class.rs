@@ -1,7 +1,8 @@
-//! Stage: whoever performs the tool now promises at least what the call counts on.
+//! Stage: the current provider promises at least the class that the call relies on.
 //!
-//! What may be done with an unclear outcome is fixed when a version is saved, and who performs a tool may be chosen
-//! anew since: a message that went to the outbox, where it may be sent twice, must not be sent twice to a person.
+//! What may be done after an unknown outcome is fixed when a version is saved, but the provider may have been
+//! reconfigured since. Example: a message sent through the outbox may be repeated; a message that now goes to a
+//! person must not be.
 
 use std::sync::Arc;
 
@@ -15,8 +16,8 @@ use crate::request::PreparedRequest;
 
 pub(super) fn check(request: &PreparedRequest, entry: &Arc<ToolEntry>) -> Result<(), EarlyOutcome> {
     let call = &request.call;
-    // What our own tables did is undone in them, whoever was chosen since. The argument is the caller's: that nobody
-    // outside is asked is the tool's own word.
+    // An act in this installation's own tables is undone there, even if the provider was changed since. The caller
+    // controls the argument, but the tool itself decides that no external service is called.
     let stays_inside = || entry.performer_of(call).tool.service(request).is_none();
     if request.text("at") == Some(INTERNAL) && stays_inside() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Stage: the tool is known, by its name, as a preset or by another name of it.
+//! Stage: the tool exists, by its name, a preset or an alias.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! Stage: the arguments are complete and fit the tool's schema.
+//! Stage: the arguments are complete and match the tool's schema.
 //!
-//! In order: what a preset always says, the tenant's overrides, its defaults, the schema's defaults, relative dates,
-//! then the schema.
+//! Applied in order: the fixed arguments of a preset, the tenant's overrides, the tenant's defaults, the schema's
+//! defaults, relative dates, then schema validation.
 
 mod dates;
 mod schema;
@@ -22,7 +22,7 @@ use crate::config::ToolPermission;
 use crate::request::PreparedRequest;
 use crate::rules::TenantRules;
 
-/// The request that the tool will see.
+/// Returns the request that the tool will receive.
 pub(super) fn settle(
     rules: &TenantRules,
     permission: Option<&ToolPermission>,
@@ -57,7 +57,7 @@ pub(super) fn settle(
     })
 }
 
-/// Fills in the schema's defaults and settles relative dates.
+/// Fills in the schema's defaults and resolves relative dates.
 fn fill_defaults_and_dates(settled: &mut ToolInvocation, variant: &ActionVariant, zone: &str) -> bool {
     let mut changed = apply_defaults(&mut settled.arguments, variant.schema.defaults());
     for name in variant.schema.dates() {
@@ -70,13 +70,13 @@ fn fill_defaults_and_dates(settled: &mut ToolInvocation, variant: &ActionVariant
     changed
 }
 
-/// Sets what must be so.
+/// Sets arguments, replacing existing ones.
 fn apply_overrides(arguments: &mut Arc<Value>, values: &Map<String, Value>) -> bool {
     values.iter().for_each(|(name, value)| set(arguments, name, value.clone()));
     arguments.is_object() && !values.is_empty()
 }
 
-/// Sets what is not there.
+/// Sets arguments that are missing.
 fn apply_defaults(arguments: &mut Arc<Value>, values: &Map<String, Value>) -> bool {
     let mut changed = false;
     for (name, value) in values {
@@ -88,7 +88,8 @@ fn apply_defaults(arguments: &mut Arc<Value>, values: &Map<String, Value>) -> bo
     changed
 }
 
-/// Sets one, where they are an object. The run's own stay as they are: they are copied with the first that is set.
+/// Sets one argument, if the arguments are an object. The run's own arguments stay unchanged: the first change copies
+/// them.
 fn set(arguments: &mut Arc<Value>, name: &str, value: Value) {
     if arguments.is_object()
         && let Value::Object(arguments) = Arc::make_mut(arguments)

@@ -1,4 +1,4 @@
-//! Stage: the tenant has a turn, at the tool and in all.
+//! Stage: the tenant is within its rate limits, for the tool and overall.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,9 +17,9 @@ use crate::config::ToolPermission;
 use crate::rate::{CallRate, CallRateWindow};
 use crate::rules::TenantRules;
 
-/// Tenants whose turns are remembered before the idle are forgotten.
+/// Maximum number of tenants with tracked rates; beyond it, idle tenants are evicted.
 const TENANTS_MAX: usize = 10_000;
-/// When to ask again where nobody could say whether there is a turn.
+/// When to retry if the rate limit could not be read.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) async fn check(
@@ -37,7 +37,7 @@ pub(super) async fn check(
     match counter.take(&call.tenant, &call.key, &limits, now).await {
         Ok(RateDecision::Now) => Ok(()),
         Ok(RateDecision::After(retry_after)) => Err(EarlyOutcome::RateLimited { retry_after }),
-        // A call that is not counted does not go out: the limit may be used up.
+        // A call that cannot be counted is not performed, because the limit may be used up.
         Err(error) => {
             tracing::warn!(%error, tool = call.tool, "the rate limit cannot be counted; the call waits");
             let retry_after = match error {
@@ -49,16 +49,16 @@ pub(super) async fn check(
     }
 }
 
-/// What counts this call; nothing where it may be made as often as one likes.
+/// The rate limits that count this call. Empty if the call is unlimited.
 fn limits(rules: &TenantRules, permission: Option<&ToolPermission>, entry: &ToolEntry) -> Vec<RateLimit> {
     let own = permission.and_then(|permission| permission.rate).or(entry.rate).unwrap_or(CallRate::Free);
     let (group, of_group) =
         entry.group_rate.as_ref().map_or((&entry.base, CallRate::Free), |(group, rate)| (group, *rate));
-    // Each under a name of its own, so that one that is set anew counts anew, and those beside it count on.
+    // Each rate has its own window, so a changed rate starts a new count while the others continue.
     let also = permission.into_iter().flat_map(|permission| &permission.also);
     let also = also.filter_map(|also| also.limit(|| format!("{} {also:?}", entry.base).into()));
     let of_tool = own.limit(|| entry.base.clone());
-    // A group that goes by the name of a tool of its own has a window of its own all the same.
+    // A group that has the same name as a tool still has its own window.
     let of_group = of_group.limit(|| match *group == entry.base {
         true => format!("{group} together").into(),
         false => group.clone(),
@@ -67,7 +67,7 @@ fn limits(rules: &TenantRules, permission: Option<&ToolPermission>, entry: &Tool
     of_tool.into_iter().chain(of_group).chain(also).chain(of_all).collect()
 }
 
-/// What tenants have had of their limits in this process: for a registry that shares nothing with others.
+/// Rate-limit windows of this process, for a registry that shares nothing with other processes.
 #[derive(Default)]
 pub(crate) struct RateLimiters {
     tenants: Mutex<HashMap<TenantId, HashMap<Arc<str>, CallRateWindow>>>,

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use super::*;
 
-/// The constants of this room, as its source has them.
+/// The code constants of this crate, read from its source.
 fn codes() -> BTreeSet<&'static str> {
     include_str!("../code.rs").lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next()).collect()
 }

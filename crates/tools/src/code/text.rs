@@ -2,16 +2,16 @@
 
 use crate::language::CustomerLanguage;
 
-/// What one code says.
+/// The texts of one error code.
 #[derive(Debug)]
 pub struct CodeText {
     pub code: &'static str,
-    /// Only for tools of this category; `None` for all others.
+    /// Applies only to tools of this category; `None` applies to all others.
     pub category: Option<&'static str>,
-    /// To the customer.
+    /// Text for the customer.
     pub english: &'static str,
     pub spanish: &'static str,
-    /// To the operator: what to do about it.
+    /// Text for the operator: what to do about it.
     pub action: &'static str,
 }
 
@@ -32,7 +32,7 @@ const fn text_for(category: &'static str, text: CodeText) -> CodeText {
     CodeText { category: Some(category), ..text }
 }
 
-/// Sorted by code.
+/// All texts, sorted by code.
 pub const TEXTS: &[CodeText] = &[
     text(
         "ADDRESS_NOT_ALLOWED",

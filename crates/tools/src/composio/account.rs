@@ -1,4 +1,4 @@
-//! A connected account, as Composio tells of it.
+//! A connected account, as Composio reports it.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub(super) struct ComposioAccount {
 }
 
 impl ComposioAccount {
-    /// The state, a disabled account counting as inactive.
+    /// The status; a disabled account counts as inactive.
     pub(super) fn state(&self) -> ConnectionStatus {
         if self.is_disabled && self.status == ConnectionStatus::Active {
             ConnectionStatus::Inactive
@@ -24,7 +24,7 @@ impl ComposioAccount {
     }
 }
 
-/// Where a connection stands, in Composio's words. Only an active one performs actions.
+/// The status of a connection, in Composio's terms. Only an active connection performs actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ConnectionStatus {
@@ -33,10 +33,10 @@ pub enum ConnectionStatus {
     Initiated,
     Active,
     Failed,
-    /// Its credentials hold no longer: a person must connect again.
+    /// Its credentials are no longer valid: a person must connect again.
     Expired,
     Inactive,
-    /// A word that is not known here: Composio alone says whether it performs actions.
+    /// A status that is unknown to this version; Composio decides whether it performs actions.
     Unknown,
 }
 
@@ -53,7 +53,7 @@ impl ConnectionStatus {
         }
     }
 
-    /// Whether only a person can make it work again.
+    /// Returns whether only a person can make it work again.
     pub(super) fn needs_reconnect(self) -> bool {
         matches!(self, Self::Failed | Self::Expired | Self::Inactive)
     }

@@ -1,4 +1,4 @@
-//! One action of a toolkit: what is kept of it, and what it counts as.
+//! One action of a toolkit: its stored form and its effect class.
 
 use baton_core::tool::EffectClass;
 use serde::{Deserialize, Serialize};
@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use crate::catalogue::ToolRisk;
 use crate::check::ArgumentSchema;
 
-/// Bytes of one action's schema. One that is larger is not kept: then Composio alone checks the arguments.
+/// Maximum size of one action's schema, in bytes. A larger one is not stored; then Composio alone validates the
+/// arguments.
 const SCHEMA_BYTES_MAX: usize = 64 << 10;
 const SLUG_BYTES_MAX: usize = 200;
-/// Models are told all of it at each step.
+/// Maximum size of a description, in bytes. Models receive all of it at each step.
 const DESCRIPTION_BYTES_MAX: usize = 1_000;
 const TAGS_MAX: usize = 20;
 const TAG_BYTES_MAX: usize = 64;
@@ -19,22 +20,22 @@ const TAG_BYTES_MAX: usize = 64;
 const READS: &str = "readOnlyHint";
 const DESTROYS: &str = "destructiveHint";
 const CHANGES: [&str; 3] = ["createHint", "updateHint", DESTROYS];
-/// How the names of actions begin that only look.
+/// Verbs that start the names of read-only actions.
 const READ_VERBS: [&str; 5] = ["get", "list", "search", "find", "fetch"];
-/// Words in the names of those that do more than look, however they begin: `find_or_create_contact`.
+/// Words that mark an action with side effects, however its name starts: `find_or_create_contact`.
 const WRITE_VERBS: [&str; 22] = [
     "add", "archive", "assign", "cancel", "charge", "create", "delete", "edit", "insert", "mark", "merge", "move",
     "patch", "post", "remove", "replace", "send", "set", "trash", "update", "upload", "upsert",
 ];
-/// Of those, what is hard to take back.
+/// The write verbs whose effect is hard to undo.
 const DESTRUCTIVE_VERBS: [&str; 6] = ["cancel", "charge", "delete", "merge", "remove", "trash"];
 
-/// What is kept of an action. What it counts as is worked out from the settings at each start.
+/// A stored action. Its class is derived from the settings at each start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ToolkitAction {
     /// `SHOPIFY_GET_ORDER`.
     pub(super) slug: String,
-    /// The tool: `shopify.get_order`.
+    /// The tool's name: `shopify.get_order`.
     pub(super) name: String,
     pub(super) description: String,
     /// JSON Schema.
@@ -45,7 +46,7 @@ pub(super) struct ToolkitAction {
     pub(super) no_auth: bool,
 }
 
-/// An action as Composio lists it, as far as it is used.
+/// An action as Composio lists it, limited to the fields in use.
 #[derive(Deserialize)]
 struct ActionListing {
     slug: String,
@@ -65,7 +66,7 @@ struct ActionListing {
     is_deprecated: bool,
 }
 
-/// Why an item of the list is no tool, or not fully.
+/// Why an item of the list became no tool, or only a partial one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ActionDiagnostic {
     pub slug: String,
@@ -73,7 +74,8 @@ pub struct ActionDiagnostic {
 }
 
 impl ToolkitAction {
-    /// An item of the list, without its tool's name yet, and what is doubtful about it. Nothing where it is to be left out.
+    /// Reads an item of the list, without its tool name yet, and any diagnostic. Returns no action if the item must
+    /// be skipped.
     pub(super) fn read(item: Value) -> (Option<Self>, Option<ActionDiagnostic>) {
         let slug = item.get("slug").and_then(Value::as_str).unwrap_or_default().to_owned();
         let doubt = |reason: &str| {
@@ -108,7 +110,7 @@ impl ToolkitAction {
         (Some(action), reason.and_then(|reason| doubt(&reason)))
     }
 
-    /// The slug without the toolkit's, in lower case: `get_order`.
+    /// The slug without the toolkit's prefix, in lower case: `get_order`.
     pub(super) fn local_name<'s>(slug: &'s str, app: &str) -> &'s str {
         let cut = |prefix: &str| {
             let head = slug.get(..prefix.len())?;
@@ -118,8 +120,8 @@ impl ToolkitAction {
         rest.filter(|rest| !rest.is_empty()).unwrap_or(slug)
     }
 
-    /// What may be done when nobody knows whether it acted: a read only where its source is trusted and says so, or says
-    /// nothing and is named like one.
+    /// The effect class after an unknown outcome. An action is a read only if its source is trusted and either tags
+    /// it as a read, or has no tag and a name that starts like a read.
     pub(super) fn class(&self, is_trusted: bool) -> EffectClass {
         let tagged = |tag: &str| self.tags.iter().any(|known| known == tag);
         let changes = CHANGES.into_iter().any(tagged);
@@ -149,7 +151,7 @@ impl ToolkitAction {
     }
 }
 
-/// The schema as it is kept, and why it is not the one that was given.
+/// Returns the schema to store, and why it differs from the given one.
 fn schema(given: Value) -> (Value, Option<String>) {
     let anything = || json!({"type": "object"});
     if given.is_null() {

@@ -1,5 +1,5 @@
-//! The actions of toolkits as they are kept in records: one record an action, and one a toolkit that says which of them
-//! hold. A new list is written beside the old one and takes its place at once.
+//! Stores the actions of toolkits in records: one record per action, and one per toolkit that names the current list.
+//! A new list is written beside the old one and then replaces it atomically.
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
@@ -14,7 +14,7 @@ use super::action::ToolkitAction;
 const TOOLKITS: &str = "composio.toolkits";
 const ACTIONS: &str = "composio.actions";
 const PAGE: usize = 1_000;
-/// A list that never came to hold was left by a process that was stopped this long ago.
+/// Age after which a list that never became current counts as abandoned by a stopped process.
 const ABANDONED_MS: u64 = 60 * 60 * 1_000;
 
 pub(super) struct ActionStore<'s> {
@@ -22,13 +22,13 @@ pub(super) struct ActionStore<'s> {
     pub(super) clock: &'s dyn Clock,
 }
 
-/// What is kept of a toolkit.
+/// The stored record of a toolkit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ToolkitRecord {
     /// The pinned version.
     pub(super) version: String,
     pub(super) fetched_at: Time,
-    /// Which of the action records hold: a number that rises with each list.
+    /// The number of the current list of action records. It rises with each list.
     list: u64,
     actions: usize,
 }
@@ -38,7 +38,7 @@ impl ActionStore<'_> {
         Ok(self.head(tenant, app).await?.1)
     }
 
-    /// The toolkit's record by its version, and what it says. One that an older Baton wrote otherwise says nothing.
+    /// Reads the toolkit's record with its record version. A record in a format of an older Baton counts as empty.
     async fn head(
         &self,
         tenant: &TenantId,
@@ -49,7 +49,7 @@ impl ActionStore<'_> {
         Ok((version, record.and_then(|record| serde_json::from_value(record.value).ok())))
     }
 
-    /// The actions of a toolkit's newest list, in the order of their slugs.
+    /// Returns the actions of a toolkit's current list, ordered by slug.
     pub(super) async fn actions(&self, tenant: &TenantId, app: &str) -> Result<Vec<ToolkitAction>, ConnectionError> {
         match self.toolkit(tenant, app).await? {
             Some(kept) => {
@@ -60,7 +60,7 @@ impl ActionStore<'_> {
         }
     }
 
-    /// Keeps a list in place of the one before, unless another process has just done so: then its list holds.
+    /// Replaces the current list. If another process has just replaced it, that list stays.
     pub(super) async fn replace(
         &self,
         tenant: &TenantId,
@@ -71,7 +71,7 @@ impl ActionStore<'_> {
         let now = self.clock.now();
         let (record, before) = self.head(tenant, app).await?;
         let before = before.map_or(0, |kept| kept.list);
-        // By the time, so that two processes at it do not write into one list.
+        // Derived from the time, so that two concurrent processes do not write into the same list.
         let list = u64::try_from(now.as_ms()).unwrap_or_default().max(before + 1);
         for some in actions.chunks(OPS_MAX) {
             let put = |action: &ToolkitAction| {
@@ -115,7 +115,7 @@ impl ActionStore<'_> {
         Ok(())
     }
 
-    /// All action records whose keys begin so.
+    /// Returns all action records whose keys start with this prefix.
     async fn list_actions(&self, tenant: &TenantId, prefix: &str) -> Result<Vec<(String, Value)>, ConnectionError> {
         let (mut all, mut after) = (Vec::new(), None);
         loop {

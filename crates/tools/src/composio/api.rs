@@ -1,4 +1,4 @@
-//! Composio's REST API (v3), one function a request.
+//! Client of Composio's REST API (v3): one function per request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +21,15 @@ use crate::tool_error::ToolError;
 use crate::vendor::{VendorApi, VendorAuth, VendorRequest};
 
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
-/// Actions of one page. Schemas are large: a thousand would not fit into one answer.
+/// Actions per page. Schemas are large: a thousand would not fit into one response.
 const PAGE: &str = "200";
-/// Authentications of one toolkit that are looked at.
+/// Maximum number of auth configs read for one toolkit.
 const AUTH_CONFIGS: &str = "50";
 
 pub(super) struct ComposioApi {
     vendor: VendorApi,
     key: Option<SecretString>,
-    /// Of a request that performs no action.
+    /// Time-out of a request that performs no action.
     limit: Duration,
 }
 
@@ -50,11 +50,11 @@ pub(super) struct LinkSession {
     pub(super) expires_at: Option<String>,
 }
 
-/// What became of a connection that was refreshed.
+/// The result of refreshing a connection.
 #[derive(Debug, Deserialize)]
 pub(super) struct RefreshedAccount {
     pub(super) status: String,
-    /// Where a person must go, if that is what it takes.
+    /// The URL that a person must visit, if the refresh requires it.
     #[serde(default)]
     pub(super) redirect_url: Option<String>,
 }
@@ -67,7 +67,7 @@ pub(super) struct AuthConfig {
     pub(super) status: Option<String>,
 }
 
-/// What is known of a toolkit beside its actions.
+/// Details of a toolkit, apart from its actions.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct ToolkitDetails {
     #[serde(default)]
@@ -86,7 +86,7 @@ pub(super) struct ToolkitMeta {
     pub(super) categories: Vec<ToolkitCategory>,
 }
 
-/// One endpoint calls its key `slug`, another `id`.
+/// The key is `slug` on one endpoint and `id` on another.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct ToolkitCategory {
     #[serde(default)]
@@ -111,7 +111,7 @@ impl ComposioApi {
         self.key.as_ref()
     }
 
-    /// Whether Composio answers, and knows the key.
+    /// Checks that Composio responds and accepts the API key.
     pub(super) async fn ping(&self) -> Result<(), ToolError> {
         self.read::<Value>(&["toolkits"], &[("limit", "1")]).await.map(drop)
     }
@@ -120,7 +120,7 @@ impl ComposioApi {
         self.read(&["toolkits", slug], &[]).await
     }
 
-    /// One page of a toolkit's actions, in this version or the newest.
+    /// Returns one page of a toolkit's actions, in this version or the latest.
     pub(super) async fn page(
         &self,
         app: &str,
@@ -134,14 +134,14 @@ impl ComposioApi {
         self.read(&["tools"], &query).await
     }
 
-    /// The actions of a toolkit that Composio finds for these words, the best first.
+    /// Returns the actions of a toolkit that Composio finds for these words, best match first.
     pub(super) async fn search(&self, app: &str, words: &str, limit: usize) -> Result<ActionPage, ToolError> {
         let limit = limit.to_string();
         let query = [("toolkit_slug", app), ("search", words), ("limit", &limit), ("toolkit_versions", "latest")];
         self.read(&["tools"], &query).await
     }
 
-    /// Performs an action. The caller's time-out is the limit.
+    /// Performs an action. The caller's time-out applies.
     pub(super) async fn execute(
         &self,
         slug: &str,
@@ -155,7 +155,7 @@ impl ComposioApi {
         self.read(&["connected_accounts", id], &[]).await
     }
 
-    /// Asks for new credentials. What asks is repeated freely: it performs no action.
+    /// Requests new credentials. The request may be repeated, because it performs no action.
     pub(super) async fn refresh(&self, id: &str) -> Result<RefreshedAccount, ToolError> {
         let ask = self.ask(Method::POST, &["connected_accounts", id, "refresh"])?.json(&json!({}));
         parsed(&ask.timeout(self.limit).send(EffectClass::Read).await?, self.vendor.name())
@@ -165,7 +165,7 @@ impl ComposioApi {
         let ask = self.ask(Method::DELETE, &["connected_accounts", id])?.timeout(self.limit);
         let answer = ask.answer(EffectClass::Read).await?;
         match answer.status {
-            // It is gone, which is what was wanted.
+            // Already gone, which is the goal.
             200..300 | 404 | 410 => Ok(()),
             _ => Err(response::error_from_status(&answer)),
         }
@@ -195,7 +195,7 @@ impl ComposioApi {
         Ok(listed.items)
     }
 
-    /// Makes the authentication that Composio manages itself.
+    /// Creates an auth config that Composio manages.
     pub(super) async fn create_managed_auth(&self, app: &str) -> Result<AuthConfig, ToolError> {
         #[derive(Deserialize)]
         struct CreatedAuthConfig {
@@ -222,7 +222,7 @@ impl ComposioApi {
     }
 }
 
-/// An answer that is what was asked for. One that is not says nothing, and may be asked for again.
+/// Parses a response. An unreadable response says nothing, and the request may be repeated.
 fn parsed<T: DeserializeOwned>(answer: &OutboundResponse, vendor: &str) -> Result<T, ToolError> {
     if answer.truncated {
         let message = format!("{vendor}: {} answered with more than {} bytes", answer.from, answer.body.len());

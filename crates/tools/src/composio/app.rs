@@ -1,4 +1,4 @@
-//! One toolkit, with what the settings say of it.
+//! One toolkit with its settings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::rate::CallRate;
 #[derive(Debug)]
 pub(super) struct ConfiguredApp {
     pub(super) slug: String,
-    /// The pinned version, where the settings pin one.
+    /// The pinned version, if the settings pin one.
     pub(super) version: Option<String>,
     pub(super) is_trusted: bool,
     pub(super) source: EntitySource,
     pub(super) auth_config: Option<String>,
-    /// What all its actions together may be called.
+    /// The rate limit of all its actions together.
     pub(super) rate: Option<(Arc<str>, CallRate)>,
     pub(super) timeout_ms: u64,
     include: Vec<String>,
@@ -46,12 +46,12 @@ impl ConfiguredApp {
         })
     }
 
-    /// Whether the settings choose an action, by its name without the app's.
+    /// Returns whether the settings include an action, by its name without the app's prefix.
     pub(super) fn includes(&self, action: &str) -> bool {
         is_wanted(&self.include, &self.exclude, action)
     }
 
-    /// What the settings say of an action.
+    /// The settings of an action.
     pub(super) fn action_profile(&self, action: &str, tool: &str) -> ToolProfile {
         let mut said = self.action_profiles.get(action).cloned().unwrap_or_default();
         tool.clone_into(&mut said.name);
@@ -70,7 +70,7 @@ fn read_profile(app: &str, action: &str, fields: &Map<String, Value>) -> Result<
         return Err(format!("{place}: unknown field `{unknown}`"));
     }
     match profile.class {
-        // Sent again under one key, it would act again.
+        // A retry under the same key would act again.
         Some(class @ (EffectClass::Keyed | EffectClass::Verify)) => {
             let word = if class == EffectClass::Keyed { "keyed" } else { "verify" };
             Err(format!(

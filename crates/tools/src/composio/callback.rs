@@ -1,7 +1,7 @@
-//! People who come back from connecting an account. Composio sends their browsers to our door with the state that their
-//! request was given: it tells which connection it was, is good once, and no longer than a person may take.
+//! The browser callback after an account was connected. Composio redirects the browser to this server's endpoint with
+//! the state of the request. The state identifies the connection, can be used once, and expires.
 //!
-//! Nothing else of what a browser brings is believed: Composio is asked how the account stands.
+//! Nothing else in the browser's request is trusted: Composio is asked for the status of the account.
 
 use baton_core::bundle::ContentHash;
 use baton_core::id::TenantId;
@@ -16,10 +16,10 @@ use super::entity::ComposioEntity;
 use super::{ComposioSource, ConnectionError};
 
 const SPACE: &str = "composio.returns";
-/// The door, below the address that browsers reach.
+/// The path of the endpoint, below the public base URL.
 pub const CALLBACK_PATH: [&str; 4] = ["api", "v1", "composio", "callback"];
 
-/// A request to connect, as it is kept under the hash of its state.
+/// A pending request to connect, stored under the hash of its state.
 #[derive(Serialize, Deserialize)]
 struct PendingConnection {
     app: String,
@@ -29,13 +29,13 @@ struct PendingConnection {
 }
 
 impl ComposioSource {
-    /// Whether people who connect accounts come back to us.
+    /// Returns whether browsers are redirected back to this server after connecting.
     pub fn has_callback(&self) -> bool {
         self.callback_base.is_some()
     }
 
-    /// Begins to connect an account as [`Self::connect`] does; whoever finishes comes back to our door with `state`, which
-    /// nobody can guess.
+    /// Begins to connect an account as [`Self::connect`] does. The browser is redirected to this server's endpoint
+    /// with `state`, which cannot be guessed.
     pub async fn connect_with_callback(
         &self,
         tenant: &TenantId,
@@ -62,8 +62,8 @@ impl ComposioSource {
         Ok(link)
     }
 
-    /// A browser comes with a state: the connection that it stands for, as Composio says it is now. Nothing where the state
-    /// is not known, was used, or is too old.
+    /// Completes a callback with this state. Returns the connection with its current status at Composio, or `None` if
+    /// the state is unknown, used or expired.
     pub async fn complete_callback(
         &self,
         tenant: &TenantId,
@@ -75,7 +75,7 @@ impl ComposioSource {
         let unchanged = RecordOp::Expect { space: space.clone(), key: key.clone(), version: Some(record.version) };
         match self.records.commit(tenant, vec![unchanged, RecordOp::Delete { space, key }], now).await {
             Ok(()) => {}
-            // Of two that bring the same state one is first.
+            // Of two requests with the same state, only the first succeeds.
             Err(RecordError::Conflict { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
@@ -95,7 +95,7 @@ impl ComposioSource {
         Ok(Some(connection))
     }
 
-    /// What deletes requests that nobody came back from in time.
+    /// Returns the operations that delete expired pending requests.
     async fn expired_deletions(&self, tenant: &TenantId, now: Time) -> Result<Vec<RecordOp>, ConnectionError> {
         let kept = self.records.list(tenant, SPACE, "", None, OPS_MAX - 1).await?;
         let is_over = |value: Value| read(value).is_none_or(|awaited| awaited.until <= now);
@@ -104,7 +104,7 @@ impl ComposioSource {
     }
 }
 
-/// The state itself is kept nowhere.
+/// The state itself is never stored.
 fn key(state: &str) -> String {
     ContentHash::of(state.as_bytes()).as_str().to_owned()
 }

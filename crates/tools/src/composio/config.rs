@@ -1,4 +1,4 @@
-//! Settings of Composio, as `baton.toml` writes them under `[tools.composio]`.
+//! Settings of Composio, written in `baton.toml` under `[tools.composio]`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,29 +13,31 @@ use crate::rate::CallRate;
 use crate::vendor::BaseUrl;
 
 const BASE: BaseUrl = BaseUrl::documented("https://backend.composio.dev/api/v3");
-/// The time-out of an action that says nothing of it.
+/// Default time-out of an action, in milliseconds.
 const TIMEOUT_MS: u64 = 30_000;
-/// How long one request may take that performs no action: a page of actions, a look at a connection.
+/// Default time-out of one request that performs no action, in milliseconds: a page of actions or the status of a
+/// connection.
 const REQUEST_TIMEOUT_MS: u64 = 10_000;
-/// A day.
+/// One day.
 const REFRESH_SECONDS: u64 = 86_400;
-/// Toolkits of one project.
+/// Maximum number of toolkits of one project.
 const TOOLKITS_MAX: usize = 100;
 const SLUG_BYTES_MAX: usize = 64;
 
-/// Without toolkits there is nothing of Composio.
+/// The settings. Without toolkits, Composio is disabled.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ComposioConfig {
     pub api_key: Option<SecretString>,
     pub base_url: BaseUrl,
-    /// Where browsers reach `baton serve`, as `https://baton.example.com`: people who connected an account come back there.
+    /// The base URL at which browsers reach `baton serve`, such as `https://baton.example.com`. Browsers are
+    /// redirected there after an account was connected.
     pub callback_base: Option<BaseUrl>,
     /// By slug: `shopify`, `gmail`.
     pub toolkits: Vec<String>,
-    /// Whether somebody vouches for how Composio tags its actions. Otherwise every action counts as one that acts.
+    /// Whether Composio's tags of actions are trusted. If not, every action counts as one with side effects.
     pub trusted: bool,
-    /// Whose connection an action uses, where its app does not say.
+    /// Whose connection an action uses, if its app does not say.
     pub entity_id_source: EntitySource,
     /// How often one tenant may call the actions of one app.
     pub rate: Option<CallRate>,
@@ -43,27 +45,28 @@ pub struct ComposioConfig {
     pub timeout_ms: u64,
     /// The time-out of any other request, in milliseconds.
     pub request_timeout_ms: u64,
-    /// How old the list of actions may be before a start looks for a newer one.
+    /// Maximum age of the list of actions, in seconds; an older one is refreshed at start.
     pub refresh_seconds: u64,
-    /// What is different for one toolkit.
+    /// Settings of single toolkits.
     pub app: BTreeMap<String, AppConfig>,
 }
 
-/// What may be said of one toolkit.
+/// The settings of one toolkit.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AppConfig {
-    /// The pinned version of its tools, such as `20251027_00`. Unsaid, the newest at the first discovery is pinned.
+    /// The pinned version of its tools, such as `20251027_00`. If not set, the latest version at the first discovery
+    /// is pinned.
     pub version: Option<String>,
     pub trusted: Option<bool>,
     pub entity_id_source: Option<EntitySource>,
     pub rate: Option<CallRate>,
-    /// How accounts are connected; needed where the toolkit has several ways.
+    /// How accounts are connected; required if the toolkit has several ways.
     pub auth_config_id: Option<String>,
-    /// Actions by name, `*` standing for anything; all of them unless told.
+    /// The included actions by name; `*` matches anything. Default: all actions.
     pub include: Vec<String>,
     pub exclude: Vec<String>,
-    /// By action: what a tool's definition may say, in its words.
+    /// By action: fields of a tool definition, with the same names.
     pub action: BTreeMap<String, Map<String, Value>>,
 }
 
@@ -86,7 +89,7 @@ impl Default for ComposioConfig {
 }
 
 impl ComposioConfig {
-    /// Every chosen toolkit with what holds for it; the error says what cannot be kept.
+    /// Returns every configured toolkit with its effective settings. The error names the setting that is invalid.
     pub(super) fn apps(&self) -> Result<BTreeMap<String, ConfiguredApp>, String> {
         if self.toolkits.len() > TOOLKITS_MAX {
             return Err(format!("names {} toolkits and may name {TOOLKITS_MAX}", self.toolkits.len()));
@@ -114,23 +117,23 @@ impl ComposioConfig {
     }
 }
 
-/// Where the id comes from under which an account was connected.
+/// Where the id of a connected account's entity comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntitySource {
-    /// The tenant's own: one connection for all it does.
+    /// The tenant: one connection for everything it does.
     Company,
     /// The user on whose behalf the run acts.
     User,
     Conversation,
-    /// The agent that asks.
+    /// The calling agent.
     Agent,
-    /// Always this one.
+    /// Always this id.
     Named(String),
 }
 
 impl EntitySource {
     /// # Errors
-    /// What looks like a source and is none.
+    /// The text looks like a source but is not a valid one.
     pub fn parse(text: &str) -> Result<Self, String> {
         Ok(match text.trim() {
             "company_id" | "tenant_id" | "tenant" => Self::Company,

@@ -1,4 +1,4 @@
-//! Connecting accounts, looking after them, and disconnecting them.
+//! Connects, checks and disconnects accounts.
 
 use std::time::Duration;
 
@@ -11,28 +11,29 @@ use super::connections::{AppConnection, ConnectionChange, ConnectionStore, Pendi
 use super::entity::ComposioEntity;
 use super::{ComposioSource, ConfiguredApp, ConnectionError};
 
-/// How long a person may take to connect an account in place of one that performs.
+/// How long a person may take to connect an account that replaces an active one.
 pub(super) const CONNECTING_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// Where a person goes to connect an account.
+/// The link at which a person connects an account.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ConnectLink {
     pub redirect_url: String,
-    /// When the address is good no longer, as Composio writes it.
+    /// When the link expires, as Composio writes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
     pub connection: AppConnection,
 }
 
 impl ConnectLink {
-    /// The account that the address is for: where another performs, the one that is to take its place.
+    /// The account that the link is for. If another account is active, this is the one that will replace it.
     pub(super) fn account(&self) -> &str {
         self.connection.next.as_ref().map_or(&self.connection.account, |next| &next.account)
     }
 }
 
 impl ComposioSource {
-    /// Begins to connect an account: whoever opens the address finishes it. `callback` is where they are sent then.
+    /// Begins to connect an account. A person opens the link to finish. `callback` is where the browser is redirected
+    /// afterwards.
     pub async fn connect(
         &self,
         tenant: &TenantId,
@@ -46,7 +47,7 @@ impl ComposioSource {
         let session = self.api.link(&auth_config, &entity.composio_user_id(tenant), callback).await?;
         let (now, account) = (self.clock.now(), session.connected_account_id);
         let begun = |before: Option<AppConnection>| match before {
-            // What performs goes on performing until a person has finished.
+            // The active account keeps performing actions until a person has finished.
             Some(active)
                 if matches!(active.state, ConnectionStatus::Active | ConnectionStatus::Unknown)
                     && active.account != account =>
@@ -75,22 +76,23 @@ impl ComposioSource {
         Ok(ConnectLink { redirect_url: session.redirect_url, expires_at: session.expires_at, connection })
     }
 
-    /// What is kept of the tenant's connections. Nobody is asked.
+    /// Returns the tenant's stored connections, without asking Composio.
     pub async fn stored_connections(&self, tenant: &TenantId) -> Result<Vec<AppConnection>, ConnectionError> {
         Ok(self.connections(tenant).all().await?)
     }
 
-    /// Asks how each of the tenant's connections stands, and keeps it. One that only a person can mend is put on the desk;
-    /// one that works again leaves it. To be called now and then.
+    /// Asks Composio for the status of each of the tenant's connections and stores it. A connection that only a
+    /// person can repair becomes an item in the task inbox; one that works again is removed from it. To be called
+    /// periodically.
     ///
     /// # Errors
-    /// The first connection that cannot be asked about.
+    /// The first connection whose status cannot be read.
     pub async fn check_connections(&self, tenant: &TenantId) -> Result<Vec<AppConnection>, ConnectionError> {
         let mut all = self.connections(tenant).all().await?;
         for connection in &mut all {
             match self.refresh_connection(tenant, connection).await {
                 Ok(()) => {}
-                // One account that cannot be asked for keeps no other from being looked after.
+                // An account whose status cannot be read does not stop the check of the others.
                 Err(ConnectionError::Rejected { reason } | ConnectionError::Unavailable { reason }) => {
                     connection.reason = Some(reason)
                 }
@@ -100,7 +102,7 @@ impl ComposioSource {
         Ok(all)
     }
 
-    /// Asks how one connection stands, and keeps it.
+    /// Asks Composio for the status of one connection and stores it.
     pub(super) async fn refresh_connection(
         &self,
         tenant: &TenantId,
@@ -119,7 +121,8 @@ impl ComposioSource {
         self.delete_former(tenant, connection).await
     }
 
-    /// Keeps how an account stands; where another account has its place by now, that one is what is known from here on.
+    /// Stores the status of an account. If another account has replaced it meanwhile, returns the current one
+    /// instead.
     pub(super) async fn record_status(
         &self,
         tenant: &TenantId,
@@ -137,7 +140,7 @@ impl ComposioSource {
         self.apply_change(tenant, connection, now, stands).await
     }
 
-    /// Looks whether a person has finished connecting the next account, which then takes the place of the one before.
+    /// Checks whether a person has finished connecting the next account, which then replaces the current one.
     pub(super) async fn check_pending_account(
         &self,
         tenant: &TenantId,
@@ -157,7 +160,7 @@ impl ComposioSource {
         let decided = |kept: Option<AppConnection>| match kept {
             Some(kept) if kept.next.as_ref() == Some(&next) => ConnectionChange::Keep(match state {
                 ConnectionStatus::Active => kept.promote_pending(now),
-                // Nobody finished: what performs stays.
+                // Not finished: the active account stays.
                 _ => AppConnection { next: None, ..kept },
             }),
             Some(_) | None => ConnectionChange::Unchanged,
@@ -165,7 +168,8 @@ impl ComposioSource {
         self.apply_change(tenant, connection, now, decided).await
     }
 
-    /// Looks at the accounts that people began to connect in place of others. One that cannot be asked for stays as it is.
+    /// Checks the accounts that are being connected to replace others. One whose status cannot be read stays as it
+    /// is.
     pub(super) async fn check_pending_accounts(&self, tenant: &TenantId) -> Result<(), ConnectionError> {
         for mut connection in self.connections(tenant).all().await? {
             match self.check_pending_account(tenant, &mut connection).await {
@@ -176,7 +180,7 @@ impl ComposioSource {
         Ok(())
     }
 
-    /// Has Composio delete the accounts whose place was taken. What fails is tried at the next look.
+    /// Deletes replaced accounts at Composio. Failed deletions are retried at the next check.
     async fn delete_former(&self, tenant: &TenantId, connection: &mut AppConnection) -> Result<(), ConnectionError> {
         for account in connection.former.clone() {
             if self.api.disconnect(&account).await.is_err() {
@@ -207,7 +211,7 @@ impl ComposioSource {
         Ok(())
     }
 
-    /// Revokes an account at Composio and forgets it. Nothing where there is none.
+    /// Revokes an account at Composio and deletes its record. Returns `None` if there is none.
     pub async fn disconnect(
         &self,
         tenant: &TenantId,
@@ -215,12 +219,12 @@ impl ComposioSource {
         entity: ComposioEntity,
     ) -> Result<Option<AppConnection>, ConnectionError> {
         let Some(connection) = self.connections(tenant).find(app, &entity).await? else { return Ok(None) };
-        // First there: forgotten here, nobody could revoke it.
+        // Revoke at Composio first: without the record, nobody could revoke it.
         let next = connection.next.iter().map(|next| &next.account);
         for account in next.chain([&connection.account]).chain(&connection.former) {
             self.api.disconnect(account).await?;
         }
-        // One that was connected since then stays: nobody asked to revoke it.
+        // An account that was connected meanwhile stays: nobody asked to revoke it.
         let forgets = |kept: Option<AppConnection>| match kept {
             Some(kept) if kept.account != connection.account => ConnectionChange::Unchanged,
             Some(AppConnection { next: Some(next), .. }) if connection.next.as_ref() != Some(&next) => {
@@ -242,7 +246,7 @@ impl ComposioSource {
         Ok(Some(connection))
     }
 
-    /// Whether Composio answers and knows the key.
+    /// Checks that Composio responds and accepts the API key.
     pub async fn ping(&self) -> Result<(), ConnectionError> {
         Ok(self.api.ping().await?)
     }
@@ -259,7 +263,7 @@ impl ComposioSource {
         })
     }
 
-    /// The one way to connect accounts of a toolkit, made where there is none.
+    /// Returns the only auth config of a toolkit, and creates it if there is none.
     async fn auth_config(&self, app: &ConfiguredApp) -> Result<String, ConnectionError> {
         if let Some(id) = &app.auth_config {
             return Ok(id.clone());

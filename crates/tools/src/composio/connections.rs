@@ -1,4 +1,4 @@
-//! Connected accounts, by tenant, app and entity: their ids and how they stand. Tokens stay with Composio.
+//! Connected accounts by tenant, app and entity: their ids and their status. Tokens stay with Composio.
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
@@ -10,12 +10,12 @@ use super::account::ConnectionStatus;
 use super::entity::ComposioEntity;
 
 const SPACE: &str = "composio.connections";
-/// Connections of one page, and of all pages of one list.
+/// Maximum number of connections in one page, and in all pages of one list.
 const PAGE: usize = 500;
 const LISTED_MAX: usize = 10_000;
-/// How often somebody else may write a connection first.
+/// Maximum number of attempts when a concurrent writer changes a connection first.
 const TRIES_MAX: usize = 5;
-/// Accounts that were replaced and are not deleted at Composio yet.
+/// Maximum number of replaced accounts that are not yet deleted at Composio.
 const FORMER_MAX: usize = 10;
 
 /// The account that one entity of a tenant connected to one app.
@@ -27,27 +27,27 @@ pub struct AppConnection {
     /// Composio's id of the connected account.
     pub account: String,
     pub state: ConnectionStatus,
-    /// Why it stands so, where Composio says.
+    /// The reason for the status, if Composio gives one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub connected_at: Time,
     pub checked_at: Time,
-    /// The account that takes its place once a person has finished connecting it.
+    /// The account that replaces it when a person has finished connecting it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<PendingAccount>,
-    /// Accounts whose place was taken, which Composio is still to delete.
+    /// Replaced accounts that Composio still has to delete.
     #[serde(skip)]
     pub(super) former: Vec<String>,
 }
 
-/// An account that a person began to connect while another performs.
+/// An account that a person began to connect while another is active.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PendingAccount {
     pub account: String,
     pub begun_at: Time,
 }
 
-/// As it is stored.
+/// A connection in its stored form.
 #[derive(Serialize, Deserialize)]
 struct ConnectionRow {
     app: String,
@@ -64,21 +64,21 @@ struct ConnectionRow {
     former: Vec<String>,
 }
 
-/// What becomes of a connection's record.
+/// What to do with a connection's record.
 pub(super) enum ConnectionChange {
     Keep(AppConnection),
     Delete,
-    /// What is there is not what was meant to be changed.
+    /// The record is not the one that was meant to be changed.
     Unchanged,
 }
 
 impl AppConnection {
-    /// The next account takes its place: it is active.
+    /// Replaces the current account with the next one, which is active.
     pub(super) fn promote_pending(self, now: Time) -> Self {
         let Some(next) = self.next else { return self };
         let mut former = self.former;
         former.push(self.account);
-        // More than these are not deleted; nothing here names them any more.
+        // Accounts beyond this limit are not deleted and no longer referenced here.
         let from = former.len().saturating_sub(FORMER_MAX);
         Self {
             account: next.account,
@@ -92,7 +92,7 @@ impl AppConnection {
         }
     }
 
-    /// The command that connects it again.
+    /// The command that reconnects it.
     pub fn reconnect_command(&self) -> String {
         connect_command(&self.app, &self.entity)
     }
@@ -112,7 +112,7 @@ impl ConnectionStore<'_> {
         Ok(self.read(app, entity).await?.and_then(|(_, connection)| connection))
     }
 
-    /// The record's version, and what it says.
+    /// Returns the record's version and its content.
     async fn read(
         &self,
         app: &str,
@@ -122,8 +122,8 @@ impl ConnectionStore<'_> {
         Ok(record.map(|record| (record.version, read(record.value))))
     }
 
-    /// Changes what is kept, and answers what is kept then. Where somebody else writes first, `change` is asked again about
-    /// what they wrote, so that of a callback and a renewal at once none is lost.
+    /// Changes the stored connection and returns the result. After a conflict, `change` is called again with the
+    /// newer value, so that a concurrent callback and renewal are both kept.
     pub(super) async fn change(
         &self,
         app: &str,
@@ -161,7 +161,7 @@ impl ConnectionStore<'_> {
         }
     }
 
-    /// All of the tenant's, by app and entity.
+    /// Returns all connections of the tenant, ordered by app and entity.
     pub(super) async fn all(&self) -> Result<Vec<AppConnection>, RecordError> {
         let (mut all, mut after) = (Vec::new(), None);
         loop {

@@ -1,4 +1,4 @@
-//! Apps and actions as people look at them, and accounts as they connect them.
+//! Implements the ports that show apps and actions, and connect accounts.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,11 @@ use super::entity::ComposioEntity;
 use super::{ComposioSource, ConnectionError};
 use crate::registry::ToolRegistry;
 
-/// Tools of a search that are looked through for actions.
+/// Maximum number of search results that are scanned for actions.
 const SEARCHED_MAX: usize = 200;
 
 impl ComposioSource {
-    /// The chosen actions of a toolkit that are kept for a tenant.
+    /// The included actions of a toolkit that are stored for a tenant.
     async fn chosen_actions(
         &self,
         tenant: &TenantId,
@@ -37,7 +37,7 @@ impl ComposioSource {
         connected: &[String],
     ) -> Result<AppListing, ConnectionError> {
         let actions = self.chosen_actions(tenant, app).await?;
-        // What only Composio knows of it; without it the app is there all the same.
+        // Details that only Composio knows; without them the app is still listed.
         let ToolkitDetails { name, meta, .. } = match self.has_key() {
             true => self.api.toolkit(&app.slug).await.unwrap_or_default(),
             false => ToolkitDetails::default(),
@@ -73,7 +73,7 @@ fn to_port_action(action: &ToolkitAction) -> connections::AppAction {
     }
 }
 
-/// `send_email` is *Send Email*.
+/// Turns `send_email` into *Send Email*.
 fn title(name: &str) -> String {
     let words = name.split(['_', '-']).filter(|word| !word.is_empty()).map(|word| {
         let mut chars = word.chars();
@@ -82,7 +82,7 @@ fn title(name: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Parameters by name, as the seed writes them: what the schema says of each, with whether it is required.
+/// Parameters by name, in the format of the seed: each property's schema, with whether it is required.
 fn parameters(schema: &Value) -> Value {
     let required = schema["required"].as_array().map(Vec::as_slice).unwrap_or_default();
     let properties = schema["properties"].as_object().cloned().unwrap_or_default();
@@ -94,7 +94,7 @@ fn parameters(schema: &Value) -> Value {
     Value::Object(properties.into_iter().map(with).collect())
 }
 
-/// As it is written in requests: whatever is no entity's text is a user's id.
+/// Parses an entity from a request. Text that is not an entity's form is a user's id.
 fn entity(text: &str) -> ComposioEntity {
     ComposioEntity::parse(text).unwrap_or_else(|| ComposioEntity::User(text.to_owned()))
 }

@@ -1,4 +1,4 @@
-//! Finding out which actions the chosen toolkits have.
+//! Discovers the actions of the configured toolkits.
 
 use std::collections::BTreeSet;
 
@@ -11,35 +11,35 @@ use super::app::ConfiguredApp;
 use super::{ComposioSource, ConnectionError};
 use crate::openapi::free_name;
 
-/// Actions of one toolkit.
+/// Maximum number of actions of one toolkit.
 const ACTIONS_MAX: usize = 5_000;
-/// Pages of one toolkit: a list that never ends is cut off.
+/// Maximum number of pages of one toolkit, so that an endless list is cut off.
 const PAGES_MAX: usize = 200;
 
-/// What a look at a toolkit came to.
+/// The result of discovering one toolkit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DiscoveryReport {
     pub toolkit: String,
     /// The version that is pinned from now on.
     pub version: String,
     pub actions: usize,
-    /// What of them is no tool, or not fully.
+    /// Actions that became no tool, or only a partial one.
     pub doubts: Vec<ActionDiagnostic>,
 }
 
-/// Which version of a toolkit is looked at.
+/// Which version of a toolkit is discovered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum VersionChoice {
-    /// The pinned one, where one is.
+    /// The pinned version, if there is one.
     Pinned,
-    /// The newest, which is pinned then.
+    /// The latest version, which is then pinned.
     Newest,
 }
 
 impl ComposioSource {
-    /// Looks again where nothing is kept of a toolkit, or what is kept is old, and at accounts that somebody began to
-    /// connect in place of others. Answers why it could not for each toolkit that it could not look at; what is kept of it
-    /// holds on.
+    /// Discovers toolkits that have no stored actions or outdated ones, and checks accounts that are being connected
+    /// to replace others. Returns the error of each toolkit that could not be discovered; its stored actions stay in
+    /// use.
     pub async fn refresh_toolkits(&self, tenant: &TenantId) -> Result<Vec<(String, ConnectionError)>, ConnectionError> {
         let mut faults = Vec::new();
         for app in self.apps.values() {
@@ -49,7 +49,7 @@ impl ComposioSource {
                 kept.fetched_at + self.refresh_after > now
                     && app.version.as_ref().is_none_or(|pin| *pin == kept.version)
             });
-            // Without a key nobody can look, and what is kept holds.
+            // Without an API key nothing can be discovered, and the stored actions stay in use.
             if is_fresh || (is_kept && !self.has_key()) {
                 continue;
             }
@@ -65,11 +65,11 @@ impl ComposioSource {
         Ok(faults)
     }
 
-    /// Looks at every chosen toolkit now. With `newest` the newest version of those is pinned whose version the settings do
-    /// not say.
+    /// Discovers every configured toolkit now. With `newest`, the latest version is pinned for toolkits whose version
+    /// the settings do not fix.
     ///
     /// # Errors
-    /// The first toolkit that cannot be looked at; those before it are kept.
+    /// The first toolkit that cannot be discovered; those before it are stored.
     pub async fn discover(&self, tenant: &TenantId, newest: bool) -> Result<Vec<DiscoveryReport>, ConnectionError> {
         let wanted = if newest { VersionChoice::Newest } else { VersionChoice::Pinned };
         let mut all = Vec::new();
@@ -79,7 +79,7 @@ impl ComposioSource {
         Ok(all)
     }
 
-    /// Tools that Composio finds for these words, the best first, toolkits taking turns.
+    /// Returns tools that Composio finds for these words, best match first, alternating between toolkits.
     pub(crate) async fn search(&self, words: &str, limit: usize) -> Result<Vec<String>, ConnectionError> {
         let mut ranked = Vec::new();
         for app in self.apps.values() {
@@ -109,7 +109,7 @@ impl ComposioSource {
             let reason = format!("the toolkit `{}` has no actions in {which}; look at `tools.composio`", app.slug);
             return Err(ConnectionError::Rejected { reason });
         }
-        // Each action says its own version: the newest list is pinned action by action, never as `latest`.
+        // Each action states its own version. The exact version is pinned for each action, never `latest`.
         let version = pinned.or_else(|| actions.iter().map(|action| action.version.clone()).max()).unwrap_or_default();
         for action in &mut actions {
             if action.version.is_empty() {

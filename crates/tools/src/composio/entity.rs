@@ -1,4 +1,4 @@
-//! Whose account an action uses.
+//! The entity whose account an action uses.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use baton_core::tool::ToolInvocation;
 
 use super::config::EntitySource;
 
-/// Bytes of an entity's id.
+/// Maximum size of an entity's id, in bytes.
 const ID_BYTES_MAX: usize = 256;
 
-/// Who connected an account, within a tenant.
+/// The entity within a tenant that connected an account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ComposioEntity {
     Company,
@@ -21,7 +21,7 @@ pub enum ComposioEntity {
 }
 
 impl ComposioEntity {
-    /// Whose account a call uses; the error is what the call lacks.
+    /// Returns the entity whose account a call uses. The error states what the call lacks.
     pub(super) fn of(source: &EntitySource, call: &ToolInvocation) -> Result<Self, String> {
         let lacking = |what: &str| {
             format!(
@@ -42,7 +42,7 @@ impl ComposioEntity {
         entity.validated()
     }
 
-    /// Itself, if its id can be kept.
+    /// Returns the entity if its id can be stored.
     pub(super) fn validated(self) -> Result<Self, String> {
         match self.id() {
             Some(id) if id.is_empty() || id.len() > ID_BYTES_MAX || id.contains(char::is_control) => {
@@ -52,7 +52,7 @@ impl ComposioEntity {
         }
     }
 
-    /// As [`fmt::Display`] writes it.
+    /// Parses the form that [`fmt::Display`] writes.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if text == "company" {
             return Some(Self::Company);
@@ -75,12 +75,12 @@ impl ComposioEntity {
         }
     }
 
-    /// `user_id` at Composio. The tenant comes first and has no colon, so no two tenants ever share one.
+    /// The `user_id` at Composio. The tenant comes first and contains no colon, so two tenants never share one.
     pub(super) fn composio_user_id(&self, tenant: &TenantId) -> String {
         format!("{tenant}:{self}")
     }
 
-    /// How a command line names it.
+    /// The command-line flag that names the entity.
     pub fn cli_flag(&self) -> String {
         let flag = |name: &str, id: &str| format!(" --{name} '{}'", id.replace('\'', r"'\''"));
         match self {

@@ -1,4 +1,5 @@
-//! Performing an action: as the entity's account, in the pinned version, and once more where its credentials were renewed.
+//! Performs an action with the entity's account and the pinned version, and retries once after its credentials were
+//! renewed.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::request::PreparedRequest;
 use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 
-/// The catalogue's entry of an action; nothing where the settings leave it out.
+/// Returns the catalogue entry of an action, or `None` if the settings exclude it.
 pub(super) fn entry(composio: &Arc<ComposioSource>, app: &ConfiguredApp, action: ToolkitAction) -> Option<ToolEntry> {
     let (_, bare) = action.name.split_once('.')?;
     if !app.includes(bare) {
@@ -52,7 +53,7 @@ pub(super) fn entry(composio: &Arc<ComposioSource>, app: &ConfiguredApp, action:
 struct ComposioTool {
     composio: Arc<ComposioSource>,
     app: String,
-    /// Whose account it uses, where the workflow does not say.
+    /// Whose account it uses, if the workflow does not say.
     source: EntitySource,
     action: ToolkitAction,
     service: String,
@@ -67,7 +68,8 @@ impl ToolHandler for ComposioTool {
         }
         let mut connection = self.connection(request, &entity).await?;
         match self.execute(request, &entity, Some(&connection)).await {
-            // Refused for its credentials: nothing was done, so it may be sent again, also if it acts.
+            // Rejected because of its credentials: nothing was performed, so even an action with side effects may be
+            // sent again.
             Err(failure) if failure.fault().code == code::CONNECTION_EXPIRED => {
                 self.renew(request, &mut connection, failure).await?;
                 match self.execute(request, &entity, Some(&connection)).await {
@@ -90,7 +92,7 @@ impl ToolHandler for ComposioTool {
         if self.action.no_auth {
             return Some(self.shown(None));
         }
-        // Where it cannot be read now, the call finds no account either.
+        // If it cannot be read now, the call finds no account either.
         let found = self.composio.connections(&request.call.tenant).find(&self.app, &entity).await;
         Some(self.shown(found.ok().flatten().as_ref()))
     }
@@ -106,7 +108,8 @@ impl ComposioTool {
         ComposioEntity::of(&source, &request.call).map_err(refused)
     }
 
-    /// The entity's connection, if it can perform something. One that a person had not finished is looked at again.
+    /// Returns the entity's connection, if it can perform actions. A connection that was not finished at the last
+    /// check is checked again.
     async fn connection(&self, request: &PreparedRequest, entity: &ComposioEntity) -> Result<AppConnection, ToolError> {
         let tenant = &request.call.tenant;
         let missing = |why: &str| {
@@ -129,7 +132,7 @@ impl ComposioTool {
         }
         match connection.state {
             ConnectionStatus::Active | ConnectionStatus::Unknown => Ok(connection),
-            // It may be renewed without a person.
+            // It may be renewable without a person.
             ConnectionStatus::Expired => Ok(connection),
             ConnectionStatus::Initializing | ConnectionStatus::Initiated => {
                 Err(missing(&format!("{entity} has not finished connecting `{}`", self.app)))
@@ -140,7 +143,8 @@ impl ComposioTool {
         }
     }
 
-    /// As people see it who allow a call: an action in another version may do something else.
+    /// The text shown to people who approve a call. It includes the version, because an action may behave differently
+    /// in another version.
     fn shown(&self, connection: Option<&AppConnection>) -> String {
         let account = connection.map_or("no account", |connection| &connection.account);
         format!("{account}, version {}", self.action.version)
@@ -175,7 +179,7 @@ impl ComposioTool {
         })
     }
 
-    /// Renews the credentials, if that takes no person.
+    /// Renews the credentials, if that needs no person.
     async fn renew(
         &self,
         request: &PreparedRequest,
@@ -189,7 +193,7 @@ impl ComposioTool {
             {
                 self.record_status(request, connection, ConnectionStatus::Active).await
             }
-            // A person must go there, or Composio will not.
+            // A person must visit the link, or Composio refuses to renew.
             Ok(_) | Err(ToolError::NotDone { retryable: false, .. }) => {
                 Err(self.request_reconnect(request, connection, expired).await)
             }
@@ -197,7 +201,7 @@ impl ComposioTool {
         }
     }
 
-    /// Nothing was done, and a person must connect again: they are told.
+    /// Nothing was performed and a person must reconnect the account; opens a task for that.
     async fn request_reconnect(
         &self,
         request: &PreparedRequest,
@@ -229,7 +233,7 @@ impl ComposioTool {
         state: ConnectionStatus,
     ) -> Result<(), ToolError> {
         let asked = connection.account.clone();
-        // Nothing was done yet: it may be tried again.
+        // Nothing was performed yet, so the call may be retried.
         let storage = |fault: ConnectionError| ToolError::transient(code::STORAGE_UNAVAILABLE, fault.to_string());
         self.composio.record_status(&request.call.tenant, connection, state, None).await.map_err(
             |fault| match fault {

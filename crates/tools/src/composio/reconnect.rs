@@ -1,4 +1,4 @@
-//! Telling people that an account must be connected again.
+//! Notifies people that an account must be reconnected.
 
 use baton_core::id::TenantId;
 use baton_ports::journal::{TaskItem, TaskItemKind};
@@ -8,7 +8,7 @@ use super::ComposioSource;
 use super::connections::AppConnection;
 
 impl ComposioSource {
-    /// Puts it on the tenant's desk, once until it is connected again.
+    /// Opens an item in the tenant's task inbox, once until the account is connected again.
     pub(super) async fn open_reconnect_task(
         &self,
         tenant: &TenantId,

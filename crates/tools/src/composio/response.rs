@@ -1,4 +1,4 @@
-//! What Composio's answers mean.
+//! Interprets Composio's responses.
 
 use baton_core::fault::Fault;
 use baton_core::tool::EffectClass;
@@ -19,7 +19,7 @@ pub(super) fn vendor_error(answer: &OutboundResponse) -> Option<VendorError> {
     let slug = text("slug").or_else(|| text("name")).unwrap_or_default();
     let number = ["code", "error_code"].iter().find_map(|name| error.get(name)?.as_u64());
     let state = state_in(message);
-    // Only a refusal of Composio's own says that nothing was done, whatever its words are.
+    // Only a 4xx response of Composio itself proves that nothing was performed, whatever its message says.
     let meaning = if !(400..500).contains(&answer.status) {
         VendorErrorMeaning::AsStatus
     } else if slug.ends_with("ConnectedAccountExpired") || state == Some(ConnectionStatus::Expired) {
@@ -34,7 +34,7 @@ pub(super) fn vendor_error(answer: &OutboundResponse) -> Option<VendorError> {
     Some(VendorError { message, meaning })
 }
 
-/// `Connected account ca_1 is in EXPIRED state`: the state, unless it is one that performs actions.
+/// Reads the status from `Connected account ca_1 is in EXPIRED state`, unless it is one that performs actions.
 fn state_in(message: &str) -> Option<ConnectionStatus> {
     let words: Vec<&str> = message.split_whitespace().collect();
     let named = words.windows(3).find(|three| three[0] == "in" && three[2].starts_with("state"))?;
@@ -42,7 +42,7 @@ fn state_in(message: &str) -> Option<ConnectionStatus> {
     (!matches!(state, ConnectionStatus::Active | ConnectionStatus::Unknown)).then_some(state)
 }
 
-/// An answer other than 2xx to what performs no action.
+/// Maps a response other than 2xx to a request that performs no action.
 pub(super) fn error_from_status(answer: &OutboundResponse) -> ToolError {
     match check_status(answer, EffectClass::Read) {
         Err(failure) => failure,
@@ -50,7 +50,7 @@ pub(super) fn error_from_status(answer: &OutboundResponse) -> ToolError {
     }
 }
 
-/// What an action came to, out of a 2xx: `{"data", "error", "successful", "log_id"}`.
+/// Reads an action's result from a 2xx response: `{"data", "error", "successful", "log_id"}`.
 pub(super) fn parse_result(
     answer: &OutboundResponse,
     class: EffectClass,
@@ -80,8 +80,9 @@ pub(super) fn parse_result(
     }
 }
 
-/// The app's own refusal, by the status in the fields that Composio documents for it. Words are nobody's promise: where
-/// there is no status, what acts may have acted, also if they begin with one or speak of credentials.
+/// Maps an error of the app itself, by the status in the fields that Composio documents. Message texts are not
+/// reliable: without a status, an action with side effects may have acted, even if the text starts with a status or
+/// mentions credentials.
 fn failed(data: &Value, words: &str, shown: &str, class: EffectClass) -> ToolError {
     let message = |what: &str| if shown.is_empty() { what.to_owned() } else { format!("{what}: {shown}") };
     let unsuccessful = "the action was not successful";
@@ -107,7 +108,7 @@ fn failed(data: &Value, words: &str, shown: &str, class: EffectClass) -> ToolErr
     }
 }
 
-/// A read may be asked again, whatever became of it: its words choose what is said.
+/// Maps an error text of a read. A read may always be retried; the text only selects the message.
 fn error_from_text(words: &str, message: String) -> ToolError {
     match leading_status(words) {
         Some(401) => ToolError::permanent(code::CONNECTION_EXPIRED, message),
@@ -118,8 +119,7 @@ fn error_from_text(words: &str, message: String) -> ToolError {
     }
 }
 
-/// The app's HTTP status, 400 to 599, where a field of the answer has it: `status_code`, or `http_error`, which begins
-/// with it.
+/// The app's HTTP status, 400 to 599, if the response has one: `status_code`, or `http_error`, which starts with it.
 fn status(data: &Value) -> Option<u16> {
     let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
     let said = ["status_code", "statusCode"].iter().find_map(|name| number(data.get(name)?));
@@ -127,7 +127,7 @@ fn status(data: &Value) -> Option<u16> {
     said.or_else(|| leading_status(data.get("http_error")?.as_str()?))
 }
 
-/// The status that a text begins with.
+/// The status at the start of a text.
 fn leading_status(text: &str) -> Option<u16> {
     let digits = text.split(|char: char| !char.is_ascii_digit()).next()?;
     digits.parse().ok().filter(|status| (400..600).contains(status))

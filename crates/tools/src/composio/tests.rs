@@ -21,7 +21,7 @@ use crate::testing::{InMemoryRecords, ManualClock, NOW};
 use crate::{ToolRegistry, ToolServices, ToolsConfig};
 use fake::{FakeComposio, FakeComposioState, KEY, action};
 
-/// A shop's toolkit: a read that is tagged, one that is only named so, and what acts.
+/// A shop's toolkit: a tagged read, an untagged action whose name suggests a read, and actions with side effects.
 fn shop() -> FakeComposioState {
     let actions = vec![
         action("SHOPIFY_GET_ORDER", "shopify", &["readOnlyHint"]),
@@ -33,7 +33,7 @@ fn shop() -> FakeComposioState {
     FakeComposioState { actions: [("shopify", actions)].into(), ..FakeComposioState::default() }
 }
 
-/// A desk in memory.
+/// A task inbox in memory.
 #[derive(Default)]
 struct RecordingInbox(Mutex<Vec<TaskItem>>);
 
@@ -66,7 +66,7 @@ impl TaskInbox for RecordingInbox {
     }
 }
 
-/// A project that uses the fake, with a database and a desk.
+/// A project that uses the fake, with a database and a task inbox.
 struct ComposioFixture {
     fake: FakeComposio,
     records: Arc<InMemoryRecords>,
@@ -76,7 +76,8 @@ struct ComposioFixture {
 }
 
 impl ComposioFixture {
-    /// With these settings beside the address, the key and the toolkit; nothing is looked up yet.
+    /// Creates a project with these settings in addition to the address, the key and the toolkit; nothing is
+    /// discovered yet.
     async fn begin(world: FakeComposioState, settings: Value) -> Self {
         let fake = FakeComposio::start(world).await;
         let (records, clock) = (Arc::new(InMemoryRecords::default()), Arc::new(ManualClock::at(NOW)));
@@ -95,7 +96,7 @@ impl ComposioFixture {
         Self { fake, records, desk, clock, registry }
     }
 
-    /// Looked up and taken in.
+    /// Creates a project with its actions discovered and loaded.
     async fn with(world: FakeComposioState, settings: Value) -> Self {
         let project = Self::begin(world, settings).await;
         assert_eq!(project.learn().await, []);
@@ -112,7 +113,7 @@ impl ComposioFixture {
         self.registry.composio().unwrap()
     }
 
-    /// Connects the company's account, or another entity's, and finishes.
+    /// Connects the account of the company or of another entity, and finishes connecting.
     async fn connected(self, entity: ComposioEntity) -> Self {
         let link = self.composio().connect(&tenant(), "shopify", entity, None).await.unwrap();
         self.fake.set(&link.connection.account, "ACTIVE");

@@ -1,4 +1,4 @@
-//! What must not be shown, and where it may be sent.
+//! Secrets: text that must not be shown, and the origins it may be sent to.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,12 +9,12 @@ use serde::{Deserialize, Deserializer};
 
 use crate::vendor::BaseUrl;
 
-/// The variable of the environment that sets a secret of `[tools.secrets]`.
+/// The environment variable that sets a secret of `[tools.secrets]`.
 pub fn secret_env_var(name: &str) -> String {
     format!("BATON_TOOLS__SECRETS__{}", name.to_uppercase())
 }
 
-/// The name of a setting that is `{{ secrets.NAME }}` and no more.
+/// Returns the name if a setting is exactly `{{ secrets.NAME }}`.
 pub fn named_secret(setting: &str) -> Option<&str> {
     let inner = setting.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"))?;
     inner.trim().strip_prefix("secrets.")
@@ -30,8 +30,8 @@ impl SecretString {
         Self(text.into())
     }
 
-    /// A secret that a provider cannot do without, where `{{ secrets.NAME }}` stands for one under `tools.secrets` that may
-    /// go to the provider's address. The error is the setting that is not there.
+    /// Returns a secret that a provider requires. `{{ secrets.NAME }}` refers to a secret under `tools.secrets` that
+    /// may be sent to the provider's address. The error is the setting that is missing.
     pub(crate) fn required(
         given: Option<&Self>,
         setting: impl FnOnce() -> String,
@@ -45,7 +45,7 @@ impl SecretString {
         may_go.ok_or_else(|| format!("tools.secrets.{name}.origins"))
     }
 
-    /// The secret itself, for the one call that needs it.
+    /// Returns the secret itself, for the one call that needs it.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -61,23 +61,24 @@ impl fmt::Debug for SecretString {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundSecret {
     secret: SecretString,
-    /// Where it may go; nothing: wherever a tool of the project's own files sends it.
+    /// The origins it may be sent to. `None` means wherever a tool of the project's own files sends it.
     origins: Option<Vec<String>>,
 }
 
 impl BoundSecret {
-    /// The secret itself, to tell whether it is still the same.
+    /// Returns the secret itself, to compare it with another.
     pub(crate) fn expose(&self) -> &str {
         self.secret.expose()
     }
 
-    /// Whether a tool may send it there. Tools are defined in files that whoever keeps the secret keeps too.
+    /// Returns the secret if a tool may send it to this URL. Tools are defined in files that the owner of the secret
+    /// controls too.
     pub(crate) fn for_tool(&self, url: &Url) -> Option<&SecretString> {
         let may_go = self.origins.as_ref().is_none_or(|origins| origins.contains(&origin_of(url)));
         may_go.then_some(&self.secret)
     }
 
-    /// The secret itself, for whoever sends it to this address and nowhere else.
+    /// Returns the secret itself, for a caller that sends it to this address and nowhere else.
     pub fn for_address(&self, address: &str) -> Option<&str> {
         match address.parse() {
             Ok(url) => self.for_tool(&url).map(SecretString::expose),
@@ -85,28 +86,29 @@ impl BoundSecret {
         }
     }
 
-    /// For whoever takes it out of a text.
+    /// Returns the secret itself, for redacting it from a text.
     pub(crate) fn redaction_text(&self) -> &str {
         self.secret.expose()
     }
 
-    /// Whether the settings say where it may go.
+    /// Returns whether the settings bind it to origins.
     pub(crate) fn is_bound(&self) -> bool {
         self.origins.is_some()
     }
 
-    /// Whether a program that a tool of the project's own files starts may be given it.
+    /// Returns the secret if a program started by a tool of the project's own files may receive it.
     pub(crate) fn for_program(&self) -> Option<&SecretString> {
         self.origins.is_none().then_some(&self.secret)
     }
 
-    /// Whether an agent's endpoint may be shown it: only one it is bound to, whoever wrote the agent.
+    /// Returns the secret if an agent's endpoint may receive it: only an endpoint it is bound to, whoever defined the
+    /// agent.
     pub(crate) fn for_endpoint(&self, url: &Url) -> Option<&SecretString> {
         self.origins.as_ref()?.contains(&origin_of(url)).then_some(&self.secret)
     }
 }
 
-/// One that may go wherever a tool of the project's own files sends it.
+/// Creates a secret that any tool of the project's own files may send anywhere.
 impl From<SecretString> for BoundSecret {
     fn from(secret: SecretString) -> Self {
         Self { secret, origins: None }
@@ -137,7 +139,7 @@ impl<'de> Deserialize<'de> for BoundSecret {
     }
 }
 
-/// Scheme, host and port, the usual port left out: `https://agents.example.com`.
+/// Scheme, host and port, without a default port: `https://agents.example.com`.
 pub(crate) fn origin_of(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
@@ -152,7 +154,7 @@ fn origin(written: &str) -> Result<String, String> {
     }
 }
 
-/// The secrets a request may carry to one address.
+/// The secrets that a request to one address may carry.
 #[derive(Clone, Copy)]
 pub(crate) struct SendableSecrets<'s> {
     pub(crate) all: &'s BTreeMap<String, BoundSecret>,
@@ -164,7 +166,7 @@ impl<'s> SendableSecrets<'s> {
         self.all.iter().filter_map(move |(name, bound)| Some((name, bound.for_tool(self.to)?)))
     }
 
-    /// What is kept back from this address, for messages; nothing where all may go there.
+    /// The names of the secrets that may not be sent to this address, for messages. `None` if all may be sent.
     pub(crate) fn withheld_names(self) -> Option<String> {
         let kept = self.all.iter().filter(|(_, bound)| bound.for_tool(self.to).is_none());
         let names: Vec<&str> = kept.map(|(name, _)| name.as_str()).collect();

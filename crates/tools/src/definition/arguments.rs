@@ -1,15 +1,15 @@
-//! What a definition's templates read of a call's arguments, held against the parameters that it declares.
+//! Checks the arguments that a definition's templates read against the parameters that it declares.
 
 use baton_core::expr::{JinjaTemplate, nearest};
 use serde_json::{Map, Value};
 
 use crate::validation_warning::ValidationWarning;
 
-/// The name under which templates see what a call is given.
+/// The name under which templates see the arguments of a call.
 const ROOT: &str = "arguments";
 
-/// Arguments that are read and not declared, where a declared one is nearly called so. Where nothing is declared, a call may
-/// be given anything.
+/// Warns about arguments that are read but not declared, if a declared one has a similar name. Without declared
+/// parameters, a call may pass any arguments.
 pub(super) fn warnings(definition: &Map<String, Value>) -> Vec<ValidationWarning> {
     let declared = definition.get("parameters").and_then(|schema| schema.get("properties")).and_then(Value::as_object);
     let Some(declared) = declared.filter(|declared| !declared.is_empty()) else { return Vec::new() };
@@ -23,7 +23,7 @@ pub(super) fn warnings(definition: &Map<String, Value>) -> Vec<ValidationWarning
 fn collect_warnings(place: &str, value: &Value, declared: &Map<String, Value>, doubts: &mut Vec<ValidationWarning>) {
     match value {
         Value::String(text) if text.contains("{{") || text.contains("{%") => {
-            // What does not parse is an error of its own.
+            // A template that does not parse is reported as an error elsewhere.
             let reads = JinjaTemplate::parse(text).map(|template| template.fields()).unwrap_or_default();
             for argument in reads.iter().filter(|read| read.root == ROOT).filter_map(|read| read.fields.first()) {
                 let near = nearest(argument, declared.keys().map(String::as_str));

@@ -1,4 +1,4 @@
-//! A hook: an address that is told of something, in a form of ours or in that of Slack.
+//! A notification hook: an address that is notified, in Baton's own format or in Slack's.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -7,35 +7,36 @@ use super::ToolDefinition;
 use crate::config::SecretString;
 use crate::error::ToolSetupError;
 
-/// Milliseconds of one attempt.
+/// Time-out of one attempt, in milliseconds.
 const TIMEOUT_MS: u64 = 10_000;
 
-/// Where, and how.
+/// The address of the hook, and its format.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotificationHook {
-    /// Shown nowhere: with many services it is the key.
+    /// Never shown: with many services the URL is the key.
     pub url: SecretString,
     #[serde(default)]
     pub form: HookForm,
 }
 
-/// What is posted.
+/// The format of the posted body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HookForm {
-    /// All that is known, as one object, with the text in it.
+    /// All fields as one object, including the text.
     #[default]
     Json,
-    /// `{"text": ...}`, as Slack's incoming webhooks take it, and many besides.
+    /// `{"text": ...}`, as Slack's incoming webhooks and many other services accept it.
     Slack,
 }
 
 impl NotificationHook {
-    /// The tool that posts its arguments there: again, under the same `Idempotency-Key`, while the address does not answer.
+    /// Creates the tool that posts its arguments to the hook. It retries under the same `Idempotency-Key` while the
+    /// address does not respond.
     ///
     /// # Errors
-    /// What is wrong with its name or its address.
+    /// The name or the address is invalid.
     pub fn tool(&self, name: &str) -> Result<ToolDefinition, ToolSetupError> {
         let body = match self.form {
             HookForm::Json => json!("{{ arguments }}"),
@@ -50,7 +51,7 @@ impl NotificationHook {
             "url": self.url.expose(),
             "secret_url": true,
             "idempotency_header": "Idempotency-Key",
-            // Being told twice harms nobody, and what became of it is no question for a person.
+            // A duplicate notification does no harm, and no person needs to settle an unknown outcome.
             "errors": [{
                 "when": "status >= `500` && status != `501` && status != `505`",
                 "code": "SERVICE_UNAVAILABLE", "retryable": true,

@@ -1,8 +1,8 @@
-//! `kind: http`: one request, its parts templates over a call, and how its answer is read.
+//! `kind: http`: one request whose parts are templates over a call, and how its response is read.
 
 use std::collections::BTreeMap;
 
-use baton_core::expr::{Condition, ConditionLanguage as ExprLanguage, ParamsTemplate};
+use baton_core::expr::{Condition, ConditionLanguage, ParamsTemplate};
 use baton_core::tool::EffectClass;
 use reqwest::header::HeaderName;
 use reqwest::{Method, Url};
@@ -12,26 +12,26 @@ use serde_json::{Map, Value};
 use super::script::LanguageKey;
 use super::{DefinitionDiagnostic, ToolProfile, read, template};
 
-/// What a URL and a query may name.
+/// Names that a URL and a query may use.
 pub(crate) const OPEN_NAMES: &[&str] = &["arguments", "attempt", "key", "language", "run", "tenant", "user_id"];
-/// What headers and a body may name besides: they are shown nowhere.
+/// Names that headers and a body may use. They include secrets, because headers and bodies are never shown.
 const NAMES: &[&str] = &["arguments", "attempt", "key", "language", "run", "secrets", "tenant", "user_id"];
 const RULES_MAX: usize = 100;
 
 #[derive(Clone, Debug)]
 pub(crate) struct HttpDefinition {
     pub(crate) request: HttpTemplate,
-    /// JMESPath over the answer's body; the whole body where there is none.
+    /// JMESPath over the response body; the whole body if not set.
     pub(crate) result: Option<String>,
-    /// The first that holds says what an answer means; none leaves it to the status.
+    /// The first rule that matches decides what a response means; without a match, the status decides.
     pub(crate) errors: Vec<ErrorRule>,
     pub(crate) idempotency_header: Option<HeaderName>,
     pub(crate) lookup: Option<HttpLookup>,
-    /// Path and query are the key: nobody is shown them.
+    /// Path and query contain the key and must not be shown.
     pub(crate) secret_url: bool,
 }
 
-/// A request with holes.
+/// A request template.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpTemplate {
     pub(crate) method: Method,
@@ -40,11 +40,11 @@ pub(crate) struct HttpTemplate {
     pub(crate) path: Vec<PathSegment>,
     pub(crate) query: Vec<(String, ParamsTemplate)>,
     pub(crate) headers: ParamsTemplate,
-    /// `None` sends `{tool, arguments, key}` where the method has a body.
+    /// `None` sends `{tool, arguments, key}` if the method has a body.
     pub(crate) body: Option<ParamsTemplate>,
 }
 
-/// What stands between two `/` of a path.
+/// The text between two `/` of a path.
 #[derive(Clone, Debug)]
 pub(crate) enum PathSegment {
     Literal(String),
@@ -62,11 +62,11 @@ pub(crate) struct ErrorRule {
     pub(crate) unknown: bool,
 }
 
-/// How the service is asked what became of a call.
+/// How the service is asked for the outcome of a call.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpLookup {
     pub(crate) request: HttpTemplate,
-    /// JMESPath over `{status, body}`; if neither holds, nobody knows.
+    /// JMESPath over `{status, body}`; if neither condition holds, the outcome stays unknown.
     pub(crate) done: Condition,
     pub(crate) not_done: Option<Condition>,
     pub(crate) result: Option<String>,
@@ -117,7 +117,7 @@ struct LookupFields {
     url: String,
     #[serde(default)]
     query: Map<String, Value>,
-    /// Those of the call, unless told.
+    /// Defaults to the headers of the call.
     #[serde(default)]
     headers: Option<Map<String, Value>>,
     done: String,
@@ -163,7 +163,7 @@ impl HttpDefinition {
         })
     }
 
-    /// The class, where the definition does not say; and whether the tool can keep the one it says.
+    /// Derives the class if the definition does not set it, and checks that the tool can keep the one it sets.
     pub(super) fn complete(&self, profile: ToolProfile) -> Result<ToolProfile, DefinitionDiagnostic> {
         let method = &self.request.method;
         let reads = matches!(*method, Method::GET | Method::HEAD);
@@ -179,7 +179,7 @@ impl HttpDefinition {
     }
 }
 
-/// Whether a request can be of a class: sent again under the same key, or looked up.
+/// Checks that a request can have a class: whether it can be sent again under the same key, or looked up.
 pub(crate) fn check_class(
     class: EffectClass,
     repeatable: bool,
@@ -212,7 +212,7 @@ impl HttpTemplate {
         let mut pairs = Vec::new();
         for pair in fixed.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            // What is written out may be encoded already, and is encoded again when it is sent.
+            // Literal text may be percent-encoded already, and is encoded again when it is sent.
             let value = if value.contains("{{") { value.to_owned() } else { decoded(&origin, value) };
             pairs.push((decoded(&origin, name), template("url", &Value::from(value), OPEN_NAMES)?));
         }
@@ -238,14 +238,14 @@ impl HttpTemplate {
     }
 }
 
-/// A part of a query as it was before it was encoded.
+/// Decodes a percent-encoded part of a query.
 fn decoded(origin: &Url, text: &str) -> String {
     let mut probe = origin.clone();
     probe.set_query(Some(text));
     probe.query_pairs().next().map(|(name, _)| name.into_owned()).unwrap_or_default()
 }
 
-/// Origin, path and query of a URL. The origin holds no template, so no argument chooses whom we speak to.
+/// Splits a URL into origin, path and query. The origin contains no template, so no argument can choose the host.
 fn parts(url: &str) -> Result<(Url, &str, &str), DefinitionDiagnostic> {
     let wrong = |reason: &str| DefinitionDiagnostic::at("url", reason);
     let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("write `https://host/path`"))?;
@@ -311,17 +311,17 @@ impl HttpLookup {
     }
 }
 
-/// JMESPath over an answer.
+/// Compiles JMESPath over a response.
 fn condition(place: &str, source: &str) -> Result<Condition, DefinitionDiagnostic> {
-    let condition = Condition::parse(ExprLanguage::JmesPath, source);
+    let condition = Condition::parse(ConditionLanguage::JmesPath, source);
     let condition = condition.map_err(|error| DefinitionDiagnostic::at(place, error.message))?;
     super::check_roots(place, condition.roots(), &["status", "body", "true", "false", "null"])?;
     Ok(condition)
 }
 
-/// Parsed now, so that a mistake is found before the first call.
+/// Parses the expression now, so that an error is found before the first call.
 fn checked_expression(place: &str, source: String) -> Result<String, DefinitionDiagnostic> {
-    Condition::parse(ExprLanguage::JmesPath, &source)
+    Condition::parse(ConditionLanguage::JmesPath, &source)
         .map_err(|error| DefinitionDiagnostic::at(place, error.message))?;
     Ok(source)
 }

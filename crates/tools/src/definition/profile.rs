@@ -1,4 +1,4 @@
-//! What every defined tool may say of itself, whatever its kind.
+//! The fields that every tool definition may have, whatever its kind.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::tool_set::TIMEOUT;
 use crate::validation_warning::suggestion;
 
 const NAME_BYTES_MAX: usize = 128;
-/// Of what a source says of one of its tools: models are told all of it at each step.
+/// Maximum size of a description from a source, in bytes. Models receive all of it at each step.
 const DESCRIPTION_BYTES_MAX: usize = 1_000;
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -43,10 +43,10 @@ pub(crate) struct ToolProfile {
     /// JSON Schema.
     #[serde(default)]
     parameters: Value,
-    /// JSON Schema of what it answers with.
+    /// JSON Schema of the output.
     #[serde(default)]
     output_schema: Option<Arc<Value>>,
-    /// Which edition of it this is, in whoever's words.
+    /// The tool's version, as its source states it.
     #[serde(default)]
     version: Option<String>,
     #[serde(default)]
@@ -63,12 +63,12 @@ pub(crate) struct ToolProfile {
     cache_seconds: Option<u64>,
     #[serde(default)]
     on_unavailable: Option<OnUnavailable>,
-    /// What stands in for its answer then.
+    /// The result that replaces the tool's output during an outage.
     #[serde(default)]
     stand_in: Map<String, Value>,
 }
 
-/// What a source of tools says of one of them, where nobody says otherwise.
+/// What a source says about one of its tools, used for fields that the definition does not set.
 pub(crate) struct ProfileDefaults {
     pub(crate) description: String,
     pub(crate) category: Option<String>,
@@ -78,7 +78,7 @@ pub(crate) struct ProfileDefaults {
     pub(crate) output_schema: Option<Arc<Value>>,
     pub(crate) version: Option<String>,
     pub(crate) timeout_ms: Option<u64>,
-    /// Why one that acts cannot be undone, unless a compensation is named.
+    /// Why a tool with side effects cannot be undone, unless a compensation is named.
     pub(crate) irreversible: &'static str,
 }
 
@@ -105,10 +105,10 @@ pub const FIELDS: &[&str] = &[
     "stand_in",
 ];
 
-/// What a tool's own compensation may name beside the names of the run that calls it, which are not known here.
+/// Names that a tool's compensation may use, besides the names of the calling run, which are not known here.
 const UNDO_NAMES: &[&str] = &["output", "arguments", "input", "context", "shared_context", "run"];
 
-/// Whether the arguments of a compensation can be written: what does not parse, and what is a slip of the pen, is refused.
+/// Checks the arguments of a compensation: templates that do not parse, and probable typos, are refused.
 fn check_compensation(place: &str, parameters: &Value) -> Result<(), DefinitionDiagnostic> {
     let roots = parse(place, parameters)?.roots().clone();
     let is_slip =
@@ -125,12 +125,12 @@ impl ToolProfile {
         self.output_schema.is_some()
     }
 
-    /// Whether it says what its output carries.
+    /// Returns whether it declares the fields of its output.
     pub(crate) fn has_output_fields(&self) -> bool {
         !self.output_fields.is_empty()
     }
 
-    /// Takes its fields out of a definition and leaves those of its kind.
+    /// Removes the common fields from a definition and leaves those of its kind.
     pub(crate) fn extract(fields: &mut Map<String, Value>) -> Result<Self, DefinitionDiagnostic> {
         let own = FIELDS.iter().filter_map(|name| fields.remove_entry(*name)).collect();
         let profile: Self = read("", own)?;
@@ -160,8 +160,8 @@ impl ToolProfile {
         Ok(profile)
     }
 
-    /// Reads what the definition of a source says of one of its tools: what all tools may say, and what is said of those
-    /// of this kind (`more`). The name stands in where none is said.
+    /// Reads what the definition of a source says about one of its tools: the common fields, and the fields of this
+    /// kind (`more`). The name defaults to the given one.
     pub(crate) fn read_override<T: DeserializeOwned>(
         place: &str,
         name: &str,
@@ -182,7 +182,7 @@ impl ToolProfile {
         Ok((profile, read(place, fields)?))
     }
 
-    /// Neither documents nor servers say how it is asked what became of a call.
+    /// Refuses `verify`: neither OpenAPI documents nor MCP servers describe how to look up the outcome of a call.
     fn reject_verify(&self) -> Result<(), DefinitionDiagnostic> {
         if self.class == Some(EffectClass::Verify) {
             let reason = "nothing here says how to look up what became of a call; say `once`";
@@ -191,7 +191,7 @@ impl ToolProfile {
         Ok(())
     }
 
-    /// Whether what it says of outages can be, once its class is known.
+    /// Checks that the outage policy is possible for the tool's class.
     pub(crate) fn check_outage_policy(&self) -> Result<(), DefinitionDiagnostic> {
         if self.on_unavailable == Some(OnUnavailable::Empty) && self.class.is_some_and(EffectClass::has_side_effects) {
             let reason = "`empty` is for tools that only ask; what acts is never answered for: say `unavailable`, \
@@ -213,10 +213,10 @@ impl ToolProfile {
         Self { class: Some(class), ..self }
     }
 
-    /// What a definition says of one tool, and where that is nothing, what it says of all tools of their source.
+    /// Fills fields that a definition does not set for one tool with those it sets for all tools of the source.
     pub(crate) fn with_source_fallback(self, all: &Self) -> Self {
         let unless_undone = || all.irreversible.clone().filter(|_| self.compensation.is_none());
-        // What stands in for its answer is a tool's own: others' would be wrong of it.
+        // A stand-in result is specific to one tool; that of others would be wrong for it.
         let stand_in = match self.stand_in.is_empty() && self.on_unavailable.is_none() {
             true => all.stand_in.clone(),
             false => self.stand_in,
@@ -239,7 +239,7 @@ impl ToolProfile {
         }
     }
 
-    /// Itself, and what its source says where it says nothing.
+    /// Fills unset fields with the defaults of the source.
     pub(crate) fn with_defaults(self, mut said: ProfileDefaults) -> Self {
         let class = self.class.unwrap_or(said.class);
         let is_unsaid = self.compensation.is_none() && self.irreversible.is_none();
@@ -261,7 +261,7 @@ impl ToolProfile {
         }
     }
 
-    /// The first thing it says that can be said of one tool only.
+    /// Returns the first field set that is only allowed for a single tool.
     pub(crate) fn per_tool_field(&self) -> Option<&'static str> {
         let said = [
             ("class", self.class.is_some()),
@@ -273,7 +273,7 @@ impl ToolProfile {
         said.into_iter().find_map(|(name, is_said)| is_said.then_some(name))
     }
 
-    /// The catalogue's entry.
+    /// Creates the catalogue entry.
     pub(crate) fn entry(self, provider: &'static str, tool: std::sync::Arc<dyn ToolHandler>) -> ToolEntry {
         let class = self.class.unwrap_or(EffectClass::Once);
         let facts = ToolContract {

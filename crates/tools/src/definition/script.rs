@@ -1,10 +1,10 @@
-//! `kind: script`: results written beforehand, for examples, tests and names that do not exist here.
+//! `kind: script`: canned results for examples, tests and services that do not exist here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::expr::{Condition, ConditionLanguage as ExprLanguage, JsonContext, ParamsTemplate};
+use baton_core::expr::{Condition, ConditionLanguage, JsonContext, ParamsTemplate};
 use baton_core::tool::EffectClass;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -12,17 +12,17 @@ use serde_json::{Map, Value};
 use super::{DefinitionDiagnostic, ToolProfile, check_roots, read, template};
 use crate::language::CustomerLanguage;
 
-/// What templates and conditions of a script may name.
+/// Names that templates and conditions of a script may use.
 pub(crate) const NAMES: &[&str] = &["arguments", "attempt", "id", "key", "run", "turn"];
 const RESULTS_MAX: usize = 1_000;
-/// The longest a script may pretend to work.
+/// The longest simulated latency, in milliseconds.
 const LATENCY_MS_MAX: u64 = 10 * 60 * 1_000;
 
 #[derive(Clone, Debug)]
 pub(crate) struct ScriptDefinition {
-    /// The first that matches answers.
+    /// The first matching rule provides the result.
     pub(crate) rules: Vec<ToolScriptRule>,
-    /// Whether a rule asks for the turn, which then must be counted.
+    /// Whether a rule depends on the turn, which must then be counted.
     pub(crate) counts: bool,
     /// Fields of the outputs, of all rules together.
     output_fields: BTreeSet<String>,
@@ -41,14 +41,14 @@ pub(crate) struct ToolScriptRule {
 #[derive(Clone, Debug)]
 pub(crate) enum RuleCondition {
     Always,
-    /// Every named argument is as given; others do not matter.
+    /// Every named argument equals the given value; other arguments are ignored.
     Arguments(Map<String, Value>),
     Condition(Condition),
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum ScriptReply {
-    /// The same whatever is asked: made once, and never copied.
+    /// The same for every call: built once and never copied.
     Ready(Arc<Value>),
     Output(ParamsTemplate),
     Fault(ScriptedFault),
@@ -56,7 +56,7 @@ pub(crate) enum ScriptReply {
 
 impl ScriptReply {
     fn of(output: ParamsTemplate) -> Self {
-        // One that is too large is found out by the call, as any other is.
+        // An output that is too large is reported by the call, as for any other tool.
         let ready = output.literal().and_then(|_| output.render(&JsonContext::timeless(&Value::Null)).ok());
         match ready {
             Some(output) => Self::Ready(Arc::new(mark_scripted(output))),
@@ -65,7 +65,7 @@ impl ScriptReply {
     }
 }
 
-/// An output that says of itself that it is scripted, where it can say anything.
+/// Marks an output as scripted, if it is an object.
 pub(crate) fn mark_scripted(mut output: Value) -> Value {
     if let Value::Object(fields) = &mut output {
         fields.entry("scripted").or_insert(Value::Bool(true));
@@ -85,10 +85,10 @@ pub(crate) struct ScriptedFault {
     pub(crate) retryable: bool,
     #[serde(default)]
     pub(crate) retry_after_ms: Option<u64>,
-    /// The outcome is unknown, not undone.
+    /// The outcome is unknown, instead of certainly not done.
     #[serde(default)]
     pub(crate) unknown: bool,
-    /// It acted all the same: a look-up will find the rule's `output`.
+    /// The call acted anyway: a look-up finds the rule's `output`.
     #[serde(skip)]
     pub(crate) acted: Option<ParamsTemplate>,
 }
@@ -154,7 +154,7 @@ impl ScriptDefinition {
         Ok(Self { rules, counts, output_fields })
     }
 
-    /// What the script says of the tool where its definition does not.
+    /// Fills fields that the definition does not set with those derived from the script.
     pub(super) fn complete(&self, profile: ToolProfile) -> ToolProfile {
         let mut profile = profile;
         if profile.output_fields.is_empty() {
@@ -214,7 +214,7 @@ impl RuleCondition {
             Value::Null => Ok(Self::Always),
             Value::Object(arguments) => Ok(Self::Arguments(arguments)),
             Value::String(source) => {
-                let condition = Condition::parse(ExprLanguage::Expr, &source);
+                let condition = Condition::parse(ConditionLanguage::Expr, &source);
                 let condition = condition.map_err(|error| DefinitionDiagnostic::at("when", error.message))?;
                 check_roots("when", condition.roots(), NAMES)?;
                 Ok(Self::Condition(condition))

@@ -40,7 +40,7 @@ fn what_the_recipe_shows_can_be_used() {
     assert_eq!(examples.len(), 4);
     for example in examples {
         let mut document = baton_core::definition::source::read(example.as_bytes()).unwrap().to_json();
-        // The app has read the file by now.
+        // The app has already read the file at this point.
         if document["document"].is_string() {
             document["document"] = json!({"openapi": "3.1.0", "paths": {
                 "/items": {"post": {"operationId": "addItem"}}, "/all": {"delete": {}},
@@ -94,7 +94,7 @@ fn a_compensation_is_checked_where_it_is_written() {
     let place = "compensation.parameters";
     refused(http(&undone_by("{{ outptu.id }}")), place, "unknown name `outptu`; did you mean `output`?");
     refused(http(&undone_by("{{ output.")), place, "");
-    // A name of the run that calls it: its input's, a node's.
+    // A name of the calling run: one of its input or of a node.
     for known in ["{{ output.id }}", "{{ arguments.id }}", "{{ customer.id }}"] {
         ToolDefinition::parse(http(&undone_by(known))).unwrap();
     }

@@ -1,13 +1,13 @@
-//! Content lines: unfolded, and taken apart into name, parameters and value.
+//! Content lines: unfolded, and split into name, parameters and value.
 
 use super::ICalendarError;
 
-/// `DTSTART;TZID=Europe/Madrid:20250120T100000`.
+/// A content line such as `DTSTART;TZID=Europe/Madrid:20250120T100000`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ContentLine {
-    /// Where it begins in the text, from 1.
+    /// The line number in the text, from 1.
     pub(super) number: usize,
-    /// Upper case.
+    /// In upper case.
     pub(super) name: String,
     parameters: Vec<(String, String)>,
     pub(super) value: String,
@@ -22,7 +22,7 @@ impl ContentLine {
         ICalendarError { line: self.number, reason: reason.into() }
     }
 
-    /// The value as TEXT, with its escapes read.
+    /// Returns the value as TEXT, unescaped.
     pub(super) fn text(&self) -> String {
         let mut text = String::with_capacity(self.value.len());
         let mut characters = self.value.chars();
@@ -40,7 +40,7 @@ impl ContentLine {
     }
 }
 
-/// The lines of a text. A line that begins with a space or a tab goes on from the one before (3.1).
+/// Splits a text into content lines. A line that starts with a space or a tab continues the previous one (3.1).
 pub(super) fn lines(text: &str) -> Result<Vec<ContentLine>, ICalendarError> {
     let mut lines: Vec<(usize, String)> = Vec::new();
     for (at, raw) in text.split('\n').enumerate() {

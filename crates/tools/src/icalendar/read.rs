@@ -1,4 +1,4 @@
-//! Reading: events and busy periods.
+//! Reads events and busy periods.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use super::time::{DateValue, duration, offset};
 use super::zone::{DescribedZone, ZoneTable};
 use super::{BYTES_MAX, DEPTH_MAX, ENTRIES_MAX, ICalendarError};
 
-/// What a text holds.
+/// The content of a text.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ParsedCalendar {
     pub events: Vec<CalendarEvent>,
-    /// Busy periods of a free-busy answer: milliseconds since the epoch, the end excluded.
+    /// Busy periods of a free-busy response: milliseconds since the epoch, the end exclusive.
     pub periods: Vec<(i64, i64)>,
 }
 
-/// Reads a text of one or several `VCALENDAR`s. Times that name no zone are in `zone`.
+/// Reads a text of one or several `VCALENDAR`s. Times without a zone are in `zone`.
 ///
 /// # Errors
-/// What is not iCalendar, or has a time that cannot be told: then nothing can be said of what is free.
+/// The text is not iCalendar, or has a time that cannot be determined. Nothing can then be said about free times.
 pub fn read(text: &str, zone: &TimeZone) -> Result<ParsedCalendar, ICalendarError> {
     if text.len() > BYTES_MAX {
         return Err(ICalendarError { line: 1, reason: format!("{} bytes, over the limit of {BYTES_MAX}", text.len()) });
@@ -45,12 +45,12 @@ pub fn read(text: &str, zone: &TimeZone) -> Result<ParsedCalendar, ICalendarErro
     Ok(calendar)
 }
 
-/// What stands between a `BEGIN` and its `END`, without what is inside further ones.
+/// The lines between a `BEGIN` and its `END`, without those of nested components.
 #[derive(Debug)]
 struct CalendarComponent {
     name: String,
     line: usize,
-    /// The place of the one it stands in.
+    /// The index of the enclosing component.
     within: Option<usize>,
     lines: Vec<ContentLine>,
 }
@@ -109,7 +109,7 @@ impl CalendarComponent {
         self.find(name).is_some_and(|line| line.value.trim().eq_ignore_ascii_case(value))
     }
 
-    /// A `VTIMEZONE`, whose offsets are in the components inside.
+    /// Records a `VTIMEZONE`, whose offsets are in the nested components.
     fn describe(&self, all: &[Self], zones: &mut ZoneTable) {
         let Some(name) = self.find("TZID") else { return };
         let inside = all.iter().filter(|inner| {
@@ -153,7 +153,8 @@ impl CalendarComponent {
         })
     }
 
-    /// Of a free-busy answer. Some versions of Radicale write each period as a component of its own.
+    /// Reads the periods of a free-busy response. Some versions of Radicale write each period as a component of its
+    /// own.
     fn periods(&self, periods: &mut Vec<(i64, i64)>) -> Result<(), ICalendarError> {
         let before = periods.len();
         let is_free =
@@ -191,13 +192,13 @@ fn read_period(text: &str) -> Option<(i64, i64)> {
     (from <= to).then_some((from, to))
 }
 
-/// The first and the last instant that a time may be.
+/// Returns the earliest and the latest instant that a time can mean.
 fn instants(line: &ContentLine, zones: &ZoneTable, zone: &TimeZone) -> Result<(i64, i64), ICalendarError> {
     let moment = DateValue::parse(&line.value).ok_or_else(|| line.error(format!("`{}` is no time", line.value)))?;
     let name = line.parameter("TZID");
     let (local, name) = match moment {
         DateValue::Instant(at) => return Ok((at, at)),
-        // A whole day is a day of the calendar's own zone.
+        // A whole day is a day in the calendar's own zone.
         DateValue::Day(date) => (date.at(0, 0, 0, 0), None),
         DateValue::Local(local) => (local, name),
     };

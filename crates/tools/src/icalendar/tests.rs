@@ -115,10 +115,10 @@ fn appointment(zone: &TimeZone, starts: &str, ends: &str) -> String {
 fn an_appointment_is_written_in_its_zone_and_read_back() {
     for (zone, starts, ends) in [
         ("Europe/Madrid", "2025-01-20T09:00:00Z", "2025-01-20T10:00:00Z"),
-        // Over both changes of the clocks.
+        // Across both daylight-saving changes.
         ("Europe/Madrid", "2025-03-30T00:30:00Z", "2025-03-30T01:30:00Z"),
         ("America/Santiago", "2025-04-06T02:30:00Z", "2025-04-06T04:30:00Z"),
-        // 02:30 comes twice: first in summer time, then in winter time.
+        // 02:30 occurs twice: first in summer time, then in winter time.
         ("Europe/Madrid", "2025-10-26T00:30:00Z", "2025-10-26T00:45:00Z"),
         ("Europe/Madrid", "2025-10-26T01:30:00Z", "2025-10-26T02:30:00Z"),
         ("Europe/Madrid", "2025-10-26T00:30:00Z", "2025-10-26T01:30:00Z"),

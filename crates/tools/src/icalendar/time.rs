@@ -1,4 +1,4 @@
-//! Instants and durations as iCalendar writes them.
+//! Instants and durations in iCalendar format.
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -33,7 +33,7 @@ impl DateValue {
             return None;
         }
         let part = |at: usize| number(time.get(at..at + 2)?);
-        // A leap second is the second before it.
+        // A leap second is read as the second before it.
         let second = part(4)?.min(59);
         let local = date.at(0, 0, 0, 0);
         let local = local.with().hour(i8::try_from(part(0)?).ok()?).minute(i8::try_from(part(2)?).ok()?);
@@ -52,13 +52,13 @@ fn date(text: &str) -> Option<Date> {
     Date::new(year, month, day).ok()
 }
 
-/// Digits only.
+/// Parses a number that consists of digits only.
 fn number(text: &str) -> Option<i64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if digits { text.parse().ok() } else { None }
 }
 
-/// Milliseconds of `P1DT2H30M`, `-PT15M`, `P2W` (3.3.6).
+/// Parses a duration such as `P1DT2H30M`, `-PT15M` or `P2W` (3.3.6), in milliseconds.
 pub(super) fn duration(text: &str) -> Option<i64> {
     let text = text.trim();
     let (negative, rest) = match text.strip_prefix('-') {
@@ -95,7 +95,7 @@ pub(super) fn duration(text: &str) -> Option<i64> {
     Some(if negative { -total } else { total })
 }
 
-/// Seconds east of Greenwich of `+0100`, `-033000`.
+/// Parses an offset such as `+0100` or `-033000`, in seconds east of Greenwich.
 pub(super) fn offset(text: &str) -> Option<i32> {
     let text = text.trim();
     let (sign, digits) = match text.strip_prefix('-') {

@@ -1,40 +1,40 @@
-//! Writing one appointment.
+//! Writes one appointment.
 
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
-/// Bytes of a line before it is folded (3.1).
+/// Maximum length of a line before it is folded, in bytes (3.1).
 const LINE_BYTES_MAX: usize = 75;
 
-/// One appointment. Times are milliseconds since the epoch, the end excluded.
+/// One appointment. Times are milliseconds since the epoch; the end is exclusive.
 #[derive(Clone, Debug)]
 pub struct Appointment<'a> {
-    /// The same for the same appointment, for ever.
+    /// A stable identifier: the same appointment always has the same one.
     pub uid: &'a str,
     /// When it was written.
     pub stamp: i64,
     pub starts: i64,
     pub ends: i64,
-    /// The zone its times are written in, described beside.
+    /// The zone its times are written in. The text includes its description.
     pub zone: &'a TimeZone,
     pub summary: &'a str,
     pub description: &'a str,
-    /// Properties of our own: upper-case names that begin with `X-`.
+    /// Custom properties: upper-case names that start with `X-`.
     pub extensions: &'a [(&'a str, String)],
 }
 
 impl Appointment<'_> {
-    /// The whole text, in lines that end in CR LF.
+    /// Returns the whole text, with lines that end in CR LF.
     pub fn text(&self) -> String {
         let mut text = FoldedText(String::with_capacity(1_024));
         text.line("BEGIN:VCALENDAR");
         text.line("VERSION:2.0");
         text.line("PRODID:-//Baton//Calendar//EN");
         text.line("CALSCALE:GREGORIAN");
-        // A wall-clock time that comes twice, when clocks go back, means its first coming (3.3.5). Where either time is
-        // the second, both are written in UTC.
+        // When clocks go back, a wall-clock time that occurs twice means its first occurrence (3.3.5). If either time
+        // is the second occurrence, both are written in UTC.
         let named = [self.starts, self.ends].iter().all(|at| self.first_coming(*at));
         let name = self.zone.iana_name().filter(|name| *name != "UTC" && named);
         if let Some(name) = name {
@@ -60,7 +60,7 @@ impl Appointment<'_> {
         text.0
     }
 
-    /// Whether the wall-clock time of `at` in the zone is read as `at` again.
+    /// Returns whether the wall-clock time of `at` in the zone reads back as `at`.
     fn first_coming(&self, at: i64) -> bool {
         let wall_clock = self.zone.to_datetime(instant(at));
         self.zone.to_timestamp(wall_clock).is_ok_and(|read| read == instant(at))
@@ -73,12 +73,12 @@ impl Appointment<'_> {
         }
     }
 
-    /// The zone's offsets from the change before the appointment to the one after it.
+    /// Writes the zone's offsets from the transition before the appointment to the one after it.
     fn describe(&self, name: &str, text: &mut FoldedText) {
         text.line("BEGIN:VTIMEZONE");
         text.line(&format!("TZID:{name}"));
         let (starts, ends) = (instant(self.starts), instant(self.ends));
-        // The iterator leaves out a change at its very instant.
+        // The iterator excludes a transition at exactly its start.
         let from = starts.checked_add(jiff::SignedDuration::from_secs(1)).unwrap_or(starts);
         let before = self.zone.preceding(from).next().map(|change| change.timestamp());
         let first = before.unwrap_or(Timestamp::UNIX_EPOCH).min(starts);
@@ -114,7 +114,7 @@ impl Appointment<'_> {
 struct FoldedText(String);
 
 impl FoldedText {
-    /// Folded between characters, never inside one.
+    /// Writes a line, folded between characters and never inside one.
     fn line(&mut self, line: &str) {
         let mut length = 0;
         for character in line.chars() {
@@ -129,7 +129,7 @@ impl FoldedText {
     }
 }
 
-/// TEXT (3.3.11). Control characters cannot be written, and are left out.
+/// Escapes TEXT (3.3.11). Control characters cannot be represented and are dropped.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.replace("\r\n", "\n").chars() {

@@ -1,20 +1,20 @@
-//! The zones that a text's times are in.
+//! The time zones that a text uses.
 
 use std::collections::BTreeMap;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-/// The zones a text describes itself, by `TZID`.
+/// The zones that a text describes itself, by `TZID`.
 #[derive(Debug, Default)]
 pub(super) struct ZoneTable(BTreeMap<String, DescribedZone>);
 
-/// What is used of a zone that a text describes.
+/// The parts in use of a zone that a text describes.
 #[derive(Debug, Default)]
 pub(super) struct DescribedZone {
-    /// What `X-LIC-LOCATION` says it is.
+    /// The zone that `X-LIC-LOCATION` names.
     pub(super) iana_name: Option<String>,
-    /// Every offset it ever has, in seconds east of Greenwich.
+    /// Every offset that the zone ever has, in seconds east of Greenwich.
     pub(super) offsets: Vec<i32>,
 }
 
@@ -23,9 +23,9 @@ impl ZoneTable {
         self.0.insert(name, own);
     }
 
-    /// The first and the last instant that a wall-clock time in a zone may be: one, where the zone is known by its
-    /// name. Of a zone known only by the offsets it has, both ends are told, so that nothing is taken for free that may
-    /// be busy.
+    /// Returns the earliest and the latest instant that a wall-clock time in a zone can mean. They are equal if the
+    /// zone is known by its name. If only its offsets are known, the result covers all of them, so that no busy time
+    /// is reported as free.
     pub(super) fn instants(&self, local: DateTime, name: Option<&str>, own: &TimeZone) -> Option<(i64, i64)> {
         let once = |zone: &TimeZone| {
             let at = zone.to_ambiguous_timestamp(local).compatible().ok()?.as_millisecond();
@@ -45,7 +45,7 @@ impl ZoneTable {
     }
 }
 
-/// By an IANA name, also behind a maker's prefix: `/freeassociation.sourceforge.net/Europe/Madrid`.
+/// Finds a zone by its IANA name, also behind a vendor's prefix: `/freeassociation.sourceforge.net/Europe/Madrid`.
 fn iana_zone(name: &str) -> Option<TimeZone> {
     let mut rest = name.trim().trim_start_matches('/');
     for _ in 0..4 {

@@ -1,4 +1,4 @@
-//! `calculator`: arithmetic, exact where it can be.
+//! `calculator`: arithmetic, exact where possible.
 
 mod number;
 mod parser;
@@ -16,7 +16,7 @@ use crate::request::PreparedRequest;
 use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 
-/// Bytes of one expression.
+/// Maximum size of one expression, in bytes.
 const EXPRESSION_BYTES_MAX: usize = 4_096;
 
 pub(crate) fn entry() -> ToolEntry {

@@ -1,4 +1,4 @@
-//! `execute_code`: Python in the sandbox, with nothing but its inputs.
+//! `execute_code`: Python in the sandbox, with access to nothing but its inputs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use crate::request::PreparedRequest;
 use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 
-/// Characters of one program; a call is journaled with its arguments.
+/// Maximum length of one program, in characters; a call is journaled with its arguments.
 const CODE_CHARS_MAX: usize = 64 << 10;
-/// What an attempt may take beyond the program's own time: the wait for a child.
+/// Extra time of an attempt beyond the program's own time: the wait for a child process.
 const WAIT: Duration = Duration::from_secs(90);
 
-/// Where programs run, and what each may use.
+/// The sandbox that runs programs, and the limits of each.
 #[derive(Clone)]
 pub struct CodeExecution {
     pub sandbox: Arc<dyn Sandbox>,
@@ -46,7 +46,7 @@ pub(crate) fn entry(execution: CodeExecution) -> ToolEntry {
                 "inputs": {"type": "object", "description": "Variables that the program finds set"},
             },
         }),
-        // A function of its arguments: the sandbox has no clock, no chance and nobody to ask.
+        // A pure function of its arguments: the sandbox has no clock, no randomness and no I/O.
         ..ToolContract::new(EffectClass::Pure, execution.limits.time.saturating_add(WAIT))
     };
     ToolEntry::new(

@@ -1,4 +1,4 @@
-//! `filter_list`: the items of a list for which a condition holds.
+//! `filter_list`: returns the items of a list that satisfy a condition.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::request::PreparedRequest;
 use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 
-/// Items of one list.
+/// Maximum number of items of one list.
 const ITEMS_MAX: usize = 10_000;
 
 pub(crate) fn entry() -> ToolEntry {
@@ -93,7 +93,7 @@ fn condition(written: &Value) -> Result<Condition, ParseError> {
     }
 }
 
-/// One item as names: `item`, `index`, and its own fields where it has any.
+/// The names that a condition sees for one item: `item`, `index`, and the item's own fields if it has any.
 struct ItemScope<'i> {
     item: &'i Value,
     index: usize,

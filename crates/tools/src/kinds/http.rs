@@ -1,4 +1,4 @@
-//! A tool that is one HTTP request to a service which the project's own definition names.
+//! A tool that sends one HTTP request to a service that the project's own definition names.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -36,7 +36,8 @@ pub(crate) fn entry(
 
 struct HttpTemplateTool {
     http: HttpDefinition,
-    /// Whether the definition says what of an answer is the output, so that one without it is no answer.
+    /// Whether the definition declares how the output is read from a response. A response without that output is then
+    /// an error.
     has_output_schema: bool,
     outbound: Arc<OutboundClient>,
     secrets: Arc<BTreeMap<String, BoundSecret>>,
@@ -53,7 +54,7 @@ impl ToolHandler for HttpTemplateTool {
         let answer =
             self.send(outgoing, &self.http.request.origin).await.map_err(|no_answer| no_answer.failure(class))?;
         let seen = json!({"status": answer.status, "body": answer.value()});
-        // What broke off says nothing that a rule could be held against.
+        // An interrupted response cannot be matched against rules.
         let rule = match answer.interruption() {
             Some(_) => None,
             None => matching_rule(&self.http.errors, &seen, request)?,
@@ -129,7 +130,7 @@ impl HttpTemplateTool {
         }
     }
 
-    /// Of addresses that are the key: a look-up's answer may repeat where the call went.
+    /// The parts of URLs that are secret: the response of a look-up may repeat the URL of the call.
     fn secrets_of_urls(&self, names: &TemplateScope<'_>) -> Vec<String> {
         if !self.http.secret_url {
             return Vec::new();
@@ -139,7 +140,7 @@ impl HttpTemplateTool {
         requests.filter_map(|request| url(request, names).ok()).flat_map(|url| of_url(&url)).collect()
     }
 
-    /// The request, with every hole filled.
+    /// Builds the request with every template filled.
     fn fill(&self, template: &HttpTemplate, request: &PreparedRequest) -> Result<OutboundRequest, ToolError> {
         let open = TemplateScope { request, secrets: None };
         let url = url(template, &open)?;
@@ -164,7 +165,7 @@ impl HttpTemplateTool {
     }
 }
 
-/// A path segment that a call fills stays one segment: it is encoded, and may not be empty or lead upwards.
+/// A path segment that a call fills stays one segment: it is encoded, and must not be empty or lead upwards.
 fn url(template: &HttpTemplate, names: &TemplateScope<'_>) -> Result<Url, ToolError> {
     let mut path = String::new();
     for segment in &template.path {
@@ -195,7 +196,7 @@ fn url(template: &HttpTemplate, names: &TemplateScope<'_>) -> Result<Url, ToolEr
     Ok(url)
 }
 
-/// RFC 3986: everything but the unreserved characters is written as its bytes.
+/// Percent-encodes everything but the unreserved characters (RFC 3986).
 pub(crate) fn encode(path: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -212,7 +213,7 @@ fn matching_rule<'h>(
     request: &PreparedRequest,
 ) -> Result<Option<&'h ErrorRule>, ToolError> {
     for rule in rules {
-        // The service has answered: a rule that breaks on it must not hide whether it acted.
+        // The service has responded: a rule that fails to evaluate must not hide whether the call acted.
         let holds = rule.when.holds(&document(seen, request));
         let holds = holds.map_err(|error| {
             ToolError::indeterminate(request.call.class, expression_error("errors", &error).fault().clone())
@@ -237,8 +238,8 @@ impl ErrorRule {
     }
 }
 
-/// What of an answer is the tool's result. An act that was done is done, even if its answer is too long or the expression
-/// fails over it; whether it is JSON at all, where that was declared, is for [`OutboundResponse::read_as_json`] to say before.
+/// Reads the tool's result from a response. A performed act stays done, even if its response is too long or the
+/// expression fails on it. If JSON was declared, the caller first checks it with [`OutboundResponse::read_as_json`].
 pub(super) fn result(
     expression: Option<&str>,
     answer: &OutboundResponse,
@@ -270,8 +271,8 @@ pub(crate) fn expression_error(place: &str, error: &EvalError) -> ToolError {
     ToolError::permanent(code::EXPRESSION_FAILED, format!("`{place}`: {}{hint}", error.message))
 }
 
-/// The same where secrets may be meant: one that is not set is said to be so, and those that are kept back from the address
-/// are named.
+/// Builds the same error for a template that may use secrets: it names a secret that is not set, and those that may
+/// not be sent to the address.
 pub(super) fn expression_error_with_secrets(place: &str, error: &EvalError, secrets: SendableSecrets<'_>) -> ToolError {
     let absent = error.absent.as_deref().and_then(|path| path.strip_prefix("secrets."));
     if let Some(secret) = absent.filter(|secret| !secrets.all.contains_key(*secret)) {
@@ -286,10 +287,10 @@ pub(super) fn expression_error_with_secrets(place: &str, error: &EvalError, secr
     ToolError::permanent(code::EXPRESSION_FAILED, format!("`{place}`: {}{hint}{kept}", error.message))
 }
 
-/// A call as a request template's names.
+/// A call, as the names of a request template.
 pub(super) struct TemplateScope<'r> {
     pub(super) request: &'r PreparedRequest,
-    /// Only where what is written is shown nowhere.
+    /// Only for parts of the request that are never shown.
     pub(super) secrets: Option<SendableSecrets<'r>>,
 }
 

@@ -1,4 +1,4 @@
-//! `http_request`: one HTTP request to an address the settings permit.
+//! `http_request`: one HTTP request to an address that the settings permit.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use crate::request::PreparedRequest;
 use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 
-/// How long one attempt may take.
+/// Time-out of one attempt.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const BODY_BYTES_MAX: usize = 1 << 20;
 const HEADERS_MAX: usize = 50;
-/// Sent with keyed calls, as the IETF's draft names it.
+/// Sent with keyed calls, as the IETF draft names it.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// The longest key that services commonly take; a longer one is hashed.
+/// Maximum key length that services commonly accept; a longer key is hashed.
 const KEY_BYTES_MAX: usize = 255;
-/// Headers that belong to the connection, or would speak to a proxy or another host than the one that was checked.
+/// Headers that belong to the connection, or that would address a proxy or another host than the checked one.
 pub(crate) const FORBIDDEN_HEADERS: &[&str] = &[
     "connection",
     "content-length",
@@ -118,7 +118,7 @@ impl ToolHandler for HttpRequest {
         Ok(output(&answer, class))
     }
 
-    /// The host, for one that fails says nothing of the others.
+    /// Circuits are per host, because the failure of one host says nothing about others.
     fn service<'a>(&'a self, request: &'a PreparedRequest) -> Option<Cow<'a, str>> {
         let url: Url = request.text("url")?.parse().ok()?;
         url.host_str().map(|host| Cow::Owned(host.to_owned()))
@@ -130,7 +130,7 @@ fn output(answer: &OutboundResponse, class: EffectClass) -> Value {
     json!({
         "status": answer.status,
         "headers": answer.kept_headers(),
-        // What an act answered is cut and not refused: it was done.
+        // The response of an act is truncated instead of refused, because the act was performed.
         "body": if is_cut { Value::Null } else { answer.value() },
         "truncated": is_cut,
         "url": answer.from,
@@ -152,7 +152,8 @@ fn outgoing(request: &PreparedRequest) -> Result<OutboundRequest, String> {
     if request.argument("idempotency") == true {
         headers.insert(IDEMPOTENCY_KEY, idempotency_key(&request.call.key));
     }
-    // What a call brings along is in the journal as it is; only what says who asks is not to come back with the answer.
+    // The journal holds the arguments of the call anyway; only headers that identify the caller must not come back
+    // with the response.
     for name in [header::AUTHORIZATION, header::COOKIE] {
         if let Some(value) = headers.get_mut(name) {
             value.set_sensitive(true);
@@ -161,12 +162,12 @@ fn outgoing(request: &PreparedRequest) -> Result<OutboundRequest, String> {
     Ok(OutboundRequest { method, url, headers, body, secrets: Vec::new() })
 }
 
-/// A value as it stands in a query or a header.
+/// Formats a value for a query or a header.
 pub(crate) fn as_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Headers by name; the error names the one that cannot be sent, never its value.
+/// Parses headers by name. The error names the header that cannot be sent, never its value.
 pub(crate) fn headers(given: &Value) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in given.as_object().into_iter().flatten() {
@@ -181,7 +182,7 @@ pub(crate) fn headers(given: &Value) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// The body's bytes, and its type where the call does not say.
+/// Returns the bytes of the body, and sets its content type if the call does not.
 pub(crate) fn body(given: &Value, headers: &mut HeaderMap) -> Result<Option<Vec<u8>>, String> {
     let (bytes, kind) = match given {
         Value::Null => return Ok(None),
@@ -195,7 +196,8 @@ pub(crate) fn body(given: &Value, headers: &mut HeaderMap) -> Result<Option<Vec<
     Ok(Some(bytes))
 }
 
-/// The effect's key as a header; what a header cannot carry, or services do not take, is hashed.
+/// Formats the effect's key as a header. A key that a header cannot carry, or that is longer than services accept, is
+/// hashed.
 pub(crate) fn idempotency_key(key: &str) -> HeaderValue {
     let plain = key.len() <= KEY_BYTES_MAX && key.bytes().all(|byte| byte.is_ascii_graphic());
     let value = if plain { key.to_owned() } else { baton_core::bundle::ContentHash::of(key.as_bytes()).to_string() };

@@ -1,4 +1,4 @@
-//! A tool that an MCP server has.
+//! A tool of an MCP server.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ pub(crate) fn entry(
 }
 
 struct McpTool {
-    /// As the server calls it.
+    /// The server's own name of the tool.
     tool: String,
-    /// What its server says it answers with.
+    /// The output schema that the server declares.
     answers: Option<OutputSchema>,
     link: Arc<McpConnectionPool>,
     service: String,

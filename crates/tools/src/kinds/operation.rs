@@ -1,4 +1,4 @@
-//! A tool that is one operation of an OpenAPI document.
+//! A tool that calls one operation of an OpenAPI document.
 
 mod multipart;
 
@@ -134,12 +134,12 @@ impl OperationTool {
     }
 }
 
-/// What is sent, as far as it is put together.
+/// A request under construction.
 struct OperationRequest {
     url: Url,
     headers: HeaderMap,
     cookies: Vec<String>,
-    /// What it says who we are with.
+    /// The credentials that it carries.
     secrets: Vec<String>,
 }
 
@@ -191,7 +191,8 @@ impl OperationRequest {
     }
 }
 
-/// What a call fills stays within its part of the path: it is encoded, and no part may be empty or lead upwards.
+/// Builds the path. An argument stays within its part of the path: it is encoded, and no part may be empty or lead
+/// upwards.
 fn path(operation: &OpenApiOperation, arguments: &Value) -> Result<String, ToolError> {
     let mut path = String::new();
     for part in &operation.path {
@@ -218,7 +219,7 @@ fn path(operation: &OpenApiOperation, arguments: &Value) -> Result<String, ToolE
     Ok(path)
 }
 
-/// A value as pairs of a query.
+/// Encodes a value as the pairs of a query.
 fn encode_parameter(parameter: &OperationParameter, value: &Value) -> Vec<(String, String)> {
     let name = || parameter.name.clone();
     match (parameter.style, value) {
@@ -238,7 +239,7 @@ fn encode_parameter(parameter: &OperationParameter, value: &Value) -> Vec<(Strin
     }
 }
 
-/// A value as one text, in a path or a header.
+/// Encodes a value as one text, for a path or a header.
 fn simple(style: ParameterStyle, value: &Value) -> String {
     match (style, value) {
         (ParameterStyle::Json, value) => value.to_string(),
@@ -277,7 +278,8 @@ fn content(body: &OperationBody, arguments: &Value, headers: &mut HeaderMap) -> 
     Ok(Some(bytes))
 }
 
-/// Fields of a form, lists one by one, objects within as `name[field]`, the way services read them.
+/// Encodes the fields of a form: each list item as its own pair, nested objects as `name[field]`, as most services
+/// expect.
 fn form(value: &Value) -> Result<String, String> {
     let mut pairs = Vec::new();
     for (name, value) in value.as_object().ok_or_else(|| "a form is an object of fields".to_owned())? {

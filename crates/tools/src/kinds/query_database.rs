@@ -1,4 +1,4 @@
-//! `query_database`: one SELECT against a database that the settings name, on a connection that can only read.
+//! `query_database`: one SELECT against a database that the settings name, on a read-only connection.
 
 mod config;
 mod functions;
@@ -27,18 +27,18 @@ use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 use statement::{QUERY_BYTES_MAX, SqlStatement, StatementError, VALUES_MAX};
 
-/// How long one query may take.
+/// Time-out of one query.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Answers are asked again after five minutes.
+/// Results are cached for five minutes.
 const CACHE: Duration = Duration::from_secs(300);
-/// Less than the time-out, so that the database ends a query and says so before we give up on it.
+/// Less than the time-out, so that the database ends a query and reports it before the caller gives up.
 const STATEMENT_TIMEOUT: Duration = Duration::from_millis(9_500);
-/// Queries of one database at once.
+/// Maximum number of concurrent queries per database.
 const QUERIES_MAX: usize = 8;
 
 pub(crate) fn entry(databases: BTreeMap<String, DatabaseConfig>) -> ToolEntry {
     let mut database = json!({"type": "string", "description": "Which one; it may be left out where there is one"});
-    // Names that are not everybody's are not told to everybody.
+    // The schema lists database names only if all tenants may use all of them.
     if !databases.is_empty() && databases.values().all(|config| config.tenants.is_none()) {
         database["enum"] = json!(databases.keys().collect::<Vec<_>>());
     }
@@ -68,7 +68,7 @@ pub(crate) fn entry(databases: BTreeMap<String, DatabaseConfig>) -> ToolEntry {
         }),
         ..ToolContract::new(EffectClass::Read, TIMEOUT)
     };
-    // What is in a database may be anybody's.
+    // A database may contain anybody's data.
     let action = ActionSpec::new(facts, "tool_execution", ToolRisk::Medium);
     let databases = databases.into_iter().map(|(name, config)| (name, ConfiguredDatabase::new(config))).collect();
     ToolEntry::new("query_database", "data", "built-in", action, Arc::new(QueryDatabase { databases }))
@@ -96,7 +96,7 @@ impl ToolHandler for QueryDatabase {
         let database = self.select_database(request)?;
         let config = &database.config;
         let turn = database.slots.acquire().await;
-        // A query may be long and deep, and reading it take a while: not on a thread that others wait for.
+        // A query may be long and deeply nested, so parsing it may take a while: it runs outside the async threads.
         let (dialect, functions) = (config.dialect(), config.functions.clone());
         let (query, params) =
             (request.text("query").unwrap_or_default().to_owned(), request.argument("params").clone());
@@ -111,7 +111,7 @@ impl ToolHandler for QueryDatabase {
         asked
     }
 
-    /// The database, for one that fails says nothing of the others.
+    /// Circuits are per database, because the failure of one says nothing about others.
     fn service<'a>(&'a self, request: &'a PreparedRequest) -> Option<Cow<'a, str>> {
         let name = request.text("database").or_else(|| self.only_database())?;
         Some(Cow::Owned(format!("database {name}")))
@@ -124,7 +124,7 @@ impl QueryDatabase {
         names.next().filter(|_| names.next().is_none()).map(String::as_str)
     }
 
-    /// The database that a call is for. One that is not the tenant's is told of as if it were not there.
+    /// Returns the database of a call. A database of other tenants is reported as if it did not exist.
     fn select_database(&self, request: &PreparedRequest) -> Result<&ConfiguredDatabase, ToolError> {
         let is_theirs = |database: &ConfiguredDatabase| {
             database.config.tenants.as_ref().is_none_or(|tenants| tenants.contains(&request.call.tenant))

@@ -1,4 +1,4 @@
-//! A scripted tool: answers as its definition says, and says that it is scripted.
+//! A scripted tool: returns the results of its definition, marked as scripted.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use crate::request::PreparedRequest;
 use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 
-/// Turns by run and tool, and the turn of each key.
+/// The record space of turns by run and tool, and of the turn of each key.
 const TURNS: &str = "script_turns";
-/// How often others may take a turn before we give up.
+/// Maximum number of attempts when concurrent calls take the same turn.
 const TRIES_MAX: usize = 100;
 
 pub(crate) fn entry(
@@ -58,7 +58,7 @@ impl ToolHandler for ScriptTool {
         let names = ScriptScope { request, turn };
         let rule = self.rule(&names)?;
         reach_tracker::mark_reached();
-        // The shortest sleep there is takes a millisecond.
+        // Even the shortest sleep takes a millisecond, so skip it for a zero latency.
         if !rule.latency.is_zero() {
             tokio::time::sleep(rule.latency).await;
         }
@@ -120,7 +120,8 @@ impl ScriptTool {
         })
     }
 
-    /// Which call of this tool in its run this is, from 1; the same however often the key is sent.
+    /// Returns which call of this tool in its run this is, from 1. The result is the same for every attempt under one
+    /// key.
     async fn turn(&self, request: &PreparedRequest) -> Result<u64, ToolError> {
         let call = &request.call;
         let (counter, own) = (format!("{}/{}", call.run, call.tool), format!("key/{}", call.key));
@@ -147,7 +148,7 @@ impl ScriptTool {
             match self.records.commit(&call.tenant, batch, self.clock.now()).await {
                 Ok(()) => return Ok(turn),
                 Err(RecordError::Conflict { .. }) => {}
-                // Nothing was acted yet, whatever became of the count.
+                // Nothing has acted yet, whatever happened to the count.
                 Err(error) => return Err(ToolError::from_read(&error)),
             }
         }
@@ -155,7 +156,7 @@ impl ScriptTool {
     }
 }
 
-/// The output, saying that it is scripted.
+/// Renders the output and marks it as scripted.
 fn filled(output: &ParamsTemplate, names: &ScriptScope<'_>) -> Result<Value, ToolError> {
     let output = output.render(names).map_err(|error| {
         let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -191,7 +192,7 @@ impl ToolScriptRule {
     }
 }
 
-/// Whether every given field is there and equal; objects are compared the same way, inside.
+/// Returns whether every given field is present and equal; nested objects are compared the same way.
 fn matches_arguments(given: &Map<String, Value>, arguments: &Value) -> bool {
     given.iter().all(|(name, value)| match (value, arguments.get(name)) {
         (Value::Object(inner), Some(argument)) => matches_arguments(inner, argument),
@@ -201,7 +202,7 @@ fn matches_arguments(given: &Map<String, Value>, arguments: &Value) -> bool {
     })
 }
 
-/// A call as a script's names.
+/// A call, as the names of a script.
 struct ScriptScope<'r> {
     request: &'r PreparedRequest,
     turn: u64,

@@ -1,4 +1,4 @@
-//! `transform_json`: a JMESPath expression over a document.
+//! `transform_json`: evaluates a JMESPath expression over a document.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `web_search`: results of a SearXNG instance, or of anything that answers as one does.
+//! `web_search`: results of a SearXNG instance, or of a server that responds like one.
 
 mod config;
 
@@ -23,16 +23,16 @@ use crate::tool_error::ToolError;
 use crate::vendor::{VendorApi, VendorAuth, VendorError, VendorErrorMeaning};
 
 const PROVIDER: &str = "searxng";
-/// An instance asks many engines and waits for the slow ones.
+/// An instance queries many engines and waits for the slow ones.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const QUERY_CHARS_MAX: usize = 400;
 const PAGE_MAX: u64 = 10;
 const RESULTS_DEFAULT: u64 = 10;
 const RESULTS_MAX: u64 = 50;
-/// Characters of a title, and of what is told of a page.
+/// Maximum length of a title and of a page's description, in characters.
 const TITLE_CHARS_MAX: usize = 200;
 const SNIPPET_CHARS_MAX: usize = 600;
-/// Bytes of an address; one that is longer is no result.
+/// Maximum size of an address, in bytes; a result with a longer one is dropped.
 const URL_BYTES_MAX: usize = 2_048;
 
 pub(crate) fn entry(config: WebSearchConfig, outbound: Arc<OutboundClient>) -> ToolEntry {
@@ -67,7 +67,7 @@ pub(crate) fn entry(config: WebSearchConfig, outbound: Arc<OutboundClient>) -> T
 
 struct WebSearch {
     config: WebSearchConfig,
-    /// `None` where no instance is set up.
+    /// `None` if no instance is configured.
     instance: Option<VendorApi>,
 }
 
@@ -103,7 +103,7 @@ impl ToolHandler for WebSearch {
     }
 }
 
-/// An instance that does not serve JSON answers 403 with a page.
+/// An instance that does not serve JSON responds with 403 and an HTML page.
 fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
     (answer.status == 403).then(|| VendorError {
         message: "let the instance answer with JSON (`json` among `search.formats` in its settings.yml), or look at \
@@ -113,8 +113,8 @@ fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
     })
 }
 
-/// What was found, cut to its limits. An answer that is no list of results is the service's fault, and may be better
-/// another time.
+/// Returns the results, cut to their limits. A response that is not a list of results is a fault of the service and
+/// may be retried.
 fn output(answer: &OutboundResponse, request: &PreparedRequest) -> Result<Value, ToolError> {
     let body = if answer.truncated { Value::Null } else { answer.value() };
     let Some(found) = body.get("results").and_then(Value::as_array) else {
@@ -133,7 +133,7 @@ fn output(answer: &OutboundResponse, request: &PreparedRequest) -> Result<Value,
     }))
 }
 
-/// One result; `None` for what has no address that can be followed.
+/// Returns one result; `None` if it has no address that can be followed.
 fn result(found: &Value) -> Option<Value> {
     let text = |name: &str| found.get(name).and_then(Value::as_str);
     let url: Url = text("url").filter(|url| url.len() <= URL_BYTES_MAX)?.parse().ok()?;
@@ -149,7 +149,7 @@ fn result(found: &Value) -> Option<Value> {
     }))
 }
 
-/// Words on one line, at most so many characters of them.
+/// Joins the words on one line, cut to at most `most` characters.
 fn cut(text: &str, most: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(most) {

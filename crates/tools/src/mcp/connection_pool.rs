@@ -1,5 +1,5 @@
-//! The connections to one server: each tenant has its own, which all of its calls share. What a server keeps of those it
-//! speaks with, and whom it asks, stays within the tenant.
+//! The connections to one server. Each tenant has its own, shared by all of its calls, so the state that a server
+//! keeps per client, and the people it asks, stay within the tenant.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -19,22 +19,24 @@ use crate::reach_tracker;
 use crate::request::PreparedRequest;
 use crate::tool_error::ToolError;
 
-/// Connecting, with the start of a program: its own time, whatever the time-out of the call that wants it first.
+/// Time-out of connecting, including the start of a program. It is independent of the time-out of the call that needs
+/// the connection first.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// The wait after a connection that failed or broke: doubled each time, up to the longest.
+/// Delays after a connection that failed or broke: doubled each time, up to the longest.
 const WAIT_FIRST: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_secs(60);
-/// A connection that held so long is not counted as one that failed.
+/// A connection that lasted this long does not count as failed.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
-/// Connections to one server. Beyond them, that of the tenant who called longest ago makes room.
+/// Maximum number of connections to one server. Beyond it, the idle connection that was least recently
+/// used is closed.
 const TENANTS_MAX: usize = 32;
-/// Asking for the list anew.
+/// Time-out of refreshing the list of tools.
 const LIST_LIMIT: Duration = Duration::from_secs(30);
 
-/// A new connection, or the reason there is none.
+/// A new connection, or the reason why there is none.
 type SessionResult = Result<Arc<McpSession>, String>;
 
-/// Who is told what tools a server has now.
+/// Called with the current tools of a server.
 type ListingCallback = Box<dyn Fn(&McpSource, &McpToolListing) + Send + Sync>;
 
 pub(crate) struct McpConnectionPool {
@@ -45,7 +47,7 @@ pub(crate) struct McpConnectionPool {
     publish: OnceLock<ListingCallback>,
 }
 
-/// One tenant's connection, as it is now.
+/// The current connection of one tenant.
 #[derive(Default)]
 struct TenantConnection(Mutex<McpConnectionState>);
 
@@ -54,7 +56,7 @@ impl TenantConnection {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When it was wanted last, if nobody uses it now.
+    /// Returns when it was last used, if no call uses it now.
     fn idle_since(self: &Arc<Self>) -> Option<Instant> {
         let state = self.state();
         let is_called = |(session, _): &(Arc<McpSession>, Instant)| Arc::strong_count(session) > 1;
@@ -67,16 +69,16 @@ impl TenantConnection {
 #[derive(Default)]
 struct McpConnectionState {
     session: Option<(Arc<McpSession>, Instant)>,
-    /// One that is being made; all who want one wait for it, and it goes on when they have gone.
+    /// A connection in progress. All callers that need one wait for it, and it continues after they have gone.
     opening: Option<watch::Receiver<Option<SessionResult>>>,
     failures: u32,
     last_used: Option<Instant>,
-    /// Not before this is it tried again, and why.
+    /// The earliest time of the next attempt, and why.
     retry: Option<(Instant, String)>,
 }
 
 impl McpConnectionState {
-    /// The connection, if there is one that holds. One that broke counts as a failure, unless it held for a while.
+    /// Returns the connection if it is alive. A broken one counts as a failure, unless it lasted for a while.
     fn live_session(&mut self) -> Option<Arc<McpSession>> {
         let (session, since) = self.session.as_ref()?;
         if !session.is_closed() {
@@ -92,12 +94,12 @@ impl McpConnectionState {
         None
     }
 
-    /// Gives up a connection on which nobody could tell whose a question is, if nobody uses it now.
+    /// Drops a connection on which a question could not be attributed to a call, if no call uses it now.
     fn drop_ambiguous(&mut self) {
         self.session.take_if(|(session, _)| session.is_ambiguous() && Arc::strong_count(session) == 1);
     }
 
-    /// Whether it may be tried now; the error says why not yet.
+    /// Returns whether connecting may be tried now; the error says why not.
     fn may_open(&self) -> Result<(), String> {
         let Some((until, reason)) = &self.retry else { return Ok(()) };
         match until.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero()) {
@@ -122,12 +124,12 @@ impl McpConnectionPool {
         Self { source, secrets, outbound, connections: Mutex::default(), publish: OnceLock::new() }
     }
 
-    /// Says who hears of another list. The first to say so counts.
+    /// Sets the callback for a changed list. Only the first one set is used.
     pub(crate) fn on_listing(&self, publish: impl Fn(&McpSource, &McpToolListing) + Send + Sync + 'static) {
         let _ = self.publish.set(Box::new(publish));
     }
 
-    /// One call of one tool.
+    /// Performs one call of one tool.
     pub(crate) async fn call(
         self: &Arc<Self>,
         tool: &str,
@@ -135,10 +137,10 @@ impl McpConnectionPool {
     ) -> Result<serde_json::Value, ToolError> {
         let (name, class) = (&request.call.tool, request.call.class);
         reach_tracker::mark_reached();
-        // Until there is a connection nothing has gone out, however long that takes.
+        // Until there is a connection nothing has been sent, however long that takes.
         let replies = &request.call.replies;
         let asking = self.source.question_policy(tool, class);
-        // Its questions must be told apart from those of other calls.
+        // Its questions must not be confused with those of other calls.
         let alone = !replies.is_empty() || self.source.asks_first(tool);
         loop {
             let session =
@@ -147,7 +149,8 @@ impl McpConnectionPool {
                     ToolError::transient(code::SERVICE_UNAVAILABLE, message)
                 })?;
             let _turn = request.before_sending(session.lock(alone)).await;
-            // A call may have been given up on it by those it waited for. Each round ends in a wait that the call's time bounds.
+            // A call that this one waited for may have been given up. Each round ends in a wait that the call's
+            // time-out bounds.
             if alone && session.is_ambiguous() {
                 self.abandon(&request.call.tenant, &session);
                 continue;
@@ -160,7 +163,7 @@ impl McpConnectionPool {
         }
     }
 
-    /// The next call of the tenant gets another connection. Those that have this one keep it.
+    /// Makes the tenant's next call open another connection. Calls that hold this one keep it.
     fn abandon(&self, tenant: &TenantId, session: &Arc<McpSession>) {
         let lines = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = lines.get(tenant) {
@@ -168,8 +171,8 @@ impl McpConnectionPool {
         }
     }
 
-    /// The connection there is, or a new one unless it failed a little while ago. Where questions must be told apart
-    /// (`clear`), one on which a call was given up makes room for a new one as soon as nobody uses it.
+    /// Returns the current connection, or a new one unless connecting failed recently. If questions must be
+    /// attributable (`clear`), a connection on which a call was given up is replaced as soon as no call uses it.
     async fn session(self: &Arc<Self>, tenant: &TenantId, clear: bool) -> SessionResult {
         let line = self.connection(tenant)?;
         let mut opening = {
@@ -199,7 +202,7 @@ impl McpConnectionPool {
         })
     }
 
-    /// The tenant's, with room made for it.
+    /// Returns the tenant's connection, evicting another one if needed.
     fn connection(&self, tenant: &TenantId) -> Result<Arc<TenantConnection>, String> {
         let mut lines = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = lines.get(tenant) {
@@ -215,7 +218,7 @@ impl McpConnectionPool {
         Ok(lines.entry(tenant.clone()).or_default().clone())
     }
 
-    /// Makes a connection, beside whoever waits for it: a call that is given up does not end the start of a program.
+    /// Opens a connection in the background: a call that is given up does not stop the start of a program.
     fn open(
         self: &Arc<Self>,
         line: &Arc<TenantConnection>,
@@ -229,7 +232,7 @@ impl McpConnectionPool {
             let session = tokio::time::timeout(START_LIMIT, session).await;
             let session = session.unwrap_or_else(|_| Err(format!("no connection within {} s", START_LIMIT.as_secs())));
             let session = session.map(Arc::new);
-            // Nobody can call it any more.
+            // No caller is left.
             let Some(link) = link.upgrade() else { return };
             let mut state = line.state();
             state.opening = None;
@@ -237,7 +240,7 @@ impl McpConnectionPool {
                 Ok(session) => {
                     state.session = Some((session.clone(), Instant::now()));
                     state.retry = None;
-                    // What is known of its tools may be older than it is.
+                    // The known tools may be older than the connection.
                     let _ = changed.try_send(());
                     tokio::spawn(relist(Arc::downgrade(&link), Arc::downgrade(session), notices));
                 }
@@ -249,7 +252,7 @@ impl McpConnectionPool {
     }
 }
 
-/// Asks for the list whenever it may be another, for as long as the connection is used.
+/// Refreshes the list whenever it may have changed, for as long as the connection is used.
 async fn relist(link: Weak<McpConnectionPool>, session: Weak<McpSession>, mut notices: mpsc::Receiver<()>) {
     while notices.recv().await.is_some() {
         let (Some(link), Some(session)) = (link.upgrade(), session.upgrade()) else { return };

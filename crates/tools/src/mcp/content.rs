@@ -1,4 +1,4 @@
-//! What a call of a server's tool came to, as this room says it.
+//! Converts the result of a server's tool to a tool outcome.
 
 use baton_core::fault::Fault;
 use baton_core::tool::{EffectClass, ToolQuestion};
@@ -11,12 +11,12 @@ use super::session::McpCallOutcome;
 use crate::code;
 use crate::tool_error::ToolError;
 
-/// Bytes of one picture, sound or embedded file that are kept, as base64.
+/// Maximum size of one image, sound or embedded file that is kept, in bytes of base64.
 const BINARY_BYTES_MAX: usize = 1 << 20;
-/// Bytes of a server's error text.
+/// Maximum size of a server's error text, in bytes.
 pub(super) const ERROR_BYTES_MAX: usize = 2_000;
 
-/// The tool's result: its text, and what else there is.
+/// Returns the tool's result: its text, and other content.
 pub(super) fn answer(
     name: &str,
     called: McpCallOutcome,
@@ -25,18 +25,18 @@ pub(super) fn answer(
 ) -> Result<Value, ToolError> {
     match called {
         McpCallOutcome::InputNeeded(question) if asking.resumable => Err(input_needed(name, question, asking)),
-        // It asked in the middle of the call: what it did before, and after it was refused, nobody here knows.
+        // The server asked during the call: what it did before, and after the question was refused, is unknown.
         McpCallOutcome::InputNeeded(question) => {
             Err(ToolError::indeterminate(class, input_required(name, &question.message)))
         }
-        // It may go on later, and asks nobody for anything.
+        // The call may be continued later, and no person needs to answer.
         McpCallOutcome::Answered(CallToolResponse::InputRequired(asked)) if elicitation::has_no_requests(&asked) => {
             Err(ToolError::transient(
                 code::SERVICE_UNAVAILABLE,
                 format!("`{name}` is busy, and wants to be called again"),
             ))
         }
-        // It asked in place of acting: the protocol has it called anew with the answers.
+        // The server asked instead of acting: the protocol repeats the call with the answers.
         McpCallOutcome::Answered(CallToolResponse::InputRequired(asked)) => Err(match elicitation::questions(asked) {
             Ok(question) => input_needed(name, question, asking),
             Err(reason) => permanent(input_required(name, &reason)),
@@ -54,7 +54,7 @@ pub(super) fn answer(
     }
 }
 
-/// Why there is no answer. `told` is the error in words.
+/// Maps a missing result to an error. `told` is the error in words.
 pub(super) fn failure(name: &str, error: &ServiceError, told: &str, class: EffectClass) -> ToolError {
     let message = format!("`{name}`: {told}");
     match error {
@@ -94,7 +94,8 @@ fn text(result: &CallToolResult) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// `text` joins all text; `structured` is there where the tool gives data; the rest only where there is some.
+/// Builds the output: `text` joins all text; `structured` is present if the tool returns data; other fields only if
+/// they are not empty.
 fn output(result: CallToolResult) -> Value {
     let mut output = Map::new();
     output.insert("text".to_owned(), text(&result).into());
@@ -132,7 +133,7 @@ fn output(result: CallToolResult) -> Value {
     Value::Object(output)
 }
 
-/// Bytes as base64, as the protocol has them; too many are only counted.
+/// Base64 data as the protocol has it; if too large, only its size is kept.
 fn binary(mime_type: &str, data: String) -> Value {
     if data.len() > BINARY_BYTES_MAX {
         return json!({"mime_type": mime_type, "left_out_bytes": data.len()});

@@ -1,4 +1,4 @@
-//! What a definition of `kind: mcp` says.
+//! The definition of `kind: mcp`.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -17,30 +17,30 @@ use crate::definition::{DefinitionDiagnostic, ToolProfile, read as read_fields, 
 use crate::kinds::http_request::FORBIDDEN_HEADERS;
 
 const ARGUMENTS_MAX: usize = 100;
-/// Bytes of what stands before a tool's own name: models take 64 of the whole.
+/// Maximum size of the prefix of tool names, in bytes: models accept names of 64 bytes in all.
 const PREFIX_BYTES_MAX: usize = 32;
 
-/// Where a server is.
+/// The location of a server.
 #[derive(Clone, Debug)]
 pub(super) enum ServerLocation {
     Program { command: String, arguments: Vec<String>, environment: BTreeMap<String, ParamsTemplate> },
     Address { url: Url, headers: Vec<(HeaderName, ParamsTemplate)> },
 }
 
-/// What a definition says of one tool, in place of what the server says of it.
+/// What a definition says about one tool, overriding what the server says.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ToolOverride {
     pub(super) profile: ToolProfile,
     pub(super) questions: QuestionSettings,
 }
 
-/// What there is to say of the tools of a server only.
+/// Fields that only the tools of a server have.
 const PER_TOOL_FIELDS: &[&str] = &["asks_first", "answer_within_seconds"];
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct QuestionSettings {
-    /// It does nothing before it has the answer to what it asks, and nothing where the question is cancelled.
+    /// The tool does nothing before it has the answer to its question, and nothing if the question is cancelled.
     pub(super) asks_first: bool,
     pub(super) answer_within_seconds: Option<NonZeroU64>,
 }
@@ -54,7 +54,7 @@ impl ToolOverride {
                 "is what the server says; nothing else can be said here",
             ));
         }
-        // The server's own name of it may be none that a tool can have.
+        // The server's own name of it may not be a valid tool name.
         let (profile, asked) = ToolProfile::read_override(&place, "tool", fields, PER_TOOL_FIELDS)?;
         Ok(Self { profile, questions: asked })
     }

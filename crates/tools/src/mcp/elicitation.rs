@@ -1,4 +1,4 @@
-//! From a server's form to a question, and from what was said back to the server's words.
+//! Converts a server's form to a question, and the answer back to the server's format.
 
 use std::time::Duration;
 
@@ -14,12 +14,13 @@ use super::content::ERROR_BYTES_MAX;
 use crate::outbound::display_url;
 use crate::value_size::json_size;
 
-/// Bytes of a question, its form and what its server wants back included: all of it is journaled.
+/// Maximum size of a question with its form and the state that its server wants back, in bytes: all of it is
+/// journaled.
 const QUESTION_BYTES_MAX: usize = 64 << 10;
-/// Forms that a server may want filled at once.
+/// Maximum number of forms that a server may request at once.
 const FORMS_MAX: usize = 8;
 
-/// What becomes of questions of a call.
+/// How questions of a call are handled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct QuestionPolicy {
     /// A call that asked may be made again with the answer.
@@ -28,25 +29,25 @@ pub(super) struct QuestionPolicy {
     pub(super) time_limit: Option<Duration>,
 }
 
-/// A form that a server shows in the middle of a call.
+/// Converts a form that a server shows during a call.
 ///
 /// # Errors
-/// Why nobody is asked it.
+/// Why the question is not shown to anybody.
 pub(super) fn question(params: &ElicitRequestParams) -> Result<ToolQuestion, String> {
     let (message, schema) = form(params)?;
     check_question(ToolQuestion { message, schema, resume: Value::Null })
 }
 
-/// Whether a server only wants to be called again.
+/// Returns whether a server asks nothing and only wants to be called again.
 pub(super) fn has_no_requests(asked: &InputRequiredResult) -> bool {
     asked.input_requests.as_ref().is_none_or(|requests| requests.is_empty())
 }
 
-/// The forms that a server shows in place of acting, as one question: that of the only one, or an object with a field for
-/// each.
+/// Converts the forms that a server shows instead of acting to one question: the only form itself, or an object with
+/// a field for each.
 ///
 /// # Errors
-/// Why nobody is asked it.
+/// Why the question is not shown to anybody.
 pub(super) fn questions(asked: InputRequiredResult) -> Result<ToolQuestion, String> {
     if has_no_requests(&asked) {
         return Err("nothing".to_owned());
@@ -78,14 +79,15 @@ pub(super) fn questions(asked: InputRequiredResult) -> Result<ToolQuestion, Stri
     check_question(ToolQuestion { message, schema, resume })
 }
 
-/// The message and the schema of one form.
+/// Returns the message and the schema of one form.
 fn form(params: &ElicitRequestParams) -> Result<(String, Value), String> {
     match params {
         ElicitRequestParams::FormElicitationParams { message, requested_schema, .. } => {
             Ok((message.clone(), json!(requested_schema)))
         }
         ElicitRequestParams::UrlElicitationParams { message, url, .. } => {
-            // Such an address is often a key in itself: what is logged and journaled is where it leads.
+            // Such an address is often a key in itself, so logs and the journal omit its query and
+            // fragment.
             let place = Url::parse(url).map_or_else(|_| "what is no address".to_owned(), |url| display_url(&url));
             let mut message = redact::text(message).into_owned();
             message.truncate(message.floor_char_boundary(ERROR_BYTES_MAX));
@@ -106,7 +108,7 @@ fn check_question(question: ToolQuestion) -> Result<ToolQuestion, String> {
     }
 }
 
-/// What a server that asked in the middle of a call is told.
+/// The response to a server that asked during a call.
 pub(super) fn elicit_result(said: QuestionOutcome) -> ElicitResult {
     match said {
         QuestionOutcome::Filled { form } => ElicitResult::new(ElicitationAction::Accept).with_content(form),
@@ -115,12 +117,12 @@ pub(super) fn elicit_result(said: QuestionOutcome) -> ElicitResult {
     }
 }
 
-/// Whether a call goes on where its server asked in place of acting.
+/// Returns whether the call continues one whose server asked instead of acting.
 pub(super) fn is_resumption(replies: &[QuestionReply]) -> bool {
     replies.last().is_some_and(|reply| !reply.question.resume.is_null())
 }
 
-/// The request of a call, with the answer to what its server asked last in place of acting.
+/// Adds the answer to what the server last asked instead of acting to the request of a call.
 pub(super) fn with_replies(mut params: CallToolRequestParams, replies: &[QuestionReply]) -> CallToolRequestParams {
     let Some(QuestionReply { question, said }) = replies.last().filter(|reply| !reply.question.resume.is_null()) else {
         return params;
@@ -133,7 +135,7 @@ pub(super) fn with_replies(mut params: CallToolRequestParams, replies: &[Questio
             QuestionOutcome::Filled { form } if !is_only => QuestionOutcome::Filled { form: form[*name].clone() },
             said => said.clone(),
         };
-        // An answer is text, a word and JSON: it can be written.
+        // An answer consists of text, an action and JSON, so it always serialises.
         ((*name).to_owned(), serde_json::to_value(elicit_result(said)).unwrap_or_default())
     };
     params = params.with_input_responses(names.iter().map(answer).collect());

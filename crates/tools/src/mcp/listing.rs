@@ -1,4 +1,4 @@
-//! What tools a server has, as it says.
+//! The tools that a server lists.
 
 use rmcp::model::Tool;
 use serde::{Deserialize, Serialize};
@@ -6,24 +6,24 @@ use serde_json::Value;
 
 use crate::value_size::json_size;
 
-/// Tools of one server. A list is read until one of these limits.
+/// Maximum number of tools of one server. A list is read until one of these limits.
 pub(super) const TOOLS_MAX: usize = 2_000;
 pub(super) const PAGES_MAX: usize = 200;
-/// Bytes of one list.
+/// Maximum size of one list, in bytes.
 pub(super) const LISTING_BYTES_MAX: usize = 8 << 20;
-/// Bytes of one name, one description and a version, beyond which the rest is left out.
+/// Maximum size of a name, a description and a version, in bytes; longer ones are cut.
 const NAME_BYTES_MAX: usize = 200;
 const DESCRIPTION_BYTES_MAX: usize = 4_000;
 const VERSION_BYTES_MAX: usize = 100;
 
-/// A server's tools. Written as JSON, to be kept and read again.
+/// A server's tools. Serialised as JSON, to be stored and read again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct McpToolListing {
     pub(super) tools: Vec<McpListedTool>,
-    /// Whether there were more than are taken.
+    /// Whether there were more tools than the limits allow.
     #[serde(default)]
     pub(super) truncated: bool,
-    /// The server's version, as it says.
+    /// The server's version, as it states it.
     #[serde(default)]
     pub(super) version: Option<String>,
 }
@@ -33,10 +33,10 @@ pub(super) struct McpListedTool {
     pub(super) name: String,
     pub(super) description: String,
     pub(super) schema: Value,
-    /// JSON Schema of the data it answers with, where it says so.
+    /// JSON Schema of the structured output, if the server declares it.
     #[serde(default)]
     pub(super) output: Option<Value>,
-    /// What the server says it does; MCP's defaults where it does not say.
+    /// The server's annotations of the tool, with MCP's defaults for those it does not set.
     pub(super) read_only: bool,
     pub(super) destructive: bool,
     pub(super) idempotent: bool,
@@ -48,7 +48,7 @@ impl McpToolListing {
         Self { version: version.map(|version| truncate(version.to_owned(), VERSION_BYTES_MAX)), ..Self::default() }
     }
 
-    /// How many tools there are.
+    /// The number of tools.
     pub fn len(&self) -> usize {
         self.tools.len()
     }

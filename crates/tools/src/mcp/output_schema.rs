@@ -1,4 +1,4 @@
-//! What a server says its tools answer with: a schema of the data, which each answer is held against.
+//! Output schemas that a server declares for its tools. Every result is validated against its schema.
 
 use baton_core::fault::Fault;
 use baton_core::tool::EffectClass;
@@ -8,10 +8,10 @@ use crate::check::ArgumentSchema;
 use crate::code;
 use crate::tool_error::ToolError;
 
-/// What stands at the top of a document only: the dialect it speaks, and the schemas that it refers to.
+/// Keywords that only occur at the top of a document: its dialect, and the schemas that it refers to.
 const ROOT_KEYWORDS: [&str; 3] = ["$schema", "$defs", "definitions"];
 
-/// A schema that answers keep, compiled when the first one comes.
+/// A schema that results must match, compiled for the first result.
 pub(crate) struct OutputSchema(ArgumentSchema);
 
 impl OutputSchema {
@@ -19,8 +19,8 @@ impl OutputSchema {
         Self(ArgumentSchema::new(schema.clone()))
     }
 
-    /// The answer, unless its data is not what the server promised: the protocol has clients check that. A tool that acts
-    /// has acted then, and nobody can tell what.
+    /// Returns the result if its data matches the server's schema; the protocol requires clients to check that. After
+    /// a mismatch, a tool with side effects has acted, and its outcome is unknown.
     pub(crate) fn validate(&self, name: &str, answer: Value, class: EffectClass) -> Result<Value, ToolError> {
         let wrong = match answer.get("structured") {
             Some(data) => self.0.check(data).err(),
@@ -36,7 +36,7 @@ impl OutputSchema {
     }
 }
 
-/// The schema of the whole output, as calls see it, where that of the data is this.
+/// Returns the schema of the whole output, as calls see it, for this schema of the data.
 pub(super) fn envelope(data: &Value) -> Value {
     let mut data = data.clone();
     let mut top = Map::new();
@@ -53,7 +53,7 @@ pub(super) fn envelope(data: &Value) -> Value {
     whole
 }
 
-/// Whether it is a schema at all; the error says why not.
+/// Checks that it is a valid schema; the error says why not.
 pub(super) fn is_schema(data: &Value) -> Result<(), String> {
     ArgumentSchema::new(data.clone()).compile().map_err(str::to_owned)
 }

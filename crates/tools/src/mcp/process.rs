@@ -1,4 +1,4 @@
-//! A server that is a program of this machine.
+//! A server that is a program on this machine.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,20 +12,21 @@ use tokio::task::JoinHandle;
 use super::supervisor::cannot_start;
 use crate::launch::{LaunchCommand, with_pipes};
 
-/// Variables that a program needs to be found and to find its own; every other is named in the definition or not there.
+/// Variables that a program needs to be found and to find its own files. All others must be named in the definition.
 const INHERITED: &[&str] = &["HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER"];
-/// Bytes kept of what it says on standard error: its last words.
+/// Number of bytes kept of the end of its standard error.
 const STDERR_BYTES_MAX: usize = 2_000;
-/// Bytes from which on a value it was given is taken out of them: shorter ones are words like any other, such as `yes`.
+/// Minimum size of a given value, in bytes, to be redacted from the program's output. Shorter ones are ordinary
+/// words, such as `yes`.
 const GIVEN_BYTES_MIN: usize = 6;
 const STDERR_WAIT: Duration = Duration::from_millis(500);
 
-/// A running program, and who attends it. Dropped, it is killed, with what it started: `npx` and its like start the server
-/// as a child of theirs.
+/// A running program with its supervisor. Dropping it kills the whole process group: launchers such as `npx` start
+/// the server as a child of theirs.
 pub(super) struct McpProcess {
     child: Child,
     stderr_tail: Arc<Mutex<Vec<u8>>>,
-    /// What it was given in its environment, which it may say and we do not repeat.
+    /// Values of its environment, which the program may print and which must not be shown.
     secrets: Vec<String>,
     reader: JoinHandle<()>,
 }
@@ -64,14 +65,14 @@ impl McpProcess {
         Ok((Self { child, stderr_tail: last_words, secrets: given, reader: hearing }, stdout, stdin))
     }
 
-    /// The same of a program that is about to end: what it said last may not have been read yet.
+    /// Returns the same for a program that is about to end, whose last output may not have been read yet.
     pub(super) async fn final_stderr_tail(&mut self) -> String {
-        // One that does not end has said what it has said.
+        // If the program does not end, use what it has printed so far.
         drop(tokio::time::timeout(STDERR_WAIT, &mut self.reader).await);
         self.stderr_tail()
     }
 
-    /// The end of what it said on standard error, on one line, without what it was given and what is somebody's own.
+    /// Returns the end of its standard error on one line, with given values and personal data redacted.
     pub(super) fn stderr_tail(&self) -> String {
         let words = self.stderr_tail.lock().unwrap_or_else(PoisonError::into_inner);
         let said = String::from_utf8_lossy(&words).into_owned();
@@ -85,14 +86,14 @@ impl Drop for McpProcess {
     fn drop(&mut self) {
         #[cfg(target_os = "linux")]
         if let Some(group) = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?)) {
-            // Where there is none any more, nothing is left to be killed.
+            // If the group no longer exists, there is nothing to kill.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
         let _ = self.child.start_kill();
     }
 }
 
-/// Reads to the end, so that the program is never held up by a full pipe, and keeps the last of it.
+/// Reads to the end, so that a full pipe never blocks the program, and keeps the last bytes.
 async fn read_stderr(mut stderr: ChildStderr, into: Arc<Mutex<Vec<u8>>>) {
     let mut chunk = [0; 1024];
     while let Ok(count @ 1..) = stderr.read(&mut chunk).await {

@@ -1,5 +1,5 @@
-//! How far servers say that they are with calls. It is shown in the log and extends nothing: a call has the time it has,
-//! whatever its server says.
+//! Progress that servers report for calls. It is only logged and extends nothing: the time-out of a call is fixed,
+//! whatever its server reports.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use baton_core::redact;
 use rmcp::model::{ProgressNotificationParam, ProgressToken};
 
-/// Calls of one connection whose progress is kept; a server that makes up others is not listened to beyond these.
+/// Maximum number of calls of one connection whose progress is kept; progress of made-up calls beyond it is ignored.
 const CALLS_MAX: usize = 1_000;
-/// Characters of a server's words that are shown.
+/// Maximum length of a progress message that is shown, in characters.
 const WORDS_MAX: usize = 200;
 
 #[derive(Clone, Default)]
 pub(super) struct ProgressTracker(Arc<Mutex<HashMap<ProgressToken, LastProgress>>>);
 
-/// What a server last said of a call.
+/// The last progress that a server reported for a call.
 #[derive(Debug, PartialEq)]
 pub(super) struct LastProgress {
     completed: f64,
@@ -36,7 +36,7 @@ impl ProgressTracker {
         }
     }
 
-    /// What was last said of a call, which is over.
+    /// Removes and returns the last progress of a finished call.
     pub(super) fn end(&self, token: &ProgressToken) -> Option<LastProgress> {
         self.calls().remove(token)
     }

@@ -1,11 +1,12 @@
-//! What a server asks a person in the middle of a call, and what it is answered.
+//! Questions that a server asks a person during a call, and their answers.
 //!
-//! All calls of a tenant share a connection, and the protocol does not say to which call a question belongs. So one is a
-//! call's only where it can be nobody else's: that call alone is under way, and none before it was given up, which the
-//! server may still be working on. Any other is cancelled and forgotten.
+//! All calls of a tenant share a connection, and the protocol does not say which call a question belongs to. A
+//! question is therefore attributed to a call only if it can belong to no other: that call alone is in flight, and no
+//! earlier one was given up, because the server may still be working on it. Any other question is cancelled and
+//! dropped.
 //!
-//! Nobody waits here for a person. A question whose answer the call brought along is answered with it; the first other one
-//! is cancelled and kept, and the call comes back with its answer.
+//! Nothing waits here for a person. A question whose answer came with the call is answered with it. The first other
+//! question is cancelled and kept, and the call is made again later with its answer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,20 +20,20 @@ pub(super) struct QuestionTracker(Arc<Mutex<QuestionState>>);
 struct QuestionState {
     active: BTreeMap<u64, CallQuestions>,
     next: u64,
-    /// A call was dropped before its answer came.
+    /// A call was dropped before its response arrived.
     abandoned: bool,
 }
 
-/// One call's part.
+/// The questions of one call.
 struct CallQuestions {
-    /// What was said before, oldest first; each is used once.
+    /// Earlier answers, oldest first; each is used once.
     replies: VecDeque<QuestionReply>,
-    /// The first question that nobody has been asked yet.
+    /// The first question that no person has been asked yet.
     open: Option<ToolQuestion>,
 }
 
 impl QuestionTracker {
-    /// From here on a call is under way, until its answer came or it is dropped.
+    /// Starts tracking a call, until its response arrives or it is dropped.
     pub(super) fn begin(&self, replies: &[QuestionReply]) -> ActiveCall {
         let mut state = self.state();
         let number = state.next;
@@ -42,7 +43,7 @@ impl QuestionTracker {
         ActiveCall { questions: self.clone(), number }
     }
 
-    /// The server asks something: what it is told.
+    /// Handles a question of the server and returns the response to it.
     pub(super) fn ask(&self, question: ToolQuestion) -> QuestionOutcome {
         let mut state = self.state();
         if state.abandoned || state.active.len() != 1 {
@@ -60,7 +61,7 @@ impl QuestionTracker {
         QuestionOutcome::Lapsed
     }
 
-    /// Whether a question could be of a call that nobody waits for any more.
+    /// Returns whether a question could belong to a call that was given up.
     pub(super) fn is_ambiguous(&self) -> bool {
         self.state().abandoned
     }
@@ -70,14 +71,14 @@ impl QuestionTracker {
     }
 }
 
-/// A call that is under way.
+/// A call that is in flight.
 pub(super) struct ActiveCall {
     questions: QuestionTracker,
     number: u64,
 }
 
 impl ActiveCall {
-    /// Its answer came: what it asked that nobody has answered.
+    /// Ends the call after its response and returns its unanswered question, if any.
     pub(super) fn finish(self) -> Option<ToolQuestion> {
         self.questions.state().active.remove(&self.number).and_then(|asked| asked.open)
     }

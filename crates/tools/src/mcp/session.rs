@@ -33,9 +33,9 @@ use super::supervisor::cannot_start;
 use crate::config::{BoundSecret, SecretString, SendableSecrets};
 use crate::outbound::OutboundClient;
 
-/// Bytes of one message.
+/// Maximum size of one message, in bytes.
 const MESSAGE_BYTES_MAX: usize = 8 << 20;
-/// Versions of the protocol in which a server is asked first; older ones are agreed on.
+/// Protocol versions that the client offers first; older ones are negotiated.
 const VERSIONS: [ProtocolVersion; 1] = [ProtocolVersion::LATEST];
 
 pub(super) struct McpSession {
@@ -46,13 +46,13 @@ pub(super) struct McpSession {
     call_lock: RwLock<()>,
 }
 
-/// The right to call, until it is dropped.
+/// The right to make a call, until it is dropped.
 pub(super) enum SessionLock<'s> {
     Exclusive(#[expect(dead_code, reason = "held")] RwLockWriteGuard<'s, ()>),
     Shared(#[expect(dead_code, reason = "held")] RwLockReadGuard<'s, ()>),
 }
 
-/// A request that is out. Dropped before it is answered, the server is told that it is cancelled.
+/// A request in flight. If it is dropped before the response, the server is notified of the cancellation.
 struct PendingRequest {
     handle: Option<RequestHandle<RoleClient>>,
     progress: ProgressTracker,
@@ -77,21 +77,21 @@ impl Drop for PendingRequest {
             tracing::info!(tool = self.tool, %last, "a call of an MCP server is given up; its last progress");
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            // A server that is gone hears nothing more.
+            // A server that is gone receives nothing more.
             runtime.spawn(async move { handle.cancel(None).await.ok() });
         }
     }
 }
 
-/// What became of a call.
+/// The outcome of a call.
 pub(super) enum McpCallOutcome {
     Answered(CallToolResponse),
-    /// The server asked for something only a person knows, and was told that nobody says it now.
+    /// The server asked for input that only a person has, and the question was cancelled for now.
     InputNeeded(ToolQuestion),
 }
 
 impl McpSession {
-    /// Connects. `changed` hears that the list of tools is another.
+    /// Connects. `changed` is notified when the list of tools changes.
     pub(super) async fn open(
         source: &McpSource,
         secrets: &BTreeMap<String, BoundSecret>,
@@ -104,7 +104,7 @@ impl McpSession {
         let mode = ClientLifecycleMode::Auto { preferred_versions: VERSIONS.into(), legacy_version: None };
         match &source.0.place {
             ServerLocation::Program { command, arguments, environment } => {
-                // A secret that is bound to an address goes to no program.
+                // A secret that is bound to an address is not passed to a program.
                 let free: Vec<_> =
                     secrets.iter().filter_map(|(name, bound)| Some((name, bound.for_program()?))).collect();
                 let filled = |params: &ParamsTemplate| render_template(params, free.iter().copied());
@@ -155,7 +155,7 @@ impl McpSession {
         }
     }
 
-    /// All tools, page by page, up to the limits.
+    /// Lists all tools, page by page, up to the limits.
     pub(super) async fn list(&self) -> Result<McpToolListing, String> {
         let peer = self.running.peer_info();
         let version = peer.as_ref().and_then(|peer| peer.server_info.as_ref()).map(|server| server.version.as_str());
@@ -182,7 +182,7 @@ impl McpSession {
         Ok(listing)
     }
 
-    /// One call. Dropped, the server is told that it is cancelled.
+    /// Performs one call. If dropped, the server is notified of the cancellation.
     pub(super) async fn call(
         &self,
         tool: &str,
@@ -195,10 +195,11 @@ impl McpSession {
         let answered = self.resume(tool, params, replies).await;
         let wanted = under_way.finish();
         let is_settled = match &answered {
-            // A server may do without what it asked for; where the call did nothing, a person is asked all the same.
+            // A server may continue without the input it asked for. If the call had no effect, a person is asked all
+            // the same.
             Ok(CallToolResponse::Complete(done)) => !asking.resumable && done.is_error != Some(true),
             Ok(_) | Err(ServiceError::McpError(_)) => false,
-            // What became of it is not known, whatever it asked before.
+            // The outcome is unknown, whatever it asked before.
             Err(_) => asking.resumable,
         };
         match wanted.filter(|_| !is_settled) {
@@ -207,8 +208,9 @@ impl McpSession {
         }
     }
 
-    /// Goes on where the server asked. One that does not know its own state any more, for it was started anew, refused
-    /// without acting: it is called afresh, and told what was said as long as it asks the same.
+    /// Resumes a call whose server asked for input. A server that lost its state, for example after a restart,
+    /// refuses without acting. The call is then started again, and earlier answers are reused as long as the server
+    /// asks the same questions.
     async fn resume(
         &self,
         tool: &str,
@@ -234,8 +236,8 @@ impl McpSession {
         Ok(answered)
     }
 
-    /// Waits until questions can be told whose they are, for a call that will be asked some: nothing else is under way
-    /// then. Other calls share the connection.
+    /// Waits until questions can be attributed to a call that will be asked some: it must be the only one in flight.
+    /// Other calls share the connection.
     pub(super) async fn lock(&self, alone: bool) -> SessionLock<'_> {
         match alone {
             true => SessionLock::Exclusive(self.call_lock.write().await),
@@ -243,7 +245,7 @@ impl McpSession {
         }
     }
 
-    /// Whether a question could be that of a call which nobody waits for any more.
+    /// Returns whether a question could belong to a call that was given up.
     pub(super) fn is_ambiguous(&self) -> bool {
         self.questions.is_ambiguous()
     }
@@ -264,7 +266,7 @@ impl McpSession {
         self.running.is_closed() || self.running.peer().is_transport_closed()
     }
 
-    /// What went wrong, with the last words of a program.
+    /// Describes an error, with the last output of a program.
     pub(super) fn describe_error(&self, error: &ServiceError) -> String {
         let words = self.process.as_ref().map(McpProcess::stderr_tail).filter(|words| !words.is_empty());
         match (words, error) {
@@ -276,13 +278,13 @@ impl McpSession {
     }
 }
 
-/// The library's words, without the names of its types before them.
+/// Formats the library's message without the leading type names.
 fn strip_type_names(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
     text.split_once("] error: ").map_or_else(|| text.clone(), |(_, rest)| rest.to_owned())
 }
 
-/// A template over the secrets, as text.
+/// Renders a template over the secrets, as text.
 fn render_template<'s>(
     params: &ParamsTemplate,
     secrets: impl Iterator<Item = (&'s String, &'s SecretString)>,
@@ -294,7 +296,7 @@ fn render_template<'s>(
     Ok(crate::kinds::http_request::as_text(&value))
 }
 
-/// Hears what a server says without being asked.
+/// Handles messages that a server sends on its own.
 struct McpClientHandler {
     questions: QuestionTracker,
     progress: ProgressTracker,
@@ -310,8 +312,8 @@ impl ClientHandler for McpClientHandler {
         ClientConfig::new(capabilities, Implementation::new("baton", env!("CARGO_PKG_VERSION")))
     }
 
-    /// Nobody is here who could be asked. What was said before is told; another question is kept, and the call comes back
-    /// with it.
+    /// No person can be asked here. A question that was answered before is answered; another one is kept, and the
+    /// call is made again later with its answer.
     async fn create_elicitation(
         &self,
         request: ElicitRequestParams,
@@ -332,7 +334,7 @@ impl ClientHandler for McpClientHandler {
 
     async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
         if let Some(changed) = &self.changed {
-            // One notice that waits is as good as two.
+            // One pending notice is enough.
             let _ = changed.try_send(());
         }
     }

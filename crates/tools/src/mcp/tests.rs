@@ -1,5 +1,5 @@
-//! Against servers that speak the protocol by hand: small programs of the shell, and a service on loopback. Servers of the
-//! official libraries are asked by `cargo xtask test`.
+//! Tests against servers that implement the protocol by hand: small shell scripts, and a service on loopback. `cargo
+//! xtask test` covers servers of the official libraries.
 
 mod output_schema;
 
@@ -17,7 +17,7 @@ use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json
 use crate::testing::{InMemoryRecords, ManualClock, NOW, not_done, unknown};
 use crate::{ToolDefinition, ToolRegistry, ToolRisk, ToolServices, ToolsConfig};
 
-/// A server of the shell. It answers what it is asked by the method's name; `CALL` is what it does when a tool is called.
+/// A server as a shell script. It responds by the name of the method; `CALL` is what it does when a tool is called.
 const SHELL: &str = r#"
 while read -r line; do
   id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
@@ -29,7 +29,7 @@ while read -r line; do
   esac
 done
 "#;
-/// What a call of the shell's tool answers where nothing else is said.
+/// The default result of the shell server's tool.
 const ANSWERS: &str = r#"echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"content":[{"type":"text","text":"acted"}]}}'"#;
 
 fn source(definition: Value) -> McpSource {
@@ -45,7 +45,7 @@ fn shell(call: &str, more: Value) -> McpSource {
     source(definition)
 }
 
-/// A registry that knows what the server lists.
+/// A registry that knows the tools that the server lists.
 async fn registry(source: &McpSource, config: Value) -> ToolRegistry {
     let config: ToolsConfig = serde_json::from_value(config).unwrap();
     let listing = source.list(&config).await.unwrap();
@@ -77,7 +77,7 @@ async fn call_of(
     perform(registry, call, limit).await
 }
 
-/// With what people said to its questions.
+/// Calls a tool with earlier answers to its questions.
 async fn call_with(registry: &ToolRegistry, tool: &str, replies: &[(&ToolQuestion, QuestionOutcome)]) -> ToolOutcome {
     let mut call = crate::testing::ToolsFixture::new().call("run/node/0/1", tool, json!({}));
     let reply = |(question, said): &(&ToolQuestion, QuestionOutcome)| QuestionReply {
@@ -88,7 +88,7 @@ async fn call_with(registry: &ToolRegistry, tool: &str, replies: &[(&ToolQuestio
     perform(registry, call, Duration::from_secs(20)).await
 }
 
-/// What a call asks.
+/// The question of a call.
 #[track_caller]
 fn asks(outcome: ToolOutcome) -> ToolQuestion {
     match outcome {
@@ -97,7 +97,7 @@ fn asks(outcome: ToolOutcome) -> ToolQuestion {
     }
 }
 
-/// The text of what was done.
+/// The text of a completed call.
 #[track_caller]
 fn text(outcome: ToolOutcome) -> String {
     match outcome {
@@ -138,7 +138,7 @@ async fn a_program_is_given_the_variables_that_are_named_and_no_others() {
     let ToolOutcome::Done { output, .. } = call(&registry, "sh.act", json!({})).await else { panic!("not done") };
     let told = output["text"].as_str().unwrap();
     assert!(told.starts_with("t0ken ") && told.contains(" PATH "), "{told}");
-    // The test runner's own variables are not there.
+    // The test runner's own variables are not passed on.
     assert!(std::env::var("CARGO_MANIFEST_DIR").is_ok() && !told.contains("CARGO"), "{told}");
     let unset = shell(tells, env).list(&ToolsConfig::default()).await.unwrap_err();
     assert!(unset.contains("[tools.secrets]"), "{unset}");
@@ -165,7 +165,7 @@ async fn a_program_that_starts_slowly_is_started_once_for_all_who_wait() {
     let source = source(json!({"name": "sh", "kind": "mcp", "command": "sh", "args": ["-c", script]}));
     let registry = registry(&source, json!({})).await;
 
-    // Too slow for these: they give up, having done nothing, and the start goes on without them.
+    // Too slow for these calls: they time out without having done anything, and the start continues without them.
     std::fs::remove_file(&gate).unwrap();
     let impatient = || call_within(&registry, "sh.act", json!({}), Duration::from_millis(150));
     let (first, second) = futures::future::join(impatient(), impatient()).await;
@@ -183,7 +183,7 @@ async fn a_program_that_starts_slowly_is_started_once_for_all_who_wait() {
 #[tokio::test]
 async fn no_two_tenants_speak_with_a_server_by_the_same_connection() {
     let folder = tempfile::tempdir().unwrap();
-    // Each start is another program, which counts the calls it took.
+    // Each start is another program, which counts its calls.
     let starts = folder.path().join("starts");
     let counts =
         r#"n=$((n+1)); echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"content":[{"type":"text","text":"'"$n"'"}]}}'"#;
@@ -197,7 +197,7 @@ async fn no_two_tenants_speak_with_a_server_by_the_same_connection() {
     };
     assert_eq!((counted("acme").await, counted("acme").await), ("1".to_owned(), "2".to_owned()));
     assert_eq!((counted("other").await, counted("acme").await), ("1".to_owned(), "3".to_owned()));
-    // The longest unused makes room, and begins anew.
+    // The connection unused for the longest time is closed, and opened again later.
     for tenant in 0..31 {
         counted(&format!("t{tenant}")).await;
     }
@@ -230,7 +230,7 @@ async fn garbage_without_end_and_silence_are_given_up_in_time() {
 async fn a_call_that_is_dropped_is_cancelled_at_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let note = folder.path().join("cancelled");
-    // The call is not answered; the notice that it is cancelled is written down.
+    // The call gets no response; the cancellation notice is recorded.
     let script = SHELL.replace("CALL", "true").replace(
         "*'\"id\"'*)",
         &format!("*'notifications/cancelled'*) echo yes > {};;\n    *'\"id\"'*)", note.display()),
@@ -247,7 +247,7 @@ async fn a_call_that_is_dropped_is_cancelled_at_the_server() {
     tokio::time::timeout(Duration::from_secs(60), heard).await.expect("the server heard of it");
 }
 
-/// A server by HTTP that answers a method with `results(method, params)`, or an error where there is none.
+/// An HTTP server that responds to a method with `results(method, params)`, or with an error if it returns `None`.
 async fn service(results: impl Fn(&str, &Value) -> Option<Value> + Send + Sync + 'static) -> FakeService {
     FakeService::start(move |asked: &RecordedRequest| {
         if asked.method != "POST" {
@@ -320,7 +320,7 @@ async fn what_a_server_says_of_its_tools_counts_where_a_person_vouches_for_it() 
         (said["look"], said["set"]),
         ((EffectClass::Read, ToolRisk::Low), (EffectClass::Once, ToolRisk::Medium))
     );
-    // What is said of one tool comes before what is said of all.
+    // Settings of one tool take precedence over settings of all tools.
     let said = facts(json!({"risk": "low", "tools": {"set": {"risk": "medium"}}})).await;
     assert_eq!((said["wipe"].1, said["set"].1), (ToolRisk::Low, ToolRisk::Medium));
 }
@@ -398,7 +398,7 @@ async fn what_a_definition_names_and_the_server_does_not_have_is_doubted_with_wh
             "tools.substract: the server has no tool `substract`, so this holds for none; did you mean `subtract`?",
         ]
     );
-    // Of a server that was never reached nothing is known.
+    // Nothing is known about a server that was never reached.
     let source = at(&service, json!({"include": ["addd"]}));
     assert!(source.warnings(&super::McpToolListing::default()).is_empty());
 }
@@ -510,7 +510,7 @@ async fn a_server_that_forgot_where_it_asked_is_asked_afresh_and_told_the_answer
     let question = asks(call(&registry, "far.book", json!({})).await);
     started.fetch_add(1, Ordering::Relaxed);
     assert_eq!(text(call_with(&registry, "far.book", &[(&question, seat("1A"))]).await), "1A");
-    // Where it asks for something else now, that is another question.
+    // If it asks for something else now, that is another question.
     let other = ToolQuestion { message: "Which row?".to_owned(), ..question };
     assert_eq!(asks(call_with(&registry, "far.book", &[(&other, seat("1A"))]).await).message, "Which seat?");
 }
@@ -540,13 +540,13 @@ async fn what_a_server_asks_for_that_is_no_form_fails_the_call() {
     assert!(fault.message.contains("wants to be called again"), "{}", fault.message);
 }
 
-/// Asks for a seat in the middle of a call.
+/// Asks for a seat during the call.
 const ASKS: &str = r#"echo '{"jsonrpc":"2.0","id":900,"method":"elicitation/create","params":{"mode":"form","message":"Which seat?","requestedSchema":{"type":"object","properties":{"seat":{"type":"string"}}}}}'"#;
-/// The answer; what else is asked meanwhile is not.
+/// Waits for the answer and ignores other messages meanwhile.
 const HEARS: &str = r#"while read -r answer; do case "$answer" in *'"id":900'*) break;; esac; done"#;
 const FAILS: &str =
     r#"echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"isError":true,"content":[{"type":"text","text":"no seats"}]}}'"#;
-/// Answers with what it was told, which must be nothing that ends a word of the shell.
+/// Returns what it received, which must contain nothing that ends a word of the shell.
 const TELLS: &str = r#"told=$(printf '%s' "$answer" | sed 's/.*"result"://; s/[\"]//g'); echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"content":[{"type":"text","text":"'"$told"'"}]}}'"#;
 
 #[tokio::test]
@@ -558,7 +558,7 @@ async fn what_was_asked_in_the_middle_of_an_act_leaves_it_unknown() {
         assert!(acts.facts("sh.act").unwrap().class.has_side_effects());
         let (code, message) = unknown(call(&acts, "sh.act", json!({})).await);
         assert_eq!(code, "INPUT_REQUIRED", "{class}: {message}");
-        // A result that it gives without the answer holds: with the answer it would act under another key.
+        // A result given without the answer counts: with the answer it would act under another key.
         let script = format!("{ASKS}; {HEARS}; {TELLS}");
         let acts = registry(&shell(&script, said), json!({})).await;
         assert_eq!(text(call(&acts, "sh.act", json!({})).await), "{action:cancel}}", "{class}");
@@ -615,7 +615,7 @@ async fn an_answer_is_told_though_a_call_was_given_up_beside_one_that_it_waits_f
     let stuck = async {
         let given_up = call_within(&registry, "sh.act", json!({"word": "stuck"}), Duration::from_millis(300)).await;
         assert_eq!(not_done(given_up).0, "TIMEOUT");
-        // The slow call keeps the connection; the answered one waits for it before the gate is opened.
+        // The slow call holds the connection; the answered one waits for it before the gate is opened.
         let opens = async { std::fs::write(&gate, "").unwrap() };
         tokio::join!(biased; call_with(&registry, "sh.act", &replies), opens).0
     };
@@ -639,7 +639,7 @@ async fn a_list_that_changed_is_the_catalogue_from_then_on() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let service = service(move |method, _| match method {
-        // At the start there is one tool, when the first call connects there is another.
+        // There is one tool at the start, and another when the first call connects.
         "tools/list" => match count.fetch_add(1, Ordering::Relaxed) {
             0 => Some(json!({"tools": [tool("old", json!({}))]})),
             _ => Some(json!({"tools": [tool("new", json!({})), tool("old", json!({}))]})),
@@ -671,7 +671,7 @@ async fn headers_carry_secrets_and_a_server_that_is_down_is_said_to_be() {
     let gone = source(json!({"name": "gone", "kind": "mcp", "url": "http://127.0.0.1:1/mcp"}));
     let reason = gone.list(&ToolsConfig::default()).await.unwrap_err();
     assert!(reason.contains("127.0.0.1") && !reason.contains("rmcp::"), "{reason}");
-    // What it listed before stands, and a call says why it fails.
+    // The earlier list stays valid, and a call reports why it fails.
     let (tools, _) = gone.tools(&listing);
     let services = ToolServices::new(Arc::new(InMemoryRecords::default()), Arc::new(ManualClock::at(NOW)));
     let registry = ToolRegistry::with_sources(ToolsConfig::default(), tools, vec![gone], &services).unwrap();

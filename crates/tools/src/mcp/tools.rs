@@ -1,4 +1,4 @@
-//! From what a server says of a tool to what a run must know of it.
+//! Converts a server's description of a tool to the tool's contract.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::openapi::{ImportDiagnostic, free_name, is_wanted};
 use crate::validation_warning::{ValidationWarning, suggestion, unmatched_patterns};
 use crate::value_size::json_size;
 
-/// Bytes of one schema: models are told all of it at each step.
+/// Maximum size of one schema, in bytes: models receive all of it at each step.
 const SCHEMA_BYTES_MAX: usize = 64 << 10;
 
 pub(super) fn tools(source: &McpSource, listing: &McpToolListing) -> (Vec<ToolDefinition>, Vec<ImportDiagnostic>) {
@@ -49,7 +49,7 @@ pub(super) fn tools(source: &McpSource, listing: &McpToolListing) -> (Vec<ToolDe
             }
         });
         let (class, risk) = class_and_risk(listed, &said, parts.trusted);
-        // Whoever says it in the server's place answers for it.
+        // A definition that declares the output overrides the server's schema.
         let checked = output.filter(|_| !said.profile.has_output_schema()).cloned().map(Arc::new);
         let profile =
             said.profile.with_name(name).with_source_fallback(&parts.profile).with_defaults(ProfileDefaults {
@@ -74,7 +74,7 @@ pub(super) fn tools(source: &McpSource, listing: &McpToolListing) -> (Vec<ToolDe
     (tools, unsupported)
 }
 
-/// Whether answers can be held against a schema; the error says why not.
+/// Checks that results can be validated against a schema; the error says why not.
 fn check_output_schema(output: &Value) -> Result<(), String> {
     let bytes = json_size(output);
     if bytes > SCHEMA_BYTES_MAX {
@@ -83,7 +83,8 @@ fn check_output_schema(output: &Value) -> Result<(), String> {
     output_schema::is_schema(output).map_err(|reason| format!("its schema of answers is none: {reason}"))
 }
 
-/// What the definition names that the server does not list. Of one that never listed any nothing is known.
+/// Warns about tools that the definition names and the server does not list. Nothing is known about a server that
+/// never listed any.
 pub(super) fn warnings(source: &McpSource, listing: &McpToolListing) -> Vec<ValidationWarning> {
     let parts = &source.0;
     if listing.is_empty() || listing.truncated {
@@ -106,11 +107,11 @@ pub(super) fn warnings(source: &McpSource, listing: &McpToolListing) -> Vec<Vali
     of_patterns.into_iter().chain(of_tools).collect()
 }
 
-/// What a server says of itself counts where a person vouches for it. Else its tools may do anything, once.
+/// A server's annotations count only if a person vouches for it. Otherwise its tools count as `once` acts.
 fn class_and_risk(listed: &McpListedTool, said: &ToolOverride, trusted: bool) -> (EffectClass, ToolRisk) {
     let class = match (trusted, listed.read_only, listed.idempotent) {
         (true, true, _) => EffectClass::Read,
-        // Doing it again with the same arguments changes nothing further.
+        // Repeating the call with the same arguments has no further effect.
         (true, false, true) => EffectClass::Keyed,
         (true, false, false) | (false, ..) => EffectClass::Once,
     };

@@ -1,4 +1,5 @@
-//! Whose key goes where: the first way a document offers for which the definition has everything.
+//! Credentials of a request: the first security requirement of the document for which the definition provides
+//! everything.
 
 use baton_core::expr::ParamsTemplate;
 use reqwest::header::HeaderName;
@@ -24,7 +25,7 @@ pub(crate) enum CredentialPlace {
     Basic,
 }
 
-/// Ways are alternatives; each is a set of schemes that go together.
+/// Reads the security requirements. They are alternatives; each is a set of schemes that are used together.
 pub(super) fn read(
     source: &ImportContext<'_>,
     operation: &DocumentCursor<'_>,
@@ -63,7 +64,7 @@ fn credential(source: &ImportContext<'_>, name: &str) -> Result<RequestCredentia
         (Some("apiKey"), Some("cookie")) => CredentialPlace::Cookie(named().to_owned()),
         (Some("http"), _) if http() == "basic" => CredentialPlace::Basic,
         (Some("http"), _) if http() == "bearer" => CredentialPlace::Bearer,
-        // Whoever has the token gives it; getting one is not this tool's.
+        // The token is provided in the settings; this tool does not fetch one.
         (Some("oauth2" | "openIdConnect"), _) => CredentialPlace::Bearer,
         (kind, _) => {
             let kind = kind.unwrap_or("nothing");

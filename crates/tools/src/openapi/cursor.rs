@@ -1,8 +1,8 @@
-//! A value within a document, which knows where it is and can follow references.
+//! A value within a document that knows its place and can follow references.
 
 use serde_json::Value;
 
-/// References that lead to references.
+/// Maximum length of a chain of references.
 const HOPS_MAX: usize = 32;
 
 #[derive(Clone)]
@@ -21,7 +21,7 @@ impl<'d> DocumentCursor<'d> {
         self.value
     }
 
-    /// The path from the top, its parts joined by dots.
+    /// The path from the root, its parts joined by dots.
     pub(super) fn place(&self) -> String {
         self.place.clone()
     }
@@ -38,7 +38,7 @@ impl<'d> DocumentCursor<'d> {
         self.value == &Value::Bool(true)
     }
 
-    /// Null where there is no such field.
+    /// Returns a field; null if it does not exist.
     pub(super) fn field(&self, name: &str) -> Self {
         self.child(name, self.value.get(name).unwrap_or(&Value::Null))
     }
@@ -53,7 +53,7 @@ impl<'d> DocumentCursor<'d> {
         items.map(|(index, value)| self.child(&index.to_string(), value)).collect()
     }
 
-    /// What it is once its references are followed.
+    /// Returns the value after following its references.
     pub(super) fn resolved(&self) -> Result<Self, String> {
         let mut here = self.clone();
         for _ in 0..HOPS_MAX {
@@ -63,7 +63,7 @@ impl<'d> DocumentCursor<'d> {
         Err(format!("its references lead in a circle, or through more than {HOPS_MAX} others"))
     }
 
-    /// What a reference of this document leads to.
+    /// Returns the target of a reference within this document.
     pub(super) fn at(&self, reference: &str) -> Result<Self, String> {
         let Some(pointer) = reference.strip_prefix('#') else {
             return Err(format!("`{reference}` leads out of the document; bundle it into one"));
@@ -83,7 +83,7 @@ impl<'d> DocumentCursor<'d> {
     }
 }
 
-/// A pointer in a URI's fragment is percent-encoded.
+/// Decodes a JSON pointer: in a URI fragment it is percent-encoded.
 fn decoded(pointer: &str) -> String {
     let mut bytes = Vec::with_capacity(pointer.len());
     let mut rest = pointer.bytes();

@@ -1,4 +1,4 @@
-//! One operation: what it is asked with, and the schema of its arguments.
+//! One operation: how it is called, and the schema of its arguments.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use super::schema::{SchemaCollector, is_file};
 use super::{ImportContext, ImportDiagnostic, ImportedOperation, method, origin};
 use crate::value_size::json_size;
 
-/// Schemas within one another that are looked into for files.
+/// Maximum nesting depth of schemas that are searched for files.
 const SCHEMAS_DEEP: usize = 8;
-/// The header that takes the call's key, unless the definition says another.
+/// The header for the call's idempotency key, unless the definition names another.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// Bytes of the schema of what one operation answers with; a larger one is not kept.
+/// Maximum size of the output schema of one operation, in bytes; a larger one is not kept.
 const ANSWER_BYTES_MAX: usize = 32 << 10;
 
 /// An operation of a document, ready to be called.
@@ -30,9 +30,9 @@ pub(crate) struct OpenApiOperation {
     pub(crate) parameters: Vec<OperationParameter>,
     pub(crate) body: Option<OperationBody>,
     pub(crate) credentials: Vec<RequestCredential>,
-    /// Whether the project itself names the server, or vouches for the document: it may then be a private address.
+    /// Whether the project itself names the server, or vouches for the document. The address may then be private.
     pub(crate) is_trusted: bool,
-    /// A header of the document's own that takes the call's key.
+    /// A header that the document declares for the call's idempotency key.
     pub(crate) idempotency_header: Option<HeaderName>,
 }
 
@@ -55,18 +55,18 @@ pub(crate) enum BodyMedia {
     /// Under this content type.
     Json(String),
     Form,
-    /// Field by field, these of them files, with what kind each is of.
+    /// One part per field. Maps the fields that are files to their content types.
     Multipart(BTreeMap<String, String>),
     /// Under this content type.
     Text(String),
 }
 
-/// An operation, as it is read.
+/// A parsed operation.
 pub(super) struct ParsedOperation {
     pub(super) operation: OpenApiOperation,
     /// JSON Schema of its arguments.
     pub(super) parameters: Value,
-    /// JSON Schema of what it answers with, where the document says.
+    /// JSON Schema of its output, if the document declares it.
     pub(super) answer: Option<Value>,
 }
 
@@ -119,7 +119,7 @@ pub(super) fn read<'d>(
     Ok(ParsedOperation { operation, parameters: schema, answer: answer(source, written) })
 }
 
-/// The schema of what it answers with where it did what it was asked. What of it cannot be told is anything.
+/// Returns the schema of a successful response. Parts that cannot be described accept anything.
 fn answer<'d>(source: &ImportContext<'d>, operation: &DocumentCursor<'d>) -> Option<Value> {
     let responses = operation.field("responses");
     let written = ["200", "201"].into_iter().find_map(|status| {
@@ -138,7 +138,7 @@ fn is_json(kind: &str) -> bool {
     kind == "application/json" || kind.ends_with("+json") || kind.starts_with("application/json;")
 }
 
-/// Parameters of the path, in whose place those of the operation stand.
+/// Merges the parameters of the path with those of the operation, which take precedence.
 fn merged<'d>(item: &DocumentCursor<'d>, operation: &DocumentCursor<'d>) -> Vec<DocumentCursor<'d>> {
     let key = |parameter: &DocumentCursor<'d>| {
         let parameter = parameter.resolved().ok()?;
@@ -203,14 +203,14 @@ fn body<'d>(
     Ok(Some(OperationBody { argument: argument.to_owned(), media }))
 }
 
-/// The fields of a form that are files, with the kind that the document says they are of.
+/// Returns the fields of a form that are files, with their content types in the document.
 fn files(form: &DocumentCursor<'_>) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     gather(&form.field("schema"), form, SCHEMAS_DEEP, &mut found);
     found
 }
 
-/// Those of a form's schema, and of the schemas that it is put together of.
+/// Collects the file fields of a form's schema, and of the schemas that it is composed of.
 fn gather(schema: &DocumentCursor<'_>, form: &DocumentCursor<'_>, deep: usize, found: &mut BTreeMap<String, String>) {
     let Ok(schema) = schema.resolved() else { return };
     for (name, written) in schema.field("properties").fields() {
@@ -225,7 +225,7 @@ fn gather(schema: &DocumentCursor<'_>, form: &DocumentCursor<'_>, deep: usize, f
     }
 }
 
-/// The kind of the file that a field is, or may be, or is a list of.
+/// Returns the content type of a field that is a file, may be one, or is a list of them.
 fn file(written: &DocumentCursor<'_>, deep: usize) -> Option<String> {
     let field = written.resolved().ok()?;
     if is_file(field.value()) {
@@ -237,7 +237,7 @@ fn file(written: &DocumentCursor<'_>, deep: usize) -> Option<String> {
     parts.into_iter().flatten().chain(items).find_map(|one| file(&one, deep))
 }
 
-/// The nearest server that is named: the definition's, the operation's, its path's, the document's.
+/// Returns the closest server that is named: in the definition, the operation, its path, or the document.
 fn server(
     source: &ImportContext<'_>,
     item: &DocumentCursor<'_>,
@@ -256,7 +256,7 @@ fn server(
     })
 }
 
-/// A server's address with the defaults of its variables.
+/// Returns a server's address with its variables set to their defaults.
 fn filled(server: &DocumentCursor<'_>) -> String {
     let mut address = server.field("url").text().unwrap_or_default().to_owned();
     for (name, variable) in server.field("variables").fields() {

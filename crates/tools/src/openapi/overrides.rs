@@ -1,4 +1,4 @@
-//! What a definition says of single operations, in place of what the document says of them.
+//! Overrides: what a definition says about single operations, in place of the document.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,23 +16,23 @@ use crate::definition::{DefinitionDiagnostic, ToolProfile, check_class};
 use crate::kinds::http_request::FORBIDDEN_HEADERS;
 use crate::validation_warning::suggestion;
 
-/// Headers that say who asks, and of what kind the body is.
+/// Headers for authentication and for the type of the body.
 const RESERVED_HEADERS: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::CONTENT_TYPE];
-/// What there is to say of operations only.
+/// Fields that only overrides of operations have.
 const PER_OPERATION_FIELDS: &[&str] = &["enabled", "defaults", "idempotency_header"];
 
-/// What is said of one operation.
+/// The override of one operation.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OperationOverride {
-    /// Where in the definition: `operations.getOrder`.
+    /// The place in the definition: `operations.getOrder`.
     pub(super) place: String,
-    /// Its tool's whole name, where that is said.
+    /// The tool's full name, if it is overridden.
     pub(super) name: Option<String>,
     pub(super) is_excluded: bool,
-    /// The header that takes the call's key.
+    /// The header that carries the call's idempotency key.
     pub(super) idempotency_header: Option<HeaderName>,
     profile: ToolProfile,
-    /// Arguments where a call does not say.
+    /// Arguments used if the call does not set them.
     defaults: Map<String, Value>,
 }
 
@@ -50,7 +50,7 @@ fn yes() -> bool {
     true
 }
 
-/// By method and path, what is said of each. What names no operation, or several, is refused.
+/// Reads the overrides, by method and path. A name that matches no operation, or several, is refused.
 pub(super) fn read(
     source: &str,
     written: BTreeMap<String, Map<String, Value>>,
@@ -103,7 +103,7 @@ impl OperationOverride {
         Ok(Self { place, name, is_excluded: !enabled, idempotency_header, profile, defaults })
     }
 
-    /// What is said of it, its class settled.
+    /// Returns the profile, with the class determined.
     pub(super) fn profile_and_class(
         &self,
         operation: &OpenApiOperation,
@@ -123,7 +123,8 @@ impl OperationOverride {
         settled.map_err(|mistake| mistake.within(&self.place))
     }
 
-    /// The schema of its arguments: the one that is said in place of the document's, with the defaults that are said.
+    /// Returns the schema of the arguments: the override's in place of the document's, with the override's defaults
+    /// applied.
     pub(super) fn parameters(&self, document: Value) -> Result<Value, DefinitionDiagnostic> {
         if self.profile.parameters().is_null() && self.defaults.is_empty() {
             return Ok(document);
@@ -148,7 +149,7 @@ impl OperationOverride {
     }
 }
 
-/// What an operation of this kind may do wrong, where nobody says.
+/// Returns the default risk of an operation of this class and method.
 pub(super) fn risk(class: EffectClass, method: &Method, is_trusted: bool) -> ToolRisk {
     match (is_trusted, class.has_side_effects()) {
         (true, false) => ToolRisk::Low,
@@ -158,11 +159,11 @@ pub(super) fn risk(class: EffectClass, method: &Method, is_trusted: bool) -> Too
     }
 }
 
-/// The operations of a document by what they may be called.
+/// The names by which the operations of a document can be selected.
 struct OperationNames<'d> {
-    /// `get/orders/{id}` by id, and by itself.
+    /// Maps every name (the id, `GET /orders/{id}`, `get/orders/{id}`) to the last of these forms.
     by_name: BTreeMap<String, String>,
-    /// What is offered to whoever names another: ids, and `GET /orders/{id}`.
+    /// Suggestions for an unknown name: ids, and `GET /orders/{id}`.
     offered: Vec<String>,
     repeated: &'d BTreeSet<String>,
 }
@@ -204,7 +205,7 @@ impl<'d> OperationNames<'d> {
     }
 }
 
-/// The arguments of an operation, as its document has them.
+/// The arguments of an operation, as its document declares them.
 struct OperationArguments<'s> {
     place: &'s str,
     document: &'s Value,
@@ -222,7 +223,7 @@ impl OperationArguments<'_> {
         })
     }
 
-    /// A schema that is said in place of the document's, which may refer to what the document's refers to.
+    /// Applies a schema from the override, which may use the references of the document's schema.
     fn narrowed(&self, whole: &Value, defaults: &Map<String, Value>) -> Result<Value, DefinitionDiagnostic> {
         let place = || format!("{}.parameters", self.place);
         let Some(mut schema) = whole.as_object().cloned() else {
@@ -239,7 +240,7 @@ impl OperationArguments<'_> {
                 format!("leaves out `{left_out}`, which the service asks for; take it in, or say it in `defaults`");
             return Err(DefinitionDiagnostic::at(place(), reason));
         }
-        // What the service asks for stays asked for, and what it does not know would go nowhere.
+        // Arguments that the service requires stay required, and arguments that it does not know would not be sent.
         let all: BTreeSet<&str> = required(whole).chain(needed).collect();
         schema.insert("required".to_owned(), json!(all));
         schema.insert("additionalProperties".to_owned(), Value::Bool(false));
@@ -256,7 +257,7 @@ impl OperationArguments<'_> {
         Ok(Value::Object(schema))
     }
 
-    /// Lets one argument be left out.
+    /// Makes one argument optional.
     fn fill(&self, schema: &mut Value, name: &str, value: &Value) -> Result<(), DefinitionDiagnostic> {
         let of_document = self.known(|| format!("{}.defaults.{name}", self.place), name)?;
         if let Some(properties) = schema["properties"].as_object_mut() {

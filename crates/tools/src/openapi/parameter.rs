@@ -1,4 +1,4 @@
-//! A parameter: where a request carries an argument, and in what form.
+//! A parameter: where a request carries an argument, and how it is serialised.
 
 use serde_json::{Map, Value};
 
@@ -8,9 +8,9 @@ use super::schema::SchemaCollector;
 
 #[derive(Clone, Debug)]
 pub(crate) struct OperationParameter {
-    /// What the argument is called.
+    /// The name of the argument.
     pub(crate) argument: String,
-    /// What the service calls it.
+    /// The name that the service uses.
     pub(crate) name: String,
     pub(crate) place: ParameterPlace,
     pub(crate) style: ParameterStyle,
@@ -24,12 +24,12 @@ pub(crate) enum ParameterPlace {
     Cookie,
 }
 
-/// How lists and objects are written.
+/// How lists and objects are serialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ParameterStyle {
-    /// Lists one after the other under the same name, an object field by field.
+    /// Each list item under the same name, and each object field as its own pair.
     Exploded,
-    /// Joined by this.
+    /// Joined by this character.
     Joined(char),
     /// Joined by commas, an object as `field=value`.
     Pairs,
@@ -39,14 +39,14 @@ pub(crate) enum ParameterStyle {
     Json,
 }
 
-/// A parameter, with the schema of its argument and whether it must be there.
+/// A parameter, with the schema of its argument and whether it is required.
 pub(super) struct ParsedParameter {
     pub(super) parameter: OperationParameter,
     pub(super) schema: Value,
     pub(super) required: bool,
 }
 
-/// `None` for a header that HTTP itself decides.
+/// Reads a parameter. Returns `None` for a header that HTTP itself controls.
 pub(super) fn read(
     written: &DocumentCursor<'_>,
     schemas: &mut SchemaCollector<'_, '_>,

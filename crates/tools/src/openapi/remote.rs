@@ -1,4 +1,4 @@
-//! A document that is at an address.
+//! A document that is fetched from an address.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use reqwest::{Method, Url};
 use crate::config::ToolsConfig;
 use crate::outbound::{OutboundClient, OutboundRequest, check_status};
 
-/// Bytes of one document.
+/// Maximum size of one document, in bytes.
 const DOCUMENT_BYTES_MAX: usize = 16 << 20;
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Reads it. Where the project itself names the address it may be a private one.
+/// Fetches a document. An address that the project itself names may be private.
 ///
 /// # Errors
 /// The reason in words.

@@ -1,4 +1,5 @@
-//! Schemas of arguments and answers: JSON Schema 2020-12 that stands for itself, whatever the document speaks and refers to.
+//! Schemas of arguments and results: self-contained JSON Schema 2020-12, whatever dialect and references the document
+//! uses.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,30 +8,30 @@ use serde_json::{Map, Value, json};
 use super::cursor::DocumentCursor;
 use super::{ImportDiagnostic, OpenApiVersion};
 
-/// Schemas that one tool's arguments may lead to; beyond them anything is accepted.
+/// Maximum number of referenced schemas of one tool's arguments; beyond it anything is accepted.
 const DEFINITIONS_MAX: usize = 300;
-/// The same of one tool's answers, which are shown and not checked.
+/// Maximum number of referenced schemas of one tool's results, which are shown and not validated.
 const ANSWER_DEFINITIONS_MAX: usize = 50;
 const DEPTH_MAX: usize = 64;
-/// Words about a schema that say nothing of what it accepts.
+/// Keywords that do not affect what a schema accepts.
 const DROPPED_KEYWORDS: &[&str] =
     &["$schema", "discriminator", "example", "examples", "externalDocs", "nullable", "xml"];
-/// What comes before the name of a schema in a reference.
+/// The prefix of a reference to a schema.
 const SCHEMAS: &str = "#/components/schemas/";
-/// Keywords whose value is a schema, a list of schemas, and schemas by name.
+/// Keywords whose value is a schema, a list of schemas, or schemas by name.
 const SUBSCHEMA_KEYWORDS: &[&str] =
     &["additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"];
 const SUBSCHEMA_LISTS: &[&str] = &["allOf", "anyOf", "oneOf", "prefixItems"];
 const SUBSCHEMA_MAPS: &[&str] = &["$defs", "definitions", "dependentSchemas", "patternProperties", "properties"];
 
-/// Who writes what a schema is of.
+/// Who writes the values that a schema describes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SchemaWriter {
     Caller,
     Service,
 }
 
-/// Gathers what the schemas of one tool refer to.
+/// Collects the schemas that those of one tool refer to.
 pub(super) struct SchemaCollector<'d, 'n> {
     root: DocumentCursor<'d>,
     version: OpenApiVersion,
@@ -53,7 +54,7 @@ impl<'d, 'n> SchemaCollector<'d, 'n> {
         Self { root: root.clone(), version, writer, definitions_max, names, waiting, notes }
     }
 
-    /// The same for what a service answers with.
+    /// Creates a collector for the results of a service.
     pub(super) fn of_answers(
         root: &DocumentCursor<'d>,
         version: OpenApiVersion,
@@ -63,12 +64,12 @@ impl<'d, 'n> SchemaCollector<'d, 'n> {
         Self { writer: SchemaWriter::Service, definitions_max: ANSWER_DEFINITIONS_MAX, ..asked }
     }
 
-    /// A schema as JSON Schema; what it refers to comes with [`Self::define`].
+    /// Converts a schema to JSON Schema. [`Self::define`] adds the schemas it refers to.
     pub(super) fn of(&mut self, written: &DocumentCursor<'_>) -> Value {
         self.convert(written.value(), &written.place(), 0)
     }
 
-    /// Adds what the schemas refer to, by name.
+    /// Adds the referenced schemas, by name.
     pub(super) fn define(self, schema: &mut Value) {
         let definitions = self.definitions();
         if let Value::Object(schema) = schema
@@ -101,7 +102,7 @@ impl<'d, 'n> SchemaCollector<'d, 'n> {
             if self.version == OpenApiVersion::V30 {
                 return if nullable { json!({"anyOf": [schema, {"type": "null"}]}) } else { schema };
             }
-            // What stands beside a reference counts since 3.1.
+            // Since 3.1, keywords beside a reference apply too.
             let mut beside = fields.clone();
             beside.remove("$ref");
             let beside = self.convert(&Value::Object(beside), place, depth + 1);
@@ -131,7 +132,7 @@ impl<'d, 'n> SchemaCollector<'d, 'n> {
             bounds(&mut converted);
             if fields.get("nullable") == Some(&Value::Bool(true)) {
                 if !converted.contains_key("type") && !converted.contains_key("enum") {
-                    // Beside `allOf` and its like it is meant of the whole.
+                    // Beside `allOf` and similar keywords it applies to the whole.
                     self.drop_other_direction(&mut converted);
                     return json!({"anyOf": [converted, {"type": "null"}]});
                 }
@@ -203,8 +204,8 @@ impl<'d, 'n> SchemaCollector<'d, 'n> {
         self.notes.push(ImportDiagnostic { place: place.to_owned(), reason });
     }
 
-    /// An alternative holds with the values of the discriminating property that stand for it alone: without that, what
-    /// fits two of `oneOf` fits none. Those are the ones that the mapping says, else the name of its schema.
+    /// Restricts an alternative to the discriminator values that select it: without that, a value that matches two
+    /// alternatives of `oneOf` is rejected. Those values are the ones in the mapping, else the name of the schema.
     fn discriminate(&self, converted: &mut Map<String, Value>, written: &Map<String, Value>, discriminator: &Value) {
         let Some(property) = discriminator.get("propertyName").and_then(Value::as_str) else { return };
         let mapping = discriminator.get("mapping").and_then(Value::as_object);
@@ -222,8 +223,8 @@ impl<'d, 'n> SchemaCollector<'d, 'n> {
         }
     }
 
-    /// The values of the property that stand for the schema which a reference leads to; none where the schema itself says
-    /// that its name is not among them.
+    /// Returns the discriminator values that select the schema of a reference. Empty if the schema itself excludes
+    /// its name.
     fn mapped_schemas<'r>(
         &self,
         reference: &'r str,
@@ -243,7 +244,7 @@ impl<'d, 'n> SchemaCollector<'d, 'n> {
         }
     }
 
-    /// Whether the schema that a reference leads to lets the property have a value.
+    /// Returns whether the schema of a reference allows this value of the property.
     fn may_be(&self, reference: &str, property: &str, value: &str) -> bool {
         let Ok(schema) = self.root.at(reference).and_then(|schema| schema.resolved()) else { return false };
         let parts = schema.field("allOf").items().into_iter().filter_map(|part| part.resolved().ok());
@@ -255,7 +256,7 @@ impl<'d, 'n> SchemaCollector<'d, 'n> {
         })
     }
 
-    /// What only the service sets is not asked of the caller, and what only the caller sets does not come back.
+    /// Drops read-only properties from arguments and write-only properties from results.
     fn drop_other_direction(&self, schema: &mut Map<String, Value>) {
         let theirs = match self.writer {
             SchemaWriter::Caller => "readOnly",
@@ -272,7 +273,7 @@ impl<'d, 'n> SchemaCollector<'d, 'n> {
     }
 }
 
-/// Whether it is of bytes as they are: `binary` in 3.0, a kind of content and no encoding in 3.1.
+/// Returns whether it describes raw bytes: `binary` in 3.0, a content media type without an encoding in 3.1.
 pub(super) fn is_file(schema: &Value) -> bool {
     let text = |name: &str| schema.get(name).and_then(Value::as_str);
     let is_text = |kind: &str| kind.starts_with("text/") || kind.contains("json") || kind.contains("xml");
@@ -280,7 +281,7 @@ pub(super) fn is_file(schema: &Value) -> bool {
     text("format") == Some("binary") || (is_of_bytes && text("contentEncoding").is_none())
 }
 
-/// `exclusiveMinimum: true` beside `minimum` is a number in JSON Schema.
+/// Converts `exclusiveMinimum: true` beside `minimum` to the number that JSON Schema expects.
 fn bounds(schema: &mut Map<String, Value>) {
     for (bound, exclusive) in [("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")] {
         match schema.get(exclusive) {

@@ -39,7 +39,7 @@ fn one(method: &str, operation: Value) -> Value {
     })
 }
 
-/// The only tool, its facts as calls and models see them.
+/// The only tool, with its facts as calls and models see them.
 fn only(parsed: ParsedDefinitions) -> (String, Value, EffectClass, ToolRisk) {
     let [definition] = <[ToolDefinition; 1]>::try_from(parsed.tools).unwrap();
     let registry = crate::testing::registry(vec![definition.clone()]);
@@ -144,7 +144,8 @@ fn an_id_of_several_operations_names_none_of_them() {
     assert_eq!(names(&document, json!({"exclude": ["getOrder"]})).0.len(), 0);
 }
 
-/// Odd and allowed: webhooks, references everywhere, parameters of the path, variables of the server, every place and style.
+/// Unusual but valid: webhooks, references everywhere, path-level parameters, server variables, every parameter
+/// location and style.
 fn odd() -> Value {
     json!({
         "openapi": "3.1.0", "info": {"title": "Odd", "version": "1"}, "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
@@ -194,7 +195,7 @@ async fn an_odd_document_yields_tools_or_says_by_path_what_it_does_not() {
         ["paths./labels/{label}.get.parameters.0", "paths./pets/{id}.post.requestBody", "paths./pets/{id}.delete",]
     );
     assert!(parsed.unsupported[2].reason.contains("their schema is none"), "{:?}", parsed.unsupported[2]);
-    // Schemas hold: what does not fit is refused before anything is sent.
+    // Schemas are enforced: arguments that do not match are refused before anything is sent.
     let world = crate::testing::ToolsFixture::with_definitions(
         json!({}),
         json!({"name": "shop", "kind": "openapi", "document": odd()}),
@@ -212,7 +213,7 @@ async fn an_odd_document_yields_tools_or_says_by_path_what_it_does_not() {
     }
 }
 
-/// A document of some size with what public ones have: `testdata/openapi/README.md`.
+/// A document of some size with the features of public ones: `testdata/openapi/README.md`.
 fn freight() -> Value {
     serde_json::from_str(include_str!("../../testdata/openapi/freight.json")).unwrap()
 }
@@ -310,7 +311,7 @@ async fn what_does_not_fit_a_larger_document_is_refused_and_what_fits_is_sent_as
         zone.target
     );
     assert_eq!(zone.header("x-caps"), Some("kg=5"));
-    // Both alternatives would fit by their fields; the mapping decides.
+    // The fields match both alternatives; the mapping decides.
     let paid = json!({"body": {"amount": 5, "currency": "EUR", "method": {"kind": "debit", "name": "Ana"}}});
     let paid = sent("k3", "shop.Payments_Take", paid).await;
     let body = &paid.body;

@@ -1,4 +1,5 @@
-//! What a definition names that its document does not have: patterns that fit nothing, keys of no scheme.
+//! Warnings about names in a definition that its document does not contain: patterns without a match, keys of unknown
+//! schemes.
 
 use super::cursor::DocumentCursor;
 use super::{ImportAccumulator, OpenApiFields};

@@ -1,4 +1,4 @@
-//! Which IP addresses are public: those of the IANA special-purpose registries are not.
+//! Classifies IP addresses: those in the IANA special-purpose registries are not public.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -48,7 +48,7 @@ fn same_bits(one: u128, other: u128, width: u8, prefix: u8) -> bool {
     prefix == 0 || one >> rest == other >> rest
 }
 
-/// An IPv4 address inside an IPv6 one is that IPv4 address.
+/// Converts an IPv4 address inside an IPv6 one to that IPv4 address.
 fn plain(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
@@ -56,8 +56,8 @@ fn plain(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether an address is somebody's on the internet, and not this machine, this network, a cloud's metadata service or
-/// nobody.
+/// Returns whether an address is a public internet address, and not this machine, a private network, a cloud metadata
+/// service or unassigned.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match plain(address) {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -83,7 +83,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
-    // Behind these prefixes is an IPv4 address, by translation (RFC 6052) or tunnel (RFC 3056).
+    // These prefixes contain an IPv4 address, by translation (RFC 6052) or tunnel (RFC 3056).
     let embedded = |at: usize| {
         let octets = address.octets();
         Ipv4Addr::new(octets[at], octets[at + 1], octets[at + 2], octets[at + 3])
@@ -91,21 +91,21 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     match (first, second) {
         (0x0064, 0xff9b) => address.segments()[2..6] == [0; 4] && is_public_v4(embedded(12)),
         (0x2002, _) => is_public_v4(embedded(2)),
-        // Teredo, ORCHID, benchmarks and the rest of what is reserved for protocols; documentation.
+        // Teredo, ORCHID, benchmarks and other protocol reservations; documentation.
         (0x2001, 0x0000..=0x01ff | 0x0db8) | (0x3fff, 0x0000..=0x0fff) => false,
-        // Everything handed out as global unicast.
+        // Everything assigned as global unicast.
         (0x2000..=0x3fff, _) => true,
         _ => false,
     }
 }
 
-/// Whether at an address a cloud tells its own machines their secrets: those of the link, and those that clouds have
-/// chosen elsewhere.
+/// Returns whether a cloud serves secrets to its own machines at an address: link-local addresses, and others that
+/// clouds have chosen.
 pub(super) fn is_of_a_cloud(address: IpAddr) -> bool {
     match plain(address) {
         IpAddr::V4(v4) => is_of_a_cloud_v4(v4),
         IpAddr::V6(v6) => match v6.segments() {
-            // Amazon's, and any of the link; by translation and tunnel too.
+            // Amazon's, and any link-local address; by translation and tunnel too.
             [0xfd00, 0x0ec2, ..] | [0xfe80..=0xfebf, ..] => true,
             [0x0064, 0xff9b, .., high, low] | [0x2002, high, low, ..] => {
                 is_of_a_cloud_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
@@ -115,7 +115,7 @@ pub(super) fn is_of_a_cloud(address: IpAddr) -> bool {
     }
 }
 
-/// Any of the link; Alibaba's and Oracle's.
+/// Any link-local address; Alibaba's and Oracle's.
 fn is_of_a_cloud_v4(address: Ipv4Addr) -> bool {
     address.is_link_local() || matches!(address.octets(), [100, 100, 100, 200] | [192, 0, 0, 192])
 }

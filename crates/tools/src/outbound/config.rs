@@ -1,4 +1,4 @@
-//! Where requests may go.
+//! Settings that control where requests may go.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,21 +8,22 @@ use serde::Deserialize;
 
 use super::address::{self, IpNetwork};
 
-/// Unsaid, requests go to any public address and to no other.
+/// The settings. By default, requests may go to any public address and to no other.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutboundConfig {
-    /// Addresses that are not public and may be called all the same: `10.0.0.0/8`, `127.0.0.1`.
+    /// Addresses that are not public but may be called: `10.0.0.0/8`, `127.0.0.1`.
     pub allow: Vec<IpNetwork>,
-    /// If any are named, `http_request` calls only these: `api.example.com`, `*.example.com`.
+    /// If not empty, `http_request` calls only these hosts: `api.example.com`, `*.example.com`.
     pub hosts: BTreeSet<String>,
-    /// Bytes of one answer.
+    /// Maximum size of one response, in bytes.
     pub response_bytes_max: usize,
     pub redirects_max: u8,
-    /// Methods that `http_request` counts as keyed although the service takes no key, because doing them twice is doing
-    /// them once: `PUT`, `DELETE`.
+    /// Methods that `http_request` counts as keyed although the service accepts no key, because repeating them has no
+    /// further effect: `PUT`, `DELETE`.
     pub idempotent_methods: BTreeSet<String>,
-    /// No address may be private for being named: whoever named it does not keep the project's files.
+    /// If set, naming an address never makes a private one permitted, because the author does not control the
+    /// project's files.
     #[serde(skip)]
     pub trusts_nobody: bool,
 }
@@ -41,7 +42,7 @@ impl Default for OutboundConfig {
 }
 
 impl OutboundConfig {
-    /// What can be said of a URL before its name is resolved; the error is the reason it is refused.
+    /// Checks a URL before its name is resolved. The error is the reason why it is refused.
     pub(super) fn check(&self, url: &Url) -> Result<(), String> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("only http and https are called, not {}", url.scheme()));
@@ -53,23 +54,23 @@ impl OutboundConfig {
         if !self.hosts.is_empty() && !self.hosts.iter().any(|known| covers(known, host)) {
             return Err("the host is not in the `outbound.hosts` setting".to_owned());
         }
-        // The URL parser has turned every way to write an IPv4 address into the plain one.
+        // The URL parser has already normalised every notation of an IPv4 address.
         match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
             Ok(literal) if !self.permits(literal) => Err(refusal(literal)),
             Ok(_) | Err(_) => Ok(()),
         }
     }
 
-    /// The same of an address that people wrote.
+    /// Checks an address that a person wrote.
     ///
     /// # Errors
-    /// The reason it is refused.
+    /// The reason why it is refused.
     pub fn check_address(&self, address: &str) -> Result<(), String> {
         let url: Url = address.parse().map_err(|error| format!("`{address}` is no address: {error}"))?;
         self.check(&url)
     }
 
-    /// Why nothing is ever sent there, where that is known before its name is looked up.
+    /// Returns why a URL is always refused, if that is known before its name is resolved.
     pub(crate) fn static_violation(&self, url: &Url) -> Option<String> {
         let is_own = url.host_str().is_some_and(|host| host == "localhost" || host.ends_with(".localhost"));
         let own = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -86,7 +87,7 @@ pub(super) fn refusal(address: IpAddr) -> String {
     format!("{address} is not a public address; allow it under `[tools.outbound] allow` if it is meant")
 }
 
-/// Whether a host rule, exact or `*.` with all below, covers a host.
+/// Returns whether a host rule covers a host: an exact name, or `*.` with all subdomains.
 fn covers(rule: &str, host: &str) -> bool {
     let host = host.trim_end_matches('.');
     match rule.strip_prefix("*.") {

@@ -1,5 +1,5 @@
-//! What a request carries that nobody is to see, taken out of what comes back: some services repeat what they were asked,
-//! headers and query among it, most of all where they refuse it.
+//! Removes a request's secrets from its response. Some services echo parts of the request, such as headers and query,
+//! most of all in error responses.
 
 use std::sync::Arc;
 
@@ -11,29 +11,29 @@ use serde_json::Value;
 use super::OutboundRequest;
 use crate::kinds::http::encode;
 
-/// What stands where a secret was.
+/// Replaces a secret.
 const HIDDEN: &str = "[REDACTED]";
-/// Bytes of the shortest text that is hidden: a shorter one stands in answers by chance.
+/// Minimum size of a redacted text, in bytes: a shorter one occurs in responses by chance.
 const SECRET_BYTES_MIN: usize = 4;
-/// The same of a part of a path: a shorter one is a word of the service's own, such as `hooks`.
+/// Minimum size of a redacted path segment, in bytes: a shorter one is a word of the service's own, such as `hooks`.
 const SEGMENT_BYTES_MIN: usize = 8;
 
-/// Texts that are hidden, in every form in which an answer may repeat them, the longest first.
+/// The texts to redact, in every encoding that a response may contain, longest first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SecretRedactor(Arc<[String]>);
 
 impl SecretRedactor {
-    /// Those of a request: what it says are secrets, and its headers that are marked as such.
+    /// Collects the secrets of a request: those it lists, and its headers that are marked as sensitive.
     pub(super) fn of(outgoing: &OutboundRequest) -> Self {
         let marked = outgoing.headers.values().filter(|value| value.is_sensitive());
         let marked = marked.filter_map(|value| value.to_str().ok()).map(str::to_owned);
-        // `Bearer abc`: the scheme may be left out.
+        // `Bearer abc`: a response may repeat the token without the scheme.
         let alone = |text: &str| text.split_once(' ').map(|(_, rest)| rest.to_owned());
         let marked = marked.flat_map(|text| alone(&text).into_iter().chain([text]));
         Self::new(outgoing.secrets.iter().cloned().chain(marked))
     }
 
-    /// Those of these texts.
+    /// Creates a redactor of these texts.
     pub(crate) fn new(texts: impl Iterator<Item = String>) -> Self {
         let mut forms: Vec<String> = texts.flat_map(|secret| encoded_forms(&secret)).collect();
         forms.retain(|form| form.len() >= SECRET_BYTES_MIN);
@@ -51,12 +51,12 @@ impl SecretRedactor {
         text
     }
 
-    /// The same in a body, which need not be text.
+    /// Redacts a body, which need not be text.
     pub(super) fn redact_bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
         if self.0.is_empty() {
             return bytes;
         }
-        // JSON may write any character as its number.
+        // JSON may write any character as a numeric escape.
         if bytes.windows(2).any(|two| two == b"\\u")
             && let Ok(json) = serde_json::from_slice(&bytes)
         {
@@ -89,7 +89,7 @@ impl SecretRedactor {
         bytes
     }
 
-    /// The same in what was read of JSON.
+    /// Redacts parsed JSON.
     pub(super) fn redact_value(&self, value: Value) -> Value {
         if self.0.is_empty() {
             return value;
@@ -105,8 +105,8 @@ impl SecretRedactor {
     }
 }
 
-/// What is secret of an address that is itself the key: its path and its query as a whole, and whatever of them a service
-/// may repeat alone.
+/// Returns the secret parts of an address that is itself the key: its path and its query as a whole, and every part
+/// of them that a service may repeat alone.
 pub(crate) fn of_url(url: &Url) -> Vec<String> {
     let mut secrets = vec![url.path().trim_matches('/').to_owned()];
     secrets.extend(url.query().map(str::to_owned));
@@ -116,7 +116,7 @@ pub(crate) fn of_url(url: &Url) -> Vec<String> {
     secrets
 }
 
-/// A part of a path as it was before it was encoded.
+/// Decodes a percent-encoded path segment.
 fn decoded(segment: &str) -> String {
     let key = segment.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
     let url = Url::parse(&format!("http://x/?{key}")).ok();
@@ -124,7 +124,7 @@ fn decoded(segment: &str) -> String {
     key.map_or_else(|| segment.to_owned(), |(key, _)| key.into_owned())
 }
 
-/// As it is, as a URL or a form writes it, within a JSON text, and in base64.
+/// Returns the secret as it is, percent-encoded for a URL or a form, escaped in JSON, and in base64.
 fn encoded_forms(secret: &str) -> Vec<String> {
     let mut encoded = String::new();
     encode(&mut encoded, secret);
@@ -139,7 +139,7 @@ fn encoded_forms(secret: &str) -> Vec<String> {
     forms
 }
 
-/// As browsers write a form: blanks as `+`.
+/// Encodes as browsers encode a form: spaces as `+`.
 fn form_urlencoded(secret: &str) -> String {
     let Ok(mut url) = Url::parse("http://x/") else { return secret.to_owned() };
     url.query_pairs_mut().append_key_only(secret);

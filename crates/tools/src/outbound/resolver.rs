@@ -1,4 +1,4 @@
-//! Names to addresses, and only to those a connection may go to.
+//! Resolves names, and returns only addresses that a connection may go to.
 
 use std::error::Error as StdError;
 use std::net::{IpAddr, SocketAddr};
@@ -9,12 +9,12 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use super::address::is_of_a_cloud;
 use super::config::{OutboundConfig, refusal};
 
-/// A name that leads nowhere a connection may go.
+/// A name whose addresses are all forbidden.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct ForbiddenAddressError(String);
 
-/// The reason, where a request failed because of one.
+/// Finds this error among the causes of a failed request.
 pub(super) fn forbidden<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e ForbiddenAddressError> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -31,22 +31,22 @@ pub(super) struct GuardedResolver {
     names: NameSource,
 }
 
-/// Where names may lead.
+/// Which addresses a name may resolve to.
 #[derive(Clone)]
 struct ResolverPolicy {
     config: Arc<OutboundConfig>,
-    /// Whether somebody has written the name into the project's own settings: then it may be one of a private network.
+    /// Whether the project's own settings name the host. It may then be on a private network.
     is_allowed_host: bool,
 }
 
-/// Where names are looked up.
+/// Where names are resolved.
 enum NameSource {
     System,
     #[cfg(test)]
     Fixed(Arc<ScriptedLookups>),
 }
 
-/// What a name server of a test answers: each look-up the next, the last one for ever.
+/// A scripted name server for tests: each look-up returns the next response, the last one for ever.
 #[cfg(test)]
 #[derive(Default)]
 pub(super) struct ScriptedLookups {
@@ -97,7 +97,7 @@ impl Resolve for GuardedResolver {
 }
 
 impl ResolverPolicy {
-    /// The addresses that a connection may go to; it goes to these and no others.
+    /// Returns the addresses that a connection may go to; it goes to no others.
     fn permitted(&self, found: Vec<SocketAddr>) -> Result<Addrs, Box<dyn StdError + Send + Sync>> {
         let first = found.first().copied();
         let permits = |address: &SocketAddr| self.refusal(address.ip()).is_none();
@@ -111,7 +111,7 @@ impl ResolverPolicy {
         }
     }
 
-    /// Why nothing connects to this address, where that is so.
+    /// Returns why an address is refused, or `None` if it is permitted.
     fn refusal(&self, address: IpAddr) -> Option<String> {
         if self.config.permits(address) {
             return None;
@@ -119,7 +119,7 @@ impl ResolverPolicy {
         if !self.is_allowed_host {
             return Some(refusal(address));
         }
-        // Whoever owns the name may lead it there, and what is told there opens the whole account.
+        // The owner of the name can point it there, and the data served there opens the whole account.
         is_of_a_cloud(address).then(|| {
             format!("{address} is what a cloud tells its own machines; allow it under `[tools.outbound] allow` if it is meant")
         })

@@ -1,4 +1,4 @@
-//! What a service answered, and what it means.
+//! The response of a service, and its meaning.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use super::{OutboundError, OutboundRequest, display_url};
 use crate::code;
 use crate::tool_error::ToolError;
 
-/// Bytes of an error's body that are told.
+/// Maximum size of an error body's excerpt in messages, in bytes.
 const EXCERPT_BYTES_MAX: usize = 500;
-/// The longest wait a service may ask for.
+/// The longest delay that a service may request.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
-/// Headers of an answer that are kept: none that carries a session.
+/// Response headers that are kept: none that carries a session.
 const KEPT: &[&str] = &[
     "cache-control",
     "content-language",
@@ -43,20 +43,20 @@ pub(crate) struct OutboundResponse {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// Whether the body went on beyond what is read.
+    /// Whether the body was longer than the limit.
     pub(crate) truncated: bool,
-    /// Whether it broke off before its end.
+    /// Whether the body was interrupted before its end.
     broken: bool,
-    /// Where it came from in the end.
+    /// The final address, after redirects.
     pub(crate) from: String,
-    /// How that was asked.
+    /// The method of the final request.
     method: Method,
-    /// What was sent that nobody is to see, should the service repeat it.
+    /// The secrets of the request, in case the service repeats them.
     secrets: SecretRedactor,
 }
 
 impl OutboundResponse {
-    /// Reads at most `limit` bytes of the body of what answers this request.
+    /// Reads at most `limit` bytes of the body.
     pub(super) async fn read(
         outgoing: &OutboundRequest,
         mut response: Response,
@@ -71,7 +71,7 @@ impl OutboundResponse {
             let chunk = match response.chunk().await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
-                // The status has come: that much is known.
+                // The status has arrived, so that much is known.
                 Err(_) => {
                     broken = true;
                     break;
@@ -85,7 +85,7 @@ impl OutboundResponse {
         Ok(Self { status, headers, body, truncated, broken, from, method: outgoing.method.clone(), secrets })
     }
 
-    /// The body as JSON where it is JSON, as text where it is text, else null.
+    /// The body: parsed JSON if it is JSON, text if it is text, else null.
     pub(crate) fn value(&self) -> Value {
         if let Ok(json) = serde_json::from_slice(&self.body) {
             return self.secrets.redact_value(json);
@@ -96,9 +96,9 @@ impl OutboundResponse {
         }
     }
 
-    /// Where an output is declared, a success must carry it: a page in place of JSON, as proxies and maintenance answer,
-    /// tells nothing of an act, and is no answer to a question. One that says of itself that it has no content is as it is,
-    /// and so is the answer to a `HEAD`, which never has any.
+    /// Requires a success to carry the declared output. A page in place of JSON, as proxies and maintenance modes
+    /// return it, says nothing about an act and is no result of a read. A response that declares itself empty is
+    /// accepted, and so is the response to `HEAD`, which never has a body.
     pub(crate) fn read_as_json(&self, class: EffectClass) -> Result<(), ToolError> {
         let has_none = matches!(self.status, 204 | 205) || self.method == Method::HEAD || self.truncated;
         if has_none || serde_json::from_slice::<serde::de::IgnoredAny>(&self.body).is_ok() {
@@ -115,14 +115,14 @@ impl OutboundResponse {
         Err(ToolError::indeterminate(class, Fault::new(code::SERVICE_UNAVAILABLE, message)))
     }
 
-    /// Why there is less of it than there was.
+    /// Returns why the body is incomplete.
     pub(crate) fn interruption(&self) -> Option<Fault> {
         let message = || format!("{}: the answer broke off after {} bytes", self.from, self.body.len());
         self.broken.then(|| Fault::new(code::SERVICE_UNAVAILABLE, message()))
     }
 
-    /// What is left to say of an act that was done and whose answer says nothing more: it is too long, it broke off, or what
-    /// was to be taken away is not there.
+    /// Returns the result of an act that was performed but whose response has no usable body: it is too long, it was
+    /// interrupted, or the resource to delete does not exist.
     pub(crate) fn declared_output(&self, class: EffectClass) -> Option<Value> {
         if meaning(self, class) == ResponseMeaning::AlreadyGone {
             return Some(json!({"status": self.status, "gone": true}));
@@ -145,44 +145,43 @@ impl OutboundResponse {
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// Milliseconds to wait, where the service says a number of seconds or a date (RFC 9110, 10.2.3). A date is taken
-    /// against the answer's own, so that clocks need not agree.
+    /// The requested delay in milliseconds: a number of seconds or a date (RFC 9110, 10.2.3). A date is compared with
+    /// the response's own date, so that clocks need not agree.
     pub(crate) fn retry_after(&self) -> Option<u64> {
         let wait = retry_after::retry_after(|name| self.header(name), None)?;
         u64::try_from(wait.min(RETRY_AFTER_MAX).as_millis()).ok()
     }
 }
 
-/// What an answer says of whether the call was done.
+/// What a response says about whether the call was performed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ResponseMeaning {
-    /// It was done.
+    /// It was performed.
     Done,
-    /// It was to be taken away, and is not there.
+    /// The resource to delete does not exist.
     AlreadyGone,
-    /// It was not done, and will not be.
+    /// It was not performed, and will not be.
     Refused(&'static str),
-    /// It was not done, and may be another time.
+    /// It was not performed, and may succeed later.
     RetryLater(&'static str),
-    /// Nobody can tell.
+    /// The outcome is unknown.
     Unclear,
 }
 
-/// The one table of what HTTP answers mean, by what is known of a call of the class: `docs/concepts/effects.md` has it for
-/// people.
+/// The single table of what HTTP responses mean for each class; `docs/concepts/effects.md` documents it.
 ///
-/// A refusal (4xx) is certain of this attempt. Of an earlier one under the same key, whose answer was lost, it is certain
-/// only where the service has looked at the key: a 401 did not, and a 409 may be our own act found there. A fault (5xx) is
-/// certain of nothing: a gateway answers so too when the service behind it acted and did not answer in time. Only 503 with
-/// a time to come back says that nothing was begun.
+/// A refusal (4xx) is certain about this attempt. About an earlier attempt under the same key, whose response was
+/// lost, it is certain only if the service has checked the key: with a 401 it has not, and a 409 may be caused by
+/// that earlier act. A server error (5xx) is certain about nothing: a gateway returns it too if the service behind it
+/// acted and did not respond in time. Only 503 with a retry time implies that nothing was started.
 fn meaning(answer: &OutboundResponse, class: EffectClass) -> ResponseMeaning {
     let is_keyed = class == EffectClass::Keyed;
     match answer.status {
-        // Sent again under its key, or looked up, what was done says so once more and whole.
+        // If the call is sent again under its key, or looked up, a performed act is reported again in full.
         200..=299 if answer.broken && class != EffectClass::Once => ResponseMeaning::Unclear,
         200..=299 => ResponseMeaning::Done,
-        // Those that could be followed were. One that wants the same request elsewhere has done nothing; another often says
-        // that it is done and can be seen there.
+        // Redirects that could be followed have been. One that asks for the same request elsewhere has done nothing;
+        // others often mean that the act is done and its result is at that address.
         301..=303 if class.has_side_effects() => ResponseMeaning::Unclear,
         300..=399 => ResponseMeaning::Refused(code::SERVICE_REJECTED),
         401 | 403 | 407 if is_keyed => ResponseMeaning::Refused(code::SERVICE_DENIED),
@@ -197,7 +196,7 @@ fn meaning(answer: &OutboundResponse, class: EffectClass) -> ResponseMeaning {
     }
 }
 
-/// Whether the call was done; else why not, as far as the answer tells.
+/// Checks whether the call was performed; the error states why not, as far as the response tells.
 pub(crate) fn check_status(answer: &OutboundResponse, class: EffectClass) -> Result<(), ToolError> {
     let message = || match answer.status {
         200..=299 => answer.interruption().map(|fault| fault.message).unwrap_or_default(),

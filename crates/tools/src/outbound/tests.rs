@@ -67,7 +67,7 @@ async fn only_plain_http_urls_without_credentials_are_called() {
     assert!(fault.message.contains("`outbound.hosts`"), "{}", fault.message);
 }
 
-/// Clients whose names are ours, as a hostile name server's would be.
+/// Clients that resolve names from this table, as a hostile name server would.
 fn with_names(settings: serde_json::Value, names: &[(&'static str, &str)]) -> OutboundClient {
     let mut turns = ScriptedLookups::default();
     for (name, address) in names {
@@ -86,7 +86,7 @@ fn with_turns(settings: serde_json::Value, turns: &Arc<ScriptedLookups>) -> Outb
     outbound
 }
 
-/// Each look-up has the next answer, the last one for ever.
+/// Each look-up returns the next address, the last one for ever.
 fn turns(name: &'static str, answers: &[&str]) -> Arc<ScriptedLookups> {
     let answers = answers.iter().map(|address| vec![address.parse::<IpAddr>().unwrap()]).collect();
     Arc::new(ScriptedLookups { answers: [(name, answers)].into(), asked: std::sync::atomic::AtomicUsize::new(0) })
@@ -95,7 +95,7 @@ fn turns(name: &'static str, answers: &[&str]) -> Arc<ScriptedLookups> {
 #[tokio::test]
 async fn a_name_is_looked_up_once_and_the_connection_goes_to_that_very_address() {
     let service = FakeService::start(|_| answer(200, &json!({"ok": true}))).await;
-    // What is looked at is permitted; had it been looked up again, the connection would have gone elsewhere.
+    // The checked address is permitted; a second look-up would have led the connection elsewhere.
     let turns = turns("rebinds.example", &["127.0.0.1", "169.254.169.254"]);
     let outbound = with_turns(json!({"allow": ["127.0.0.1"]}), &turns);
     let url = format!("http://rebinds.example:{}/", service.port);
@@ -149,7 +149,7 @@ async fn a_name_that_leads_inside_is_refused_when_it_is_resolved() {
 #[tokio::test]
 async fn of_a_names_addresses_only_permitted_ones_are_connected_to() {
     let service = FakeService::start(|_| answer(200, &json!({"ok": true}))).await;
-    // 127.0.0.1 is allowed and 10.0.0.1 is not: the connection goes to the first only, whatever comes first.
+    // 127.0.0.1 is allowed and 10.0.0.1 is not: the connection goes only to the first, whatever the order.
     let names = [("mixed.example", "10.0.0.1"), ("mixed.example", "127.0.0.1")];
     let outbound = with_names(json!({"allow": ["127.0.0.1"]}), &names);
     let answer = outbound.send(get(&format!("http://mixed.example:{}/", service.port)), None).await.unwrap();

@@ -1,4 +1,4 @@
-//! `google_calendar`: availability, booking and cancelling. The name is historical: the provider may be another.
+//! `google_calendar`: availability, booking and cancelling. The name is historical; other providers are possible.
 
 mod booking_request;
 mod caldav;
@@ -31,7 +31,7 @@ pub use google::config::GoogleCalendarConfig;
 pub(crate) use self::calendars::CalendarServices;
 use self::calendars::CalendarTool;
 
-/// How long one attempt may take.
+/// Time-out of one attempt.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const TEXT_BYTES_MAX: usize = 2_000;
 /// Google's price of a call, in US dollars.
@@ -43,14 +43,14 @@ const OFFERED: &[ProviderOption] = &[
     ProviderOption::free(caldav::NAME, &["calendar.caldav"]),
 ];
 
-/// The error is what is wrong with the settings.
+/// Creates the catalogue entry. The error states what is wrong with the settings.
 pub(crate) fn entry(settings: &ByTenant<CalendarConfig>, means: &CalendarServices) -> Result<ToolEntry, String> {
     let tool = Arc::new(CalendarTool::new(settings, means)?);
     let performers = settings.map_values(|calendar| {
         let (name, class, price) = by(calendar.provider);
         ToolPerformer::new(name, class, tool.clone()).with_cost(Usd::from_f64(price))
     });
-    // The least that holds of a booking in any of the calendars: the facts of a tool are every tenant's.
+    // The weakest class of a booking in any of the calendars, because the facts of a tool hold for every tenant.
     let booking_class = performers.values().map(|performer| performer.class).max().unwrap_or(EffectClass::Keyed);
     let whole = ToolContract {
         description: "Checks free times, books and cancels appointments. Only for one certain date; general opening \
@@ -71,8 +71,7 @@ pub(crate) fn entry(settings: &ByTenant<CalendarConfig>, means: &CalendarService
         .with_rate(CallRate::per_minute(100)))
 }
 
-/// What is known of whoever keeps a calendar: the name, what a booking whose answer was lost may be, and the price of a
-/// call in US dollars.
+/// Facts of a calendar provider: its name, the class of a booking, and the price of a call in US dollars.
 fn by(provider: CalendarProviderKind) -> (&'static str, EffectClass, f64) {
     match provider {
         CalendarProviderKind::Internal => (internal::NAME, EffectClass::Keyed, 0.0),
@@ -135,7 +134,7 @@ fn fields(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// The same arguments for every action, so that an agent that says more than it must is not refused.
+/// The same arguments for every action, so that a call with more arguments than required is not refused.
 fn parameters(required: &[&str]) -> Value {
     json!({
         "type": "object",

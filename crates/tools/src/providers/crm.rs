@@ -1,4 +1,5 @@
-//! `update_crm`: contacts and their fields, at a service where one is set up, else kept in this installation.
+//! `update_crm`: contacts and their fields, at an external service if one is configured, otherwise stored in this
+//! installation.
 
 mod rest;
 
@@ -17,7 +18,7 @@ use crate::account_binding::{AccountBoundTool, ProviderAccount};
 use crate::by_tenant::ByTenant;
 use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
 use crate::code;
-use crate::config::ToolsConfig as Settings;
+use crate::config::ToolsConfig;
 use crate::error::ToolSetupError;
 use crate::idempotency::{ActError, IdempotentAct};
 use crate::outbound::OutboundClient;
@@ -28,12 +29,12 @@ use crate::tool_error::ToolError;
 use crate::tool_set::TIMEOUT;
 
 const SPACE: &str = "contacts";
-/// Fields of one update.
+/// Maximum number of fields of one update.
 const FIELDS_MAX: usize = 100;
-/// How often a contact may change under our hands before we give up.
+/// Maximum number of attempts when a concurrent writer changes the contact.
 const TRIES_MAX: usize = 5;
 
-/// Where contacts are kept; at the service where one is set up, unless told.
+/// Where contacts are stored. Default: the external service, if one is configured.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CrmConfig {
@@ -46,7 +47,7 @@ const OFFERED: &[ProviderOption] = &[
 ];
 
 pub(crate) fn entry(
-    config: &Settings,
+    config: &ToolsConfig,
     records: &Arc<dyn RecordStore>,
     clock: &Arc<dyn Clock>,
     outbound: &Arc<OutboundClient>,
@@ -115,12 +116,12 @@ fn facts() -> ToolContract {
     }
 }
 
-/// Fields of a contact that tell who it is.
+/// Fields of a contact that identify a person.
 const IDENTIFIERS: &[&str] =
     &["email", "e_mail", "mail", "correo", "phone", "mobile", "whatsapp", "telefono", "teléfono"];
 
-/// What else a person is called, as the contact under that id that is kept in this installation says. What may be others'
-/// too, such as an extension of four digits, is left out.
+/// Returns other identifiers of a person, from the contact of that id stored in this installation. Values that others
+/// may share, such as a four-digit extension, are omitted.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -164,7 +165,7 @@ impl ToolHandler for UpdateCrm {
                 "contact_id": id, "id": id, "updated": request.argument("fields"), "previous": previous,
                 "created": version.is_none(), "provider": INTERNAL, "at": INTERNAL,
             });
-            // Undone to nothing, it is not there any more: as before somebody made it by setting its first field.
+            // If undoing removes the last field, the contact is deleted, as before its first field was set.
             let is_nothing = fields.is_empty() && request.argument("expected").is_object();
             let (space, key, value) = (SPACE.to_owned(), id.to_owned(), Value::Object(fields));
             let op = match version {
@@ -184,26 +185,26 @@ impl ToolHandler for UpdateCrm {
         ))
     }
 
-    /// Asked where another tenant's service makes the tool `verify`: the key's row tells for certain.
+    /// Called if another tenant's service makes the tool `verify`: the key's row gives a certain answer.
     async fn look_up(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         IdempotentAct::new(&*self.records, request).look_up().await
     }
 }
 
-/// The fields' names, where there are any.
+/// The names of the fields, if there are any.
 fn names_of(fields: &Value) -> impl Iterator<Item = &String> {
     fields.as_object().into_iter().flat_map(Map::keys)
 }
 
-/// What is not as it was expected, if anything.
+/// Returns the first difference from the expected values, if any.
 fn changed(expected: &Value, current: &Map<String, Value>) -> Option<String> {
     let expected = expected.as_object()?;
     let other = expected.iter().find(|(name, value)| current.get(*name).unwrap_or(&Value::Null) != *value);
     other.map(|(name, _)| format!("`{name}` was changed since, and stays as it is"))
 }
 
-/// The contact's fields with the changes, and what the changed ones were: null where there was nothing, so that setting
-/// them to what they were takes them away again.
+/// Returns the contact's fields with the changes applied, and the previous values of the changed fields. A field that
+/// did not exist has the previous value null, so that restoring it removes the field.
 fn updated(mut fields: Map<String, Value>, changes: &Value) -> (Map<String, Value>, Map<String, Value>) {
     let mut previous = Map::new();
     for (name, value) in changes.as_object().into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! `send_email`: by SMTP or SendGrid where one is configured, else into the outbox.
+//! `send_email`: by SMTP or SendGrid if configured, otherwise into the outbox.
 
 mod attachment;
 mod composed_email;
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use super::outbox;
 use crate::by_tenant::ByTenant;
 use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
-use crate::config::{SecretString, ToolsConfig as Settings};
+use crate::config::{SecretString, ToolsConfig};
 use crate::error::ToolSetupError;
 use crate::outbound::OutboundClient;
 use crate::rate::CallRate;
@@ -39,7 +39,7 @@ pub use config::{EmailConfig, EmailProvider, EmailSender, SendGridConfig, SmtpCo
 pub use system_mailer::SystemMailer;
 pub use template::EmailTemplate;
 
-/// How long one attempt may take.
+/// Time-out of one attempt.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const SUBJECT_BYTES_MAX: usize = 998;
 const BODY_BYTES_MAX: usize = 256 << 10;
@@ -50,11 +50,11 @@ const OFFERED: &[ProviderOption] = &[
     ProviderOption::free("smtp", &["email.smtp.host", "email.smtp.from"]),
     ProviderOption::free(sendgrid::NAME, &["email.sendgrid.api_key", "email.sendgrid.from"]).at(SENDGRID_USD),
 ];
-/// SendGrid's price of a letter, in US dollars.
+/// SendGrid's price of an e-mail, in US dollars.
 const SENDGRID_USD: f64 = 0.0001;
 
 pub(crate) fn entry(
-    config: &Settings,
+    config: &ToolsConfig,
     records: &Arc<dyn RecordStore>,
     clock: &Arc<dyn Clock>,
     outbound: &Arc<OutboundClient>,
@@ -72,7 +72,7 @@ pub(crate) fn entry(
                 let tool = EmailOutboxTool { templates, records: records.clone(), clock: clock.clone() };
                 ToolPerformer::new("outbox", EffectClass::Keyed, Arc::new(tool))
             }
-            // SMTP has no idempotency key: what was cut off may have been sent.
+            // SMTP has no idempotency key: an interrupted e-mail may have been sent.
             EmailTransport::Smtp(smtp) => {
                 let tool = SmtpEmailTool {
                     templates,
@@ -106,7 +106,7 @@ pub(crate) fn entry(
             .map(str::to_owned)
             .into(),
         parameters: parameters(&names),
-        // Of the provider that can promise least: `ToolEntry::with_performers`.
+        // Uses the provider with the weakest promise: `ToolEntry::with_performers`.
         ..ToolContract::new(EffectClass::Keyed, TIMEOUT)
     };
     let action = ActionSpec::new(facts, "notification", ToolRisk::Medium);

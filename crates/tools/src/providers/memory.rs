@@ -1,4 +1,4 @@
-//! What agents remember, as tools: `knowledge_base`, `rag_query`, `get_context`, `remember_message`, `close_conversation`,
+//! Agent memory as tools: `knowledge_base`, `rag_query`, `get_context`, `remember_message`, `close_conversation`,
 //! `similar_executions`, `record_execution`.
 
 mod context;
@@ -24,7 +24,7 @@ use crate::outbound::OutboundClient;
 use crate::request::PreparedRequest;
 use crate::tool_error::ToolError;
 
-/// What the audit calls these calls, and who performs them.
+/// The action type of these calls in the audit, and their provider.
 const AUDIT_TYPE: &str = "tool_execution";
 const CATEGORY: &str = "memory";
 const PROVIDER: &str = "internal";
@@ -47,7 +47,7 @@ pub(crate) fn entries(
     ])
 }
 
-/// The documents a run may see: those about nobody, and those about the person it is for.
+/// The documents that a run may read: those about no person, and those about the person it serves.
 fn filter(request: &PreparedRequest) -> DocumentFilter {
     let fields = request.argument("filters").as_object().cloned().unwrap_or_default();
     DocumentFilter {
@@ -56,8 +56,8 @@ fn filter(request: &PreparedRequest) -> DocumentFilter {
     }
 }
 
-/// The conversation that is meant. A workflow may name any; an agent, which a customer may have talked into it, only the
-/// one it is in.
+/// Returns the conversation of the call. A workflow may name any conversation. An agent may use only its current one,
+/// because a customer may have talked it into another.
 fn own_conversation(request: &PreparedRequest) -> Result<Option<String>, ToolError> {
     let own = request.call.caller.conversation_id.as_deref();
     let asked = request.text("conversation_id");
@@ -71,8 +71,8 @@ fn own_conversation(request: &PreparedRequest) -> Result<Option<String>, ToolErr
     }
 }
 
-/// The run asks; what it costs is the run's, under a key of this call's. A consumer's own key is not shown to tools, and
-/// another does not pay in its stead: then no model is asked.
+/// The run is the caller; costs are charged to the run, under a key of this call. A consumer's own provider key is
+/// not available to tools, and no other key pays instead: then no model is called.
 fn asker(request: &PreparedRequest) -> ModelCaller {
     let call = &request.call;
     ModelCaller {
@@ -86,12 +86,12 @@ fn asker(request: &PreparedRequest) -> ModelCaller {
     }
 }
 
-/// A count among the arguments; the schema has checked that it is one.
+/// Reads a count from the arguments; the schema has validated it.
 fn count(request: &PreparedRequest, name: &str, otherwise: usize) -> usize {
     request.argument(name).as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(otherwise)
 }
 
-/// A word among the arguments, as the type it stands for.
+/// Reads a word from the arguments as its enum type.
 fn word<T: serde::de::DeserializeOwned + Default>(request: &PreparedRequest, name: &str) -> T {
     serde_json::from_value(request.argument(name).clone()).unwrap_or_default()
 }
@@ -111,7 +111,7 @@ fn failure(error: &MemoryError) -> ToolError {
     }
 }
 
-/// Why there are no vectors.
+/// Maps a failure to compute embeddings.
 fn embed_failure(error: &embed::EmbeddingError) -> ToolError {
     match error {
         embed::EmbeddingError::OverBudget { code, retry_after, .. } => {

@@ -1,4 +1,5 @@
-//! `send_whatsapp` and `send_sms`: short messages to a phone, by Twilio where it is configured, else into the outbox.
+//! `send_whatsapp` and `send_sms`: short messages to a phone, through Twilio if configured, otherwise into the
+//! outbox.
 
 mod config;
 mod twilio;
@@ -19,7 +20,7 @@ use super::outbox;
 use crate::account_binding::{AccountBoundTool, ProviderAccount};
 use crate::by_tenant::ByTenant;
 use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
-use crate::config::{self as settings, BoundSecret as Sealed, SecretString};
+use crate::config::{self as settings, BoundSecret, SecretString};
 use crate::error::ToolSetupError;
 use crate::idempotency::IdempotentAct;
 use crate::outbound::OutboundClient;
@@ -31,7 +32,7 @@ use crate::tool_error::ToolError;
 pub use config::{MessageConfig, TwilioConfig};
 
 const WHATSAPP: &str = "whatsapp";
-/// Bytes of one message; WhatsApp takes 4,096 characters.
+/// Maximum size of one message, in bytes; WhatsApp accepts 4,096 characters.
 const MESSAGE_BYTES_MAX: usize = 4_096;
 
 /// A channel to a phone.
@@ -117,7 +118,7 @@ fn by_twilio(
     channel: &'static MessageChannel,
     config: &TwilioConfig,
     place: &str,
-    secrets: &BTreeMap<String, Sealed>,
+    secrets: &BTreeMap<String, BoundSecret>,
     outbound: &Arc<OutboundClient>,
     to: &dyn Fn(Arc<dyn ToolHandler>, ProviderAccount) -> Arc<dyn ToolHandler>,
 ) -> ToolPerformer {
@@ -170,7 +171,7 @@ fn facts(channel: &MessageChannel) -> ToolContract {
                 "user_id": {"type": ["string", "null"], "maxLength": 200},
             },
         }),
-        // Of the provider that can promise least: `ToolEntry::with_performers`.
+        // Uses the provider with the weakest promise: `ToolEntry::with_performers`.
         ..ToolContract::new(EffectClass::Keyed, channel.timeout)
     }
 }
@@ -188,7 +189,7 @@ impl ToolHandler for MessageOutboxTool {
         outbox::put(&*self.records, &*self.clock, request, self.channel, message).await
     }
 
-    /// Asked where another tenant's provider makes the tool `verify`: the key's row tells for certain.
+    /// Called if another tenant's provider makes the tool `verify`: the key's row gives a certain answer.
     async fn look_up(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         IdempotentAct::new(&*self.records, request).look_up().await
     }

@@ -1,4 +1,4 @@
-//! Messages that are written down and not sent: what works with no account anywhere. Results say so.
+//! Messages that are recorded and not sent, so that the tools work without any account. Results say so.
 
 use std::collections::VecDeque;
 
@@ -13,27 +13,27 @@ use crate::idempotency::{ActError, IdempotentAct};
 use crate::request::PreparedRequest;
 use crate::tool_error::ToolError;
 
-/// Where the messages are: key order is the order in which they were written.
+/// The record space of the messages. Their keys sort in the order of writing.
 pub(crate) const SPACE: &str = "outbox";
 
-/// Messages that are read at once.
+/// Number of messages read at once.
 const PAGE: usize = 500;
 
-/// A message that was written down.
+/// A recorded message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutboxMessage {
     #[serde(rename = "message_id")]
     pub id: String,
     /// `email`, `whatsapp` or `sms`.
     pub channel: String,
-    /// Whatever it was given: `to`, `subject`, `body`, …
+    /// The fields of the message: `to`, `subject`, `body`, …
     pub message: Value,
     pub run: RunId,
     pub at: String,
 }
 
-/// The newest messages that `is_wanted`, oldest first, `most` of them. All there are are read, a page at a time, and no more
-/// than these kept.
+/// Returns the newest messages that match `is_wanted`, at most `most`, oldest first. Reads all messages, a page at a
+/// time, and keeps no more than these.
 ///
 /// # Errors
 /// As [`RecordStore::list`].
@@ -62,7 +62,7 @@ pub async fn newest(
     }
 }
 
-/// Writes the message down, once per key.
+/// Records the message, once per key.
 pub(crate) async fn put(
     records: &dyn RecordStore,
     clock: &dyn Clock,
@@ -87,7 +87,7 @@ pub(crate) async fn put(
     });
     let (run, at) = (request.call.run.clone(), now.to_string());
     let row = json!(OutboxMessage { id: id.clone(), channel: channel.to_owned(), message, run, at });
-    // Thirteen digits of milliseconds sort as time does until the year 2286.
+    // Thirteen digits of milliseconds sort by time until the year 2286.
     let key = format!("{:013}-{id}", now.as_ms());
     let ops = vec![RecordOp::Insert { space: SPACE.to_owned(), key, value: row }];
     act.commit(ops, output, now).await.map_err(|rejected| match rejected {

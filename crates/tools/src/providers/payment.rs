@@ -1,4 +1,4 @@
-//! `charge_payment` and `refund_payment`: by Stripe where it is configured, else in a ledger of our own.
+//! `charge_payment` and `refund_payment`: by Stripe if configured, otherwise in an internal ledger.
 
 mod amount;
 mod charge;
@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::account_binding::{AccountBoundTool, ProviderAccount};
 use crate::by_tenant::ByTenant;
 use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
-use crate::config::{SecretString, ToolsConfig as Settings};
+use crate::config::{SecretString, ToolsConfig};
 use crate::error::ToolSetupError;
 use crate::outbound::OutboundClient;
 use crate::tool::ToolHandler;
@@ -27,17 +27,17 @@ use self::ledger::PaymentLedger;
 use self::stripe::StripeClient;
 pub use config::{PaymentConfig, PaymentMethod, PaymentProvider, StripeConfig, StripeMethod};
 
-/// How ids of the ledger's own transactions begin.
+/// The prefix of the ledger's own transaction ids.
 const TRANSACTION: &str = "tx";
 const OFFERED: &[ProviderOption] =
     &[ProviderOption::free(INTERNAL, &[]), ProviderOption::free(stripe::NAME, &["payment.stripe.secret_key"])];
 const INTERNAL: &str = "internal";
 
-/// A tool by Stripe, with a tenant's settings.
+/// Creates a Stripe tool with a tenant's settings.
 type StripeToolFactory<'a> = dyn Fn(Arc<StripeClient>, &PaymentConfig) -> Arc<dyn ToolHandler> + 'a;
 
 pub(crate) fn entries(
-    config: &Settings,
+    config: &ToolsConfig,
     records: &Arc<dyn RecordStore>,
     clock: &Arc<dyn Clock>,
     outbound: &Arc<OutboundClient>,

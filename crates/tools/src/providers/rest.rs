@@ -1,5 +1,5 @@
-//! A service of somebody else's that keeps contacts or tickets, as JSON over HTTP: where it is, who we are to it, and what
-//! it calls our fields.
+//! A client of an external service that stores contacts or tickets, as JSON over HTTP. The settings define its
+//! address, its authentication, and its names of the fields.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::request::PreparedRequest;
 use crate::tool_error::ToolError;
 use crate::vendor::{BaseUrl, VendorApi, VendorAuth, VendorError, VendorRequest};
 
-/// What our own tables did says that it is there.
+/// The location of objects that this installation's own tables store.
 pub(crate) const INTERNAL: &str = "internal";
-/// As results and circuits know it.
+/// The name in results and circuits.
 pub(crate) const NAME: &str = "rest";
-/// Stands for the id in a path.
+/// The placeholder of the id in a path.
 const ID: &str = "{id}";
-/// Where services put the words of an error.
+/// Places where services put the message of an error.
 const MESSAGE_POINTERS: &[&str] =
     &["/error/message", "/message", "/error_description", "/error", "/errors/0/message", "/detail", "/title"];
 
@@ -37,43 +37,43 @@ pub(crate) fn check_same_place(request: &PreparedRequest, here: &str) -> Result<
     }
 }
 
-/// What is said of any such service.
+/// Settings of any such service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RestConfig {
-    /// Paths are below it.
+    /// Paths are relative to it.
     pub base_url: BaseUrl,
-    /// The secret that says who asks: a bearer's, unless `header` or `username` says otherwise.
+    /// The secret for authentication: a bearer token, unless `header` or `username` says otherwise.
     #[serde(default)]
     pub token: Option<SecretString>,
-    /// The header that carries the token, as it is.
+    /// The header that carries the token, unchanged.
     #[serde(default)]
     pub header: Option<String>,
     /// The token is this user's password (RFC 7617).
     #[serde(default)]
     pub username: Option<String>,
-    /// Where the objects are made: `tickets`.
+    /// The path at which objects are created: `tickets`.
     #[serde(default)]
     pub all: Option<String>,
-    /// Where one of them is: `contacts/{id}`.
+    /// The path of one object: `contacts/{id}`.
     #[serde(default)]
     pub one: Option<String>,
-    /// How one is changed.
+    /// The method that changes an object.
     #[serde(default)]
     pub change: ChangeMethod,
-    /// The field that holds all others, in requests and answers: `properties`.
+    /// The field that holds all others, in requests and responses: `properties`.
     #[serde(default)]
     pub within: Option<String>,
-    /// Our fields, by what the service calls them; others keep their names.
+    /// Baton's fields, with the names that the service uses; fields not listed keep their names.
     #[serde(default)]
     pub fields: BTreeMap<String, String>,
-    /// The field of an answer that has the id: `id`, `ticket.id`.
+    /// The field of a response that contains the id: `id`, `ticket.id`.
     #[serde(default)]
     pub id: Option<String>,
-    /// What closes a ticket, as the service reads it.
+    /// The fields that close a ticket, in the service's format.
     #[serde(default)]
     pub close: Option<Map<String, Value>>,
-    /// The service acts once per `Idempotency-Key`.
+    /// Whether the service acts once per `Idempotency-Key`.
     #[serde(default)]
     pub idempotency_key: bool,
 }
@@ -98,18 +98,18 @@ impl ChangeMethod {
     }
 }
 
-/// Such a service, as one account.
+/// A client with one account.
 pub(crate) struct RestClient {
     vendor: VendorApi,
     token: SecretString,
     header: Option<HeaderName>,
     pub(crate) config: RestConfig,
-    /// Of one object.
+    /// The path of one object.
     one: String,
 }
 
 impl RestClient {
-    /// `one` is where one object is unless the settings say. The error is the reason it cannot be asked.
+    /// Creates a client. `one` is the default path of one object. The error states why the service cannot be called.
     pub(crate) fn new(
         config: &RestConfig,
         token: SecretString,
@@ -131,7 +131,7 @@ impl RestClient {
         Ok(Self { vendor, token, header: header.transpose()?, config: config.clone(), one })
     }
 
-    /// The token that the settings name; the error is the setting that is not there.
+    /// Returns the token that the settings name; the error is the missing setting.
     pub(crate) fn token(
         config: &RestConfig,
         place: &str,
@@ -140,18 +140,18 @@ impl RestClient {
         SecretString::required(config.token.as_ref(), || format!("{place}.rest.token"), secrets, &config.base_url)
     }
 
-    /// Where it is, as results say it and undoing compares it.
+    /// The location of the service, as stored in results and compared on undo.
     pub(crate) fn at(&self) -> String {
         self.config.base_url.to_string()
     }
 
-    /// A request about one object.
+    /// Builds a request for one object.
     pub(crate) fn request_one(&self, method: Method, id: &str) -> VendorRequest<'_> {
         let parts: Vec<&str> = self.one.split('/').map(|part| if part == ID { id } else { part }).collect();
         self.authenticated(self.vendor.request(method, &parts))
     }
 
-    /// A request that makes one, where all of them are.
+    /// Builds a request that creates an object in the collection.
     pub(crate) fn request_create(&self, all: &str) -> VendorRequest<'_> {
         let all = self.config.all.as_deref().unwrap_or(all).trim_matches('/');
         self.authenticated(self.vendor.post(&all.split('/').collect::<Vec<_>>()))
@@ -165,7 +165,7 @@ impl RestClient {
         }
     }
 
-    /// Our fields as the service reads them.
+    /// Converts Baton's fields to the service's format.
     pub(crate) fn to_service_fields(&self, fields: &Map<String, Value>) -> Value {
         let named = fields.iter().map(|(name, value)| (self.service_field(name).to_owned(), value.clone()));
         let told = Value::Object(named.collect());
@@ -175,7 +175,7 @@ impl RestClient {
         }
     }
 
-    /// One of our fields in an answer; null where it is not there.
+    /// Returns one of Baton's fields from a response; null if it is missing.
     pub(crate) fn field<'a>(&self, answer: &'a Value, name: &str) -> &'a Value {
         let fields = self.config.within.as_ref().map_or(answer, |within| &answer[within.as_str()]);
         &fields[self.service_field(name)]
@@ -185,7 +185,7 @@ impl RestClient {
         self.config.fields.get(name).map_or(name, String::as_str)
     }
 
-    /// The id in the answer to what made an object, else the end of where it says that it is.
+    /// Returns the id in the response to a creation, else the last segment of its `Location`.
     pub(crate) fn id(&self, answer: &OutboundResponse) -> Option<String> {
         let body = answer.value();
         let path = self.config.id.as_deref().unwrap_or("id");

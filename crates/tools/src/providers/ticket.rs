@@ -1,4 +1,5 @@
-//! `create_ticket` and `close_ticket`: support tickets, at a service where one is set up, else kept in this installation.
+//! `create_ticket` and `close_ticket`: support tickets, at an external service if one is configured, otherwise stored
+//! in this installation.
 
 mod rest;
 
@@ -15,8 +16,8 @@ use crate::account_binding::{AccountBoundTool, ProviderAccount};
 use crate::by_tenant::ByTenant;
 use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
 use crate::code;
-use crate::config::ToolsConfig as Settings;
-use crate::error::ToolSetupError as SettingError;
+use crate::config::ToolsConfig;
+use crate::error::ToolSetupError;
 use crate::idempotency::{ActError, IdempotentAct};
 use crate::outbound::OutboundClient;
 use crate::providers::rest::{self as service, INTERNAL, RestClient, RestConfig, check_same_place};
@@ -28,10 +29,10 @@ use crate::tool_set::TIMEOUT;
 const SPACE: &str = "tickets";
 const SUBJECT_BYTES_MAX: usize = 500;
 const TEXT_BYTES_MAX: usize = 20_000;
-/// How often a ticket may change under our hands before we give up.
+/// Maximum number of attempts when a concurrent writer changes the ticket.
 const TRIES_MAX: usize = 3;
 
-/// Where tickets are kept; at the service where one is set up, unless told.
+/// Where tickets are stored. Default: the external service, if one is configured.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TicketConfig {
@@ -42,15 +43,15 @@ const OFFERED: &[ProviderOption] = &[
     ProviderOption::free(INTERNAL, &[]),
     ProviderOption::free(service::NAME, &["tickets.rest.base_url", "tickets.rest.token"]),
 ];
-/// How ids of our own tickets begin.
+/// The prefix of the ids of this installation's tickets.
 const PREFIX: &str = "tk";
 
 pub(crate) fn entries(
-    config: &Settings,
+    config: &ToolsConfig,
     records: &Arc<dyn RecordStore>,
     clock: &Arc<dyn Clock>,
     outbound: &Arc<OutboundClient>,
-) -> Result<Vec<ToolEntry>, SettingError> {
+) -> Result<Vec<ToolEntry>, ToolSetupError> {
     let settings = ByTenant::read(config, config.tickets.clone(), |tenant| tenant.tickets.clone());
     let create: Arc<dyn ToolHandler> = Arc::new(CreateTicket { records: records.clone(), clock: clock.clone() });
     let close: Arc<dyn ToolHandler> = Arc::new(CloseTicket { records: records.clone(), clock: clock.clone() });
@@ -68,13 +69,13 @@ pub(crate) fn entries(
             };
             let account = ProviderAccount::of(service::NAME, &chosen.base_url, &token);
             let rest = RestClient::new(chosen, token, rest::ONE, outbound.clone());
-            let rest = rest.map_err(|reason| SettingError::Setting { place: "tickets.rest", reason })?;
+            let rest = rest.map_err(|reason| ToolSetupError::Setting { place: "tickets.rest", reason })?;
             let rest = Arc::new(rest);
             let tool: Arc<dyn ToolHandler> = match closes {
                 true => Arc::new(rest::CloseRestTicket { rest, internal: internal.clone() }),
                 false => Arc::new(rest::CreateRestTicket(rest)),
             };
-            Ok::<_, SettingError>(ToolPerformer::new(
+            Ok::<_, ToolSetupError>(ToolPerformer::new(
                 service::NAME,
                 class,
                 AccountBoundTool::bind_to_account(tool, account, records, clock),

@@ -325,7 +325,7 @@ async fn a_tool_that_is_gone_cannot_be_looked_up() {
     assert_eq!(code, "OUTCOME_UNKNOWN");
 }
 
-/// Seed 000 gives the time-outs, seed 003 the attempts.
+/// Seed 000 defines the time-outs, seed 003 the attempts.
 #[test]
 fn time_outs_and_attempts_are_those_of_the_seeds() {
     let world = ToolsFixture::new();
@@ -338,7 +338,7 @@ fn time_outs_and_attempts_are_those_of_the_seeds() {
     assert_eq!((retry.max_attempts, waits), (3, (2, 2.0, 10)));
 }
 
-/// What held a call back, and for how many milliseconds.
+/// What delayed a call, and for how many milliseconds.
 async fn held(world: &ToolsFixture, call: &ToolInvocation) -> Option<(&'static str, u128)> {
     match world.registry.check(call, None).await {
         CheckResult::RateLimited { retry_after } => Some(("rate", retry_after.as_millis())),
@@ -348,7 +348,7 @@ async fn held(world: &ToolsFixture, call: &ToolInvocation) -> Option<(&'static s
     }
 }
 
-/// Seed 000 gives the numbers.
+/// Seed 000 defines the numbers.
 #[tokio::test]
 async fn bug_tl_001_a_tenant_calls_a_tool_no_more_often_than_its_rate() {
     let world = ToolsFixture::new();
@@ -464,7 +464,7 @@ async fn what_a_tool_answered_before_it_was_replaced_is_given_to_nobody() {
     }
 }
 
-/// What is kept takes memory as it is in memory, and no more of it than there may be.
+/// Cached results are counted by their size in memory, and stay within the limit.
 #[tokio::test]
 async fn the_answers_used_longest_ago_make_room() {
     let rows: Vec<_> = (0..2_000).map(|n| json!({"n": n})).collect();
@@ -476,7 +476,7 @@ async fn the_answers_used_longest_ago_make_room() {
         ToolOutcome::Done { cached, .. } => cached,
         other => panic!("{other:?}"),
     };
-    // Each takes more than a megabyte, of the sixty-four that there are for all.
+    // Each takes more than one megabyte, of 64 for all.
     for q in 0..60 {
         assert!(!ask(q).await, "{q}");
     }
@@ -508,7 +508,7 @@ async fn a_service_that_fails_five_times_is_left_alone_for_a_minute_then_tried_o
     );
     world.clock.advance(Duration::from_secs(60));
     assert_eq!(held(&world, &call("8")).await, None);
-    // Its permit was never used: the next one may find out.
+    // Its permit was never used, so the next call may probe the service.
     assert_eq!(not_done(world.send(&call("9")).await.outcome).0, "SERVICE_UNAVAILABLE");
     assert_eq!(held(&world, &call("10")).await, Some(("circuit", 60_000)));
 }
@@ -537,7 +537,7 @@ async fn waiting_for_one_tool_takes_no_turn_from_the_others() {
     assert_eq!(held(&world, &other).await, None);
 }
 
-/// The circuit of a database that is down, after its minute, with one call let through to find out.
+/// The circuit of a database that is down, after its minute, with one call admitted as a probe.
 fn dead_database() -> ToolsFixture {
     ToolsFixture::with(json!({
         "databases": {"shop": {"url": "postgres://baton:secret@127.0.0.1:1/shop?sslmode=disable"}},
@@ -556,7 +556,7 @@ async fn a_query_that_is_refused_before_the_database_is_asked_says_nothing_of_it
     world.clock.advance(Duration::from_secs(60));
     let refused = not_done(world.send(&query("7", "DELETE FROM orders")).await.outcome);
     assert_eq!(refused.0, "QUERY_REFUSED", "{}", refused.1);
-    // Nobody has found out: the next one does, and the circuit is open again at its first failure.
+    // No probe has completed: the next call probes, and the circuit opens again at its first failure.
     assert_eq!(not_done(world.send(&query("8", "SELECT 1")).await.outcome).0, "SERVICE_UNAVAILABLE");
     assert_eq!(held(&world, &query("9", "SELECT 1")).await, Some(("circuit", 60_000)));
 }

@@ -1,5 +1,5 @@
-//! Every act that is shipped can be undone, and undone it leaves the world as it was; or it says why it cannot be. A tool
-//! that is added is walked too, and fails here until it is one or the other.
+//! Every shipped act can be undone, and undoing restores the previous state, or it states why it cannot be undone. A
+//! new tool is covered too, and fails here until it does one or the other.
 
 use baton_core::expr::{JsonContext, ParamsDialect, ParamsTemplate};
 use baton_core::tool::ToolCompensation;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::testing::ToolsFixture;
 
-/// A world in which something has happened already.
+/// A fixture in which some acts have already happened.
 async fn lived_in() -> ToolsFixture {
     let world = ToolsFixture::with(json!({
         "zone": "Europe/Madrid", "payment": {"methods": {"card": {"balance": 500}}},
@@ -21,7 +21,7 @@ async fn lived_in() -> ToolsFixture {
     world
 }
 
-/// What a person would find in it: the calendar, the ledger, open tickets, contacts.
+/// The visible state: the calendar, the ledger, open tickets, contacts.
 fn seen(world: &ToolsFixture) -> Value {
     let with = |space: &str, status: &str| {
         let all = world.records.space(space).into_iter();
@@ -36,7 +36,7 @@ fn seen(world: &ToolsFixture) -> Value {
     })
 }
 
-/// Something to do that is undone by this tool.
+/// An act that this tool undoes.
 fn act(undone_by: &str, whole: bool) -> Value {
     match undone_by {
         "google_calendar" if whole => json!({"action": "create_booking", "date": "2025-01-20", "time": "11:00"}),
@@ -58,7 +58,7 @@ async fn undone(world: &ToolsFixture, tool: &str, whole: bool, compensation: &To
     let rendered = parameters.render(&JsonContext::timeless(&root)).expect("the output has what undoing it needs");
     world.done(&format!("{tool}/0/undo"), &compensation.tool_name, rendered.clone()).await;
     assert_eq!(seen(world), before, "`{tool}` is undone, and the world is not as it was");
-    // Undone again under the same key, as after a crash: nothing more.
+    // Undone again under the same key, as after a crash: nothing changes.
     world.done(&format!("{tool}/0/undo"), &compensation.tool_name, rendered).await;
     assert_eq!(seen(world), before, "undoing `{tool}` twice is more than once");
 }

@@ -1,4 +1,4 @@
-//! Whatever name a tool is called by, what the settings say of it holds.
+//! The settings of a tool apply, whatever name it is called by.
 
 use baton_ports::tools::{CheckResult, ToolGateway};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::config::ToolPermission;
 use crate::testing::{ToolsFixture, not_done};
 
-/// The names of one thing, with a call of each name.
+/// Equivalent names, with a call under each name.
 fn names() -> Vec<Vec<(&'static str, Value)>> {
     let pay = json!({"amount": 5});
     let booking = json!({"date": "2025-01-20", "time": "11:00"});
@@ -23,7 +23,7 @@ fn names() -> Vec<Vec<(&'static str, Value)>> {
     ]
 }
 
-/// What becomes of a call: the refusal's code, or what it waits for.
+/// The outcome of a call: the code of the refusal, or what it waits for.
 async fn comes_to(world: &ToolsFixture, key: &str, tool: &str, arguments: &Value) -> String {
     match world.registry.check(&world.call(key, tool, arguments.clone()), None).await {
         CheckResult::Permitted(_) => "permitted".to_owned(),
@@ -169,7 +169,7 @@ async fn what_a_tenant_sets_makes_nothing_possible_that_the_settings_do_not() {
         own(&world, "send_email", &json!({"enabled": true}));
         assert_eq!(comes_to(&world, "k", "send_email", &letter).await, expected);
     }
-    // Who allows it is the settings' to say, where they say it; and a tenant's limit is one more.
+    // The approvers are those of the settings, if they name any; a tenant's limit applies in addition.
     let named = json!({"approval": true, "approvers": {"need": 2, "from": ["ana", "ben"]}});
     let world = ruled("send_email", &named, false);
     own(&world, "send_email", &json!({"approvers": {"need": 1}}));
@@ -222,7 +222,7 @@ async fn a_rate_that_a_higher_role_set_counts_on_whatever_stricter_ones_are_set_
         world.registry.set_tenant_permissions([("clinic".into(), [("send_email".into(), rule)].into())].into());
         assert_eq!(comes_to(&world, rate, "send_email", &letter).await, expected, "{rate}");
     }
-    // The same of a rule of what is special beside one of what is general.
+    // The same for a specific rule together with a general one.
     let world = ToolsFixture::with(json!({"zone": "Europe/Madrid"}));
     let booking = json!({"date": "2025-01-20", "time": "11:00"});
     for (rate, expected) in [("2/h", "permitted"), ("1/h", "permitted"), ("2/day", "rate")] {

@@ -1,10 +1,10 @@
-//! Whether a program awaits.
+//! Detects whether a program uses `await`.
 //!
-//! A tool is called plainly, `x = get(…)`, one call at a time; or awaited, so that several may be out at once:
-//! `a, b = await asyncio.gather(get(…), find(…))`. At a call the interpreter cannot say which it will be, so the text
-//! says: a program with an `await` in it awaits all its calls.
+//! A tool is either called directly, `x = get(…)`, one call at a time, or awaited, so that several calls can run
+//! concurrently: `a, b = await asyncio.gather(get(…), find(…))`. At a call, the interpreter cannot tell which of the
+//! two it will be, so the source text decides: a program that contains `await` awaits all its calls.
 
-/// Whether the word `await` stands in the code, outside comments and strings.
+/// Returns whether the keyword `await` occurs in the code, outside comments and strings.
 pub(super) fn uses_await(source: &str) -> bool {
     let mut rest = source;
     while let Some(first) = rest.chars().next() {
@@ -28,7 +28,7 @@ fn is_word(one: char) -> bool {
     one.is_alphanumeric() || one == '_'
 }
 
-/// What follows the string that `text` begins with. A backslash keeps a quote from ending it, in raw strings too.
+/// Returns the text after the string literal at the start of `text`. A backslash escapes a quote, in raw strings too.
 fn after_string(text: &str, quote: char) -> &str {
     let triple: String = std::iter::repeat_n(quote, 3).collect();
     let fence = if text.starts_with(&triple) { triple } else { quote.to_string() };
@@ -40,7 +40,7 @@ fn after_string(text: &str, quote: char) -> &str {
         let mut chars = rest.chars();
         match chars.next() {
             None => return "",
-            // A plain string ends with its line.
+            // A single-quoted string ends with its line.
             Some('\n') if fence.len() == 1 => return chars.as_str(),
             Some('\\') => drop(chars.next()),
             Some(_) => {}

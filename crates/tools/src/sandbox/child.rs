@@ -1,8 +1,8 @@
-//! The child: what a process of our own binary does when it is started to run programs.
+//! The child process: what Baton's own binary does when it is started to run programs.
 //!
-//! It gives up everything first ([`confine`]), then takes orders from its standard input and answers on its standard
-//! output until the input ends. Each order gets a fresh interpreter. Whatever goes wrong beyond a program's own errors
-//! ends the process: the other side sees how it died, and starts another.
+//! It first drops all privileges ([`confine`]), then reads requests from its standard input and responds on its
+//! standard output until the input ends. Each request gets a fresh interpreter. Any failure other than a program's
+//! own error ends the process: the parent sees how it died, and starts another.
 
 #[cfg(target_os = "linux")]
 mod confine;
@@ -21,30 +21,30 @@ use super::frame::{
 #[cfg(not(target_os = "linux"))]
 mod confine {
     /// # Errors
-    /// Always: only Linux has what it takes.
+    /// Always: only Linux provides the necessary mechanisms.
     pub(super) fn confine(_arguments: &super::ChildArguments) -> Result<u64, String> {
         Err("programs can be confined on Linux only".to_owned())
     }
 }
 
-/// All of a child's environment: the allocator takes memory as it needs it, and few addresses ahead, so that limits of memory
-/// are such.
+/// The entire environment of a child. It makes the allocator take memory as needed and reserve few addresses in
+/// advance, so that the memory limits are effective.
 pub(super) const ALLOCATOR: [(&str, &str); 2] =
     [("MIMALLOC_ARENA_EAGER_COMMIT", "0"), ("MIMALLOC_ARENA_RESERVE", "32MiB")];
 
-/// What the other side says when it starts a child.
+/// The arguments that the parent passes to a child.
 #[derive(Clone, Copy, Debug)]
 pub struct ChildArguments {
-    /// What programs may take above what the process needs at rest.
+    /// Memory for programs, in addition to what the process needs when idle.
     pub memory_bytes: u64,
-    /// Processor time of all its programs together.
+    /// CPU time of all its programs together, in seconds.
     pub cpu_seconds: u64,
-    /// It may run programs even where it cannot be confined.
+    /// Whether it may run programs even if it cannot be confined.
     pub unconfined: bool,
 }
 
-/// Runs programs until the input ends, and answers whether all went well. To be called before the process has done
-/// anything else: it must have one thread, and hold nothing a program might want.
+/// Runs programs until the input ends, and returns whether all went well. Must be called before the process does
+/// anything else: it must have one thread, and hold nothing that a program might exploit.
 pub fn main(arguments: &ChildArguments) -> bool {
     let confined =
         if warm_up() { confine::confine(arguments) } else { Err("its interpreter does not work".to_owned()) };
@@ -52,7 +52,7 @@ pub fn main(arguments: &ChildArguments) -> bool {
         Ok(memory_bytes) => Some(memory_bytes),
         Err(_) if arguments.unconfined => None,
         Err(reason) => {
-            // Without the answer the other side sees that the child ended, and says so.
+            // Without this response, the parent only sees that the child ended, and reports that.
             let _ = answer(&ChildResponse::Refused(reason));
             return false;
         }
@@ -60,8 +60,8 @@ pub fn main(arguments: &ChildArguments) -> bool {
     answer(&ChildResponse::Ready { memory_bytes }).and_then(|()| serve()).is_some()
 }
 
-/// A program of our own, run while everything is allowed: what the interpreter's libraries look up once for the whole
-/// process, such as the number of processors, they look up now.
+/// A program of Baton's own that runs while everything is still allowed, so that the interpreter's libraries perform
+/// their one-time look-ups now, such as the number of processors.
 const WARMUP_PROGRAM: &str = "import collections, datetime, itertools, functools, json, math, re\n\
                          json.loads(json.dumps({'a': re.sub('(a)(?=b)', r'\\1', 'ab'), 'b': f'{math.pi:.3f}'}))";
 
@@ -79,7 +79,7 @@ fn warm_up() -> bool {
     matches!(program::perform(order), ChildResponse::Finished { .. })
 }
 
-/// `None` if the other side cannot be heard or spoken to.
+/// Returns `None` if the parent cannot be read from or written to.
 fn serve() -> Option<()> {
     let mut head = [0; LENGTH_BYTES];
     while stdin().lock().read_exact(&mut head).is_ok() {

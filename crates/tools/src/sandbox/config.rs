@@ -1,4 +1,4 @@
-//! Settings of the sandbox, as `baton.toml` writes them under `[sandbox]`.
+//! Settings of the sandbox, written in `baton.toml` under `[sandbox]`.
 
 use std::time::Duration;
 
@@ -8,41 +8,41 @@ use serde::Deserialize;
 use super::frame::OUTPUT_BYTES_MAX;
 use crate::config::SecretString;
 
-/// What a program may use, and how many run side by side.
+/// The resources of a program, and how many programs run concurrently.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SandboxConfig {
-    /// What a program may take above what its process needs at rest.
+    /// Memory of a program in MB, in addition to what its process needs when idle.
     pub memory_mb: usize,
-    /// A program's own time, waiting for its calls not counted.
+    /// A program's own run time in seconds, without the time it waits for calls.
     pub time_seconds: u64,
-    /// Function calls inside each other; 1 to [`RECURSION_MAX`].
+    /// Maximum depth of nested function calls; 1 to [`RECURSION_MAX`].
     pub recursion: usize,
-    /// Bytes a program may print, and bytes of its result; at most 2 MB.
+    /// Maximum size of a program's printed output, and of its result, in bytes; at most 2 MB.
     pub output_bytes: usize,
-    /// Calls of tools a program may make in all.
+    /// Maximum number of tool calls of a program.
     pub calls: usize,
-    /// Programs that run at once.
+    /// Maximum number of programs that run at once.
     pub children: usize,
-    /// Children that are kept ready.
+    /// Number of idle children kept ready.
     pub idle: usize,
-    /// Programs that may wait for a child; one more is refused at once.
+    /// Maximum number of programs that wait for a child; one more is refused at once.
     pub waiting: usize,
-    /// How long a program waits for a child before it is refused.
+    /// How long a program waits for a child before it is refused, in milliseconds.
     pub wait_ms: u64,
-    /// Programs that one child runs before another takes its place. With 1, no program ever runs in a process that ran
-    /// another.
+    /// Number of programs that one child runs before another replaces it. With 1, no program ever runs in a process
+    /// that ran another.
     pub programs_per_child: u32,
-    /// Whether programs may run where this machine cannot confine their process.
+    /// Whether programs may run if this machine cannot confine their process.
     pub allow_unconfined: bool,
-    /// Seals paused programs, so that one that was altered is refused even if its checksum was made to fit. The same
-    /// for every process that may resume them. Without it there is a checksum only.
+    /// The key that seals paused programs, so that an altered one is refused even if its checksum was adjusted. It
+    /// must be the same for every process that may resume them. Without it there is only a checksum.
     pub snapshot_key: Option<SecretString>,
 }
 
-/// More could exhaust the interpreter's own stack.
+/// A higher value could exhaust the interpreter's own stack.
 pub const RECURSION_MAX: usize = 1_000;
-/// Less would not hold the interpreter and the largest order.
+/// A lower value could not hold the interpreter and the largest request.
 const MEMORY_MB_MIN: usize = 16;
 
 impl Default for SandboxConfig {
@@ -65,7 +65,7 @@ impl Default for SandboxConfig {
 }
 
 impl SandboxConfig {
-    /// What each program may use where nothing narrower is asked for.
+    /// The limits of each program, unless a caller requests lower ones.
     pub fn limits(&self) -> SandboxLimits {
         SandboxLimits {
             memory_bytes: self.memory_mb.saturating_mul(1 << 20),
@@ -76,7 +76,7 @@ impl SandboxConfig {
         }
     }
 
-    /// The narrower of two: what is asked for never goes beyond the settings.
+    /// Returns the lower of each limit: a request never exceeds the settings.
     pub(super) fn narrowed(&self, asked: &SandboxLimits) -> SandboxLimits {
         let own = self.limits();
         SandboxLimits {
@@ -88,7 +88,7 @@ impl SandboxConfig {
         }
     }
 
-    /// What is wrong with the settings, where something is.
+    /// Returns why the settings are invalid, if they are.
     pub(super) fn invalid_reason(&self) -> Option<String> {
         let bounded = [
             ("memory_mb", self.memory_mb, MEMORY_MB_MIN, 1 << 20),
@@ -110,5 +110,5 @@ impl SandboxConfig {
     }
 }
 
-/// A key that cannot be guessed by trying.
+/// Minimum size of a key that cannot be found by brute force, in bytes.
 const KEY_BYTES_MIN: usize = 32;

@@ -1,4 +1,4 @@
-//! Of what a child died.
+//! How a child died.
 
 use std::process::ExitStatus;
 
@@ -11,27 +11,27 @@ use super::frame::ProgramFailureKind;
 use super::segment::failed;
 use crate::code;
 
-/// Bytes of the child's last words that are looked at.
+/// Maximum number of bytes of the child's standard error that are read.
 pub(super) const STDERR_BYTES_MAX: usize = 2_048;
 
-/// How an exchange ended without an answer.
+/// How an exchange ended without a response.
 #[derive(Debug)]
 pub(super) enum ExchangeError {
-    /// It did not answer in time, and was killed by us.
+    /// It did not respond in time, and was killed by the parent.
     Hung,
-    /// It answered what our own code never would, and was killed by us.
+    /// Its response is one that Baton's own code never sends, and it was killed by the parent.
     Compromised(&'static str),
-    /// It ended by itself, or somebody else ended it. `words` is what it wrote on its standard error.
+    /// It exited by itself, or was killed by another process. `words` is what it wrote to its standard error.
     Ended { status: ExitStatus, words: String },
-    /// It cannot be said how it ended.
+    /// How it ended is unknown.
     Lost(String),
 }
 
 impl ExchangeError {
-    /// What the program came to.
+    /// Converts to the outcome of the program.
     ///
     /// # Errors
-    /// It was not the program's doing: it may be run again.
+    /// The program did not cause it: it may be run again.
     pub(super) fn into_ran(self, limits: &SandboxLimits) -> Result<ProgramOutcome, Fault> {
         let program = |cause, told: &str| Ok(failed(fault::of_program(cause, told, limits)));
         let crashed = |how: String| Ok(failed(Fault::new(code::CODE_CRASHED, how)));

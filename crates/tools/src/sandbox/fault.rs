@@ -1,4 +1,4 @@
-//! What a program, or the sandbox itself, is said to have failed of. Each code has a page in `docs/errors/tools/`.
+//! Faults of a program, or of the sandbox itself. Each code has a page in `docs/errors/tools/`.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use baton_ports::sandbox::SandboxLimits;
 use super::frame::ProgramFailureKind;
 use crate::code;
 
-/// A program's own failure, in its words and in those of what it may use.
+/// The fault of a program's own failure, with its message and its limits.
 pub(super) fn of_program(cause: ProgramFailureKind, told: &str, limits: &SandboxLimits) -> Fault {
     let (code, says) = match cause {
         ProgramFailureKind::Invalid => (code::CODE_INVALID, "it is no program that can be run".to_owned()),

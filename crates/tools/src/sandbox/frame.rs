@@ -1,29 +1,30 @@
-//! What the two sides say to each other: JSON behind its length. Both come from one binary, so the form has no version.
+//! The protocol between the parent and the child: JSON preceded by its length. Both run the same binary, so the
+//! format has no version.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Bytes of one order: a source, its inputs, a snapshot, results.
+/// Maximum size of one request, in bytes: a source, its inputs, a snapshot, results.
 pub(super) const ORDER_BYTES_MAX: usize = 64 << 20;
-/// Bytes of one answer. Text may grow sixfold as JSON; the limits below are far enough under it.
+/// Maximum size of one response, in bytes. Text may grow sixfold as JSON; the limits below are far enough under it.
 pub(super) const ANSWER_BYTES_MAX: usize = 32 << 20;
-/// The most that settings may let a program print, and return.
+/// The largest limit that settings may set for printed output and for a result.
 pub(super) const OUTPUT_BYTES_MAX: usize = 2 << 20;
-/// Bytes of JSON that the arguments of the calls of one pause may have together.
+/// Maximum size of the arguments of all calls of one pause together, in bytes of JSON.
 pub(super) const ARGUMENTS_BYTES_MAX: usize = 1 << 20;
-/// Bytes of a program's text.
+/// Maximum size of a program's source, in bytes.
 pub(super) const SOURCE_BYTES_MAX: usize = 256 << 10;
-/// Bytes of what a program is told to have gone wrong.
+/// Maximum size of an error message that a program sees, in bytes.
 pub(super) const MESSAGE_BYTES_MAX: usize = 4 << 10;
-/// Lists and objects inside each other, in arguments and results.
+/// Maximum nesting depth of lists and objects, in arguments and results.
 pub(super) const VALUE_DEPTH_MAX: usize = 64;
 
-/// Bytes in front of each frame: its length, least byte first.
+/// Bytes in front of each frame: its length, little-endian.
 pub(super) const LENGTH_BYTES: usize = 4;
 
-/// From us to the child.
+/// A request from the parent to the child.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ChildRequest {
     pub(super) work: ChildWork,
@@ -34,7 +35,7 @@ pub(super) struct ChildRequest {
     pub(super) budget: ChildBudget,
 }
 
-/// What may still be used.
+/// The remaining limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ChildBudget {
     pub(super) memory_bytes: usize,
@@ -42,7 +43,7 @@ pub(super) struct ChildBudget {
     pub(super) recursion: usize,
     /// Bytes that may still be printed.
     pub(super) printed_bytes: usize,
-    /// Bytes of the result.
+    /// Maximum size of the result, in bytes.
     pub(super) output_bytes: usize,
     pub(super) calls: usize,
 }
@@ -54,7 +55,7 @@ pub(super) enum ChildWork {
         source: String,
         inputs: BTreeMap<String, Value>,
     },
-    /// `state` is base64; the results are those of the calls it stopped for, in order.
+    /// `state` is base64; the results are those of the calls it paused for, in order.
     Resume {
         state: String,
         results: Vec<CallReply>,
@@ -66,7 +67,7 @@ pub(super) enum ChildWork {
     },
 }
 
-/// What a call comes to, as its program sees it.
+/// The result of a call, as its program sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum CallReply {
@@ -82,16 +83,16 @@ pub(super) struct ProgramCall {
     pub(super) arguments: Value,
 }
 
-/// From the child to us.
+/// A response from the child to the parent.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ChildResponse {
-    /// The first: it waits for an order. It has given up everything and may take this much memory; `None` if it
-    /// could not, and was allowed to go on.
+    /// The first response: the child waits for a request. It is confined and may use this much memory; `None` if it
+    /// could not be confined, and was allowed to continue.
     Ready {
         memory_bytes: Option<u64>,
     },
-    /// The first, where it cannot give up everything: why.
+    /// The first response if it cannot be confined: the reason.
     Refused(String),
     Finished {
         output: Value,
@@ -110,7 +111,7 @@ pub(super) enum ChildResponse {
     Stale,
 }
 
-/// Why a program did not get to its end.
+/// Why a program did not complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ProgramFailureKind {
@@ -123,26 +124,26 @@ pub(super) enum ProgramFailureKind {
     Recursion,
     Output,
     Calls,
-    /// Something has no JSON form.
+    /// A value has no JSON form.
     Value,
     NotAwaited,
     Differs,
-    /// Its state is too large to be kept.
+    /// Its state is too large to be stored.
     State,
     /// The snapshot cannot be read.
     Snapshot,
 }
 
-/// A frame would be longer than it may be.
+/// A frame exceeds the maximum size.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct FrameSizeError {
     pub(super) bytes: usize,
 }
 
-/// A value as a frame of at most `bytes_max` behind its length.
+/// Encodes a value as a frame of at most `bytes_max`, preceded by its length.
 pub(super) fn encode(value: &impl Serialize, bytes_max: usize) -> Result<Vec<u8>, FrameSizeError> {
     let mut frame = vec![0; LENGTH_BYTES];
-    // Writing JSON of our own types into memory cannot fail; were it to, the frame is empty and refused by the reader.
+    // Serialising these types into memory cannot fail; if it did, the frame would be empty and refused by the reader.
     if serde_json::to_writer(&mut frame, value).is_err() {
         frame.truncate(LENGTH_BYTES);
     }
@@ -152,7 +153,7 @@ pub(super) fn encode(value: &impl Serialize, bytes_max: usize) -> Result<Vec<u8>
     Ok(frame)
 }
 
-/// The length a frame announces, if it may be that long.
+/// Returns the length that a frame announces, if it is permitted.
 pub(super) fn length(head: [u8; LENGTH_BYTES], bytes_max: usize) -> Result<usize, FrameSizeError> {
     let bytes = usize::try_from(u32::from_le_bytes(head)).unwrap_or(usize::MAX);
     if bytes <= bytes_max { Ok(bytes) } else { Err(FrameSizeError { bytes }) }

@@ -1,25 +1,26 @@
-//! Tools as a program's functions: a tool's name, with `_` for every character a Python name cannot have there.
+//! Tools as a program's functions: a tool's name, with `_` for every character that is not valid there in a Python
+//! name.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// Words that are no names in Python.
+/// Keywords, which are not valid names in Python.
 const KEYWORDS: [&str; 35] = [
     "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
     "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal",
     "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
 ];
-/// Tools one program may be granted.
+/// Maximum number of tools granted to one program.
 const TOOLS_MAX: usize = 1_000;
 
 /// Tools by the names of their functions.
 pub(super) type FunctionNames = BTreeMap<String, String>;
 
-/// The functions of these tools, beside these inputs.
+/// Returns the functions of these tools, for a program with these inputs.
 ///
 /// # Errors
-/// A name that would mean two things, or that no program could write. The message says which.
+/// A name that would be ambiguous, or that no program could write. The message says which.
 pub(super) fn functions(tools: &[String], inputs: &BTreeMap<String, Value>) -> Result<FunctionNames, String> {
     if tools.len() > TOOLS_MAX {
         return Err(format!("{} tools are granted, over the limit of {TOOLS_MAX}", tools.len()));
@@ -46,7 +47,7 @@ pub(super) fn functions(tools: &[String], inputs: &BTreeMap<String, Value>) -> R
     Ok(functions)
 }
 
-/// The name under which a program calls a tool.
+/// Returns the name under which a program calls a tool.
 pub(super) fn function(tool: &str) -> String {
     let fits = |(place, one): (usize, char)| match one {
         'a'..='z' | 'A'..='Z' | '_' => one,
@@ -56,7 +57,8 @@ pub(super) fn function(tool: &str) -> String {
     tool.chars().enumerate().map(fits).collect()
 }
 
-/// Names are plain ASCII here: letters that look alike, or that Python would fold into each other, cannot differ.
+/// Names are restricted to ASCII, so that look-alike letters, or letters that Python normalises to each other, cannot
+/// be confused.
 fn is_name(text: &str) -> bool {
     let is_shaped = text.starts_with(|one: char| one.is_ascii_alphabetic() || one == '_')
         && text.chars().all(|one| one.is_ascii_alphanumeric() || one == '_');

@@ -1,4 +1,4 @@
-//! The pool: children that stand ready, and programs that wait for one.
+//! The pool: idle children, and programs that wait for one.
 
 mod admission;
 mod idle;
@@ -23,10 +23,10 @@ use crate::code;
 use crate::error::ToolSetupError;
 use crate::launch::LaunchCommand;
 
-/// Most programs are over by then, and did not share the processors with the start of a child that nobody waits for.
+/// Most programs have finished by then, so starting a spare child does not compete with them for processors.
 const REFILL_DELAY: Duration = Duration::from_millis(5);
 
-/// Runs programs in child processes, each with a fresh interpreter. Cheap to clone: clones are the same pool.
+/// Runs programs in child processes, each with a fresh interpreter. Cheap to clone: clones share one pool.
 ///
 /// No child is started before the first program, or [`SandboxPool::warm`]. All are ended with the last clone.
 #[derive(Clone)]
@@ -42,16 +42,18 @@ struct SandboxPoolState {
     idle: Arc<IdleWorkers>,
 }
 
-/// What starting one child shows.
+/// The result of starting one child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SandboxProbe {
-    /// Whether this machine holds programs by limits and a filter of system calls.
+    /// Whether this machine confines programs by limits and a system-call filter.
     pub is_confined: bool,
     /// From its start until it is ready for a program.
     pub took: Duration,
 }
 
 impl SandboxPool {
+    /// Creates a pool.
+    ///
     /// # Errors
     /// A setting that cannot be used.
     pub fn new(config: SandboxConfig, launch: LaunchCommand) -> Result<Self, ToolSetupError> {
@@ -68,7 +70,7 @@ impl SandboxPool {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// What a program may use by the settings; what a call asks for beyond it is not granted.
+    /// The limits of a program under the settings; a request beyond them is not granted.
     pub fn limits(&self) -> SandboxLimits {
         self.shared.config.limits()
     }
@@ -76,7 +78,7 @@ impl SandboxPool {
     /// Starts as many children as the settings keep ready, and waits until they are.
     ///
     /// # Errors
-    /// Children cannot be started here, and why.
+    /// The reason why children cannot be started here.
     pub async fn warm(&self) -> Result<(), Fault> {
         while self.shared.idle.is_below_target() {
             self.shared.idle.put(self.shared.start().await?);
@@ -84,7 +86,7 @@ impl SandboxPool {
         Ok(())
     }
 
-    /// Starts one child beside the others, and ends it.
+    /// Starts one additional child, and ends it.
     ///
     /// # Errors
     /// As [`Self::warm`].
@@ -94,10 +96,11 @@ impl SandboxPool {
         Ok(SandboxProbe { is_confined: worker.is_confined(), took: began.elapsed() })
     }
 
-    /// A place among those that run, and a child that lets its program have `less` memory than the settings say.
+    /// Acquires a permit to run, and a child whose program may use `less` bytes less memory than the settings allow.
     async fn acquire(&self, less: usize) -> Result<(PoolPermit, SandboxWorker), Fault> {
         let admitted = self.shared.admission.acquire().await?;
-        // What a program took its child keeps for the next: one that is held to less than others needs a fresh child.
+        // A child keeps the memory that a program used for the next one, so a program with a lower limit needs a
+        // fresh child.
         let ready = self.shared.idle.take(less > 0);
         self.start_missing();
         let mut worker = match ready {
@@ -110,7 +113,8 @@ impl SandboxPool {
         Ok((admitted, worker))
     }
 
-    /// Starts what is missing, a little later. What goes wrong is told to the next program, which then starts its own.
+    /// Starts missing children after a short delay. An error is reported to the next program, which then starts its
+    /// own child.
     fn start_missing(&self) {
         let shared = self.shared.clone();
         tokio::spawn(async move {

@@ -1,12 +1,13 @@
-//! A paused program as it may be kept: what it may still do, and its state, under one seal.
+//! A paused program in its stored form: its grant and its state, under one seal.
 //!
-//! The state is the child's word, and opaque. What the program was granted and has used stands beside it, written here,
-//! so a program that took over its child cannot give itself more for the time after its pause.
+//! The state comes from the child and is opaque. The grant, with what the program has used of it, is written beside
+//! it by the parent, so a program that took over its child cannot extend its rights for the time after its pause.
 //!
-//! The seal is an HMAC-SHA-256 over the format, the grant and the state. With a key from the settings only who has
-//! the key can make one. Without, the key is all zeros and the seal is a checksum: it finds every accident, and whoever can
-//! write the journal can make one, as they could write any other event. The state of a snapshot that fits its seal goes
-//! to a confined child in any case, and what the child says then is checked like everything it says.
+//! The seal is an HMAC-SHA-256 over the format, the grant and the state. With a key from the settings, only holders
+//! of the key can create a seal. Without one, the key is all zeros and the seal is a checksum: it detects every
+//! accident, but anybody who can write the journal can create one, as they could write any other event. In any case,
+//! the state of a snapshot with a valid seal goes to a confined child, and the child's responses are checked like all
+//! others.
 //!
 //! ```text
 //! key name (8) · seal (32) · length of the grant (4, least byte first) · grant (JSON) · state
@@ -22,11 +23,11 @@ use sha2::{Digest as _, Sha256};
 use super::function_names::FunctionNames;
 use crate::config::SecretString;
 
-/// The form of what is sealed. A change of the layout, of the grant or of the frames is a new number.
+/// The version of the sealed format. A change of the layout, of the grant or of the frames requires a new number.
 const FORMAT: u16 = 1;
 const KEY_NAME_BYTES: usize = 8;
 const SEAL_BYTES: usize = 32;
-/// The block of SHA-256.
+/// The block size of SHA-256.
 const KEY_BYTES: usize = 64;
 const LENGTH_BYTES: usize = 4;
 const HEAD_BYTES: usize = KEY_NAME_BYTES + SEAL_BYTES + LENGTH_BYTES;
@@ -40,30 +41,30 @@ pub(super) struct ProgramGrant {
     /// Tools by the names of their functions.
     pub(super) functions: FunctionNames,
     pub(super) awaits: bool,
-    /// Calls made, those it waits for included.
+    /// Number of calls made, including those it waits for.
     pub(super) calls: usize,
-    /// Calls it waits for.
+    /// Number of calls it waits for.
     pub(super) waiting: usize,
     pub(super) printed_bytes: usize,
     pub(super) time_ms: u64,
 }
 
-/// A snapshot that is not used.
+/// Why a snapshot is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SnapshotError {
-    /// Another version wrote it, or it is sealed with another key: nothing can be said of it.
+    /// Another version wrote it, or it is sealed with another key, so it cannot be verified.
     Stale,
-    /// It is not what was sealed.
+    /// It differs from what was sealed.
     Tampered(&'static str),
 }
 
-/// A snapshot would have this many bytes.
+/// The size of a snapshot that is too large, in bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SnapshotSizeError(pub(super) usize);
 
 pub(super) struct SnapshotSeal {
     version: String,
-    /// The hash of what the settings say, which has the length an HMAC likes.
+    /// SHA-256 of the configured key, padded with zeros to the block size of HMAC. All zeros without a key.
     key: [u8; KEY_BYTES],
 }
 
@@ -76,10 +77,12 @@ impl SnapshotSeal {
         Self { version, key: own }
     }
 
+    /// Seals a grant and a state.
+    ///
     /// # Errors
-    /// It would be larger than a snapshot may be.
+    /// It would exceed the maximum size of a snapshot.
     pub(super) fn close(&self, grant: &ProgramGrant, state: &[u8]) -> Result<ProgramSnapshot, SnapshotSizeError> {
-        // A grant of names and numbers is always JSON; an empty one would be refused when it is opened.
+        // A grant of names and numbers always serialises; an empty one would be refused when it is opened.
         let grant = serde_json::to_vec(grant).unwrap_or_default();
         let size = HEAD_BYTES + grant.len() + state.len();
         let length =
@@ -95,7 +98,7 @@ impl SnapshotSeal {
         Ok(ProgramSnapshot { version: self.version.clone(), bytes: BASE64.encode(bytes) })
     }
 
-    /// What the program may still do, and its state.
+    /// Verifies the seal, and returns the grant and the state.
     pub(super) fn open(&self, snapshot: &ProgramSnapshot) -> Result<(ProgramGrant, Vec<u8>), SnapshotError> {
         if snapshot.version != self.version {
             return Err(SnapshotError::Stale);
@@ -125,7 +128,7 @@ impl SnapshotSeal {
         mac
     }
 
-    /// Tells a snapshot of another key from an altered one, and says nothing of the key.
+    /// Distinguishes a snapshot with another key from an altered one, without revealing the key.
     fn key_name(&self) -> [u8; KEY_NAME_BYTES] {
         let mut name = [0; KEY_NAME_BYTES];
         let hash = Sha256::new().chain_update(b"baton snapshot key\0").chain_update(self.key).finalize();

@@ -1,4 +1,4 @@
-//! One leg of a program: from its start, or from where it waited, to its end or its next calls.
+//! One segment of a program: from its start, or from where it paused, to its end or its next calls.
 
 use std::time::Duration;
 
@@ -18,21 +18,23 @@ use super::seal::{ProgramGrant, SnapshotError, SnapshotSeal};
 use super::{fault, function_names};
 use crate::code;
 
-/// A leg, ready to be ordered.
+/// A segment, ready to be sent to a child.
 pub(super) struct SegmentOrder {
-    /// The order as a frame.
+    /// The request as a frame.
     pub(super) order: Vec<u8>,
-    /// What the program was granted, and had used before this leg.
+    /// What the program was granted, and had used before this segment.
     pub(super) grant: ProgramGrant,
-    /// What it may use in all.
+    /// The limits of the whole program.
     pub(super) limits: SandboxLimits,
-    /// What is left of its time.
+    /// The remaining run time.
     pub(super) time: Duration,
 }
 
 impl SegmentOrder {
+    /// Builds the request.
+    ///
     /// # Errors
-    /// What the program has come to without being run.
+    /// The outcome of the program, if it cannot be run at all.
     pub(super) fn new(
         program: &SandboxProgram,
         limits: SandboxLimits,
@@ -76,7 +78,7 @@ impl SegmentOrder {
         if time.is_zero() {
             return Err(failed(fault::of_program(ProgramFailureKind::Time, "nothing is left of its time", &limits)));
         }
-        // A replay makes its recorded calls once more, and they count once.
+        // A replay repeats its recorded calls, which count only once.
         let made = if matches!(work, ChildWork::Replay { .. }) { 0 } else { grant.calls };
         let budget = ChildBudget {
             memory_bytes: limits.memory_bytes,
@@ -97,7 +99,7 @@ impl SegmentOrder {
     }
 }
 
-/// What a program that begins is granted.
+/// Returns the grant of a program that starts.
 fn initial_grant(
     source: &str,
     inputs: &std::collections::BTreeMap<String, serde_json::Value>,
@@ -121,7 +123,7 @@ fn recorded_call(asked: &ToolRequest) -> ProgramCall {
     ProgramCall { function: function_names::function(&asked.tool), arguments: asked.arguments.clone() }
 }
 
-/// What a program sees of a result: the data, or an exception with code and reason.
+/// Converts a result to what a program sees: the data, or an exception with code and reason.
 fn call_reply(result: &ToolEnvelope) -> CallReply {
     if result.success {
         return CallReply::Value(result.data.clone());

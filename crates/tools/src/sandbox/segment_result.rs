@@ -1,4 +1,4 @@
-//! What an answer is worth. The child is not believed: it may be in the hands of the program it ran.
+//! Validates responses. The child is not trusted, because the program it ran may control it.
 
 use std::time::Duration;
 
@@ -11,15 +11,17 @@ use super::frame::{ARGUMENTS_BYTES_MAX, ChildResponse, MESSAGE_BYTES_MAX, Progra
 use super::seal::{ProgramGrant, SnapshotSeal, SnapshotSizeError};
 use super::segment::SegmentOrder;
 
-/// What a program came to, and whether its child may run another.
+/// The outcome of a program, and whether its child may run another.
 #[derive(Debug, PartialEq)]
 pub(super) struct SegmentResult {
     pub(super) ran: ProgramOutcome,
     pub(super) is_child_reusable: bool,
 }
 
+/// Checks a response against the grant.
+///
 /// # Errors
-/// The answer is not one that our own code gives: the child is in other hands.
+/// Baton's own code never sends such a response: the child is compromised.
 pub(super) fn interpret(
     answer: ChildResponse,
     leg: &SegmentOrder,
@@ -43,7 +45,8 @@ pub(super) fn interpret(
         ChildResponse::Finished { output, printed } => Ok(finished(ProgramOutcome::Finished { output, printed })),
         ChildResponse::Failed { cause, message, printed } => {
             let fault = fault::of_program(cause, truncated(&message), &leg.limits);
-            // What a program does to itself leaves the child as it was; at a limit nobody has looked what is left.
+            // A program's own error leaves the child intact; after an exceeded limit, the state of the child is
+            // unknown.
             let is_child_sound = matches!(
                 cause,
                 ProgramFailureKind::Invalid
@@ -99,7 +102,7 @@ fn paused(
     })
 }
 
-/// As much of a message as anybody should have to read.
+/// Truncates a message to a readable length.
 fn truncated(message: &str) -> &str {
     let end = message.len().min(MESSAGE_BYTES_MAX);
     (0..=end).rev().find_map(|end| message.get(..end)).unwrap_or_default()

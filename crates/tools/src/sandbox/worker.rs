@@ -1,4 +1,4 @@
-//! One child, from this side.
+//! One child, seen from the parent.
 
 use std::io;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use super::exchange_error::{ExchangeError, STDERR_BYTES_MAX};
 use super::frame::{ANSWER_BYTES_MAX, ChildResponse, LENGTH_BYTES, length};
 use crate::launch::LaunchCommand;
 
-/// A child that has not said by then that it is ready will not.
+/// Time-out of a child's start.
 const START_MAX: Duration = Duration::from_secs(10);
-/// What a program may overrun its time by, until its child is killed: time for the answer to be made and read.
+/// How long a program may exceed its time before its child is killed: time to write and read the response.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long a child that ended may take to be gone.
+/// Time-out of waiting for a child's exit.
 const EXIT_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// The command that starts a child: `launch` leads to [`child::main`](super::child::main).
+/// The command that starts a child: `launch` must run [`child::main`](super::child::main).
 fn command(launch: &LaunchCommand, config: &SandboxConfig) -> Command {
     let limits = config.limits();
     let programs = u64::from(config.programs_per_child);
@@ -40,11 +40,11 @@ pub(super) struct SandboxWorker {
     child: Child,
     orders: ChildStdin,
     answers: ChildStdout,
-    /// The memory it may ever take; `None` where the machine does not hold it.
+    /// The memory it may ever use; `None` if the machine does not enforce it.
     memory_bytes: Option<u64>,
-    /// How much less its program has.
+    /// How much less memory its program has.
     memory_reduction: u64,
-    /// Programs it ran.
+    /// Number of programs it has run.
     pub(super) served: u32,
 }
 
@@ -52,7 +52,7 @@ impl SandboxWorker {
     /// Starts a child and waits until it is ready.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why it did not start.
     pub(super) async fn start(launch: &LaunchCommand, config: &SandboxConfig) -> Result<Self, String> {
         let mut child = command(launch, config).spawn().map_err(|error| format!("it cannot be started: {error}"))?;
         let (Some(orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
@@ -71,17 +71,17 @@ impl SandboxWorker {
         }
     }
 
-    /// Whether the machine holds it.
+    /// Returns whether the machine confines it.
     pub(super) fn is_confined(&self) -> bool {
         self.memory_bytes.is_some()
     }
 
-    /// Whether it still runs.
+    /// Returns whether it is still running.
     pub(super) fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Gives it an order, and waits for the answer as long as the program may take.
+    /// Sends a request, and waits for the response as long as the program may take.
     pub(super) async fn perform(&mut self, order: &[u8], time: Duration) -> Result<ChildResponse, ExchangeError> {
         self.served += 1;
         let exchanged = timeout(time + GRACE, async {
@@ -99,10 +99,10 @@ impl SandboxWorker {
         }
     }
 
-    /// Lets its next program have this many bytes less than it was started with.
+    /// Reduces the memory of its next program by this many bytes from its initial limit.
     ///
     /// # Errors
-    /// The child is gone, or not ours any more.
+    /// The child is gone, or no longer under the parent's control.
     pub(super) fn reduce_memory(&mut self, less: u64) -> io::Result<()> {
         let Some(most) = self.memory_bytes.filter(|_| self.memory_reduction != less) else { return Ok(()) };
         memory::limit(self.child.id(), most.saturating_sub(less), most)?;
@@ -116,7 +116,7 @@ impl SandboxWorker {
         let invalid = |_| io::Error::from(io::ErrorKind::InvalidData);
         let length = length(head, ANSWER_BYTES_MAX).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         let mut body = Vec::new();
-        // Grows with what comes, not with what is announced.
+        // The buffer grows with the received bytes, not with the announced length.
         let limit = u64::try_from(length).unwrap_or(u64::MAX);
         let read = (&mut self.answers).take(limit).read_to_end(&mut body).await?;
         if read < length {
@@ -125,7 +125,7 @@ impl SandboxWorker {
         serde_json::from_slice(&body).map_err(invalid)
     }
 
-    /// What it died of, once it does not speak any more.
+    /// Returns how the child died, once it no longer responds.
     async fn reap(&mut self) -> ExchangeError {
         let mut words = Vec::new();
         let ended = timeout(EXIT_WAIT_MAX, async {
@@ -149,7 +149,7 @@ mod memory {
 
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-    /// Sets what a child may take, up to `most`, which it cannot raise.
+    /// Sets the memory limit of a child, up to `most`, which the child cannot raise.
     pub(super) fn limit(child: Option<u32>, bytes: u64, most: u64) -> io::Result<()> {
         let child = child.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let child = child.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
@@ -162,7 +162,7 @@ mod memory {
 mod memory {
     use std::io;
 
-    /// The interpreter's own check is all there is.
+    /// Only the interpreter's own check applies.
     pub(super) fn limit(_child: Option<u32>, _bytes: u64, _most: u64) -> io::Result<()> {
         Ok(())
     }

@@ -1,11 +1,11 @@
-//! A service on loopback that speaks enough HTTP to be called, and remembers what it was asked.
+//! A service on loopback that implements enough HTTP to be called, and records its requests.
 
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the service was asked.
+/// A request to the service.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RecordedRequest {
     pub(crate) method: String,
@@ -25,15 +25,15 @@ impl RecordedRequest {
     }
 }
 
-/// What it answers.
+/// A response of the service.
 pub(crate) enum CannedResponse {
     /// Status, headers (each ending in CR LF), body.
     Answer(u16, String, String),
-    /// Status and body, and the connection closes where more was promised.
+    /// Status and body; the connection closes before the announced end.
     Truncated(u16, String),
     /// The connection closes after the request was read.
     Disconnect,
-    /// Never.
+    /// No response at all.
     NoResponse,
 }
 
@@ -56,7 +56,7 @@ impl FakeService {
         Self::at("127.0.0.1", says).await
     }
 
-    /// On another address of loopback.
+    /// On another loopback address.
     pub(crate) async fn at(
         host: &'static str,
         says: impl Fn(&RecordedRequest) -> CannedResponse + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! What shipped tools do while their service is down, and whom else a setting has them ask.
+//! What shipped tools do while their service is down, and the alternative providers that the settings name.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::outbound::OutboundClient;
 use crate::providers::calendar::CalendarProviderKind;
 use crate::providers::{email, message, payment};
 
-/// The shipped tools with their defaults, and with the other providers that settings name.
+/// Applies the default outage policies to the shipped tools, and adds the alternative providers that settings name.
 pub(super) fn apply_outage_settings(
     config: &ToolsConfig,
     entries: Vec<ToolEntry>,
@@ -64,8 +64,8 @@ fn with_default_outage_policy(config: &ToolsConfig, entry: ToolEntry) -> ToolEnt
     }
 }
 
-/// The tool as it would be had the settings chosen this provider, for everybody and for each tenant with settings of its
-/// own.
+/// Builds the tool as if the settings had chosen this provider, for all tenants and for each tenant with settings of
+/// its own.
 fn alternative_entry(
     config: &ToolsConfig,
     tool: &str,

@@ -1,4 +1,4 @@
-//! Where a vendor's API begins.
+//! The base address of a vendor's API.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,12 +14,12 @@ use crate::outbound::display_url;
 pub struct BaseUrl(Cow<'static, str>);
 
 impl BaseUrl {
-    /// The address the vendor documents.
+    /// The address that the vendor documents.
     pub(crate) const fn documented(url: &'static str) -> Self {
         Self(Cow::Borrowed(url))
     }
 
-    /// The address of a path below it; the error is the reason there is none.
+    /// Returns the address of a path below it; the error states why the path is invalid.
     pub(crate) fn join(&self, path: &[&str]) -> Result<Url, String> {
         let mut url = self.url()?;
         if let Some(part) = path.iter().find(|part| matches!(**part, "" | "." | "..")) {
@@ -31,7 +31,7 @@ impl BaseUrl {
         Ok(url)
     }
 
-    /// An address or an absolute path that the vendor gave; the error is the reason it is not asked.
+    /// Resolves an address or an absolute path from the vendor; the error states why it is refused.
     pub(super) fn at(&self, href: &str) -> Result<Url, String> {
         let base = self.url()?;
         let url = base.join(href).map_err(|error| format!("{} names `{href}`: {error}", display_url(&base)))?;

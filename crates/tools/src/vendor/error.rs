@@ -1,4 +1,4 @@
-//! What a vendor's refusal means, where its own words say more than the HTTP status.
+//! The meaning of a vendor's error, where its own message is more precise than the HTTP status.
 
 use baton_core::fault::Fault;
 use baton_core::redact;
@@ -9,7 +9,7 @@ use crate::code;
 use crate::outbound::{OutboundResponse, check_status};
 use crate::tool_error::ToolError;
 
-/// Characters of a vendor's own message that are told.
+/// Maximum length of a vendor's own message that is shown, in characters.
 const MESSAGE_CHARS_MAX: usize = 500;
 
 /// An error in the vendor's own words.
@@ -19,21 +19,21 @@ pub(crate) struct VendorError {
     pub(crate) meaning: VendorErrorMeaning,
 }
 
-/// What it says of the call.
+/// What it says about the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VendorErrorMeaning {
-    /// What its HTTP status says.
+    /// The same as its HTTP status.
     AsStatus,
-    /// It was not done and will not be, under this code.
+    /// It was not performed and will not be, under this code.
     Refused(&'static str),
-    /// It was not done and may be another time, under this code.
+    /// It was not performed and may succeed later, under this code.
     RetryLater(&'static str),
-    /// Nobody can tell: another request with the same key is still at it, for one.
+    /// The outcome is unknown, for example because another request with the same key is still in progress.
     Unclear,
 }
 
 impl VendorError {
-    /// The message at the first of these places of a JSON answer, with what the status says.
+    /// Returns the message at the first of these places in a JSON response, with the meaning of the status.
     pub(crate) fn from_response(answer: &OutboundResponse, places: &[&str]) -> Option<Self> {
         let body = answer.value();
         let message = places.iter().find_map(|place| body.pointer(place).and_then(Value::as_str))?;
@@ -41,7 +41,7 @@ impl VendorError {
     }
 }
 
-/// The failure that an answer other than 2xx is. `hide` takes out what no message may carry.
+/// Maps a response other than 2xx to a failure. `hide` removes what no message may contain.
 pub(super) fn failure(
     answer: &OutboundResponse,
     class: EffectClass,
@@ -50,7 +50,7 @@ pub(super) fn failure(
 ) -> ToolError {
     let status = answer.status;
     let by_status = check_status(answer, class).err().unwrap_or_else(|| {
-        // What was to be taken away is not there: whether that will do is for who asks to say, by accepting the status.
+        // The object to delete does not exist. The caller decides whether that is a success, by accepting the status.
         ToolError::permanent(code::SERVICE_REJECTED, format!("{} answered {status}", answer.from))
     });
     let Some(VendorError { message, meaning }) = complaint else {
@@ -67,7 +67,7 @@ pub(super) fn failure(
     }
 }
 
-/// On one line, without personal data.
+/// Shortens a message to one line, without personal data.
 pub(crate) fn clipped(message: &str) -> String {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     let clipped: String = line.chars().take(MESSAGE_CHARS_MAX).collect();

@@ -1,4 +1,4 @@
-//! One request to a vendor, as it is put together and sent.
+//! One request to a vendor: building and sending it.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use crate::kinds::http_request::{IDEMPOTENCY_KEY, idempotency_key};
 use crate::outbound::{OutboundRequest, OutboundResponse};
 use crate::tool_error::ToolError;
 
-/// What stands in a message where a secret was.
+/// Replaces a secret in a message.
 const HIDDEN: &str = "[REDACTED]";
 
-/// Who we are to the vendor.
+/// The authentication of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum VendorAuth<'s> {
     Bearer(&'s SecretString),
@@ -32,12 +32,12 @@ pub(crate) enum VendorAuth<'s> {
 #[must_use = "nothing is asked before `send`"]
 pub(crate) struct VendorRequest<'v> {
     vendor: &'v VendorApi,
-    /// The error is the reason it cannot be asked.
+    /// The error states why it cannot be sent.
     outgoing: Result<OutboundRequest, String>,
-    /// Texts that no error may carry.
+    /// Texts that no error may contain.
     secrets: Vec<String>,
     limit: Option<Duration>,
-    /// Statuses beside 2xx that are answers, not failures.
+    /// Statuses other than 2xx that count as responses, not failures.
     accepted: Vec<u16>,
 }
 
@@ -86,7 +86,7 @@ impl<'v> VendorRequest<'v> {
         self.body("application/json", body.to_string().into_bytes())
     }
 
-    /// Fields in order; a name may come twice.
+    /// Form fields in order; a name may occur twice.
     pub(crate) fn form(self, fields: &[(&str, &str)]) -> Self {
         let mut text = String::new();
         for (name, value) in fields {
@@ -109,29 +109,29 @@ impl<'v> VendorRequest<'v> {
         })
     }
 
-    /// A text that no error may carry beside those of [`Self::auth`]: a refresh token in a form.
+    /// A text that no error may contain, in addition to those of [`Self::auth`]: a refresh token in a form.
     pub(crate) fn redacting(mut self, secret: &SecretString) -> Self {
         self.secrets.push(secret.expose().to_owned());
         self
     }
 
-    /// Takes these statuses for answers too: those the caller reads a meaning into, such as 404 or 412.
+    /// Accepts these statuses as responses too: those that the caller interprets, such as 404 or 412.
     pub(crate) fn accepting(mut self, statuses: &[u16]) -> Self {
         self.accepted.extend(statuses);
         self
     }
 
-    /// Gives up earlier than the call does: for a step before the one that acts, such as getting a token. Otherwise the
-    /// call's own time-out, which drops the attempt, is the limit.
+    /// Sets a time-out shorter than the call's: for a step before the one that acts, such as getting a token.
+    /// Otherwise only the call's own time-out applies, which drops the attempt.
     pub(crate) fn timeout(self, limit: Duration) -> Self {
         Self { limit: Some(limit), ..self }
     }
 
-    /// Sends it; the answer is a 2xx. `class` is what *this* request does to the world: a look-up that precedes an act is
-    /// a read, and may be asked again.
+    /// Sends the request and returns a 2xx response. `class` is the class of *this* request: a look-up before an act
+    /// is a read, and may be repeated.
     ///
     /// # Errors
-    /// `NotDone` if it was not sent, or refused; `Unknown` if it acts and what came back does not tell.
+    /// `NotDone` if it was not sent, or refused; `Unknown` if it has side effects and the response does not tell.
     pub(crate) async fn send(self, class: EffectClass) -> Result<OutboundResponse, ToolError> {
         let (vendor, secrets, accepted) = (self.vendor, self.secrets.clone(), self.accepted.clone());
         let answer = self.answer(class).await?;
@@ -142,10 +142,10 @@ impl<'v> VendorRequest<'v> {
         Err(error::failure(&answer, class, complaint, |message| redact(message, &secrets)))
     }
 
-    /// Sends it; any answer will do, for a caller that reads meaning into a 404 or a 412.
+    /// Sends the request and returns any response, for a caller that interprets a 404 or a 412.
     ///
     /// # Errors
-    /// As [`Self::send`], where there is no answer.
+    /// As [`Self::send`], if there is no response.
     pub(crate) async fn answer(self, class: EffectClass) -> Result<OutboundResponse, ToolError> {
         let outgoing = self.outgoing.map_err(|reason| ToolError::permanent(code::INVALID_PARAMETERS, reason))?;
         let sent = self.vendor.outbound.send_to_own_origin(outgoing);
@@ -157,7 +157,7 @@ impl<'v> VendorRequest<'v> {
             })?,
         };
         let answer = answer.map_err(|no_answer| no_answer.failure(class))?;
-        // What a vendor says of what it did is needed to undo it.
+        // The vendor's response to an act is needed to undo it.
         match answer.interruption() {
             Some(fault) => Err(ToolError::indeterminate(class, fault)),
             None => Ok(answer),
@@ -181,7 +181,7 @@ impl<'v> VendorRequest<'v> {
     }
 }
 
-/// The message without the secrets, should a vendor repeat one.
+/// Removes the secrets from a message, in case the vendor repeats one.
 fn redact(mut message: String, secrets: &[String]) -> String {
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         message = message.replace(secret.as_str(), HIDDEN);

@@ -10,13 +10,13 @@ use crate::config::SecretString;
 use crate::testing::service::{CannedResponse, FakeService, json as answer, redirect};
 use crate::tool_error::ToolError;
 
-/// Where nobody listens.
+/// An address at which nothing listens.
 const NOBODY: &str = "http://127.0.0.1:1";
 
 /// A vendor whose errors look like `{"error": {"message", "type"}}`.
 fn vendor(base: &str) -> VendorApi {
     let base = serde_json::from_value(json!(base)).unwrap();
-    VendorApi::new("acme", base, Arc::new(OutboundClient::new(crate::settings::Outbound::default())), |answer| {
+    VendorApi::new("acme", base, Arc::new(OutboundClient::new(crate::settings::OutboundConfig::default())), |answer| {
         let complaint = VendorError::from_response(answer, &["/error/message"])?;
         let meaning = match answer.value().pointer("/error/type").and_then(|kind| kind.as_str()) {
             Some("bad_number") => VendorErrorMeaning::Refused(code::INVALID_PARAMETERS),
@@ -175,7 +175,7 @@ async fn a_redirect_to_another_host_is_not_followed_at_all() {
     assert_eq!(not_done(away).0, code::ADDRESS_NOT_ALLOWED);
     assert!(other.received().is_empty());
     assert_eq!(vendor.post(&["moved"]).send(EffectClass::Once).await.unwrap().value(), json!({"target": "/here"}));
-    // It is done, and can be seen there: that nobody knows is all that can be said.
+    // It may be done, with its result at the other address: the outcome is unknown.
     assert!(matches!(vendor.post(&["nowhere"]).send(EffectClass::Once).await, Err(ToolError::Unknown { .. })));
     assert_eq!(not_done(vendor.post(&["same"]).send(EffectClass::Once).await.unwrap_err()).0, code::SERVICE_REJECTED);
 }

@@ -1,4 +1,4 @@
-//! One request to execute the workflow, and what the server says afterwards about all that were accepted.
+//! A request to execute the workflow, and the checks of all accepted runs afterwards.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,14 +9,14 @@ use serde_json::Value;
 
 use super::super::models::load::LoadConnection;
 
-/// Runs of one page of the list.
+/// Runs on one page of the list.
 const PAGE: usize = 100;
-/// How long runs that were accepted may take to their end.
+/// Time limit for accepted runs to end.
 const END_MAX: Duration = Duration::from_secs(120);
-/// Between two looks at them.
+/// Pause between two polls.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Whom to ask, with which key.
+/// The address of the server and the API key.
 #[derive(Clone)]
 pub struct ExecuteClient {
     pub port: u16,
@@ -25,15 +25,15 @@ pub struct ExecuteClient {
 
 pub struct ExecuteAnswer {
     pub status: u16,
-    /// The run it is about.
+    /// The id of the run.
     pub run: Option<String>,
     pub text: String,
-    /// It was asked before under this key.
+    /// Whether the response replays an earlier request with this key.
     pub replayed: bool,
 }
 
 impl ExecuteClient {
-    /// Executes the workflow under this key, on a line that is made where there is none.
+    /// Executes the workflow with this idempotency key. Opens a connection if there is none.
     pub async fn ask(
         &self,
         line: &mut Option<LoadConnection>,
@@ -62,7 +62,7 @@ impl ExecuteClient {
         Ok(String::from_utf8_lossy(line.ask(request.as_bytes()).await?).into_owned())
     }
 
-    /// Every run there is, and those of them that have ended well.
+    /// All runs, and those that have completed.
     async fn runs(&self) -> anyhow::Result<(BTreeSet<String>, BTreeSet<String>)> {
         let (mut all, mut completed) = (BTreeSet::new(), BTreeSet::new());
         let (mut line, mut cursor) = (None, String::new());
@@ -87,10 +87,10 @@ impl ExecuteClient {
     }
 }
 
-/// Whether exactly these runs are in the journal, each at a good end before long.
+/// Checks that exactly these runs are in the journal, and that each completes soon.
 ///
 /// # Errors
-/// Where one that was accepted is missing, or has not ended; where there is one that nobody was told of.
+/// An accepted run is missing or has not ended, or there is a run that no response named.
 pub fn check_journal(asking: &ExecuteClient, accepted: &BTreeSet<String>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let began = Instant::now();
@@ -109,7 +109,7 @@ pub fn check_journal(asking: &ExecuteClient, accepted: &BTreeSet<String>) -> any
     }
 }
 
-/// Whether each key is answered with its run, and begins none.
+/// Checks that each key returns its original run, and starts no new one.
 pub fn check_replays(asking: &ExecuteClient, keys: &[(&str, &str)]) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

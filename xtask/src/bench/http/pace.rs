@@ -1,4 +1,4 @@
-//! Load at a pace: each request goes out when it is due, on whichever connection is free.
+//! Load at a fixed rate: each request is sent when it is due, on any free connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,34 +8,34 @@ use serde_json::{Value, json};
 
 use super::execute::{ExecuteAnswer, ExecuteClient};
 
-/// Requests under way at once; one that is due when all are waits, and its time counts.
+/// Maximum number of concurrent requests. If all are in use, a due request waits, and its time counts.
 const CONNECTIONS: usize = 512;
-/// How long a request is asked again before it counts as failed.
+/// How long a request is retried before it counts as failed.
 const RETRY_LIMIT: Duration = Duration::from_secs(60);
-/// Between two tries.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How many requests a second, and how long.
+/// Requests per second, and the duration.
 pub struct RequestPace {
     pub rate: u32,
     pub length: Duration,
 }
 
-/// What became of them, in the order they were answered.
+/// The results, in the order of the responses.
 pub struct PaceOutcome(Vec<PacedRequest>);
 
 struct PacedRequest {
     key: String,
-    /// From when it was due.
+    /// Duration since the request was due.
     took: Duration,
-    /// Tries beyond the first.
+    /// Attempts after the first.
     repeated: u32,
-    /// The run that it began.
+    /// The run that the request started.
     run: Result<String, String>,
 }
 
 impl RequestPace {
-    /// Each request comes under a key of its own, `NAME-NUMBER`, and is asked again under it where the line breaks.
+    /// Sends each request with a key of its own, `NAME-NUMBER`, and retries it with that key if the connection breaks.
     pub fn run(&self, asking: &ExecuteClient, name: &str) -> anyhow::Result<PaceOutcome> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of requests")]
@@ -73,7 +73,7 @@ impl RequestPace {
     }
 }
 
-/// The run that was begun, and how often it was asked for again.
+/// The run that was started, and the number of retries.
 async fn until_answered(
     asking: &ExecuteClient,
     line: &mut Option<super::super::models::load::LoadConnection>,
@@ -101,7 +101,7 @@ impl PaceOutcome {
         self.0.iter().filter_map(|done| done.run.clone().ok())
     }
 
-    /// So many keys with the run of each, spread over all of them.
+    /// A number of keys with their runs, spread over all results.
     pub fn keys(&self, many: usize) -> Vec<(&str, &str)> {
         let answered = self.0.iter().filter_map(|done| Some((done.key.as_str(), done.run.as_deref().ok()?)));
         answered.step_by((self.0.len() / many.max(1)).max(1)).take(many).collect()
@@ -123,14 +123,14 @@ impl PaceOutcome {
         self.0.iter().map(|done| done.repeated).sum()
     }
 
-    /// Requests answered a second: over the time they were due in, and what the last of them took.
+    /// Requests answered per second, over the time in which they were due plus the time of the last response.
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     pub fn per_second(&self, length: Duration) -> f64 {
         let last = self.0.last().map(|done| done.took).unwrap_or_default();
         self.answered() as f64 / (length + last).as_secs_f64()
     }
 
-    /// That share of them took no longer, in percent.
+    /// The latency that this percentage of requests did not exceed.
     pub fn percentile(&self, percent: usize) -> Duration {
         let mut took: Vec<Duration> = self.0.iter().map(|done| done.took).collect();
         took.sort_unstable();

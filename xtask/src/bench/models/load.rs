@@ -1,4 +1,4 @@
-//! Load as `wrk` makes it: so many connections, each with one request under way at a time.
+//! Load in the style of `wrk`: a number of connections, each with one request in flight.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -7,12 +7,12 @@ use anyhow::bail;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Requests of each connection before anything is measured.
+/// Requests of each connection before the measurement.
 const WARM_UP_REQUESTS: usize = 200;
-/// Bytes of one answer that are read.
+/// Maximum size of a response, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
-/// Where to, with which key, how long.
+/// The address, the API key and the duration.
 pub struct WrkLoad<'a> {
     pub port: u16,
     pub path: &'static str,
@@ -20,7 +20,7 @@ pub struct WrkLoad<'a> {
     pub length: Duration,
 }
 
-/// What one round came to.
+/// The result of one round.
 pub struct LoadRound {
     pub per_second: f64,
     pub p50_us: f64,
@@ -28,7 +28,7 @@ pub struct LoadRound {
 }
 
 impl WrkLoad<'_> {
-    /// A few requests that count for nothing.
+    /// Sends a few requests that are not measured.
     pub fn warm_up(&self, connections: usize) -> anyhow::Result<()> {
         self.run(connections, |done, _| done >= WARM_UP_REQUESTS).map(drop)
     }
@@ -101,7 +101,7 @@ async fn connection(
     Ok(took)
 }
 
-/// A connection that has one request under way at a time.
+/// A connection with at most one request in flight.
 pub struct LoadConnection {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -114,7 +114,7 @@ impl LoadConnection {
         Ok(Self { stream, buffer: vec![0; ANSWER_BYTES_MAX] })
     }
 
-    /// The whole answer, head and body.
+    /// Sends a request and reads the whole response, head and body.
     pub async fn ask(&mut self, request: &[u8]) -> std::io::Result<&[u8]> {
         self.stream.write_all(request).await?;
         let mut filled = 0;
@@ -131,7 +131,8 @@ impl LoadConnection {
     }
 }
 
-/// The length of the HTTP message these bytes begin with, once it is there whole. Bodies have a `content-length`.
+/// The length of the HTTP message at the start of these bytes, once it is complete. Bodies must have a
+/// `content-length`.
 pub fn message_length(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&bytes[..head]).ok()?;

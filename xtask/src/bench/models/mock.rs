@@ -1,4 +1,4 @@
-//! A model's server that answers every chat completion with the same bytes, in a process of its own.
+//! A model server that answers every chat completion with the same bytes, in a separate process.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::server::{first_line, resident_mb};
 use crate::report;
 
-/// Bytes of one request that are read.
+/// Maximum size of a request, in bytes.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
 
 /// Answer every chat completion with the same bytes; prints its port.
@@ -34,7 +34,7 @@ pub fn serve(options: &MockModelOptions) -> anyhow::Result<std::process::ExitCod
             let (connection, _) = listener.accept().await?;
             connection.set_nodelay(true)?;
             let answer = answer.clone();
-            // A caller that breaks off ends its own connection and nothing else.
+            // A client that disconnects ends only its own connection.
             tokio::spawn(async move { serve_one(connection, &answer, delay).await });
         }
     })
@@ -69,14 +69,14 @@ fn answer() -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into()
 }
 
-/// The mock, running.
+/// The running mock.
 pub struct MockModel {
     process: Child,
     port: u16,
 }
 
 impl MockModel {
-    /// One that takes this long over each answer.
+    /// Starts a mock with this response time.
     pub fn start(delay: Duration) -> anyhow::Result<Self> {
         let own = std::env::current_exe().context("this program's own path cannot be read")?;
         let mut command = Command::new(own);
@@ -98,7 +98,7 @@ impl MockModel {
 
 impl Drop for MockModel {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may already have ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

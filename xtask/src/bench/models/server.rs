@@ -1,4 +1,4 @@
-//! `baton serve` in a project of its own, as a process.
+//! A `baton serve` process in a project of its own.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::Context;
 use serde_json::Value;
 
-/// Budgets far above what a measurement spends, so that each call is reserved and none is refused.
+/// Budgets far above the cost of a measurement, so that each call is reserved and none is rejected.
 const SETTINGS: &str = "
 [models]
 base_url = \"http://127.0.0.1:PORT/v1\"
@@ -28,12 +28,12 @@ pub struct BenchServer {
 }
 
 impl BenchServer {
-    /// In a project whose only provider listens at that port.
+    /// Starts a server in a project whose only provider listens on the given port.
     pub fn start(binary: &Path, upstream: u16) -> anyhow::Result<Self> {
         Self::start_with(binary, upstream, &[])
     }
 
-    /// The same, with these files of the project.
+    /// Like [`Self::start`], with additional files in the project.
     pub fn start_with(binary: &Path, upstream: u16, files: &[(&str, &str)]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("no scratch folder can be made")?;
         for (file, text) in files {
@@ -45,7 +45,7 @@ impl BenchServer {
         Self::start_in_folder(binary, folder)
     }
 
-    /// In a copy of a project's settings and replies.
+    /// Starts a server in a copy of a project's settings and replies.
     pub fn in_project(binary: &Path, project: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("no scratch folder can be made")?;
         copy(project, folder.path()).with_context(|| format!("{} cannot be copied", project.display()))?;
@@ -60,7 +60,7 @@ impl BenchServer {
         Ok(Self { binary: binary.to_owned(), process, port, key, folder })
     }
 
-    /// Killed as by a power cut, and started again in the same folder at the same port.
+    /// Kills the process with SIGKILL and starts it again in the same folder on the same port.
     pub fn kill_and_restart(&mut self) -> anyhow::Result<()> {
         self.process.kill().context("it cannot be killed")?;
         self.process.wait()?;
@@ -83,13 +83,13 @@ impl BenchServer {
 
 impl Drop for BenchServer {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may already have ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// A folder with all that is in it, into one that is there.
+/// Copies a folder with its contents into an existing folder.
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
@@ -104,7 +104,7 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The process, and what it said once it listened.
+/// The process, and the line that it printed once it listened.
 fn serve(binary: &Path, folder: &Path, port: u16) -> anyhow::Result<(Child, Value)> {
     let mut command = Command::new(binary);
     command.current_dir(folder).args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--json"]);
@@ -114,7 +114,7 @@ fn serve(binary: &Path, folder: &Path, port: u16) -> anyhow::Result<(Child, Valu
     Ok((process, said))
 }
 
-/// What a process says first; the rest of what it says is not read.
+/// The first line of a process's output. Later output is not read.
 pub fn first_line(process: &mut Child) -> anyhow::Result<String> {
     let stdout = process.stdout.take().context("its output is not captured")?;
     let mut line = String::new();
@@ -123,7 +123,7 @@ pub fn first_line(process: &mut Child) -> anyhow::Result<String> {
     Ok(line)
 }
 
-/// Memory of a process that is in use, where the system tells.
+/// Resident memory of a process, if the system reports it.
 #[expect(clippy::cast_precision_loss, reason = "kilobytes of one process are far below 2^52")]
 pub fn resident_mb(process: u32) -> Option<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;

@@ -1,8 +1,8 @@
-//! Nobody digs a hole in a lint wall: every package takes the workspace's lints, and no file allows one of them.
+//! No exceptions from denied lints: every package uses the workspace's lints, and no file allows one of them.
 
 use crate::code::{self, BlankedSource};
 
-/// The one file that may print, for the whole product.
+/// The one file of the whole product that may print.
 const PRINTER: &str = "crates/app/src/print.rs";
 
 /// Lints on printing, which [`PRINTER`] may allow.
@@ -21,10 +21,10 @@ const DENIED_LINTS: &[&str] = &[
     "clippy::all",
 ];
 
-/// Packages with a lint table of their own, and why.
+/// Packages with a lint table of their own, and the reason.
 const OWN_LINTS: &[(&str, &str)] = &[];
 
-/// A source file that allows a lint which is a wall. Files of tests may, and `cfg_attr(test, …)` may.
+/// Finds attributes that allow a denied lint in a source file. Test files and `cfg_attr(test, …)` may do so.
 pub fn check(path: &str, code: &BlankedSource) -> Vec<String> {
     if code::is_test_file(path) {
         return Vec::new();
@@ -36,14 +36,14 @@ pub fn check(path: &str, code: &BlankedSource) -> Vec<String> {
         }
         let print = PRINT_LINTS.iter().filter(|_| path != PRINTER);
         let met = print.chain(DENIED_LINTS).filter(|lint| code::has_word(line, lint));
-        findings.extend(met.map(|lint| {
-            format!("{path}:{number}: `{lint}` is a wall and is not opened here; printing is {PRINTER}'s alone")
-        }));
+        findings.extend(
+            met.map(|lint| format!("{path}:{number}: `{lint}` may not be allowed here; only {PRINTER} may print")),
+        );
     }
     findings
 }
 
-/// A package that does not take the workspace's lints.
+/// Finds a package that does not use the workspace's lints.
 pub fn check_manifest(package: &str, manifest: &str) -> Option<String> {
     let table = manifest.lines().map(str::trim).skip_while(|line| *line != "[lints]").skip(1);
     let takes = table.take_while(|line| !line.starts_with('[')).any(|line| line.replace(' ', "") == "workspace=true");

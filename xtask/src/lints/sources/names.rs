@@ -1,6 +1,6 @@
-//! File and folder names: one noun each, and never a drawer for the rest.
+//! File and folder names: one noun each, and no names for miscellaneous contents.
 
-/// Names that say where something was put and not what it is.
+/// Names that do not describe the contents.
 const VAGUE_NAMES: &[&str] = &["common", "helper", "helpers", "misc", "shared", "types", "util", "utils"];
 
 pub fn check(path: &str) -> Option<String> {

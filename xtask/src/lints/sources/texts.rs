@@ -1,14 +1,14 @@
-//! What no tracked text may hold: folders of one machine, and the hosts of package registries.
+//! Text that no tracked file may contain: paths of one machine, and hosts of package registries.
 //!
-//! A lock file names the registry by its nature. Anything else that does breaks behind a mirror, or sends a build
-//! somewhere its owner did not choose.
+//! Lock files name the registry by design. In any other file a registry host breaks behind a mirror, or makes a build
+//! use a registry that its owner did not choose.
 
 use std::path::{Path, PathBuf};
 
-/// Files that name registries because their format says so.
+/// Files whose format requires the names of registries.
 const LOCK_FILES: &[&str] = &["Cargo.lock"];
 
-/// Registry hosts, in parts, so that this file does not hold what it looks for.
+/// Registry hosts, split so that this file does not contain what it searches for.
 const HOSTS: &[(&str, &str)] = &[
     ("crates", "io"),
     ("registry.npmjs", "org"),
@@ -18,19 +18,19 @@ const HOSTS: &[(&str, &str)] = &[
     ("proxy.golang", "org"),
 ];
 
-/// First folders under which people's own folders are, on any machine.
+/// Top-level folders that contain home folders, on any machine.
 const PEOPLE: &[&str] = &["home", "root", "Users"];
 
-/// A folder of this machine is looked for only if it is at least this deep: `/app` is a word, `/srv/build/baton` is not.
+/// Minimum depth of a folder of this machine to search for: `/app` is a common word, `/srv/build/baton` is not.
 const DEPTH_MIN: usize = 2;
 
-/// The folders that would give away the machine a text was written on.
+/// Folders that would reveal the machine on which a text was written.
 pub struct MachineFolders {
     prefixes: Vec<String>,
 }
 
 impl MachineFolders {
-    /// The checkout, the home folder and cargo's own folders, as far as they are told apart from ordinary words.
+    /// The checkout, the home folder and cargo's own folders, unless they look like ordinary words.
     pub fn here(root: &Path) -> Self {
         let variables = ["HOME", "CARGO_HOME", "CARGO_TARGET_DIR", "RUSTUP_HOME"];
         let folders = variables.iter().filter_map(std::env::var_os).map(PathBuf::from);
@@ -66,7 +66,7 @@ pub fn check(path: &str, text: &str, machine: &MachineFolders) -> Vec<String> {
     findings
 }
 
-/// Whether `prefix` begins an absolute path in the line, and is not the middle of a longer path or of an address.
+/// Whether `prefix` begins an absolute path in the line, and is not part of a longer path or of an address.
 fn starts_a_path(line: &str, prefix: &str) -> bool {
     line.match_indices(prefix).any(|(at, _)| {
         let before = line[..at].chars().next_back();
@@ -78,7 +78,7 @@ fn starts_a_path(line: &str, prefix: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Findings for one line, on a machine whose checkout is in a deep folder of its own.
+    /// The number of findings for one line, on a machine whose checkout is in a deep folder.
     fn count(path: &str, line: &str) -> usize {
         let folders = [PathBuf::from("/srv/build/baton"), PathBuf::from("/app")];
         check(path, line, &MachineFolders::with(folders.into_iter())).len()

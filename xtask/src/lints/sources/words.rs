@@ -1,14 +1,14 @@
-//! Words that have no place in a pure room.
+//! Words that are not allowed in pure crates.
 
 use crate::code::{self, BlankedSource};
 
-/// Rooms that decide and never look around.
+/// Pure crates: they decide, and do no input or output.
 const PURE: &[&str] = &["crates/core/src/", "crates/agents/src/"];
 
-/// Words that are refused in a pure room, and why.
+/// Words that are rejected in a pure crate, and the reason.
 struct WordBan {
     words: &'static [&'static str],
-    /// Whether tests, too, must do without.
+    /// Whether the rule applies to tests too.
     tests_too: bool,
     why: &'static str,
 }
@@ -27,13 +27,13 @@ const BANS: &[WordBan] = &[
     WordBan {
         words: &["std::fs", "std::net", "std::process", "std::env"],
         tests_too: false,
-        why: "a pure room does no IO; take what was read as an argument",
+        why: "a pure crate does no IO; take what was read as an argument",
     },
-    WordBan { words: &["async", "await"], tests_too: false, why: "a pure room is not async; the engine's driver is" },
+    WordBan { words: &["async", "await"], tests_too: false, why: "a pure crate is not async; the engine's driver is" },
 ];
 
 pub fn check(path: &str, code: &BlankedSource) -> Vec<String> {
-    if !PURE.iter().any(|room| path.starts_with(room)) {
+    if !PURE.iter().any(|prefix| path.starts_with(prefix)) {
         return Vec::new();
     }
     let test_file = code::is_test_file(path);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn other_rooms_may_use_the_words() {
+    fn other_crates_may_use_the_words() {
         assert_eq!(count("crates/store/src/sqlite.rs", "let now = Instant::now();"), 0);
         assert_eq!(count("crates/agents/src/step.rs", "let now = Instant::now();"), 1);
     }

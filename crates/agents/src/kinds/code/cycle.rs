@@ -1,8 +1,8 @@
-//! What waits for what in a plan.
+//! Detects cycles in the dependencies of a plan.
 
 use super::plan::PlanStep;
 
-/// The id of a step that waits for itself, over others or at once.
+/// Returns the id of a step that depends on itself, directly or through other steps.
 pub(super) fn find_cycle(steps: &[PlanStep]) -> Option<&str> {
     let mut settled = vec![false; steps.len()];
     loop {

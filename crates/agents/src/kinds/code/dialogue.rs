@@ -1,4 +1,4 @@
-//! What a code agent says to its model, and is told: plan, reflection, the next plan, each corrected once.
+//! The dialogue of a code agent with its model: plan, reflection, next plan, each corrected once.
 
 use baton_core::agent::AgentTask;
 use baton_core::fault::Fault;
@@ -9,7 +9,7 @@ use crate::fault::ReplyError;
 use crate::prompt::{self, PromptName};
 use crate::transcript::{CorrectionKind, PromptTranscript};
 
-/// Unusable replies to one question that are corrected; the next one is the last.
+/// Maximum number of unusable replies to one question that are corrected. The next unusable reply ends the agent.
 const CORRECTIONS_MAX: u32 = 1;
 
 pub(super) struct PlanDialogue<'t> {
@@ -29,7 +29,7 @@ impl<'t> PlanDialogue<'t> {
         Ok(())
     }
 
-    /// The reply was understood.
+    /// Records a reply that was understood.
     pub fn add_reply(&mut self, reply: &ModelReply) {
         self.transcript.assistant(&reply.content);
     }

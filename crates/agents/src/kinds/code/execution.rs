@@ -1,4 +1,4 @@
-//! A plan being executed: what is done, what is out, what comes next.
+//! The execution of a plan: completed steps, steps in flight, and the next steps.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +14,19 @@ use super::program::{ProgramProgress, ProgramRun};
 use crate::kinds::chain::{ThoughtChain, ToolObservation};
 use crate::kinds::result;
 
-/// Tools that are asked for at once; what else is ready follows.
+/// Maximum number of tool calls requested at once. Other ready steps follow later.
 const TOOLS_AT_ONCE_MAX: usize = 32;
-/// Characters of one step's result that the model is shown, so that a plan of [`STEPS_MAX`] still fits a prompt.
+/// Maximum number of characters of one step's result shown to the model, so that the results of a plan with
+/// [`STEPS_MAX`] steps still fit a prompt.
 const RESULT_CHARS_MAX: usize = 200_000 / STEPS_MAX;
 
 pub(super) struct PlanExecution {
     plan: AgentPlan,
     states: Vec<PlanStepState>,
     waiting_for: PlanWait,
-    /// What its programs may call.
+    /// The tools that its programs may call.
     tools: Vec<String>,
-    /// A critical step failed: nothing new begins.
+    /// A critical step failed, so no new step starts.
     stopped: bool,
 }
 
@@ -33,11 +34,11 @@ pub(super) struct PlanExecution {
 enum PlanStepState {
     Waiting,
     Done(Value),
-    /// With what is known of why.
+    /// With what is known about the cause.
     Failed(Value),
 }
 
-/// What the world was asked, by the places of the steps that asked.
+/// The request in flight, with the indices of the steps that made it.
 enum PlanWait {
     Nothing,
     Tools(Vec<PlannedCall>),
@@ -52,7 +53,7 @@ struct PlannedCall {
     input: Value,
 }
 
-/// A step that may begin, its input filled.
+/// A step that is ready to start, with its input rendered.
 enum ReadyStep {
     Tool(PlannedCall),
     Question(String),
@@ -70,8 +71,9 @@ impl PlanExecution {
         &self.plan
     }
 
-    /// Begins what may begin, where nothing is out; says whether anything is out then. Tools go together, everything
-    /// else by itself: what asks for nothing first, and a hand-over when there is nothing else to do.
+    /// Starts the steps that are ready, if nothing is in flight. Returns whether anything is in flight afterwards.
+    /// Tool calls start together; every other step starts alone: programs first, then questions, and a hand-over
+    /// only when nothing else is ready.
     pub fn advance(&mut self) -> bool {
         while matches!(self.waiting_for, PlanWait::Nothing) && !self.stopped {
             let ready = self.ready();
@@ -83,7 +85,7 @@ impl PlanExecution {
         !matches!(self.waiting_for, PlanWait::Nothing)
     }
 
-    /// Steps whose turn it is.
+    /// Steps that wait and whose dependencies are all settled.
     fn ready(&self) -> Vec<usize> {
         let is_settled = |place: &usize| !matches!(self.states[*place], PlanStepState::Waiting);
         let waits = |place: &usize| !is_settled(place) && self.plan.steps[*place].after.iter().all(is_settled);
@@ -146,7 +148,8 @@ impl PlanExecution {
         }
     }
 
-    /// What inputs may name: each settled step as `step_ID`, and as its id alone. One that failed gives null.
+    /// The names available to inputs: each settled step as `step_ID`, and under its id alone. A failed step is
+    /// null.
     fn names(&self) -> Value {
         let mut names = Map::new();
         for (step, state) in self.plan.steps.iter().zip(&self.states) {
@@ -170,7 +173,7 @@ impl PlanExecution {
         self.stopped |= self.plan.steps[place].critical;
     }
 
-    /// Takes the results of the tools that are out: a step's own, or those that its program called.
+    /// Takes the results of the tool calls in flight: those of steps, or those made by a program.
     pub fn results(&mut self, results: &[(String, ToolEnvelope)], chain: &mut ThoughtChain) {
         match std::mem::replace(&mut self.waiting_for, PlanWait::Nothing) {
             PlanWait::Tools(called) => {
@@ -192,10 +195,10 @@ impl PlanExecution {
         }
     }
 
-    /// Takes what a program came to.
+    /// Takes the outcome of a program.
     ///
     /// # Errors
-    /// It was run again over its calls and made others: nothing it does can be trusted.
+    /// The program was replayed and made different calls, so its results cannot be trusted.
     pub fn ran(&mut self, ran: &ProgramOutcome, chain: &mut ThoughtChain) -> Result<(), Fault> {
         let (place, mut program) = match std::mem::replace(&mut self.waiting_for, PlanWait::Nothing) {
             PlanWait::Program(place, program) => (place, program),
@@ -233,7 +236,7 @@ impl PlanExecution {
         }
     }
 
-    /// What came of each step, as the model and memory are told.
+    /// The outcome of each step, as it is reported to the model and to memory.
     pub fn report(&self) -> Value {
         let row = |(step, state): (&super::plan::PlanStep, &PlanStepState)| {
             let (status, result) = match state {
@@ -246,7 +249,7 @@ impl PlanExecution {
         self.plan.steps.iter().zip(&self.states).map(row).collect()
     }
 
-    /// What each step that is done gave, by id.
+    /// The output of each completed step, by id.
     pub fn outputs(&self) -> Value {
         let done = |(step, state): (&super::plan::PlanStep, &PlanStepState)| match state {
             PlanStepState::Done(output) => Some((step.id.clone(), output.clone())),
@@ -272,7 +275,7 @@ impl PlanExecution {
                 AgentStep::HandOver { reason: "the agent gave no reason".to_owned() }
             }
             PlanWait::HandOver { reason } => AgentStep::HandOver { reason },
-            // Not reached: an execution with nothing out is over, and the model is asked what to think of it.
+            // Not reached: an execution with nothing in flight has ended, and the model is asked to reflect.
             PlanWait::Nothing => {
                 AgentStep::GiveUp(Fault::new(crate::code::PLAN_INVALID, "nothing of the plan can be executed"))
             }

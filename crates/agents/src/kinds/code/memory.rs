@@ -1,4 +1,5 @@
-//! What a code agent remembers of other executions, and leaves for others to remember: two tools like any other.
+//! The memory of a code agent: similar executions it recalls, and its own execution that it records, through two
+//! ordinary tools.
 
 use baton_core::agent::{AgentStep, AgentTask, ToolRequest};
 use baton_core::tool::ToolEnvelope;
@@ -7,14 +8,14 @@ use serde_json::{Value, json};
 use super::execution::PlanExecution;
 use crate::kinds::offers::ToolOffers;
 
-/// The tool that finds executions with a goal like this one.
+/// The tool that finds executions with a similar goal.
 const SIMILAR: &str = "similar_executions";
-/// The tool that keeps this one.
+/// The tool that records this execution.
 const RECORD: &str = "record_execution";
-/// Executions that are asked for.
+/// Maximum number of executions requested.
 const SIMILAR_MAX: u32 = 3;
 
-/// What plans may use: not the two, which the agent asks for by itself.
+/// Removes the two memory tools from what plans may use. The agent calls them itself.
 pub(super) fn without(mut offers: ToolOffers) -> ToolOffers {
     offers.retain(|name| ![SIMILAR, RECORD].contains(&name));
     offers
@@ -44,14 +45,14 @@ fn ask(tool: &str, arguments: Value) -> AgentStep {
     AgentStep::RequestTools(vec![ToolRequest { id: tool.to_owned(), tool: tool.to_owned(), arguments }])
 }
 
-/// The executions that were found; none where memory could not be asked. A plan can be made without.
+/// The executions that were found; none if memory failed. A plan can be made without them.
 pub(super) fn similar_executions(results: &[(String, ToolEnvelope)]) -> Value {
     let data = results.iter().map(|(_, result)| result).find(|result| result.success).map(|result| &result.data);
     let list = data.and_then(|data| data.get("executions").or(Some(data))).filter(|list| list.is_array());
     list.cloned().unwrap_or_default()
 }
 
-/// What is remembered of one.
+/// The record of one execution.
 pub(super) fn execution(task: &AgentTask, execution: &PlanExecution, success: bool, iterations: u32) -> Value {
     json!({
         "goal": task.prompt,

@@ -1,4 +1,4 @@
-//! A plan, as JSON, with steps in Python beside those that call a tool.
+//! A plan, as JSON, whose steps call a tool or are Python.
 
 use std::collections::BTreeSet;
 
@@ -12,11 +12,11 @@ use crate::fault::{ReplyError, code};
 use crate::kinds::offers::ToolOffers;
 use crate::one_shot;
 
-/// Steps one plan may have.
+/// Maximum number of steps in one plan.
 pub(super) const STEPS_MAX: usize = 50;
-/// Characters of a step's id.
+/// Maximum length of a step id, in characters.
 const ID_CHARS_MAX: usize = 64;
-/// What a step's output is called in the inputs of later ones, before its id.
+/// The prefix of a step's output in the inputs of later steps; the step's id follows it.
 pub(super) const ROOT: &str = "step_";
 
 #[derive(Debug)]
@@ -31,11 +31,11 @@ pub(super) struct PlanStep {
     pub id: String,
     pub description: String,
     pub action: PlanAction,
-    /// Its input, holes unfilled.
+    /// Its input template, not yet rendered.
     pub input: ParamsTemplate,
-    /// Places of the steps it waits for.
+    /// Indices of the steps it depends on.
     pub after: BTreeSet<usize>,
-    /// Where it fails, the plan stops.
+    /// If it fails, the plan stops.
     pub critical: bool,
 }
 
@@ -46,7 +46,7 @@ pub(super) enum PlanAction {
 }
 
 impl AgentPlan {
-    /// The first object in the reply that has steps, if it is a plan that can be executed.
+    /// Reads the first object in the reply that has steps, and checks that it is an executable plan.
     pub fn read(reply: &ModelReply, offers: &ToolOffers) -> Result<Self, ReplyError> {
         one_shot::check(reply)?;
         let found = extract::json_candidates(&reply.content);
@@ -76,7 +76,7 @@ impl AgentPlan {
         self.written.clone()
     }
 
-    /// What the agent means to do, in a line.
+    /// A one-line summary of the plan.
     pub fn as_text(&self) -> String {
         let steps: Vec<&str> = self.steps.iter().map(|step| step.description.as_str()).collect();
         format!("plan: {}", steps.join("; "))
@@ -87,7 +87,7 @@ fn invalid(problem: impl Into<String>) -> ReplyError {
     ReplyError::new(code::PLAN_INVALID, problem)
 }
 
-/// The steps' ids, numbered from 1 where they have none.
+/// The steps' ids; steps without one are numbered from 1.
 fn ids(steps: &[Value]) -> Result<Vec<String>, ReplyError> {
     let mut ids: Vec<String> = Vec::new();
     for (place, step) in steps.iter().enumerate() {
@@ -110,7 +110,7 @@ fn ids(steps: &[Value]) -> Result<Vec<String>, ReplyError> {
     Ok(ids)
 }
 
-/// One step being read.
+/// Reads one step.
 struct PlanStepReader<'a> {
     ids: &'a [String],
     place: usize,
@@ -161,7 +161,7 @@ impl PlanStepReader<'_> {
         }
     }
 
-    /// What it says it waits for; unsaid, the step before it.
+    /// The dependencies that the step names; by default, the step before it.
     fn waits_for(&self, fields: &Map<String, Value>) -> Result<BTreeSet<usize>, ReplyError> {
         let Some(written) = fields.get("depends_on").or_else(|| fields.get("dependencies")) else {
             return Ok(self.place.checked_sub(1).into_iter().collect());

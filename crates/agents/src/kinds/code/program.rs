@@ -1,8 +1,9 @@
-//! A step in Python: begun, stopped at its calls, resumed with their results, replayed where its pause cannot be read.
+//! A Python step: started, paused at its tool calls, resumed with their results, and replayed if its pause cannot
+//! be restored.
 
 use std::collections::BTreeMap;
 
-use baton_core::agent::{AgentStep, ProgramOutcome, ProgramSnapshot, SandboxProgram as Code, ToolRequest};
+use baton_core::agent::{AgentStep, ProgramOutcome, ProgramSnapshot, SandboxProgram, ToolRequest};
 use baton_core::fault::Fault;
 use baton_core::tool::ToolEnvelope;
 use serde_json::{Value, json};
@@ -10,15 +11,15 @@ use serde_json::{Value, json};
 use crate::kinds::chain::{ThoughtChain, ToolObservation};
 use crate::kinds::result;
 
-/// What the sandbox says of a program that was replayed and made other calls than before.
+/// The sandbox's error code for a program that made different calls when it was replayed.
 const DIFFERS: &str = "CODE_DIFFERS";
 
-/// Where a program stands.
+/// The state of a program.
 pub(super) struct ProgramRun {
     source: String,
     inputs: BTreeMap<String, Value>,
     tools: Vec<String>,
-    /// Every call it made, with what came of it.
+    /// Every call the program made, with its result.
     made: Vec<(ToolRequest, ToolEnvelope)>,
     printed: String,
     position: ProgramPosition,
@@ -26,7 +27,7 @@ pub(super) struct ProgramRun {
 
 enum ProgramPosition {
     Begin,
-    /// It waits for these.
+    /// The program waits for the results of these calls.
     Calls {
         calls: Vec<ToolRequest>,
         snapshot: ProgramSnapshot,
@@ -38,13 +39,13 @@ enum ProgramPosition {
     Replay,
 }
 
-/// What came of running it.
+/// The outcome of running the program once.
 pub(super) enum ProgramProgress {
-    /// There is more to do.
+    /// The program has not ended.
     Running,
     Done(Value),
     Failed(Value),
-    /// It is not the program it was: nothing it does can be trusted.
+    /// The replay made different calls, so the program's results cannot be trusted.
     Broken(Fault),
 }
 
@@ -56,14 +57,16 @@ impl ProgramRun {
     pub fn next(self) -> AgentStep {
         let Self { source, inputs, tools, made: calls, .. } = self;
         match self.position {
-            ProgramPosition::Begin => AgentStep::RunCode(Code::Start { source, inputs, tools }),
+            ProgramPosition::Begin => AgentStep::RunCode(SandboxProgram::Start { source, inputs, tools }),
             ProgramPosition::Calls { calls, .. } => AgentStep::RequestTools(calls),
-            ProgramPosition::Resume { snapshot, results } => AgentStep::RunCode(Code::Resume { snapshot, results }),
-            ProgramPosition::Replay => AgentStep::RunCode(Code::Replay { source, inputs, tools, calls }),
+            ProgramPosition::Resume { snapshot, results } => {
+                AgentStep::RunCode(SandboxProgram::Resume { snapshot, results })
+            }
+            ProgramPosition::Replay => AgentStep::RunCode(SandboxProgram::Replay { source, inputs, tools, calls }),
         }
     }
 
-    /// Takes the results of the calls it waits for, in their order.
+    /// Takes the results of the calls that the program waits for, in their order.
     pub fn results(&mut self, results: &[(String, ToolEnvelope)], chain: &mut ThoughtChain) {
         let ProgramPosition::Calls { calls, snapshot } = std::mem::replace(&mut self.position, ProgramPosition::Replay)
         else {
@@ -82,7 +85,7 @@ impl ProgramRun {
         match ran {
             ProgramOutcome::Finished { output, printed } => {
                 self.printed.push_str(printed);
-                // A program that only prints means what it printed.
+                // The result of a program that only prints is what it printed.
                 ProgramProgress::Done(match output {
                     Value::Null if !self.printed.is_empty() => Value::String(std::mem::take(&mut self.printed)),
                     output => output.clone(),
@@ -108,7 +111,7 @@ impl ProgramRun {
         }
     }
 
-    /// The step's entry in the chain, once it ended.
+    /// Adds the step's entry to the chain, once the program ended.
     pub fn add_to_chain(&self, thought: &str, seen: &Value, chain: &mut ThoughtChain) {
         let input = json!({"code": self.source});
         chain.add_action(thought, ToolObservation { action: "python", input: &input, result: seen });

@@ -1,4 +1,4 @@
-//! What a model says of an executed plan.
+//! The model's assessment of an executed plan.
 
 use baton_core::model::ModelReply;
 use baton_core::structured::{ReplySchema, extract};
@@ -7,9 +7,9 @@ use serde_json::Value;
 use crate::fault::{ReplyError, code};
 use crate::one_shot;
 
-/// Suggestions of one reflection that are kept.
+/// Maximum number of suggestions kept from one reflection.
 const SUGGESTIONS_MAX: usize = 20;
-/// Characters of a reason or a suggestion that are kept.
+/// Maximum number of characters kept of a reason or a suggestion.
 const TEXT_CHARS_MAX: usize = 2_000;
 
 #[derive(Debug)]
@@ -19,7 +19,8 @@ pub(super) enum PlanReflection {
 }
 
 impl PlanReflection {
-    /// The first object in the reply that says whether the goal was achieved. What is achieved satisfies the schema.
+    /// Reads the first object in the reply that says whether the goal was achieved. The result of an achieved goal
+    /// satisfies the schema.
     pub fn read(reply: &ModelReply, schema: Option<&ReplySchema>) -> Result<Self, ReplyError> {
         one_shot::check(reply)?;
         let found = extract::json_candidates(&reply.content);

@@ -72,7 +72,7 @@ fn program(step: AgentStep) -> SandboxProgram {
     }
 }
 
-/// What the model is told is wrong with a plan.
+/// Asserts which problem of a plan is reported to the model.
 #[track_caller]
 fn wrong(steps: Value, expected: &str) {
     let plan = plan(steps);

@@ -1,4 +1,4 @@
-//! The calls of one reply: what is still to be asked for, and how the answers go back.
+//! The calls of one reply: those still to be requested, and the form in which the answers go back to the model.
 
 use baton_core::agent::{AgentStep, ToolRequest};
 use baton_core::model::ThinkingBlock;
@@ -17,7 +17,7 @@ pub(super) struct RequestedCall {
     pub name: String,
     pub input: Value,
     pub purpose: CallPurpose,
-    /// What came back: the tool's result, or the customer's words.
+    /// The answer: the tool's result, or the customer's message.
     pub answer: Option<Value>,
 }
 
@@ -29,22 +29,23 @@ pub(super) enum CallPurpose {
     HandOver {
         reason: String,
     },
-    /// It goes back to the model with what is wrong.
+    /// Returned to the model with the problem.
     Invalid(ReplyError),
 }
 
-/// One reply's calls, in its order. Tools come first, then the question, then the hand-over.
+/// The calls of one reply, in its order. Tools are called first; then the hand-over is made or, if there is none,
+/// the questions are asked.
 pub(super) struct ReplyCalls {
     pub thought: String,
     pub said: String,
     pub calls: Vec<RequestedCall>,
     pub protocol: ToolProtocol,
-    /// What the model gets back with the answers.
+    /// The thinking block that the model gets back with the answers.
     pub thinking: Option<ThinkingBlock>,
 }
 
 impl ReplyCalls {
-    /// The first problem, where no call of the reply can be used.
+    /// The first problem, if none of the reply's calls can be used.
     pub fn all_invalid(&self) -> Option<ReplyError> {
         let problem = |call: &RequestedCall| match &call.purpose {
             CallPurpose::Invalid(unusable) => Some(unusable.clone()),
@@ -61,7 +62,7 @@ impl ReplyCalls {
         })
     }
 
-    /// What must still happen before the model sees the answers.
+    /// The next step before the model sees the answers.
     pub fn next(&self) -> Option<AgentStep> {
         let open = || self.calls.iter().filter(|call| call.answer.is_none());
         let requests: Vec<ToolRequest> = open()
@@ -78,7 +79,7 @@ impl ReplyCalls {
         (!questions.is_empty()).then(|| AgentStep::AskCustomer { question: questions.join("\n") })
     }
 
-    /// Takes the results of all tools that were asked for.
+    /// Takes the results of all requested tools.
     pub fn results(&mut self, results: &[(String, ToolEnvelope)]) {
         for call in self.calls.iter_mut().filter(|call| matches!(call.purpose, CallPurpose::Tool)) {
             let result = results.iter().find(|(id, _)| *id == call.id);
@@ -89,7 +90,7 @@ impl ReplyCalls {
         }
     }
 
-    /// Takes the customer's words, if they answer a question that is next in turn.
+    /// Takes the customer's message, if a question is next in turn.
     pub fn add_answer(&mut self, message: &str) -> bool {
         if !matches!(self.next(), Some(AgentStep::AskCustomer { .. })) {
             return false;
@@ -100,7 +101,7 @@ impl ReplyCalls {
         true
     }
 
-    /// Writes the reply and its answers down.
+    /// Writes the reply and its answers to the transcript and to the chain.
     pub fn write(self, transcript: &mut PromptTranscript, chain: &mut ThoughtChain) {
         match self.protocol {
             ToolProtocol::Native => {

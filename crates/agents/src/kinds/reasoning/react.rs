@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use super::read::OfferedTools;
 
-/// What a reply in the text protocol says.
+/// A parsed reply in the text protocol.
 #[derive(Debug, PartialEq)]
 pub(super) enum ReactReply {
     Act {
         thought: String,
         action: String,
         input: Value,
-        /// The reply up to its action: what models imagine behind it never happened.
+        /// The reply up to its action. Anything the model wrote after it is imagined and is dropped.
         said: String,
     },
     Answer {
@@ -43,14 +43,14 @@ enum ReactLabel {
 /// One labelled part of a reply.
 struct ReactPart<'a> {
     label: ReactLabel,
-    /// What follows on the label's line and on the lines to the next label.
+    /// The text on the label's line and on the lines up to the next label.
     text: &'a str,
-    /// Where the text begins and ends in the reply, in bytes.
+    /// The byte offsets in the reply at which the text begins and ends.
     start: usize,
     end: usize,
 }
 
-/// Reads a reply that speaks the protocol; `None` for one that does not.
+/// Parses a reply in the protocol. Returns `None` if the reply does not use it.
 pub(super) fn read(reply: &str, offered: &OfferedTools) -> Option<ReactReply> {
     let parts = parts(reply);
     let Some(first) = parts.iter().position(|part| matches!(part.label, ReactLabel::Action | ReactLabel::Answer))
@@ -66,7 +66,8 @@ pub(super) fn read(reply: &str, offered: &OfferedTools) -> Option<ReactReply> {
     let action = parts[first].text.trim().trim_matches(['`', '"', '\'', '*', '.']).to_owned();
     let input = parts.get(first + 1).filter(|part| part.label == ReactLabel::Input);
     let tool = offered.find(&action);
-    // An answer may well have a line that begins with "Action:"; it is one only for a tool or with an input.
+    // An answer may contain a line that begins with "Action:". The line is an action only if it names a tool or has
+    // an input.
     if tool.is_none() && input.is_none() {
         return None;
     }
@@ -98,7 +99,7 @@ fn parts(reply: &str) -> Vec<ReactPart<'_>> {
     parts
 }
 
-/// The label a line begins with, bold or not, and how many bytes of the line it takes.
+/// The label that a line begins with, bold or not, and its length in bytes.
 fn label(line: &str) -> Option<(ReactLabel, usize)> {
     let bare = line.trim_start_matches([' ', '\t', '*']);
     let (name, label) =
@@ -108,7 +109,7 @@ fn label(line: &str) -> Option<(ReactLabel, usize)> {
     Some((*label, line.len() - rest.len()))
 }
 
-/// The input as an object: JSON, or bare text for a tool that takes one string.
+/// Parses the input as an object: JSON, or bare text for a tool that takes one string.
 fn read_input(text: &str, tool: Option<&ToolOffer>) -> Value {
     if text.is_empty() {
         return json!({});

@@ -1,4 +1,4 @@
-//! Reading one reply: calls, an answer, or nothing that can be used.
+//! Parses one reply: calls, an answer, or an unusable reply.
 
 use std::collections::BTreeSet;
 
@@ -13,22 +13,22 @@ use super::react::{self, ReactReply};
 use crate::fault::{ReplyError, code};
 use crate::one_shot;
 
-/// Calls of one reply that are taken; the rest are refused, and the model is told.
+/// Maximum number of calls taken from one reply. The others are refused, and the model is notified.
 const CALLS_MAX: usize = 32;
 
-/// How the model asks for tools.
+/// The form in which the model requests tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ToolProtocol {
-    /// By the provider's own tool calls.
+    /// The provider's native tool calls.
     Native,
-    /// By `Thought`, `Action` and `Action Input` lines.
+    /// `Thought`, `Action` and `Action Input` lines.
     Text,
 }
 
-/// What the model is offered.
+/// The tools offered to the model.
 pub(super) struct OfferedTools {
     pub tools: ToolOffers,
-    /// How it is told to ask; it may always ask the other way.
+    /// The protocol the model is instructed to use. The other one is also accepted.
     pub protocol: ToolProtocol,
 }
 
@@ -44,23 +44,24 @@ impl OfferedTools {
     }
 }
 
-/// What a reply says.
+/// The content of a reply.
 pub(super) enum ParsedReply {
     Calls {
         thought: String,
-        /// The text as it goes back to the model.
+        /// The text as it is returned to the model.
         said: String,
         calls: Vec<RequestedCall>,
         protocol: ToolProtocol,
     },
     Answer {
-        /// The reasoning before it, where the reply tells the two apart.
+        /// The reasoning before it, if the reply separates the two.
         thought: Option<String>,
         text: String,
     },
 }
 
-/// Reads the reply of one iteration. Ids the model left out or used twice are made from the iteration's number.
+/// Parses the reply of one iteration. Ids that the model left out or used twice are derived from the iteration's
+/// number.
 pub(super) fn read(reply: &ModelReply, offered: &OfferedTools, iteration: u32) -> Result<ParsedReply, ReplyError> {
     one_shot::check(reply)?;
     let text = extract::strip_thinking(&reply.content).trim();
@@ -94,7 +95,7 @@ pub(super) fn read(reply: &ModelReply, offered: &OfferedTools, iteration: u32) -
     }
 }
 
-/// Sorts a call out: a tool, one of the two outcomes that look like tools, or nothing we can use.
+/// Classifies a call: a tool, one of the two outcomes that look like tools, or an unusable call.
 fn purpose(id: String, name: &str, input: Value, offered: &OfferedTools, index: usize) -> RequestedCall {
     let call = |input, purpose| RequestedCall { id, name: name.to_owned(), input, purpose, answer: None };
     let invalid = |problem| CallPurpose::Invalid(ReplyError::new(code::INVALID_ARGUMENTS, problem));

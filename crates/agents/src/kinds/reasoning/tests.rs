@@ -18,7 +18,7 @@ fn talker() -> AgentTask {
     task
 }
 
-/// The tools a step asks for: id, name, arguments.
+/// The tools a step requests: id, name, arguments.
 fn requested(task: &AgentTask, seen: &[AgentObservation]) -> Vec<(String, String, Value)> {
     match step(task, seen) {
         AgentStep::RequestTools(requests) => {

@@ -1,5 +1,5 @@
-//! A thousand replies as models should not write them: each ends in data that satisfies the schema, taken from the reply
-//! as it stands there, or in a fault that says what is wrong.
+//! Property test with a thousand malformed replies. Each ends in data that satisfies the schema, taken from the
+//! reply unchanged, or in a fault that says what is wrong.
 
 use baton_core::agent::{AgentKind, AgentStep, AgentTask};
 use proptest::prelude::*;
@@ -45,7 +45,7 @@ fn right() -> impl Strategy<Value = Value> {
     })
 }
 
-/// One way of getting it wrong, at a place.
+/// Corrupts the reply in one of several ways, at the given place.
 fn spoilt(mut value: Value, way: u8, place: Index) -> String {
     let cut = |text: &str| text[..text.floor_char_boundary(place.index(text.len() + 1))].to_owned();
     match way {
@@ -102,7 +102,7 @@ fn replies() -> impl Strategy<Value = String> {
     (right(), 0_u8..32, any::<Index>()).prop_map(|(value, way, place)| spoilt(value, way, place))
 }
 
-/// Every piece of the text that is complete JSON, from each bracket to its end.
+/// Every substring of the text that is complete JSON, from each bracket to its end.
 fn pieces(text: &str) -> Vec<Value> {
     let starts = text.match_indices('{').map(|(at, _)| at);
     starts.filter_map(|at| serde_json::Deserializer::from_str(&text[at..]).into_iter().next()?.ok()).collect()

@@ -16,7 +16,7 @@ pub async fn run(trail: &mut TenantTrail, args: &AuditListArgs) -> anyhow::Resul
     let next = entries.last().filter(|_| entries.len() == args.limit as usize).map(|entry| entry.seq);
     if let (Some(tool), Some(system), true) = (&args.tool, &mut trail.system, entries.is_empty())
         && system.tenant == trail.tenant
-        // Only a note: a service that does not answer takes nothing from the list.
+        // Only the note needs the tools: a service that does not respond must not affect the list.
         && system.load_tools().await.is_ok()
     {
         print_unknown_tool(&system.tools, &trail.tenant, tool);
@@ -37,7 +37,7 @@ pub async fn run(trail: &mut TenantTrail, args: &AuditListArgs) -> anyhow::Resul
     Ok(CommandExit::Completed)
 }
 
-/// Page by page, up to as many as were asked for.
+/// Reads pages up to the requested number of entries.
 async fn read(trail: &TenantTrail, args: &AuditListArgs) -> anyhow::Result<Vec<AuditEntry>> {
     let Some(system) = &trail.system else { return Ok(Vec::new()) };
     let mut filter = AuditFilter {
@@ -75,7 +75,7 @@ fn status(status: cli::AuditStatusArg) -> AuditStatus {
     }
 }
 
-/// A line each, in columns as wide as what stands in them.
+/// Prints one line for each entry, in columns as wide as their contents.
 pub fn print_entries(entries: &[AuditEntry]) {
     let widest =
         |title: &str, of: &dyn Fn(&AuditEntry) -> usize| entries.iter().map(of).max().unwrap_or(0).max(title.len());
@@ -116,7 +116,8 @@ fn person_of(entry: &AuditEntry) -> &str {
     }
 }
 
-/// What a person or a deadline said, where the row is of that: a no succeeds as well as a yes.
+/// The decision of a person or a deadline, if the row records one. A rejection succeeds as an action, as an approval
+/// does.
 fn decision_of(entry: &AuditEntry) -> Option<&str> {
     entry.row.details.get("decision")?.as_str()
 }

@@ -1,4 +1,4 @@
-//! `baton costs roi`: what it is worth, by the tenant's own numbers and what was recorded.
+//! `baton costs roi`: the return on investment, from the tenant's own numbers and the recorded costs.
 
 use std::fmt::Write as _;
 
@@ -36,7 +36,7 @@ fn period(args: &cli::RoiArgs) -> (String, String) {
     (from, args.to.clone().unwrap_or_else(|| days_ago(0)))
 }
 
-/// Both days are in it.
+/// The number of days in the period, both ends included.
 fn days(from: &str, to: &str) -> anyhow::Result<u32> {
     let (from, to) = (midnight(from)?, midnight(to)?);
     if to < from {
@@ -50,7 +50,7 @@ fn midnight(day: &str) -> anyhow::Result<Time> {
     format!("{day}T00:00:00Z").parse().map_err(|_| UsageError::new(format!("`{day}` is no day")).into())
 }
 
-/// All that is asked for, or the name of everything that is missing.
+/// All inputs, or an error that names every missing one.
 fn inputs(args: &cli::RoiArgs, days: u32) -> anyhow::Result<RoiInputs> {
     let missing: Vec<&str> = [
         ("--conversations", args.conversations.is_none()),
@@ -73,8 +73,8 @@ fn inputs(args: &cli::RoiArgs, days: u32) -> anyhow::Result<RoiInputs> {
     Ok(RoiInputs { conversations, handled_percent, minutes, minute_usd, other_usd, once_usd, days })
 }
 
-/// What models and tools cost in the period, and how many model calls there were. Looking makes no database where nothing
-/// has run.
+/// The cost of models and tools in the period, and the number of model calls. Does not create a database if nothing has
+/// run.
 async fn recorded_costs(project: &Project, from: &str, to: &str) -> anyhow::Result<(RecordedCosts, u64)> {
     if !project.has_database() {
         return Ok((RecordedCosts::default(), 0));
@@ -91,14 +91,14 @@ async fn recorded_costs(project: &Project, from: &str, to: &str) -> anyhow::Resu
     Ok((RecordedCosts { models, tools: tools.cost }, rows.iter().map(|row| row.calls).sum()))
 }
 
-/// In cents, the sign before the dollar.
+/// An amount to the cent, with the sign before the dollar.
 fn usd(amount: f64) -> String {
     let text = format!("{:.2}", amount.abs());
     let sign = if amount < 0.0 && text != "0.00" { "-" } else { "" };
     format!("{sign}${text}")
 }
 
-/// As Markdown.
+/// The report as Markdown.
 fn page(inputs: &RoiInputs, roi: &RoiReport, (from, to): (&str, &str), calls: u64) -> String {
     let mut page = format!("# What it is worth, {from} to {to}\n\n");
     let maybe = |amount: Option<f64>| amount.map_or_else(|| "-".to_owned(), usd);

@@ -1,4 +1,4 @@
-//! The clinic of `examples/clinic`, carried in the binary, laid out in a scratch folder.
+//! The project of `examples/clinic`, embedded in the binary and written to a scratch folder.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ const FILES: [(&str, &str); 7] = clinic![
     "tools/card_terminal.yaml",
 ];
 
-/// A folder that is removed with the value, unless it is kept.
+/// A folder that is removed when the value is dropped, unless it is kept.
 pub struct DemoFolder {
     path: PathBuf,
     is_kept: bool,
@@ -40,7 +40,7 @@ impl DemoFolder {
 impl Drop for DemoFolder {
     fn drop(&mut self) {
         if !self.is_kept {
-            // What cannot be removed is the temporary folder's to clean.
+            // A folder that cannot be removed is left to the cleanup of the temporary folder.
             let _ = std::fs::remove_dir_all(&self.path);
         }
     }

@@ -1,4 +1,4 @@
-//! The demo's three acts: a booking that is killed half-way, its recovery, and a card that is declined.
+//! The three parts of the demo: a booking that is killed half-way, its recovery, and a card that is declined.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -19,14 +19,15 @@ use crate::wiring::ProjectSystem;
 
 const BOOKED: &str = "demo-booked";
 const DECLINED: &str = "demo-declined";
-/// The line after which the process is killed: the booking is made, the terminal is being asked, the payment is not taken.
+/// The process is killed after the line about this node. The booking is made, the payment terminal is being asked, and
+/// the payment is not taken.
 const KILL_AFTER: &str = "create_booking";
-/// Rows the checks look at.
+/// Maximum number of rows that the checks read.
 const ROWS_MAX: usize = 500;
-/// Between the lines that are told, so that a person can follow.
+/// Pause between lines, so that a person can follow.
 const LINE_PAUSE: Duration = Duration::from_millis(900);
 
-/// Tells all of it; whether everything held.
+/// Plays the whole demo. Returns whether every check passed.
 pub fn play_demo(folder: &Path, args: &DemoArgs) -> anyhow::Result<bool> {
     let story = DemoRunner { folder, fast: args.fast };
     story.print_slowly("A clinic. A customer writes: “Hola, quiero una cita de botox el martes.”");
@@ -96,7 +97,7 @@ impl DemoRunner<'_> {
     fn spawn(&self, arguments: &[&str]) -> anyhow::Result<Child> {
         let mut process = Command::new(std::env::current_exe()?);
         process.arg("-C").arg(self.folder).args(arguments).stdout(Stdio::piped());
-        // A key in the environment must not send the demo's words anywhere.
+        // An API key in the environment must not send the demo's texts to a provider.
         process.env("BATON_MODELS__PROVIDER", "script");
         Ok(process.spawn()?)
     }
@@ -126,7 +127,8 @@ impl DemoRunner<'_> {
     }
 }
 
-/// Prints a child's lines as they come. With `kill_after`, it is killed once a line tells of that node's success.
+/// Prints the lines of a child process as they arrive. With `kill_after`, kills the child once a line reports that
+/// node's success.
 fn relay_output(child: &mut Child, kill_after: Option<&str>) -> anyhow::Result<bool> {
     let Some(output) = child.stdout.take() else { anyhow::bail!("the process has no output") };
     for line in BufReader::new(output).lines() {
@@ -150,7 +152,7 @@ fn print_checks<const N: usize>(checks: [(&str, bool); N]) -> bool {
     checks.iter().all(|(_, holds)| *holds)
 }
 
-/// What the records of one run say: read from the database, not from what was printed.
+/// The records of one run, read from the database and not from the output.
 struct DemoRecords {
     audit: Vec<AuditRow>,
     outbox: Vec<StoredRecord>,
@@ -170,7 +172,7 @@ impl DemoRecords {
         })
     }
 
-    /// Successful acts of a tool, by its `action` where it has several.
+    /// The number of successful calls of a tool, filtered by `action` if the tool has several.
     fn done(&self, tool: &str, action: &str) -> usize {
         let is_it = |row: &&AuditRow| {
             let arguments = row.details.get("parameters");

@@ -1,4 +1,4 @@
-//! Composio: its key, and the accounts that are connected.
+//! Checks of Composio: its key and the connected accounts.
 
 use baton_tools::composio::{AppConnection, ConnectionStatus};
 
@@ -8,7 +8,7 @@ use crate::wiring::ProjectSystem;
 
 const WHAT: &str = "composio";
 
-/// Nothing where the project uses no toolkit.
+/// Empty if the project uses no toolkit.
 pub async fn checks(project: &Project) -> Vec<DoctorCheck> {
     if project.settings.tools.composio.toolkits.is_empty() {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! What is spoken to: the models, the mail server, MCP servers.
+//! Checks of network services: model providers, the mail server and MCP servers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,13 @@ const OPENAI: &str = "https://api.openai.com/v1";
 const ANTHROPIC: &str = "https://api.anthropic.com";
 const SMTP_PORT: u16 = 587;
 
-/// Each provider of models, or the files that stand in for them.
+/// Checks each model provider, or the files that replace them.
 pub async fn models(project: &Project) -> Vec<DoctorCheck> {
     let providers = match project.settings.models.remote_providers() {
         Ok(providers) => providers,
         Err(error) => return vec![DoctorCheck::fail("models", error.to_string(), "correct it in baton.toml")],
     };
-    // A key may be named that is nowhere.
+    // The settings may reference a key that does not exist.
     if let Err(error) = wiring::models(project, Arc::new(SystemClock)) {
         return vec![DoctorCheck::fail(
             "models",
@@ -79,7 +79,7 @@ pub async fn mail(project: &Project) -> DoctorCheck {
     }
 }
 
-/// Each MCP server, asked now.
+/// Asks each MCP server now.
 pub async fn servers(project: &Project) -> Vec<DoctorCheck> {
     let mut checks = Vec::new();
     for server in &project.servers {

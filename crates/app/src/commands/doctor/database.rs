@@ -1,4 +1,4 @@
-//! The database, and the work in it.
+//! Checks of the database and the runs in it.
 
 use std::path::{Path, PathBuf};
 
@@ -13,14 +13,13 @@ use crate::commands::knowledge;
 use crate::project::{Project, display_path};
 use crate::wiring::ProjectSystem;
 
-/// Runs that wait for a mover are counted up to here.
+/// Upper limit for counting runs that wait for a process.
 const UNOWNED_RUNS_MAX: usize = 1_000;
 
-/// Findings of SQLite's that are told; the log of `sqlite3` has them all.
+/// Maximum number of SQLite findings to print. The `sqlite3` shell lists all of them.
 const FINDINGS_MAX: usize = 3;
 
-/// Whether every page of the database is well formed. SQLite keeps no checksums: a value that was
-/// changed is not seen.
+/// Checks that every page of the database is well formed. SQLite has no checksums, so a changed value is not detected.
 pub async fn pages(project: &Project, depth: CheckDepth) -> Option<DoctorCheck> {
     const HINT: &str = "stop what serves it and keep a copy of the files; `baton verify` says what else is touched, as far as it can be read; \
                         restore the newest backup";
@@ -87,7 +86,7 @@ fn missing_database(file: &Path) -> DoctorCheck {
     }
 }
 
-/// Joins the store and leaves it again: a durable write, and a lock taken and let go.
+/// Joins the store and leaves it again. This makes one durable write, and takes and releases a lock.
 async fn writes(store: &SqliteStore, file: &Path) -> Vec<DoctorCheck> {
     let lease = match store.join(SystemClock.monotonic()).await {
         Ok(lease) => lease,
@@ -108,7 +107,7 @@ async fn writes(store: &SqliteStore, file: &Path) -> Vec<DoctorCheck> {
     [Some(database), Some(locks), Some(idle), left].into_iter().flatten().collect()
 }
 
-/// The folder of locks that the store keeps beside its file.
+/// The lock folder that the store keeps beside its file.
 fn owners_folder(file: &Path) -> PathBuf {
     let mut folder = file.as_os_str().to_owned();
     folder.push(".owners");
@@ -118,7 +117,7 @@ fn owners_folder(file: &Path) -> PathBuf {
 fn locks(folder: &Path) -> DoctorCheck {
     match std::fs::read_dir(folder) {
         Ok(entries) => {
-            // One is ours, taken a moment ago.
+            // One entry is this process's own, created a moment ago.
             match entries.count().saturating_sub(1) {
                 0 => DoctorCheck::ok("locks", "can be taken; no other process has left one"),
                 1 => DoctorCheck::ok("locks", "can be taken; one of another process is there, alive or dead"),
@@ -134,7 +133,7 @@ fn locks(folder: &Path) -> DoctorCheck {
     }
 }
 
-/// Whether what is remembered answers by the settings of now.
+/// Checks that memory is indexed with the current settings.
 async fn memory(system: &ProjectSystem) -> Option<DoctorCheck> {
     match knowledge::outdated(system).await {
         Ok(None) => None,
@@ -186,7 +185,7 @@ async fn runs(system: &ProjectSystem) -> Vec<DoctorCheck> {
     [Some(counts), Some(desk), clock_went_back(system).await].into_iter().flatten().collect()
 }
 
-/// Whether what was recorded last lies ahead of the clock.
+/// Checks whether the last recorded entry is ahead of the clock.
 async fn clock_went_back(system: &ProjectSystem) -> Option<DoctorCheck> {
     let filter = RunFilter { limit: 1, ..RunFilter::default() };
     let newest = system.store.runs(&system.tenant, filter).await.ok()?.into_iter().next()?;

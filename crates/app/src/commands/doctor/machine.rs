@@ -1,4 +1,4 @@
-//! What the machine offers: room on the disk, open files, a clock that can be believed.
+//! Checks of the machine: disk space, open files and a plausible clock.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,20 +8,20 @@ use baton_ports::clock::{Clock, SystemClock};
 
 use super::DoctorCheck;
 
-/// Less room than this is soon used up by journals and logs.
+/// Journals and logs soon use up less space than this.
 const DISK_WARN_BYTES: u64 = 1 << 30;
-/// With less than this nothing can be recorded for long.
+/// With less space than this, recording soon stops.
 const DISK_FAIL_BYTES: u64 = 64 << 20;
-/// Fewer open files leave too few connections to tools and models.
+/// A lower limit on open files leaves too few connections to tools and models.
 const FILES_WARN: u64 = 1_024;
-/// 2026-01-01T00:00:00Z: this program is younger.
+/// 2026-01-01T00:00:00Z. This program is newer.
 const BUILT_AFTER: Time = Time::from_ms(1_767_225_600_000);
 
 pub fn checks(folder: &Path) -> Vec<DoctorCheck> {
     [disk(folder), files(), Some(clock())].into_iter().flatten().collect()
 }
 
-/// Asks `df`, which every system has that has no other portable way; where there is none, nothing is said.
+/// Runs `df`, because there is no portable system call. No check if `df` is missing.
 fn disk(folder: &Path) -> Option<DoctorCheck> {
     let there = nearest_existing(folder)?;
     let answer = Command::new("df").arg("-Pk").arg(&there).output().ok()?;
@@ -37,7 +37,7 @@ fn disk(folder: &Path) -> Option<DoctorCheck> {
     })
 }
 
-/// The folder itself, or the nearest above it that is there.
+/// The folder itself, or its closest ancestor that exists.
 fn nearest_existing(folder: &Path) -> Option<PathBuf> {
     let whole = std::path::absolute(folder).ok()?;
     whole.ancestors().find(|path| path.is_dir()).map(Path::to_owned)
@@ -48,7 +48,7 @@ fn format_bytes(bytes: u64) -> String {
     if gigabytes > 0 { format!("{gigabytes} GiB") } else { format!("{} MiB", bytes >> 20) }
 }
 
-/// The limit as Linux shows it; elsewhere nothing is said.
+/// The limit as Linux reports it. No check on other systems.
 fn files() -> Option<DoctorCheck> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find(|line| line.starts_with("Max open files"))?;

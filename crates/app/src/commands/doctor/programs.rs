@@ -1,10 +1,10 @@
-//! Whether what agents write can be run here, and is held.
+//! Checks that agents' programs can run here, inside a working sandbox.
 
 use super::DoctorCheck;
 use crate::project::Project;
 use crate::wiring;
 
-/// Never a failure: only agents of type `code` and the tool `execute_code` need it.
+/// Never fails the command, because only agents of type `code` and the tool `execute_code` need it.
 pub async fn check(project: &Project) -> DoctorCheck {
     const WHAT: &str = "sandbox";
     let pool = match wiring::sandbox(&project.settings.sandbox) {

@@ -1,4 +1,4 @@
-//! Whether the services that tools are performed by have what they need to know, and are there.
+//! Checks that the services behind tools are configured and reachable.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use super::DoctorCheck;
 use crate::project::{Project, display_path};
 use crate::wiring::ProjectSystem;
 
-/// Time for one look at a calendar.
+/// Time limit for one calendar request.
 const CALENDAR_MAX: Duration = Duration::from_secs(10);
-/// A calendar's service is asked about the first of these on which the calendar is open.
+/// A calendar service is asked about the first of these days on which the calendar is open.
 const DAYS: [&str; 8] = ["tomorrow", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 pub async fn checks(project: &Project) -> Vec<DoctorCheck> {
-    // Looking makes no database.
+    // A check must not create a database.
     let system = SqliteStore::in_memory(StoreOptions::default()).map_err(anyhow::Error::from);
     let system = match system.and_then(|store| ProjectSystem::from_store(project, store)) {
         Ok(system) => system,
@@ -31,7 +31,7 @@ pub async fn checks(project: &Project) -> Vec<DoctorCheck> {
     checks
 }
 
-/// The files of the databases that `query_database` may ask.
+/// The database files that `query_database` may read.
 fn databases(project: &Project) -> impl Iterator<Item = DoctorCheck> {
     project.settings.tools.databases.iter().filter_map(|(name, database)| {
         let DatabaseUrl::Sqlite(file) = &database.url else { return None };
@@ -48,7 +48,7 @@ fn databases(project: &Project) -> impl Iterator<Item = DoctorCheck> {
     })
 }
 
-/// Whoever keeps the calendar outside is asked for free times, as a call would ask.
+/// Asks an external calendar for free times, as a tool call would.
 async fn calendar(project: &Project, system: &ProjectSystem) -> Option<DoctorCheck> {
     const WHAT: &str = "calendar";
     let tools = &project.settings.tools;
@@ -58,7 +58,7 @@ async fn calendar(project: &Project, system: &ProjectSystem) -> Option<DoctorChe
     }
     for day in DAYS {
         let outcome = match availability(system, day).await {
-            // Nobody is asked about a day on which nothing can be booked.
+            // The service is not asked about a day on which nothing can be booked.
             Some(ToolOutcome::Done { output, .. }) if !matches!(output["reason"].as_str(), None | Some("full")) => {
                 continue;
             }
@@ -79,7 +79,7 @@ async fn calendar(project: &Project, system: &ProjectSystem) -> Option<DoctorChe
     Some(DoctorCheck::ok(WHAT, "not asked: nothing can be booked in the next seven days"))
 }
 
-/// `None` where the call is not let out.
+/// `None` if the call is not permitted.
 async fn availability(system: &ProjectSystem, day: &str) -> Option<ToolOutcome> {
     let call = ToolInvocation {
         tenant: system.tenant.clone(),

@@ -1,4 +1,4 @@
-//! Variables that are set and that this version does not act on.
+//! Checks for environment variables that are set and that this version ignores.
 
 use super::DoctorCheck;
 use crate::config::unused_variables;

@@ -36,7 +36,7 @@ async fn add_files(
         let document = folder::document(file, args.about.as_deref(), metadata)?;
         let added = system.memory.add(&system.tenant, MemoryCollection::Knowledge, document.clone()).await;
         let added = added.with_context(|| format!("{} cannot be added", display_path(&file.path)))?;
-        // One that is unchanged here may not have come to be there.
+        // A document that is unchanged here may be missing in the external index.
         outside.keep(&document).await?;
         if args.json {
             told.push(json!({
@@ -52,7 +52,7 @@ async fn add_files(
     Ok(CommandExit::Completed)
 }
 
-/// A document does not become somebody else's, or everybody's: nothing is added where one of these would.
+/// Checks that no document changes its subject, to another person or to everybody. If one would, nothing is added.
 async fn check_subjects(system: &ProjectSystem, files: &[KnowledgeFile], about: Option<&str>) -> anyhow::Result<()> {
     let known: BTreeMap<String, Option<String>> =
         super::document_heads(system).await?.into_iter().map(|head| (head.name, head.subject)).collect();

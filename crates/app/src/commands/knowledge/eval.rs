@@ -1,5 +1,5 @@
-//! `baton knowledge eval`: the search, measured on judged queries. In a database in memory, so that nothing else is in it
-//! and nothing is left.
+//! `baton knowledge eval`: measures the search with judged queries. Uses a database in memory that contains nothing
+//! else and leaves nothing behind.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::{CommandExit, UsageError, print};
 
 /// The judged queries of a project.
 const FILE: &str = "eval.yaml";
-/// Passages asked for: several may be of one section, and ten sections are judged.
+/// Number of passages to request. Several may belong to one section, and ten sections are judged.
 const ASKED: usize = 30;
 const MODES: [(SearchMode, &str); 3] =
     [(SearchMode::Vector, "vector"), (SearchMode::Text, "text"), (SearchMode::Hybrid, "hybrid")];
@@ -58,7 +58,7 @@ async fn measure(system: &ProjectSystem, query: &JudgedQuery, mode: SearchMode) 
     if let Some(reason) = found.degraded {
         anyhow::bail!("the search cannot be measured: {reason}");
     }
-    // A piece's last heading names its section; what stands above the first section is the document's own.
+    // The last heading of a chunk names its section. Text above the first section belongs to the document itself.
     let section = |heading: &str| heading.rsplit(" > ").next().unwrap_or_default().to_owned();
     let sections: Vec<String> =
         found.passages.iter().map(|passage| format!("{}#{}", passage.document, section(&passage.heading))).collect();

@@ -1,4 +1,5 @@
-//! Documents in an index outside, where the project's settings name one: what is kept or taken away here is there too.
+//! Knowledge documents in an external index, if the settings name one. Documents that are added or removed here are
+//! added or removed there too.
 
 use std::sync::Arc;
 
@@ -10,36 +11,36 @@ use baton_memory::MemoryService;
 use baton_ports::index::{DocumentIndex as _, MemoryCollection, SourceDocument};
 use baton_ports::memory::{AddResult, ForgetResult, KnowledgeError, KnowledgeStore, MemoryStore as _};
 use baton_store::sqlite::SqliteStore;
-use baton_tools::{KnowledgeOutside, KnowledgePiece};
+use baton_tools::{ExternalKnowledgeBase, IndexedChunk};
 
 use crate::UsageError;
 use crate::project::Project;
 use crate::wiring::ProjectSystem;
 
-/// A tenant's index outside; none where its knowledge is in Baton's own memory.
+/// A tenant's external index, if it has one. Otherwise its knowledge is only in Baton's own memory.
 pub struct KnowledgeIndex {
     memory: Arc<MemoryService>,
     tenant: TenantId,
-    index: Option<KnowledgeOutside>,
-    /// How a command line begins that speaks of this project.
+    index: Option<ExternalKnowledgeBase>,
+    /// How a command line for this project begins.
     command: String,
 }
 
 impl KnowledgeIndex {
-    /// Asks nobody.
+    /// Makes no network requests.
     pub fn of(project: &Project, system: &ProjectSystem) -> anyhow::Result<Self> {
         KnowledgeStores::of(project, system).of_tenant(&system.tenant)
     }
 
-    /// Keeps what memory has just kept, unless that was taken away meanwhile.
+    /// Adds a document that memory has just stored, unless it was removed meanwhile.
     pub async fn keep(&self, document: &SourceDocument) -> anyhow::Result<()> {
         let Some(index) = &self.index else { return Ok(()) };
-        let piece = |(heading, range): (String, std::ops::Range<usize>)| KnowledgePiece {
+        let piece = |(heading, range): (String, std::ops::Range<usize>)| IndexedChunk {
             heading,
             begins: range.start,
             ends: range.end,
         };
-        let pieces: Vec<KnowledgePiece> = self.memory.split(document).into_iter().map(piece).collect();
+        let pieces: Vec<IndexedChunk> = self.memory.split(document).into_iter().map(piece).collect();
         let kept = index.upsert(document, &pieces).await;
         kept.map_err(|fault| index_error(index, &fault))
             .with_context(|| format!("`{}` is not in {}", document.name, index.name()))?;
@@ -58,7 +59,7 @@ impl KnowledgeIndex {
             .with_context(|| format!("`{name}` may still be in {}: remove it again", index.name()))
     }
 
-    /// Never says that a person is forgotten where they are not.
+    /// Never reports that a person is forgotten before the index confirms it.
     pub async fn forget(&self, customer: &str) -> anyhow::Result<()> {
         let Some(index) = &self.index else { return Ok(()) };
         let forgotten = index.remove_customer(customer).await;
@@ -72,12 +73,12 @@ impl KnowledgeIndex {
     }
 }
 
-/// Why it could not be done.
-fn index_error(index: &KnowledgeOutside, fault: &Fault) -> anyhow::Error {
+/// The error of a failed request to the index.
+fn index_error(index: &ExternalKnowledgeBase, fault: &Fault) -> anyhow::Error {
     anyhow!("{}: {} ({})", index.name(), fault.message, fault.code)
 }
 
-/// Knowledge of every tenant of a process, wherever it is kept.
+/// The knowledge of every tenant of a process, wherever it is stored.
 pub struct KnowledgeStores {
     memory: Arc<MemoryService>,
     store: SqliteStore,
@@ -96,7 +97,7 @@ impl KnowledgeStores {
     }
 
     fn of_tenant(&self, tenant: &TenantId) -> anyhow::Result<KnowledgeIndex> {
-        let index = KnowledgeOutside::of(&self.settings, tenant, self.memory.embedder());
+        let index = ExternalKnowledgeBase::of(&self.settings, tenant, self.memory.embedder());
         let index = index.map_err(|error| UsageError::new(error.to_string()))?;
         Ok(KnowledgeIndex { memory: self.memory.clone(), tenant: tenant.clone(), index, command: self.command.clone() })
     }
@@ -115,7 +116,7 @@ impl KnowledgeStore for KnowledgeStores {
         }
         let index = self.of_tenant(tenant).map_err(|error| index_failure(&error))?;
         let added = self.memory.add(tenant, MemoryCollection::Knowledge, document.clone()).await?;
-        // One that is unchanged here may not have come to be there.
+        // A document that is unchanged here may be missing in the external index.
         index.keep(&document).await.map_err(|error| index_failure(&error))?;
         Ok(added)
     }

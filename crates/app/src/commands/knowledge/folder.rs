@@ -1,4 +1,4 @@
-//! Documents in files: Markdown and plain text, by their path.
+//! Documents in files: Markdown and plain text, named by their path.
 
 use std::path::{Path, PathBuf};
 
@@ -14,19 +14,19 @@ use crate::project::{display_path, read};
 
 /// A project's own folder of documents.
 pub const FOLDER: &str = "knowledge";
-/// What is read of a folder; a file that is named is read whatever it is called.
+/// File extensions that are read in a folder. A file that is named explicitly is read whatever its extension.
 const EXTENSIONS: [&str; 4] = ["md", "markdown", "txt", "text"];
-/// Documents one folder may have, and folders within folders.
+/// Maximum number of documents in one folder, and maximum depth of nested folders.
 const FILES_MAX: usize = 100_000;
 const DEPTH_MAX: usize = 32;
 
-/// A file, and the name its document goes by: its path within the folder that was named.
+/// A file and the name of its document: the path relative to the given folder.
 pub struct KnowledgeFile {
     pub path: PathBuf,
     pub name: String,
 }
 
-/// The files a path means, in order.
+/// The files of a path, in order.
 pub fn files(path: &Path) -> anyhow::Result<Vec<KnowledgeFile>> {
     let found = std::fs::metadata(path)
         .map_err(|error| UsageError::new(format!("{} cannot be read: {error}", display_path(path))))?;
@@ -40,7 +40,7 @@ pub fn files(path: &Path) -> anyhow::Result<Vec<KnowledgeFile>> {
     Ok(vec![KnowledgeFile { path: path.to_owned(), name }])
 }
 
-/// Links are not followed: they may lead out of the folder, or round in it.
+/// Symbolic links are not followed: they may point out of the folder or form a cycle.
 fn walk(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<KnowledgeFile>) -> anyhow::Result<()> {
     let unreadable = || format!("{} cannot be read", display_path(folder));
     for entry in std::fs::read_dir(folder).with_context(unreadable)? {
@@ -59,7 +59,7 @@ fn walk(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<KnowledgeFile
     Ok(())
 }
 
-/// A file's document. Its title is its first heading, else its name.
+/// Reads a file as a document. The title is its first heading, else its name.
 pub fn document(
     file: &KnowledgeFile,
     about: Option<&str>,
@@ -80,7 +80,7 @@ pub fn document(
     })
 }
 
-/// Keeps all documents of a folder; says how many.
+/// Adds all documents of a folder. Returns their number.
 pub async fn add_folder(memory: &MemoryService, tenant: &TenantId, folder: &Path) -> anyhow::Result<usize> {
     let files = files(folder)?;
     for file in &files {

@@ -11,7 +11,7 @@ use crate::project::Project;
 use crate::wiring::ProjectSystem;
 use crate::{CommandExit, print};
 
-/// Everything, not knowledge alone: one embedder answers for all of memory.
+/// Indexes everything, not only knowledge, because all of memory uses one embedder.
 pub async fn run(project: &Project, args: &KnowledgeReindexArgs) -> anyhow::Result<CommandExit> {
     let system = ProjectSystem::open(project)?;
     let costs = project.settings.memory.embedder == EmbedderProvider::OpenAi;
@@ -21,7 +21,8 @@ pub async fn run(project: &Project, args: &KnowledgeReindexArgs) -> anyhow::Resu
     system.settle_after(build(args, &system, costs)).await
 }
 
-/// About what building anew costs, before anything is asked: by the pieces there are, each as long as one may be now.
+/// Prints the approximate cost of the new index before any request. Assumes the current number of chunks at their
+/// maximum size.
 async fn print_price(config: &MemoryConfig, system: &ProjectSystem) -> anyhow::Result<()> {
     let mut pieces = 0;
     for collection in MemoryCollection::ALL {

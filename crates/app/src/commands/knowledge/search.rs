@@ -10,7 +10,7 @@ use crate::project::Project;
 use crate::wiring::ProjectSystem;
 use crate::{CommandExit, print};
 
-/// Characters of a passage that are shown.
+/// Maximum number of characters of a passage to print.
 const SHOWN_CHARS_MAX: usize = 240;
 
 pub async fn run(project: &Project, args: &KnowledgeSearchArgs) -> anyhow::Result<CommandExit> {

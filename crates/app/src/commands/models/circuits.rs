@@ -1,4 +1,4 @@
-//! `baton models circuits`: models that are left alone, and people's words on them.
+//! `baton models circuits`: models whose circuit is open, and manual overrides.
 
 use baton_ports::circuits::{ModelCircuit, ModelCircuitState, ModelCircuitStore as _};
 use baton_ports::clock::{Clock, SystemClock};
@@ -46,7 +46,7 @@ fn requested_state(args: &CircuitsArgs) -> Option<(&str, ModelCircuitState)> {
     open.or(args.close.as_deref().map(|model| (model, ModelCircuitState::Closed)))
 }
 
-/// Every process that asks models of this database hears it within a second.
+/// Every process that calls models with this database sees the change within a second.
 async fn set(project: &Project, args: &CircuitsArgs, model: &str, state: ModelCircuitState) -> anyhow::Result<()> {
     let known = ProjectModels::read(project).await?;
     let models = known.gateway.models(&known.tenant);
@@ -56,7 +56,7 @@ async fn set(project: &Project, args: &CircuitsArgs, model: &str, state: ModelCi
             Some(store) => store.circuits().await?,
             None => Vec::new(),
         };
-        // One that was asked for by a name no catalogue has may have failed too.
+        // A model that no catalogue contains may have failed too.
         if !told.iter().any(|circuit| circuit.model == model) {
             return Err(known.unknown_model(model).into());
         }

@@ -1,4 +1,4 @@
-//! `baton models decisions`: why each model was asked, and what came of it.
+//! `baton models decisions`: why each model was chosen, and the result of the attempt.
 
 use baton_core::id::RunId;
 use baton_ports::decisions::{DecisionFilter, DecisionLog as _, ModelDecision};
@@ -31,7 +31,7 @@ pub async fn run(project: &Project, args: &DecisionsArgs) -> anyhow::Result<Comm
     Ok(CommandExit::Completed)
 }
 
-/// By the names of `llm_routing_decisions`.
+/// With the column names of `llm_routing_decisions`.
 pub fn as_json(decision: &ModelDecision) -> Value {
     let mut shown = json!(decision);
     let choice = choice(decision);
@@ -45,12 +45,12 @@ pub fn as_json(decision: &ModelDecision) -> Value {
     shown
 }
 
-/// Why, where it stands with this attempt.
+/// The model choice, if it is recorded with this attempt.
 pub fn choice(decision: &ModelDecision) -> Option<Value> {
     serde_json::from_str(decision.explanation.as_deref()?).ok()
 }
 
-/// One attempt in a line.
+/// Prints one attempt on one line.
 pub fn print_decision(decision: &ModelDecision) {
     let outcome = match (&decision.error_code, decision.cached) {
         (Some(code), _) => print::paint("31", code),

@@ -1,4 +1,4 @@
-//! `baton models evaluate`: profiles judged on a table of outcomes.
+//! `baton models evaluate`: compares routing profiles on a table of outcomes.
 
 use std::io::BufReader;
 use std::path::Path;
@@ -35,7 +35,7 @@ pub fn run(project: &Project, args: &ModelEvaluateArgs) -> anyhow::Result<Comman
 
 const HINT: &str = "a table has prompt, model, score and cost a row, or RouterBench's columns: docs/guides/models.md";
 
-/// By its name's end.
+/// The format, by the file extension.
 fn format(file: &Path) -> OutcomeFormat {
     let is_lines = file.extension().is_some_and(|end| ["jsonl", "ndjson", "json"].iter().any(|known| end == *known));
     if is_lines { OutcomeFormat::Jsonl } else { OutcomeFormat::Csv }
@@ -84,7 +84,7 @@ fn print_evaluation(evaluation: &RouterEvaluation) {
     }
 }
 
-/// How a profile did beside the others, and whom it chose.
+/// The result of a profile compared with the others, and the models it chose.
 fn routing_label(routed: &ProfileResult) -> String {
     let chosen: Vec<String> = routed.chosen.iter().map(|(model, count)| format!("{model} {count}")).collect();
     let mut text = format!(

@@ -1,4 +1,4 @@
-//! `baton models explain`: all reasons of one call, or of every call of a run.
+//! `baton models explain`: all reasons for one call, or for every call of a run.
 
 use baton_ports::decisions::{DecisionFilter, DecisionLog as _, ModelDecision};
 
@@ -9,7 +9,7 @@ use crate::cli::models::ExplainArgs;
 use crate::project::Project;
 use crate::{CommandExit, UsageError, print};
 
-/// Attempts that are explained at once, newest first.
+/// Maximum number of attempts to explain, newest first.
 const EXPLAINED_MAX: usize = 1_000;
 
 pub async fn run(project: &Project, args: &ExplainArgs) -> anyhow::Result<CommandExit> {
@@ -38,7 +38,7 @@ pub async fn run(project: &Project, args: &ExplainArgs) -> anyhow::Result<Comman
     Ok(CommandExit::Completed)
 }
 
-/// By the key of a call, else by the run.
+/// Finds decisions by the key of a call, else by the run.
 async fn find_decisions(project: &Project, what: &str) -> anyhow::Result<Vec<ModelDecision>> {
     let tenant = project.settings.tenant.as_str().into();
     let Some(store) = store(project)? else { return Ok(Vec::new()) };

@@ -11,7 +11,7 @@ use crate::cli::models::PriceImportArgs;
 use crate::project::{IMPORTED, Project, display_path, read};
 use crate::{CommandExit, UsageError, print};
 
-/// Whose models are taken where nothing else is said.
+/// The default providers to import.
 const DEFAULT_PROVIDERS: [&str; 2] = ["openai", "anthropic"];
 
 pub fn run(project: &Project, args: &PriceImportArgs) -> anyhow::Result<CommandExit> {
@@ -61,7 +61,7 @@ pub fn run(project: &Project, args: &PriceImportArgs) -> anyhow::Result<CommandE
     Ok(CommandExit::Completed)
 }
 
-/// By their names in the price map; none means all.
+/// Providers by their names in the price map. An empty list means all.
 fn wanted(project: &Project, args: &PriceImportArgs) -> anyhow::Result<Vec<String>> {
     if args.all {
         return Ok(Vec::new());
@@ -85,7 +85,7 @@ fn provider_list(wanted: &[String]) -> String {
     if wanted.is_empty() { "all providers".to_owned() } else { wanted.join(", ") }
 }
 
-/// What earlier imports took of other providers: an import stands in for the last one of the same providers alone.
+/// What earlier imports took of other providers. An import replaces only the last one of the same providers.
 fn earlier_imports(project: &Project, wanted: &[String]) -> anyhow::Result<CatalogueLayer> {
     let file = project.root.join(IMPORTED);
     if wanted.is_empty() || !file.exists() {
@@ -107,7 +107,7 @@ fn text(imported: &PriceImport, kept: &CatalogueLayer) -> String {
     )
 }
 
-/// What is written is read again by everything, so it is read once before.
+/// Every command reads the written file, so it is parsed once before it is written.
 fn check(text: &str) -> anyhow::Result<()> {
     let file =
         CatalogueFile::read(text.as_bytes()).map_err(|found| UsageError::from_diagnostic(&found, IMPORTED, text))?;
@@ -115,7 +115,7 @@ fn check(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All of it or nothing: who reads it meanwhile sees the file as it was.
+/// Writes the file atomically. Concurrent readers see the old version.
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     let beside = file.with_extension("yaml.new");
     let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, file));

@@ -22,7 +22,7 @@ pub async fn run(project: &Project, args: &ModelListArgs) -> anyhow::Result<Comm
     Ok(CommandExit::Completed)
 }
 
-/// A line each; prices in US dollars per million tokens.
+/// Prints one line for each model. Prices are in US dollars per million tokens.
 fn print_models(models: &[ModelListing]) {
     let width =
         |title: &str, of: &dyn Fn(&ModelListing) -> usize| models.iter().map(of).max().unwrap_or(0).max(title.len());

@@ -1,4 +1,4 @@
-//! `baton models savings`: what choosing models saves.
+//! `baton models savings`: the savings of model routing.
 
 use baton_core::definition::parse_duration;
 use baton_core::model::TokenUsage;
@@ -10,11 +10,11 @@ use baton_ports::decisions::{DecisionLog as _, DecisionSum};
 use serde_json::{Value, json};
 
 use super::{ProjectModels, store};
-use crate::cli::models::SavingsArgs as Args;
+use crate::cli::models::SavingsArgs;
 use crate::project::Project;
 use crate::{CommandExit, UsageError, print};
 
-pub async fn run(project: &Project, args: &Args) -> anyhow::Result<CommandExit> {
+pub async fn run(project: &Project, args: &SavingsArgs) -> anyhow::Result<CommandExit> {
     if args.recorded {
         return show_recorded(project, args).await;
     }
@@ -27,8 +27,8 @@ pub async fn run(project: &Project, args: &Args) -> anyhow::Result<CommandExit> 
     Ok(CommandExit::Completed)
 }
 
-/// The table that is shown unless told, with what was told instead.
-fn table(args: &Args) -> anyhow::Result<SavingsInputs> {
+/// The default table, with the values of the arguments.
+fn table(args: &SavingsArgs) -> anyhow::Result<SavingsInputs> {
     let mut table = savings::default_inputs();
     table.conversations_per_day = args.conversations;
     table.days = args.days;
@@ -41,7 +41,7 @@ fn table(args: &Args) -> anyhow::Result<SavingsInputs> {
     Ok(table)
 }
 
-/// `PROFILE=PERCENT:USD`.
+/// Parses `PROFILE=PERCENT:USD`.
 fn share(text: &str) -> anyhow::Result<TrafficShare> {
     let wrong = || UsageError::new(format!("`{text}` is no share")).hint("write it as fast=60:0.001");
     let (profile, rest) = text.split_once('=').ok_or_else(wrong)?;
@@ -88,8 +88,8 @@ fn print_savings(savings: &SavingsReport) {
     print::line(format_args!("saved: {:.0} % (${:.2} a month)", savings.saved_percent, savings.saved_usd_per_month));
 }
 
-/// What was paid here, against the same tokens at one model's price.
-async fn show_recorded(project: &Project, args: &Args) -> anyhow::Result<CommandExit> {
+/// The recorded costs, compared with the same tokens at one model's price.
+async fn show_recorded(project: &Project, args: &SavingsArgs) -> anyhow::Result<CommandExit> {
     let since = parse_duration(&args.since)
         .map_err(|problem| UsageError::new(format!("--since: {problem}")).hint("write it as 30d or 12h"))?;
     let known = ProjectModels::read(project).await?;
@@ -116,7 +116,8 @@ struct RecordedSavings<'s> {
 
 impl<'s> RecordedSavings<'s> {
     fn of(sums: &'s [DecisionSum], against: &'s str, spec: &ModelSpec) -> Self {
-        // Of many calls together nobody knows which were long: the prices of short ones are the careful assumption.
+        // A total over many calls does not show which ones were long. The prices of short calls are the conservative
+        // assumption.
         let spec = ModelSpec { long_input_prices: Vec::new(), ..spec.clone() };
         let naive = sums.iter().map(|sum| price::cost(&spec, &sum.usage)).sum();
         Self { sums, against, paid: sums.iter().map(|sum| sum.cost).sum(), naive }

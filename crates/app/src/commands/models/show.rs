@@ -35,7 +35,7 @@ fn show_model(known: &ProjectModels, args: &ModelShowArgs) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Where a profile has a model.
+/// The position of a model in a profile.
 fn place(known: &ProjectModels, wanted: ModelProfile, model: &str) -> Option<Value> {
     let groups = known.gateway.rules(&known.tenant, wanted).groups;
     let group = groups.iter().position(|group| group.iter().any(|name| name == model))?;
@@ -85,7 +85,7 @@ fn show_profile(known: &ProjectModels, wanted: ModelProfile, args: &ModelShowArg
     print_choice(&preview);
 }
 
-/// A choice as it is kept of a call.
+/// Prints a recorded model choice.
 pub fn print_choice(choice: &Value) {
     print::line(format_args!("  {}", plain_text(&choice["reasoning"])));
     for candidate in choice["candidates"].as_array().into_iter().flatten() {

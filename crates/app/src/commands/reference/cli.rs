@@ -1,4 +1,4 @@
-//! The command line as a page, from what the parser itself knows.
+//! The command line reference, generated from the parser.
 
 use std::fmt::Write as _;
 
@@ -52,7 +52,7 @@ fn section(page: &mut String, command: &mut Command, depth: usize) {
         !arg.is_hide_set() && !arg.is_global_set() && !["help", "version"].contains(&arg.get_id().as_str())
     };
     let rows: Vec<String> = command.get_arguments().filter(own).map(row).collect();
-    // A command with others below it may be one itself.
+    // A command with subcommands may be a command itself.
     if !command.has_subcommands() || !rows.is_empty() {
         let usage = usage.lines().next().filter(|_| command.has_subcommands()).unwrap_or(usage);
         let _ = writeln!(page, "\n```text\n{usage}\n```");

@@ -1,9 +1,9 @@
-//! Every stable code, as a page.
+//! The reference of all stable error codes.
 
 use std::fmt::Write as _;
 
 use baton_core::definition::DiagnosticCode;
-use baton_core::expr::EvalErrorCode as Expression;
+use baton_core::expr::EvalErrorCode;
 use baton_core::fault::code as run;
 use baton_core::routing;
 use baton_core::run::RunRefusal;
@@ -44,7 +44,7 @@ const RUNS: [(&str, &str); 25] = [
     (run::JOURNAL_LIMIT, "the run has as many events as it may"),
 ];
 
-/// Why an agent gave up. The room of agents cannot be named here; a test compares.
+/// Why an agent stopped. The crate of agents cannot be a dependency here, so a test compares the lists.
 const AGENTS: [(&str, &str); 13] = [
     ("REPLY_NOT_JSON", "the reply holds no JSON where the agent's schema asks for it"),
     ("REPLY_INVALID", "the reply's JSON does not satisfy the agent's schema"),
@@ -61,7 +61,7 @@ const AGENTS: [(&str, &str); 13] = [
     ("AGENT_TYPE_UNAVAILABLE", "no step function for an agent of type `custom`"),
 ];
 
-/// Why a model could not be asked, or its answer not be used.
+/// Why a model call failed, or its response was unusable.
 const MODELS: [(&str, &str); 19] = [
     (model::RATE_LIMIT_EXCEEDED, "too many requests, or a quota that is used up"),
     (model::TIMEOUT, "no reply, or no first token, in time"),
@@ -109,7 +109,7 @@ fn groups() -> [CodeGroup; 10] {
             "expressions",
             "An expression met data it has no meaning for. In a run the node fails with `EXPRESSION_FAILED`, and the \
              message ends with this code.",
-            Expression::ALL.iter().map(|code| (code.as_str(), code.title())).collect(),
+            EvalErrorCode::ALL.iter().map(|code| (code.as_str(), code.title())).collect(),
         ),
         group("Refusals", "run", "A run was asked for something, and said no. Nothing changed.", refusals()),
         group(
@@ -185,7 +185,7 @@ mod tests {
         lists(&baton_server::code::ALL, include_str!("../../../../server/src/code.rs"));
     }
 
-    /// Every code, in its folder, with how its page begins.
+    /// Every code, with its folder and the first line of its page.
     #[test]
     fn every_code_has_a_page_that_says_what_to_do_and_every_page_its_code() {
         let errors = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
@@ -207,7 +207,7 @@ mod tests {
         }
     }
 
-    /// Links of the pages lead somewhere.
+    /// Checks that links of the pages lead to existing files.
     #[test]
     fn every_link_of_a_page_leads_to_a_file() {
         let errors = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");

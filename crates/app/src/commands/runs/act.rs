@@ -1,4 +1,4 @@
-//! Acting on a run: into its inbox, and then with it until it rests.
+//! Commands to a run: submits them to its inbox, then executes the run until it is idle.
 
 use baton_core::id::RunId;
 use baton_core::run::{
@@ -25,8 +25,9 @@ pub async fn run(project: &Project, args: &RunActionArgs, incoming: IncomingComm
     act(&system, &run, args, &incoming).await
 }
 
-/// A decision with what is established of who decides. The command line is believed a name, as whoever owns the machine may
-/// type any, and the audit trail says that it was typed here; roles and skills are those that the desk has of the name.
+/// Adds the verified facts about the decider to a decision. The command line accepts any name, because the owner of the
+/// machine can type any, and the audit trail records that the name was typed here. Roles and skills come from the
+/// routing queue's profile of that name.
 async fn verify_decider(system: &ProjectSystem, incoming: IncomingCommand) -> anyhow::Result<IncomingCommand> {
     let known = async |by: DecisionMaker| {
         let known = RoutingQueues::default().decider(&system.store, &system.tenant, &by.name).await?;
@@ -43,7 +44,8 @@ async fn verify_decider(system: &ProjectSystem, incoming: IncomingCommand) -> an
     })
 }
 
-/// Goes on from a failure. The project's files are saved first: whoever corrected one means the corrected one.
+/// Continues from a failure. The project's files are saved first, because a user who has corrected a file expects the
+/// corrected version.
 pub async fn retry(project: &Project, args: &RunActionArgs, same_version: bool) -> anyhow::Result<CommandExit> {
     let mut system = record::system(project)?;
     let record = RecordedRun::read(&system, &args.run).await?;
@@ -51,7 +53,8 @@ pub async fn retry(project: &Project, args: &RunActionArgs, same_version: bool) 
     let newest = match name.filter(|_| !same_version) {
         Some(name) => {
             let saved = system.save_workflows(project).await?;
-            // One that is gone from the folder goes on with what was saved last; one that is broken is to be mended.
+            // A workflow that was removed from the folder continues with its last saved version. An invalid one must be
+            // fixed first.
             if saved.workflows.is_rejected(&name) {
                 saved.workflows.find(project, &name)?;
             }
@@ -100,7 +103,7 @@ async fn act(
     print_outcome(&delivered, &follower, run, OutcomeStyle { args, command: &system.command }, target_states(incoming))
 }
 
-/// A run that others wait for is followed with them: what it comes to moves them on.
+/// A run that others wait for is followed together with them, because its result lets them continue.
 async fn follow_ancestors(system: &ProjectSystem, follower: &mut RunFollower, run: &RunId) -> anyhow::Result<()> {
     let mut head = system.store.run(&system.tenant, run).await?;
     while let Some(parent) = head.and_then(|head| head.parent) {
@@ -110,13 +113,13 @@ async fn follow_ancestors(system: &ProjectSystem, follower: &mut RunFollower, ru
     Ok(())
 }
 
-/// States in which what was asked for has come to be, besides the run's completion.
+/// The states in which the request is fulfilled, in addition to the run's completion.
 fn target_states(incoming: &IncomingCommand) -> &'static [RunState] {
     match incoming {
         IncomingCommand::Pause { .. } => &[RunState::Paused],
         IncomingCommand::Cancel { .. } => &[RunState::Cancelled, RunState::Compensated],
         IncomingCommand::Rollback { .. } => &[RunState::Compensated],
-        // Of what could not be undone: it is tried again.
+        // For a compensation that failed: it is tried again.
         IncomingCommand::Resolve { effect, resolution: DoubtResolution::Repeat, .. }
             if effect.call.role == CallRole::Undo =>
         {
@@ -136,13 +139,13 @@ fn target_states(incoming: &IncomingCommand) -> &'static [RunState] {
     }
 }
 
-/// How what became of it is told: as asked for, and with the words a command line on this project begins with.
+/// How to print the result: the output format, and how a command line for this project begins.
 pub struct OutcomeStyle<'a> {
     pub args: &'a RunActionArgs,
     pub command: &'a str,
 }
 
-/// With the run until it rests, where it took what it was given.
+/// Executes the run until it is idle, if it accepted the command.
 pub async fn wait_until_idle(delivered: &DeliveryResult, follower: &mut RunFollower) -> anyhow::Result<()> {
     match delivered {
         DeliveryResult::Applied => Ok(follower.wait_all_idle().await?),
@@ -150,7 +153,7 @@ pub async fn wait_until_idle(delivered: &DeliveryResult, follower: &mut RunFollo
     }
 }
 
-/// What became of it; or why it took nothing.
+/// Prints the result, or why the command was not accepted.
 pub fn print_outcome(
     delivered: &DeliveryResult,
     follower: &RunFollower,
@@ -169,7 +172,7 @@ pub fn print_outcome(
     }
 }
 
-/// Into the inbox and no further: whoever serves the project moves the run.
+/// Only submits the command. The process that serves the project executes the run.
 async fn submit_only(system: &ProjectSystem, run: &RunId, incoming: &IncomingCommand) -> anyhow::Result<()> {
     let submit = InboxSubmission {
         aggregate: run.clone(),
@@ -209,7 +212,7 @@ fn print_refusal(run: &RunId, refusal: &RunRefusal, standing: Option<&Run>, tell
     CommandExit::Failed
 }
 
-/// Why a run that has ended has nothing that a rollback could undo.
+/// Why a run that has ended has nothing to roll back.
 fn rollback_reason(run: &Run) -> String {
     let report = run.saga().report();
     let rows = report.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -227,7 +230,7 @@ fn rollback_reason(run: &Run) -> String {
     }
 }
 
-/// What can be done instead, by why the run said no.
+/// An alternative for the caller, by the reason of the refusal.
 fn refusal_hint(run: &RunId, refusal: &RunRefusal, command: &str) -> String {
     let run = shell_quote(run.as_str());
     match refusal {

@@ -1,4 +1,4 @@
-//! `baton runs fork`: a new run that begins where another's past is cut.
+//! `baton runs fork`: a new run that starts at a point in the history of another.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::progress::{self, RunProgress};
 use crate::project::Project;
 use crate::{CommandExit, UsageError, print};
 
-/// What is asked for.
+/// The options of a fork.
 pub struct ForkOptions {
     pub at: String,
     pub variables: Vec<(String, Value)>,
@@ -67,7 +67,7 @@ pub async fn run(project: &Project, args: &RunActionArgs, wanted: ForkOptions) -
     act::print_outcome(&delivered, &follower, &id, act::OutcomeStyle { args, command: &system.command }, &[])
 }
 
-/// A variable that nobody has is a misspelt one.
+/// A variable that does not exist is treated as a spelling mistake.
 fn check_variables(record: &RecordedRun, variables: &[(String, Value)]) -> anyhow::Result<()> {
     let names = record.run().variable_names();
     let Some((key, _)) = variables.iter().find(|(key, _)| !names.contains(key)) else { return Ok(()) };

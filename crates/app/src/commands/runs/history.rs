@@ -1,4 +1,4 @@
-//! What happened in a run: its calls in time, its counts, its events.
+//! The history of a run: its calls over time, its counts and its events.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::progress::status_line;
 use crate::project::Project;
 use crate::{CommandExit, print};
 
-/// Characters of an event that are shown to people.
+/// Maximum number of characters of an event to print.
 const SHOWN_MAX: usize = 160;
 
 pub async fn timeline(project: &Project, args: &RunSelectorArgs) -> anyhow::Result<CommandExit> {
@@ -64,7 +64,7 @@ pub async fn summary(project: &Project, args: &RunSelectorArgs) -> anyhow::Resul
     Ok(CommandExit::Completed)
 }
 
-/// One line an event; with `--json` one line an entry, so that a long journal can be read as it comes.
+/// Prints one line for each event. With `--json` one line for each entry, so that a long journal can be streamed.
 pub async fn journal(project: &Project, args: &RunSelectorArgs) -> anyhow::Result<CommandExit> {
     let record = RecordedRun::read(&record::system(project)?, &args.run).await?;
     for (place, entry) in record.followed.entries.iter().enumerate() {
@@ -81,7 +81,7 @@ pub async fn journal(project: &Project, args: &RunSelectorArgs) -> anyhow::Resul
     Ok(CommandExit::Completed)
 }
 
-/// An event's kind, and the rest of it in short.
+/// The kind of an event, and a summary of the rest.
 fn describe_event(event: &RunEvent) -> (String, String) {
     let (word, rest) = match serde_json::to_value(event) {
         Ok(Value::Object(fields)) => match fields.into_iter().next() {

@@ -1,4 +1,4 @@
-//! `baton runs key`: gives a run the consumer's own key, and goes on with it here.
+//! `baton runs key`: gives a run the consumer's own key, and continues it in this process.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::progress::{self, RunProgress};
 use crate::project::Project;
 use crate::{CommandExit, UsageError, consumer_key};
 
-/// How long a run that nobody moves may take to be taken over here.
+/// How long a run without an owner may take to be taken over by this process.
 const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub async fn run(project: &Project, args: &RunKeyArgs) -> anyhow::Result<CommandExit> {
@@ -33,7 +33,7 @@ pub async fn run(project: &Project, args: &RunKeyArgs) -> anyhow::Result<Command
         for one in &waiting {
             engine.provide_key(&system.tenant, one, secret.clone());
         }
-        // Until it was taken here; one that another process moves is left to that.
+        // Wait until this process owns the run. A run that another process owns is left to that process.
         let began = Instant::now();
         while follower.open_waits().iter().any(|open| needs_key(&open.kind)) {
             if began.elapsed() > TAKEOVER_TIMEOUT {

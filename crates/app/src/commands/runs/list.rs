@@ -56,7 +56,7 @@ async fn heads(system: &ProjectSystem, args: &RunListArgs, state: Option<RunStat
     Ok(heads)
 }
 
-/// A line each, in columns as wide as what stands in them.
+/// Prints one line for each run, in columns as wide as their contents.
 fn print_heads(heads: &[RunHead]) {
     let now = SystemClock.now();
     let widest = |title: &str, of: &dyn Fn(&RunHead) -> usize| heads.iter().map(of).max().unwrap_or(0).max(title.len());
@@ -70,7 +70,7 @@ fn print_heads(heads: &[RunHead]) {
     for head in heads {
         let (id, name) = (head.run.as_str(), &head.workflow);
         let took = head.started_at.map(|began| print::format_duration(head.ended_at.unwrap_or(now).since(began)));
-        // Padded before it is painted: a terminal's colours have a length too.
+        // Pad before adding colour: the escape codes have a length too.
         let state = print::paint(colour(head.state), &format!("{:<12}", head.state.word()));
         let began = head.started_at.unwrap_or(head.created_at).to_string();
         let (took, cost) = (took.unwrap_or_default(), head.cost.to_string());

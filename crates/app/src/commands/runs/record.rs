@@ -1,4 +1,4 @@
-//! A run as it is recorded.
+//! A run as it is recorded in the store.
 
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
@@ -10,14 +10,14 @@ use crate::UsageError;
 use crate::project::{Project, display_path};
 use crate::wiring::ProjectSystem;
 
-/// Characters from which on the beginning of an id stands for it.
+/// Minimum length of an id prefix.
 const ID_PREFIX_MIN: usize = 6;
-/// Runs that are named where a beginning is that of several.
+/// How many runs to list when a prefix is ambiguous.
 const PREFIX_MATCHES_SHOWN: usize = 5;
-/// Runs looked through for one whose name is near.
+/// How many recent runs to search for a similar id.
 const RECENT: usize = 200;
 
-/// A run, its head as lists show it, and all its entries.
+/// A run, its summary for lists, and all its entries.
 pub struct RecordedRun {
     pub head: RunHead,
     pub followed: FollowedRun,
@@ -34,7 +34,7 @@ impl RecordedRun {
         &self.followed.run
     }
 
-    /// What the run, and those it runs, wait for.
+    /// What the run and its child runs wait for.
     pub async fn open(&self, system: &ProjectSystem) -> anyhow::Result<Vec<OpenWait>> {
         let mut open = OpenWait::of(&self.head.run, self.run());
         let mut children = self.run().children();
@@ -47,7 +47,7 @@ impl RecordedRun {
     }
 }
 
-/// The project's system, where it has one: a folder in which nothing has run gets no database from looking.
+/// The project's system. Does not create a database in a folder where nothing has run.
 pub fn system(project: &Project) -> anyhow::Result<ProjectSystem> {
     if !project.has_database() {
         return Err(no_runs_error(project).into());
@@ -55,14 +55,13 @@ pub fn system(project: &Project) -> anyhow::Result<ProjectSystem> {
     ProjectSystem::open(project)
 }
 
-/// What is said to somebody who asks for what has run where nothing has.
+/// The error for a request about runs in a project where nothing has run.
 pub fn no_runs_error(project: &Project) -> UsageError {
     UsageError::new(format!("nothing has run here: there is no {}", display_path(&project.database())))
         .hint("`-C FOLDER` names the project; `baton run WORKFLOW` begins a run")
 }
 
-/// The head of a run that is there, by its id or by as much of the beginning of one as tells it apart; or which one may
-/// have been meant.
+/// The head of an existing run, by its id or a unique prefix of it. The error suggests similar runs.
 pub async fn head(system: &ProjectSystem, run: &str) -> anyhow::Result<RunHead> {
     if let Some(head) = system.store.run(&system.tenant, &RunId::new(run)).await? {
         return Ok(head);

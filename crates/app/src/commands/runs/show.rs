@@ -1,4 +1,4 @@
-//! `baton runs show`: all that is known of one run, and how it can go on.
+//! `baton runs show`: all facts about one run, and how to continue it.
 
 use baton_core::id::RunId;
 use baton_core::run::{NodeRow, OpenWait, RunEntry, detail};
@@ -17,7 +17,7 @@ use crate::project::Project;
 use crate::wiring::ProjectSystem;
 use crate::{CommandExit, call_failure, print};
 
-/// Audit rows that are counted; more are said to be more.
+/// Maximum number of audit rows to count. Larger counts are shown as "or more".
 const AUDIT_MAX: usize = 10_000;
 
 pub async fn run(project: &Project, args: &RunSelectorArgs) -> anyhow::Result<CommandExit> {
@@ -36,7 +36,7 @@ pub async fn run(project: &Project, args: &RunSelectorArgs) -> anyhow::Result<Co
     Ok(CommandExit::Completed)
 }
 
-/// What is left of a run that was erased.
+/// Prints the remainder of a run that was erased.
 fn print_erased(head: &RunHead, at: Time, as_json: bool) {
     if as_json {
         let mut shown = head.as_json();
@@ -51,7 +51,7 @@ fn print_erased(head: &RunHead, at: Time, as_json: bool) {
 
 struct RunDetails {
     record: RecordedRun,
-    /// As people number it; the bundle's short name where the registry no longer has it.
+    /// The revision number, or the short hash of the bundle if the registry no longer has the version.
     version: String,
     open: Vec<OpenWait>,
     command: String,
@@ -102,11 +102,11 @@ impl RunDetails {
         self.print_saga();
     }
 
-    /// What a rollback did, or what one would do.
+    /// Prints the result of a rollback, or what a rollback would do.
     fn print_saga(&self) {
         let run = self.record.run();
         let is_over = run.finished().is_some_and(|end| end.undone.is_some());
-        // As it stands now: somebody may have undone by hand what was left then.
+        // Read the current state: a person may have undone by hand what the rollback left.
         let report = run.saga().report();
         if let Some(undone) = report.as_array().filter(|_| is_over) {
             heading("rolled back, newest first");
@@ -150,7 +150,7 @@ impl RunDetails {
         fact(word, &print::format_duration(until.since(run.started_at())));
         fact("cost", &run.cost().to_string());
         fact("parent", head.parent.as_ref().map(RunId::as_str).unwrap_or_default());
-        // Of a run that is there for one call, that is how the call failed.
+        // For a run of a single call, the fault equals the failure of the call.
         let fault = run.fault().filter(|_| failed.is_none());
         fact("error", &fault.map(ToString::to_string).unwrap_or_default());
         let wakes = head.wake_at.filter(|_| !run.state().is_end()).map(|at| at.to_string());

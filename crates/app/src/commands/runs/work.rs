@@ -1,4 +1,4 @@
-//! `baton runs work`: moves all runs that have something to do, until none has.
+//! `baton runs work`: executes all runs with pending work until none has any.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,15 +16,16 @@ use crate::project::Project;
 use crate::wiring::ProjectSystem;
 use crate::{CommandExit, print};
 
-/// A timer nearer than this is waited for. Well under a living process's lease, so that what it owns is left to it.
+/// Timers that are due within this time are waited for. It is well below the lease of a live process, so that runs
+/// owned by others stay with them.
 const TIMER_WAIT_MAX: Duration = Duration::from_secs(30);
-/// How long nothing must have been recorded before it is asked whether all is done.
+/// How long nothing may be recorded before the command checks whether all work is done.
 const QUIET_INTERVAL: Duration = Duration::from_millis(200);
-/// Runs that do not move are named up to here.
+/// Maximum number of stuck runs to name.
 const STUCK_SHOWN_MAX: usize = 20;
-/// With work to do and nothing recorded for so long, it does not move.
+/// A run with pending work is stuck if nothing is recorded for this long.
 const STUCK_AFTER: Duration = Duration::from_secs(45);
-/// No process has this number.
+/// No process has this id.
 const NO_PROCESS: ProcessId = ProcessId(0);
 
 pub async fn run(project: &Project, args: &RunWorkArgs) -> anyhow::Result<CommandExit> {
@@ -35,7 +36,7 @@ pub async fn run(project: &Project, args: &RunWorkArgs) -> anyhow::Result<Comman
     Ok(if left.is_empty() { CommandExit::Completed } else { CommandExit::Failed })
 }
 
-/// Until none has anything to do: those that do not move although they have.
+/// Executes runs until none has pending work. Returns the runs that are stuck.
 async fn move_all(
     system: &ProjectSystem,
     engine: &Engine,
@@ -65,7 +66,7 @@ async fn move_all(
     }
 }
 
-/// Keeps a run's state, and the run itself no longer than it moves; where it rests, how it stands is told.
+/// Records a run's state. The run itself is kept only while it is active. When it becomes idle, its status is printed.
 fn record_state(follower: &mut RunFollower, moved: &mut BTreeMap<RunId, RunState>, run: RunId, is_told: bool) {
     let Some(state) = follower.run(&run).map(Run::state) else { return };
     if follower.is_idle(&run) {

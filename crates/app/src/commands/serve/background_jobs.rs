@@ -1,8 +1,7 @@
-//! What `baton serve` does on time: begins what schedules say, tells subscribers what happened, and keeps what was said in
-//! conversations that are over.
+//! Timed jobs of `baton serve`: starts due schedules, delivers webhooks, and indexes closed conversations.
 //!
-//! Nothing is looked at in between: each round says when the next one is, and whoever changes a schedule here says so. What
-//! another process changed is seen within [`IDLE_WAIT_MAX`].
+//! The jobs do not poll in between. Each round returns the time of the next one, and a change to a schedule in this
+//! process sends a notification. Changes by another process are seen within [`IDLE_WAIT_MAX`].
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -24,23 +23,23 @@ use tokio::sync::watch;
 use crate::project::Project;
 use crate::wiring::ProjectSystem;
 
-/// How long nothing is looked at, at the most.
+/// Maximum time between two rounds.
 const IDLE_WAIT_MAX: Duration = Duration::from_secs(15);
-/// When what could not be looked at is tried again; later each time that it fails again.
+/// Initial delay before a failed round is retried. It grows with each further failure.
 const RETRY_BACKOFF: Duration = Duration::from_secs(1);
-/// And at the least, so that what is always due does not take a whole processor.
+/// Minimum time between two rounds, so that a job that is always due does not occupy a whole processor.
 const WAIT_MIN: Duration = Duration::from_millis(50);
-/// How long after something was recorded it is told, so that what comes close together is looked at once.
+/// Delay between a recorded event and the round for it, so that events close together share one round.
 const BATCH_DELAY: Duration = Duration::from_millis(200);
 
 pub struct BackgroundJobs {
     pub triggers: TriggerService,
     pub webhook_delivery: WebhookSender,
-    /// Where settings want conversations that are over to be findable.
+    /// `Some` if the settings enable search in closed conversations.
     pub conversation_index: Option<ConversationIndexer>,
     feed: Arc<dyn JournalFeed>,
     clock: Arc<dyn Clock>,
-    /// What could not be looked at the last time.
+    /// The jobs whose last round failed.
     backoffs: Mutex<BTreeMap<&'static str, Backoff>>,
 }
 
@@ -56,7 +55,7 @@ impl BackgroundJobs {
         }
     }
 
-    /// For as long as the process serves.
+    /// Runs as long as the process serves.
     pub async fn run(&self, engine: &Engine, fresh: watch::Receiver<()>) -> Infallible {
         let (recorded, beside) = (engine.subscribe(), engine.subscribe());
         tokio::select! {
@@ -76,7 +75,7 @@ impl BackgroundJobs {
         }
     }
 
-    /// Looks whenever something was recorded, and when the last look says.
+    /// Runs a round whenever something was recorded, and at the time that the last round returned.
     async fn run_on_event(
         &self,
         mut fresh: watch::Receiver<()>,
@@ -103,7 +102,7 @@ impl BackgroundJobs {
         next.map_or(IDLE_WAIT_MAX, |next| next.since(self.clock.now()).clamp(WAIT_MIN, IDLE_WAIT_MAX))
     }
 
-    /// Begins what is due in all tenants. When the next is, as far as is known.
+    /// Starts the due schedules of all tenants. Returns when the next one is due, if known.
     pub async fn run_due_schedules(&self) -> Option<Time> {
         let mut next = None;
         for tenant in self.tenants(FeedSpace::Schedules).await {
@@ -113,7 +112,7 @@ impl BackgroundJobs {
         next
     }
 
-    /// Tells what is to be told in all tenants. When the next is, as far as is known.
+    /// Delivers the pending webhooks of all tenants. Returns when the next one is due, if known.
     pub async fn deliver_webhooks(&self) -> Option<Time> {
         let mut tenants = self.tenants(FeedSpace::Subscriptions).await;
         tenants.extend(self.tenants(FeedSpace::Deliveries).await);
@@ -126,7 +125,7 @@ impl BackgroundJobs {
         futures::future::join_all(looks).await.into_iter().flatten().min()
     }
 
-    /// Makes conversations findable that are over. When there is more to do, as far as is known.
+    /// Indexes closed conversations. Returns when more work is due, if known.
     pub async fn index_conversations(&self) -> Option<Time> {
         let looked = self.conversation_index.as_ref()?.index_due().await;
         self.log_failure(looked, "conversations that are over could not be looked at")

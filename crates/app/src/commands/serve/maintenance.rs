@@ -1,10 +1,10 @@
-//! What `baton serve` does by itself: sends the weekly report, looks after connected accounts, forgets what is old.
+//! Maintenance jobs of `baton serve`: sends the weekly report, checks connected accounts, and deletes expired data.
 //!
-//! Several processes may serve one database. A letter is a call of `send_email` in a run of its own, whose id is the same
-//! for all of them, so one begins it and it is sent as any other: once, audited, with leave where it needs leave. What may
-//! be done twice is done by whoever takes its turn first ([`job_claim`]).
+//! Several processes may serve one database. An e-mail is a call of `send_email` in a run of its own. All processes
+//! derive the same run id, so only one starts it. It is sent like any other call: once, audited, and with an approval
+//! if it needs one. Jobs that may safely repeat are done by the first process that claims the period ([`job_claim`]).
 //!
-//! All of it is done for each tenant that is open: the project's own at each look, the others [`TENANTS_MAX`] at a look.
+//! The jobs run for each active tenant: for the project's own in each round, and for [`TENANTS_MAX`] others in a round.
 
 mod budgets;
 mod job_claim;
@@ -27,26 +27,26 @@ use serde_json::{Map, Value, json};
 use crate::config::ProjectSettings;
 use crate::wiring::ProjectSystem;
 
-/// How often it is looked what is due.
+/// Interval between rounds.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Letters that one look begins of each kind; the others wait for the next.
+/// Maximum number of e-mails of each kind that one round starts. Others wait for the next round.
 const LETTERS_MAX: usize = 20;
-/// Tenants that one look goes round to beside the project's own, the next one to those after them.
+/// Maximum number of tenants per round, in addition to the project's own. The next round continues after them.
 const TENANTS_MAX: usize = 100;
-/// The tool that sends.
+/// The tool that sends e-mail.
 const MAIL_TOOL: &str = "send_email";
 
 pub struct MaintenanceJob<'s> {
     settings: &'s ProjectSettings,
     system: &'s ProjectSystem,
     engine: Engine,
-    /// The last tenant that was gone round to.
+    /// The last tenant that a round covered.
     last_tenant: Mutex<Option<String>>,
 }
 
-/// What is done for one tenant.
+/// The maintenance of one tenant.
 struct TenantMaintenance<'s> {
     settings: &'s ProjectSettings,
     system: &'s ProjectSystem,
@@ -55,7 +55,7 @@ struct TenantMaintenance<'s> {
     letter_counts: &'s LetterCounts,
 }
 
-/// Letters that a look began.
+/// The e-mails that a round started.
 #[derive(Default)]
 struct LetterCounts {
     reports: AtomicUsize,
@@ -67,7 +67,7 @@ impl<'s> MaintenanceJob<'s> {
         Self { settings, system, engine: engine.clone(), last_tenant: Mutex::default() }
     }
 
-    /// For as long as the process serves.
+    /// Runs as long as the process serves.
     pub async fn run(&self) -> Infallible {
         loop {
             self.run_once().await;
@@ -75,7 +75,7 @@ impl<'s> MaintenanceJob<'s> {
         }
     }
 
-    /// Does what is due. What cannot be done is said on the log and tried when it is due again.
+    /// Runs the jobs that are due. A failure is logged, and the job is retried when it is due again.
     pub async fn run_once(&self) {
         let Self { settings, system, engine, .. } = self;
         let begun = LetterCounts::default();
@@ -84,7 +84,7 @@ impl<'s> MaintenanceJob<'s> {
         }
     }
 
-    /// The project's own, and the next of those that were made, as far as they are open.
+    /// The project's own tenant and the next of the other tenants, as far as they are active.
     async fn tenants(&self) -> Vec<TenantId> {
         let (own, tenants) = (&self.system.tenant, self.system.agent_registry.tenants());
         let last = self.last_tenant.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -121,7 +121,7 @@ impl TenantMaintenance<'_> {
         told("forgetting what is old", self.apply_retention().await);
     }
 
-    /// The last whole week, once its report is due.
+    /// Sends the report of the last whole week, once it is due.
     async fn send_report(&self) -> anyhow::Result<()> {
         let (ProjectSystem { store, tools, clock, .. }, tenant) = (self.system, self.tenant);
         let upkeep = &self.settings.upkeep;
@@ -144,7 +144,7 @@ impl TenantMaintenance<'_> {
         Ok(())
     }
 
-    /// Asks Composio how each account stands, and opens desk items for those that people must connect again.
+    /// Asks Composio for the status of each account, and opens task inbox items for accounts that must be reconnected.
     async fn check_connections(&self) -> anyhow::Result<()> {
         let (ProjectSystem { store, tools, clock, .. }, tenant) = (self.system, self.tenant);
         let Some(composio) = tools.composio() else { return Ok(()) };
@@ -155,7 +155,7 @@ impl TenantMaintenance<'_> {
         composio.check_connections(tenant).await.map(drop).map_err(|fault| anyhow::anyhow!("{fault}"))
     }
 
-    /// One letter for each item of the desk about an account, however long it stays open.
+    /// Sends one e-mail for each task inbox item about an account, however long the item stays open.
     async fn send_reconnect_letters(&self) -> anyhow::Result<()> {
         let (store, tenant, command) = (&self.system.store, self.tenant, self.command());
         let to = &self.settings.upkeep.reconnect_to;
@@ -183,13 +183,13 @@ impl TenantMaintenance<'_> {
         Ok(())
     }
 
-    /// One line, in which it is said whose it is where that is another tenant than the project's own.
+    /// The text on one line. It names the tenant if that is not the project's own.
     fn with_tenant_name(&self, text: &str) -> String {
         let text = one_line(text);
         if self.is_own() { text } else { format!("{text} ({})", self.tenant) }
     }
 
-    /// How a command line begins that speaks of this tenant.
+    /// How a command line for this tenant begins.
     fn command(&self) -> String {
         format!("{}{}", self.command_prefix(), self.system.command)
     }
@@ -206,8 +206,8 @@ impl TenantMaintenance<'_> {
         Ok(self.system.store.run(&self.system.tenant, run).await?.is_some())
     }
 
-    /// Begins the letter's run, unless somebody else has. It is a run of the project's own tenant, whomever it is about: who is
-    /// written to is the settings' to say, and nothing that another tenant sees or sets.
+    /// Starts the e-mail's run, unless another process has. It is a run of the project's own tenant, whatever tenant
+    /// the e-mail is about: the settings determine the recipients, and other tenants cannot see or change them.
     async fn send(&self, run: RunId, tool: &str, letter: Value) -> anyhow::Result<()> {
         let arguments: Map<String, Value> = letter.as_object().cloned().unwrap_or_default();
         let (context, caller) = (Value::Null, self.settings.caller(&Value::Null));
@@ -225,7 +225,7 @@ fn is_full(begun: &AtomicUsize) -> bool {
     begun.load(Ordering::Relaxed) >= LETTERS_MAX
 }
 
-/// The run of the letter about an item: another one where the item was closed and opened again.
+/// The id of the run for an item's e-mail. An item that was closed and opened again gets another run.
 fn letter_run_id(item: &TaskItem) -> RunId {
     let hash = ContentHash::of(format!("{}\n{}\n{}", item.tenant, item.id, item.opened_at.as_ms()).as_bytes());
     RunId::new(format!("reconnect-{}", hash.as_str()))

@@ -1,4 +1,5 @@
-//! Whether what is served is a project: a server that starts anywhere leaves a database and a key behind.
+//! Checks that a server starts in a project. A server that starts in any folder would leave a database and a key
+//! behind.
 
 use std::path::Path;
 
@@ -6,7 +7,8 @@ use crate::commands::init;
 use crate::print;
 use crate::project::{Project, display_path};
 
-/// Refuses a folder that is no project, unless one is to be made there. One that was served before is one.
+/// Rejects a folder that is not a project, unless one is to be created there. A folder that was served before counts as
+/// a project.
 pub fn check(folder: &Path, init: bool) -> anyhow::Result<()> {
     if folder.is_dir() {
         let project = Project::open(folder)?;
@@ -18,7 +20,7 @@ pub fn check(folder: &Path, init: bool) -> anyhow::Result<()> {
             return Err(project.not_a_project().hint(hint).into());
         }
     } else if !init {
-        // With what is said of a folder that is not there.
+        // Reports the error for a folder that does not exist.
         return Project::open(folder).map(drop);
     }
     init::write_project(folder)?;

@@ -1,4 +1,4 @@
-//! What this process leans on, for whoever asks whether it is ready.
+//! The dependencies of this process, for readiness probes.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use serde_json::json;
 
 use crate::wiring::ProjectSystem;
 
-/// Where it is tried whether the database can be written: one row, which stays one.
+/// The record space for the write test of the database. It holds a single row.
 const SPACE: &str = "ready";
 
-/// In the seeds' names.
+/// The checks, with the names that the seeds define.
 pub fn checks(system: &ProjectSystem) -> Vec<ReadinessCheck> {
     vec![database(system), llm(system)]
 }

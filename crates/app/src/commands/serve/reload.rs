@@ -1,8 +1,9 @@
-//! A project's files, read again when they change: a changed workflow becomes a new version, new agents and tools are known
-//! to what is made from then on, and changed triggers hold. What cannot be read or cannot run is told, and what stood before
-//! stands.
+//! Reloads a project's files when they change. A changed workflow becomes a new version, new agents and tools are
+//! available to what is created from then on, and changed triggers take effect. Files that cannot be read or cannot run
+//! are reported, and the previous state stays in effect.
 //!
-//! Looked at and not listened to: an editor may write a file in many ways, and a folder may lie on a disk that tells nobody.
+//! The files are polled, not watched: an editor may write a file in many ways, and a folder may be on a disk without
+//! change notifications.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -22,21 +23,21 @@ use crate::sources::{RefreshRequest, ToolSources};
 use crate::wiring::{ProjectSystem, catalog_of};
 use crate::{UsageError, print};
 
-/// How often the files are looked at.
+/// Polling interval.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Folders whose files are read again. The settings are what the process is put together of: they take a restart.
+/// Folders whose files are reloaded. Changed settings need a restart, because the process is built from them.
 const FOLDERS: [&str; 4] = ["workflows", "agents", "prompts", "triggers"];
-/// Folders of tools, and of what those are made of.
+/// Folders of tools, and of the documents they are made from.
 const TOOL_FOLDERS: [&str; 2] = ["tools", "apis"];
 
-/// Files of one folder that are looked at.
+/// Maximum number of files of one folder that are polled.
 const FILES_MAX: usize = 5_000;
 
-/// What tells files that changed from those that did not: when they were written, and their size.
+/// Identifies changed files by modification time and size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct FolderFingerprint(BTreeMap<PathBuf, (Option<SystemTime>, u64)>);
 
-/// The same of all folders.
+/// The fingerprint of all folders.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ProjectFingerprint {
     tools: FolderFingerprint,
@@ -50,7 +51,7 @@ impl ProjectFingerprint {
 }
 
 impl FolderFingerprint {
-    /// A folder that cannot be read has no files.
+    /// A folder that cannot be read counts as empty.
     fn of(root: &Path, folders: &[&str]) -> Self {
         let mut files = BTreeMap::new();
         for folder in folders {
@@ -65,7 +66,7 @@ impl FolderFingerprint {
     }
 }
 
-/// What of a project's files the doors have a use for.
+/// The parts of a project's files that the server needs.
 pub fn files(project: &Project, system: &ProjectSystem) -> anyhow::Result<ServedFiles> {
     Ok(ServedFiles {
         tenant: Some(project.tenant()?),
@@ -81,16 +82,16 @@ pub struct ProjectReloader<'s> {
     pub engine: &'s Engine,
     pub files: &'s watch::Sender<Arc<ServedFiles>>,
     pub sources: &'s ToolSources,
-    /// Told where triggers may have changed.
+    /// Notified when triggers may have changed.
     pub files_changed: watch::Sender<()>,
-    /// As they were when they were read last, well or not.
+    /// The fingerprint at the last read, whether or not that read succeeded.
     pub fingerprint: ProjectFingerprint,
-    /// Sources of the files that are to be asked now.
+    /// Sources in the files that are to be asked now.
     pub refresh_requests: mpsc::Receiver<RefreshRequest>,
 }
 
 impl ProjectReloader<'_> {
-    /// For as long as the process serves.
+    /// Runs as long as the process serves.
     pub async fn run(mut self, root: &Path) -> Infallible {
         let mut taken_in = self.fingerprint.tools.clone();
         loop {
@@ -103,7 +104,7 @@ impl ProjectReloader<'_> {
                 continue;
             }
             self.fingerprint = prints;
-            // Tools that could not be taken in are tried again with whatever changes next.
+            // Tools that could not be loaded are retried with the next change.
             if let Err(error) = self.reload_project(root, &mut taken_in, wanted).await {
                 print::note(format_args!("note: the project's files changed and are not taken in: {error:#}"));
             }
@@ -118,7 +119,7 @@ impl ProjectReloader<'_> {
     ) -> anyhow::Result<()> {
         let name = wanted.as_ref().map(|wanted| wanted.name.clone());
         let project = read_blocking(root, move |root| Project::open_refreshing(root, name.as_deref())).await?;
-        // A folder that is gone, or not mounted now, has nothing to say.
+        // Ignore a folder that was removed, or is not mounted now.
         if self.fingerprint == ProjectFingerprint::default() && !project.exists() {
             return Err(project.not_a_project().into());
         }
@@ -130,7 +131,7 @@ impl ProjectReloader<'_> {
             self.sources.set_project(&project);
         }
         if let Some(wanted) = wanted {
-            // Whoever asked may have gone.
+            // The requester may be gone.
             let _ = wanted.done.send(());
         }
         let files = files(&project, self.system)?;
@@ -139,7 +140,7 @@ impl ProjectReloader<'_> {
         let registered = self.system.agent_registry.registered(&self.system.tenant).await?;
         catalog.agents.extend(registered.into_iter().filter(|(name, _)| !project.own_agents.contains(name)));
         let sorted = project.check_workflows(&mut catalog)?;
-        // Agents first: whoever makes a workflow now finds those that it may name.
+        // Publish the agents first, so that a new workflow finds those that it may name.
         self.files.send_replace(Arc::new(files));
         for ready in &sorted.ready {
             let known = self.system.store.versions(&self.system.tenant, &ready.name).await?;
@@ -156,7 +157,7 @@ impl ProjectReloader<'_> {
             }
         }
         self.system.save_triggers(&project, &sorted, self.engine, false).await?;
-        // Nobody may listen yet.
+        // There may be no listener yet.
         let _ = self.files_changed.send(());
         for findings in sorted.findings() {
             print::note(findings);
@@ -168,7 +169,7 @@ impl ProjectReloader<'_> {
     }
 }
 
-/// Reads files where nobody waits for it.
+/// Reads files on a thread where blocking is allowed.
 async fn read_blocking<T: Send + 'static>(
     root: &Path,
     read: impl FnOnce(&Path) -> anyhow::Result<T> + Send + 'static,

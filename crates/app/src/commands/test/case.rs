@@ -1,4 +1,4 @@
-//! A workflow test as it is written.
+//! The definition of a workflow test.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,14 +13,14 @@ use serde_json::{Map, Value};
 use crate::UsageError;
 use crate::project::{self, display_path};
 
-/// Tests of one file.
+/// Maximum number of tests in one file.
 const TESTS_MAX: usize = 1_000;
-/// Entries of one script.
+/// Maximum number of entries in one script.
 const SCRIPT_MAX: usize = 1_000;
-/// What desk items may be.
+/// The kinds of task inbox items.
 const DESK_KINDS: [&str; 6] = ["approval", "form", "question", "doubt", "tool_approval", "not_undone"];
 
-/// A test, checked as far as it can be before it runs.
+/// A test, checked as far as possible before it runs.
 #[derive(Debug)]
 pub struct WorkflowTest {
     pub file: PathBuf,
@@ -45,7 +45,7 @@ pub enum TestAction {
     Rollback,
 }
 
-/// What must come of it; what is absent is not looked at.
+/// The expected result. An absent field is not checked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TestExpectation {
@@ -54,7 +54,7 @@ pub struct TestExpectation {
     #[serde(deserialize_with = "present_value")]
     pub output: Option<Value>,
     pub outputs: Map<String, Value>,
-    /// `null` where the run must have no fault.
+    /// `null` if the run must have no error.
     #[serde(deserialize_with = "present_value")]
     pub error: Option<Value>,
     pub effects: Option<Vec<NameOrGroup>>,
@@ -87,7 +87,7 @@ impl TestAction {
     }
 }
 
-/// The tests of a file. `root` is what `@FILE` counts from.
+/// Reads the tests of a file. Paths of `@FILE` are relative to `root`.
 pub fn read(file: &Path, root: &Path) -> anyhow::Result<Vec<WorkflowTest>> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -165,7 +165,7 @@ fn parse_test(file: &Path, root: &Path, test: Value) -> Result<WorkflowTest, Str
     })
 }
 
-/// The input itself, an object unless told, or what `@FILE` holds.
+/// The input itself, an empty object by default, or the contents of `@FILE`.
 fn input(input: Value, root: &Path) -> Result<Value, String> {
     match input {
         Value::Null => Ok(Value::Object(Map::new())),
@@ -199,7 +199,7 @@ fn check(expect: &TestExpectation) -> Result<(), String> {
     if is_empty { Err("`expect` expects nothing".to_owned()) } else { Ok(()) }
 }
 
-/// Keys that say what happens, each with the keys that may stand beside it.
+/// Keys that name an action, each with the keys that are allowed beside it.
 const ACTS: [(&str, &[&str]); 8] = [
     ("say", &[]),
     ("signal", &["payload"]),
@@ -211,7 +211,7 @@ const ACTS: [(&str, &[&str]); 8] = [
     ("rollback", &[]),
 ];
 
-/// A script entry: one of the keys of [`ACTS`], and what may stand beside it.
+/// Parses a script entry: one of the keys of [`ACTS`], and the keys that are allowed beside it.
 fn parse_action(entry: Value) -> Result<TestAction, String> {
     let shown = entry.to_string();
     let wrong = |reason: String| format!("script entry {shown}: {reason}");
@@ -261,7 +261,7 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Tells `null` from absent.
+/// Distinguishes `null` from an absent field.
 fn present_value<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(from).map(Some)
 }

@@ -1,4 +1,4 @@
-//! A clock that stands still until it is moved.
+//! A clock that moves only by an explicit call.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -12,7 +12,7 @@ impl TestClock {
         Self(AtomicI64::new(now.as_ms()))
     }
 
-    /// Never back.
+    /// Moves the clock forward. Never moves it back.
     pub fn move_to(&self, now: Time) {
         self.0.fetch_max(now.as_ms(), Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! What was expected against what was found.
+//! Compares the expected with the actual result.
 
 use baton_core::expr::{Condition, ConditionLanguage, JsonContext};
 use baton_core::run::{CallRole, executed_path, performed_effects};
@@ -9,10 +9,10 @@ use super::case::{NameOrGroup, WorkflowTest};
 use super::environment::TestTrace;
 use crate::print;
 
-/// Characters of a value that are shown to people.
+/// Maximum number of characters of a value to print.
 const SHOWN_MAX: usize = 2_000;
 
-/// One thing that is not as expected.
+/// One difference from the expected result.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct TestDifference {
     pub place: String,
@@ -43,7 +43,7 @@ fn shortened(value: &Value) -> String {
     }
 }
 
-/// Everything that is not as the test expects.
+/// All differences from the expected result.
 pub fn differences(case: &WorkflowTest, played: &TestTrace) -> Vec<TestDifference> {
     let mut found: Vec<TestDifference> =
         played.problems.iter().map(|problem| TestDifference::new("script", Value::Null, json!(problem))).collect();
@@ -73,7 +73,7 @@ pub fn differences(case: &WorkflowTest, played: &TestTrace) -> Vec<TestDifferenc
     found
 }
 
-/// What a run shows of itself.
+/// The observable facts of a run.
 struct TestObservation {
     path: Vec<String>,
     effects: Vec<String>,
@@ -101,7 +101,7 @@ impl TestObservation {
         }
     }
 
-    /// What `holds` expressions see.
+    /// The document that `holds` expressions are evaluated over.
     fn document(&self, played: &TestTrace) -> Value {
         json!({
             "state": played.run.state(),
@@ -128,7 +128,7 @@ fn check_expression(expression: &str, document: &Value, played: &TestTrace) -> O
     Some(TestDifference::new(format!("holds: {expression}"), json!(true), value))
 }
 
-/// Names in order, where a group stands for its members in any order.
+/// Compares names in order. A group matches its members in any order.
 fn sequence(place: &str, expected: &[NameOrGroup], found: &[String]) -> Option<TestDifference> {
     let mut rest = found;
     for step in expected {
@@ -169,7 +169,7 @@ fn is_same_group(expected: &[String], found: &[String]) -> bool {
     sorted(expected) == sorted(found)
 }
 
-/// Objects hold at least what is expected; everything else is equal, numbers by their value.
+/// An object must contain at least the expected fields. Everything else must be equal, with numbers compared by value.
 fn compare(place: &str, expected: &Value, found: &Value, differences: &mut Vec<TestDifference>) {
     match (expected, found) {
         (Value::Object(wanted), Value::Object(there)) => {

@@ -1,4 +1,4 @@
-//! Where a test is played: an engine over a database in memory, a clock that stands, and the people of the script.
+//! The environment of a test: an engine over a database in memory, a manual clock, and the people of the script.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,23 +24,23 @@ use crate::progress;
 use crate::project::{Project, display_path};
 use crate::wiring::ProjectSystem;
 
-/// How long one test may take. Time that the workflow waits does not count: it is skipped.
+/// Time limit of one test. Time that the workflow waits does not count, because it is skipped.
 const TEST_MAX: Duration = Duration::from_secs(60);
-/// How often it is looked at whether all is quiet, where no notice says so.
+/// Interval for checking whether the run is idle, if no notification arrives.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 const TESTER: &str = "tester";
 
-/// Every test's run has the same id, so that what is derived from it is the same each time.
+/// The run of every test has the same id, so that values derived from it are deterministic.
 pub fn run_id() -> RunId {
     RunId::new("test")
 }
 
-/// What came of playing a test.
+/// The result of running a test.
 pub struct TestTrace {
     pub run: Run,
     pub entries: Vec<RunEntry>,
     pub desk: Vec<TaskItem>,
-    /// What the script could not do.
+    /// Script entries that could not be performed.
     pub problems: Vec<String>,
 }
 
@@ -50,14 +50,14 @@ pub async fn run_test(project: &mut Project, case: &WorkflowTest) -> anyhow::Res
     let stage = TestEnvironment::prepare(project, case).await;
     project.tools = tools;
     let mut stage = stage?;
-    // A test that takes too long is found not to be at rest.
+    // A test that exceeds the limit is reported as not idle.
     if let Ok(performed) = tokio::time::timeout(TEST_MAX, stage.run_script(case)).await {
         performed?;
     }
     stage.finish().await
 }
 
-/// The project's tools, with the test's own in the place of those of the same name.
+/// The project's tools. The test's own tools replace those of the same name.
 fn tools_of(project: &Project, case: &WorkflowTest) -> Vec<baton_tools::ToolDefinition> {
     let is_replaced = |tool: &&baton_tools::ToolDefinition| case.tools.iter().any(|own| own.name() == tool.name());
     project.tools.iter().filter(|tool| !is_replaced(tool)).chain(&case.tools).cloned().collect()
@@ -76,7 +76,7 @@ impl TestEnvironment {
         let clock = Arc::new(TestClock::at(case.now.unwrap_or_else(|| SystemClock.now())));
         let store = SqliteStore::in_memory(sqlite::StoreOptions::default())?;
         let mut system = ProjectSystem::with_clock(project, store, clock.clone())?;
-        // Time is moved, never waited for: a run that waits for an instant is looked for, not slept over.
+        // Time is advanced, never waited for: a run that waits for a point in time is loaded again, not kept awake.
         system.options.keep_awake = Duration::ZERO;
         system.options.poll = POLL_INTERVAL;
         let knowledge = project.root.join(folder::FOLDER);
@@ -128,8 +128,7 @@ impl TestEnvironment {
         Ok(())
     }
 
-    /// Until the run has nothing left to do but wait for somebody outside. Retries wait for nobody: time is moved on to
-    /// the next one.
+    /// Executes the run until it only waits for outside input. For retries the clock is advanced to the next one.
     async fn run_until_idle(&mut self) -> anyhow::Result<()> {
         loop {
             if self.follower.is_idle(&run_id()) {
@@ -144,7 +143,7 @@ impl TestEnvironment {
         }
     }
 
-    /// Performs one entry of the script; why it could not be, if it could not.
+    /// Performs one entry of the script. Returns why it could not be performed, if it could not.
     async fn apply_action(&mut self, act: &TestAction) -> anyhow::Result<Option<String>> {
         let (run, incoming) = match act {
             TestAction::Wait(time) => {
@@ -172,7 +171,7 @@ impl TestEnvironment {
         })
     }
 
-    /// An answer goes to the run that asks at this node: the one under test, or one that it runs.
+    /// An answer goes to the run that asks at this node: the run under test, or one of its child runs.
     fn answer(&self, node: &str, by: &DecisionMaker, decision: &HumanDecision) -> (RunId, IncomingCommand) {
         let by = by.clone();
         let is_here = |open: &OpenWait| match &open.kind {
@@ -214,7 +213,7 @@ impl TestEnvironment {
         }
     }
 
-    /// Moves the clock on. A new engine goes on from there: the old one's lease is over by this clock.
+    /// Advances the clock. A new engine continues from there, because the old one's lease has expired by this clock.
     async fn advance_clock(&mut self, at: Time) -> anyhow::Result<()> {
         self.engine.stop().await?;
         self.clock.move_to(at);
@@ -233,7 +232,7 @@ impl TestEnvironment {
     }
 }
 
-/// Saves what can run of the project, with the test's own tools; what else is wrong in it is not this test's concern.
+/// Saves the workflows of the project that can run, with the test's own tools. Other errors in the project are ignored.
 async fn save(system: &mut ProjectSystem, project: &Project, case: &WorkflowTest) -> anyhow::Result<WorkflowVersion> {
     let mut wanted = None;
     let checked = project.check(&mut system.catalog);

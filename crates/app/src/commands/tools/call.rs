@@ -1,4 +1,4 @@
-//! `baton tools call`: one call from outside.
+//! `baton tools call`: a single tool call.
 
 use anyhow::Context;
 use baton_core::graph::input::is_text;
@@ -61,13 +61,13 @@ pub async fn run(project: &Project, args: &ToolCallArgs) -> anyhow::Result<Comma
     Ok(CommandExit::Waiting)
 }
 
-/// Whether the tool's own schema lets an argument be nothing but text.
+/// Whether the tool's schema accepts only text for an argument.
 fn takes_text(system: &ProjectSystem, tool: &str, argument: &str) -> bool {
     let facts = system.tools.facts_for(&system.tenant, tool);
     facts.is_some_and(|facts| facts.parameters.get("properties").and_then(|all| all.get(argument)).is_some_and(is_text))
 }
 
-/// The tool's own name, or why there is none, or which may have been meant.
+/// The canonical name of the tool. The error states why the tool is missing, or suggests a similar name.
 fn resolve_name(project: &Project, system: &ProjectSystem, name: &str) -> anyhow::Result<String> {
     let names = system.tools.names_for(&system.tenant);
     if names.iter().any(|known| known == name) {
@@ -82,7 +82,7 @@ fn resolve_name(project: &Project, system: &ProjectSystem, name: &str) -> anyhow
     .into())
 }
 
-/// What the call came to, or what it waits for.
+/// Prints the result of the call, or what it waits for.
 fn print_result(follower: &RunFollower, id: &RunId, command: &str, as_json: bool) -> anyhow::Result<CommandExit> {
     let run = follower.run(id).context("the run was not recorded")?;
     let envelope = envelope(run);

@@ -1,4 +1,4 @@
-//! Accounts of Composio's apps: connected, looked at, disconnected.
+//! Accounts of Composio's apps: connects, inspects and disconnects them.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::project::Project;
 use crate::wiring::ProjectSystem;
 use crate::{CommandExit, UsageError, print};
 
-/// Of the state that tells a person's return from anybody else's.
+/// Length in bytes of the state that identifies the returning user.
 const STATE_BYTES: usize = 32;
 
 pub async fn connect(project: &Project, args: ToolConnectArgs) -> anyhow::Result<CommandExit> {
@@ -35,7 +35,7 @@ pub async fn connect(project: &Project, args: ToolConnectArgs) -> anyhow::Result
     Ok(CommandExit::Completed)
 }
 
-/// What nobody can guess.
+/// A random value that cannot be guessed.
 fn random_state() -> anyhow::Result<String> {
     let mut random = [0; STATE_BYTES];
     getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random bytes can be had: {error}"))?;
@@ -77,7 +77,7 @@ pub async fn disconnect(project: &Project, args: ToolDisconnectArgs) -> anyhow::
     Ok(CommandExit::Completed)
 }
 
-/// A line each.
+/// Prints one connection on one line.
 fn print_connection(connection: &AppConnection) {
     let AppConnection { app, entity, account, state, reason, .. } = connection;
     let colour = match state {
@@ -96,7 +96,7 @@ fn print_connection(connection: &AppConnection) {
     }
 }
 
-/// The source, where the project has it.
+/// The source, if the project has it.
 pub fn of(system: &ProjectSystem) -> anyhow::Result<&Arc<ComposioSource>> {
     system.tools.composio().ok_or_else(|| {
         let hint = "write `toolkits = [\"shopify\"]` under `[tools.composio]`";
@@ -104,7 +104,7 @@ pub fn of(system: &ProjectSystem) -> anyhow::Result<&Arc<ComposioSource>> {
     })
 }
 
-/// What the caller can correct is told as wrong usage, the rest as a failure.
+/// Errors that the caller can correct become usage errors. The others are failures.
 pub fn connection_error(fault: ConnectionError) -> anyhow::Error {
     match fault {
         ConnectionError::Rejected { reason } => UsageError::new(reason).into(),

@@ -14,7 +14,7 @@ pub async fn run(project: &Project, args: &ToolReportArgs) -> anyhow::Result<()>
     let tenant = project.tenant()?;
     let zone = project.settings.zone(&tenant);
     let week = args.week.unwrap_or_else(|| IsoWeek::previous(SystemClock.now(), &zone));
-    // Looking makes no database where nothing has run.
+    // Does not create a database if nothing has run.
     let system = project.has_database().then(|| ProjectSystem::open(project)).transpose()?;
     let (registry, _) = super::registry(project).await?;
     let audit = system.as_ref().map(|system| &system.store as &dyn AuditTrail);

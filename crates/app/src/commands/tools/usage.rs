@@ -1,4 +1,4 @@
-//! `baton tools usage`: how tools are used, by whatever is asked.
+//! `baton tools usage`: tool use, grouped as requested.
 
 use baton_core::money::BudgetWindow;
 use baton_core::usage::{UNDER_USED_DAYS, UsageDimension};
@@ -23,7 +23,7 @@ pub async fn run(project: &Project, args: &ToolUsageArgs) -> anyhow::Result<()> 
         ..UsageFilter::default()
     };
     let (registry, tenant) = super::registry(project).await?;
-    // Looking makes no database where nothing has run.
+    // Does not create a database if nothing has run.
     let usage = match project.has_database() {
         true => query_usage(&ProjectSystem::open(project)?.store, &*registry, filter, args.tool.as_deref()).await?,
         false => Vec::new(),

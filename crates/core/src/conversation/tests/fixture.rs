@@ -1,4 +1,4 @@
-//! A conversation with what surrounds it; each decision is folded into a copy, which must come out the same.
+//! A conversation with its surroundings. Each decision is folded into a copy, which must come out the same.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::run::RunState;
 use crate::time::Time;
 use crate::tool::Caller;
 
-/// Lines up to which every decision is folded a second time.
+/// Number of lines up to which every decision is folded a second time.
 const LOOKED_AT_MAX: u64 = 50;
 
 pub struct ConversationFixture {
@@ -54,7 +54,7 @@ impl ConversationFixture {
     }
 
     pub fn try_submit(&mut self, command: ConversationCommand) -> Result<(), super::ConversationRefusal> {
-        // What is long is looked at by other tests, while it is short.
+        // Long conversations are skipped; other tests check short ones.
         if self.it.line_count() > LOOKED_AT_MAX {
             return self.it.decide(command, self.now).map(|events| self.events.extend(events));
         }
@@ -166,7 +166,7 @@ impl ConversationFixture {
         })
     }
 
-    /// What runs began with, in their order.
+    /// The first messages of the runs, in order.
     pub fn messages_of_runs(&self) -> Vec<&str> {
         let begun = self.events.iter().filter_map(|event| match event {
             ConversationEvent::RunBegun { message, .. } => Some(self.line(*message)),

@@ -1,4 +1,4 @@
-//! Every command in every state: walked or refused, written down where people read it.
+//! Every command in every state: accepted or refused, and printed as a table for people.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::fixture::{ConversationFixture, begun, ended};
 use crate::conversation::{ConversationCommand, ConversationState};
 use crate::routing::{Priority, ServiceLevel};
 
-/// A conversation in each state; `handover` is passed through and seen by nobody.
+/// A conversation in each state; `handover` is transient and never visible.
 fn world_in(state: ConversationState) -> ConversationFixture {
     let mut w = ConversationFixture::begun();
     match state {
@@ -71,7 +71,7 @@ fn commands(w: &ConversationFixture) -> Vec<ConversationCommand> {
     ]
 }
 
-/// `→ state` where it changes, `✓` where something was recorded, `·` where there was nothing to record, else the
+/// `→ state` if the state changes, `✓` if something was recorded, `·` if there was nothing to record, otherwise the
 /// refusal's code.
 fn cell(row: usize, state: ConversationState) -> (&'static str, String) {
     let mut w = world_in(state);

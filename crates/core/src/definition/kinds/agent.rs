@@ -1,4 +1,4 @@
-//! `agent`: an agent reads, asks for tools and answers.
+//! `agent`: an agent reads, requests tools and answers.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::agent::context::{self, ContextSource};
 use crate::agent::{CostTier, ITERATIONS_MAX};
 use crate::model::ModelProfile;
 
-/// The most tokens anyone may ask a model for.
+/// Maximum number of tokens that may be requested from a model.
 const TOKENS_MAX: u32 = 1_000_000;
 const TEMPERATURE_MAX: f64 = 2.0;
-/// The longest an agent may be told to work: a day.
+/// Maximum working time of an agent: one day, in seconds.
 const SECONDS_MAX: u32 = 86_400;
 
 pub(crate) const KIND: KindDescriptor = KindDescriptor {
@@ -119,7 +119,7 @@ fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionReader) -> Op
     Some(NodeKindSpec::Agent(Box::new(written)))
 }
 
-/// Whose node it is: one agent's by name, or anybody's who is good for it.
+/// Reads the agent of a node: one agent by name, or any agent with a capability.
 fn read_agent_selector(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option<AgentSelector> {
     let findings = &mut reader.findings;
     let (is_named, is_able) = (fields.has("agent"), fields.has("capability"));
@@ -143,7 +143,7 @@ fn read_agent_selector(fields: &mut MappingReader<'_>, reader: &mut DefinitionRe
     }
 }
 
-/// What the agent's step function reads: what memory is asked for before it thinks.
+/// Reads the metadata for the agent's step function: the context that is requested from memory before its first step.
 fn metadata(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> BTreeMap<String, serde_json::Value> {
     let sources = ContextSource::ALL.map(|source| (source.word(), source.word()));
     let strategies = ["short_only", "long_only", "hybrid"].map(|word| (word, word));

@@ -12,7 +12,7 @@ use super::KindDescriptor;
 use crate::graph::node::{self, HumanNode, HumanTaskKind};
 use crate::run::Assignees;
 
-/// The most people one approval may ask for.
+/// Maximum number of people that one approval may require.
 pub const APPROVALS_MAX: u32 = 100;
 
 pub(crate) const KIND: KindDescriptor = KindDescriptor {
@@ -73,7 +73,8 @@ fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionReader) -> Op
     Some(NodeKindSpec::Complete(node::NodeKind::Human(Box::new(human))))
 }
 
-/// A run on an older version whose assignees cannot be read goes on: nobody may answer there, and its deadline holds.
+/// Reads the assignees. A run on an older version whose assignees cannot be read continues: no person may answer there,
+/// and its deadline applies.
 fn assignees(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Value {
     let Some(node) = fields.take("assignees", &mut reader.findings) else { return Value::Null };
     let assignees = node.to_json();

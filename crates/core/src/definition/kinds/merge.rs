@@ -29,7 +29,7 @@ const FIELDS: &[FieldSchema] = &[
     field("undo_losers", FieldShape::Bool, "Whether what cancelled branches did is undone."),
 ];
 
-/// The words for what becomes of work that is no longer needed.
+/// Words for what happens to work that is no longer needed.
 pub(crate) const REMAINING_WORK_MODES: &[(&str, RemainingWork)] =
     &[("cancel", RemainingWork::Cancel), ("wait", RemainingWork::Wait)];
 

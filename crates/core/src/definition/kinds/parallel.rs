@@ -1,4 +1,4 @@
-//! `parallel`: bodies side by side, or a plain fan-out over its edges.
+//! `parallel`: bodies that run concurrently, or a plain fan-out over its edges.
 
 use std::collections::BTreeMap;
 

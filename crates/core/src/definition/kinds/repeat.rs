@@ -1,4 +1,4 @@
-//! `loop`: repeats a body for each item, while, or until.
+//! `loop`: repeats a body for each item, while a condition holds, or until it holds.
 
 use super::super::body;
 use super::super::diagnostic::DiagnosticCode;
@@ -8,7 +8,7 @@ use super::super::spec::{LoopNodeSpec, NodeKindSpec};
 use super::KindDescriptor;
 use crate::graph::node::{CONCURRENCY_MAX, ITEMS_MAX, ITERATIONS_DEFAULT, LoopMode, OnItemError};
 
-/// The most iterations anyone may ask for.
+/// Maximum number of iterations that a definition may set.
 pub const ITERATIONS_MAX: u32 = 100_000;
 
 pub(crate) const KIND: KindDescriptor = KindDescriptor {
@@ -46,7 +46,7 @@ const FIELDS: &[FieldSchema] = &[
     ),
 ];
 
-/// Names a body sees beside the run's.
+/// Names that are visible in a loop body in addition to the run's.
 const LOOP_NAMES: &[&str] = &["item", "index", "last"];
 
 fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionReader) -> Option<NodeKindSpec<'t>> {

@@ -1,4 +1,4 @@
-//! `sink`: where a conversation leaves the workflow.
+//! `sink`: ends the workflow's part of a conversation.
 
 use super::super::diagnostic::DiagnosticCode;
 use super::super::fields::{FieldSchema, FieldShape, MappingReader, describe_node, field, required};
@@ -49,7 +49,7 @@ fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionReader) -> Op
     Some(NodeKindSpec::Complete(node::NodeKind::Sink(SinkNode { action: action?, config: config? })))
 }
 
-/// What is promised of the conversation, where it is written plainly.
+/// Checks the service level of the conversation, if it is written literally.
 fn service_level(config: &YamlNode, reader: &mut DefinitionReader) {
     let dialect = reader.dialect;
     let literal = |name: &str| {

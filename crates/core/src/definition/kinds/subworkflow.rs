@@ -1,4 +1,4 @@
-//! `subworkflow`: another workflow as a run of its own.
+//! `subworkflow`: runs another workflow as a child run.
 
 use super::super::fields::{FieldSchema, FieldShape, MappingReader, field, required};
 use super::super::reader::DefinitionReader;

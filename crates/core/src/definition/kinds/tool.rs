@@ -1,4 +1,4 @@
-//! `tool`: one call of one tool, or the calls a selection asked for.
+//! `tool`: one call of one tool, or the calls that an agent's selection requested.
 
 use super::super::diagnostic::DiagnosticCode;
 use super::super::fields::{FieldSchema, FieldShape, MappingReader, field, read_text};

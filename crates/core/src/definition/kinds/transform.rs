@@ -5,7 +5,7 @@ use super::super::node;
 use super::super::reader::DefinitionReader;
 use super::super::spec::NodeKindSpec;
 use super::KindDescriptor;
-use crate::graph::node::NodeKind as Made;
+use crate::graph::node::NodeKind;
 
 pub(crate) const KIND: KindDescriptor = KindDescriptor {
     word: "transform",
@@ -25,5 +25,7 @@ fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionReader) -> Op
         return None;
     }
     let sets = node::sets(fields, reader, &[]);
-    Some(NodeKindSpec::Complete(Made::Transform(sets.into_iter().map(|(name, value)| (name.value, value)).collect())))
+    Some(NodeKindSpec::Complete(NodeKind::Transform(
+        sets.into_iter().map(|(name, value)| (name.value, value)).collect(),
+    )))
 }

@@ -1,4 +1,4 @@
-//! `trigger`: where a run begins.
+//! `trigger`: the start of a run.
 
 use super::super::diagnostic::{Diagnostic, DiagnosticCode};
 use super::super::fields::{FieldSchema, FieldShape, MappingReader, field};

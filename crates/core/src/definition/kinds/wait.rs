@@ -1,4 +1,4 @@
-//! `wait`: for a time, until an instant, or for a signal.
+//! `wait`: waits for a duration, until an instant, or for a signal.
 
 use super::super::diagnostic::DiagnosticCode;
 use super::super::fields::{FieldSchema, FieldShape, MappingReader, field};

@@ -1,4 +1,4 @@
-//! From the parser's events to a tree, without recursion: nesting costs no stack.
+//! Builds a tree from the parser's events, without recursion, so that nesting uses no stack.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::{
     text,
 };
 
-/// The one document of a text.
+/// Returns the only document of a text.
 pub(super) fn tree(source: &str) -> Result<YamlNode, Vec<Diagnostic>> {
     let mut parser = Parser::new_from_str(source);
     let mut builder = YamlTreeBuilder::default();
@@ -51,7 +51,7 @@ enum ContainerItems {
     },
 }
 
-/// What a key is: a name, or the merge key `<<`.
+/// A kind of key: a name, or the merge key `<<`.
 #[derive(Clone, Copy, PartialEq)]
 enum MappingKeyKind {
     Plain,
@@ -116,7 +116,7 @@ impl YamlTreeBuilder {
         }
     }
 
-    /// Counts what a value costs, before it is made.
+    /// Charges the cost of a value before it is made.
     fn spend(&mut self, values: usize, text_bytes: usize, at: SourceSpan) -> Result<(), Vec<Diagnostic>> {
         self.values = self.values.saturating_add(values);
         self.text_bytes = self.text_bytes.saturating_add(text_bytes);
@@ -154,7 +154,7 @@ impl YamlTreeBuilder {
         self.attach(YamlNode { span: open.span, value }, open.anchor, MappingKeyKind::Plain)
     }
 
-    /// Adds what `<<` brings; what is written in the mapping itself wins, then the first that is merged.
+    /// Applies the merge key `<<`. Keys of the mapping itself win, then those of the first merged mapping.
     fn merge(
         &mut self,
         mut entries: Vec<(YamlKey, YamlNode)>,
@@ -200,7 +200,7 @@ impl YamlTreeBuilder {
         self.attach(node, 0, MappingKeyKind::Plain)
     }
 
-    /// Puts a complete value where it belongs.
+    /// Adds a complete value to its parent.
     fn attach(&mut self, node: YamlNode, anchor: usize, named: MappingKeyKind) -> Result<(), Vec<Diagnostic>> {
         if anchor != 0 {
             let (values, text_bytes) = tree_size(&node);
@@ -257,7 +257,7 @@ fn as_key(node: YamlNode) -> Result<YamlKey, Vec<Diagnostic>> {
     Ok(YamlKey { name, span: node.span })
 }
 
-/// Values and bytes of text in a tree.
+/// Returns the number of values and bytes of text in a tree.
 fn tree_size(node: &YamlNode) -> (usize, usize) {
     let sum = |all: &mut dyn Iterator<Item = (usize, usize)>| all.fold((1, 0), |(v, b), (w, c)| (v + w, b + c));
     match &node.value {
@@ -291,7 +291,7 @@ fn check_tag(tag: Option<&Tag>, own: &str, span: SourceSpan) -> Result<(), Vec<D
     }
 }
 
-/// Whether the value's characters stand in the file one for one, behind an opening quote if there is one.
+/// Returns whether the value's characters appear in the file one for one, after an opening quote if there is one.
 fn is_verbatim(value: &str, style: ScalarStyle, marks: Marks) -> bool {
     let quotes = match style {
         ScalarStyle::Plain => 0,
@@ -302,7 +302,7 @@ fn is_verbatim(value: &str, style: ScalarStyle, marks: Marks) -> bool {
     one_line && marks.len() == value.chars().count() + quotes
 }
 
-/// A quoted string's span begins behind the quote, where its text does.
+/// Returns the span of a string's text: for a quoted string it starts after the quote.
 fn verbatim_span(value: &YamlValue, style: ScalarStyle, span: SourceSpan) -> SourceSpan {
     let is_quoted = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
     match value {

@@ -1,13 +1,13 @@
-//! What a plain word means: the core schema of YAML 1.2 (§10.3.2 of its specification).
+//! The meaning of a plain scalar: the core schema of YAML 1.2 (§10.3.2 of its specification).
 
 use serde_json::Number;
 
 use super::{YamlString, YamlValue};
 
-/// Said of a number that JSON readers would round.
+/// The message for a number that JSON readers would round.
 const WORDS_TOO_LARGE: &str = "the number is too large to be kept exactly";
 
-/// A plain, untagged scalar; the error is a sentence without a full stop.
+/// Parses a plain, untagged scalar; the error is a sentence without a full stop.
 pub(super) fn plain(text: &str) -> Result<YamlValue, &'static str> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Ok(YamlValue::Null),
@@ -23,7 +23,7 @@ pub(super) fn plain(text: &str) -> Result<YamlValue, &'static str> {
     }
 }
 
-/// A scalar with one of YAML's own tags.
+/// Parses a scalar with one of YAML's own tags.
 pub(super) fn tagged(tag: &str, text: &str) -> Result<YamlValue, &'static str> {
     match (tag, plain(text)) {
         ("str", _) => Ok(string(text)),
@@ -72,7 +72,7 @@ fn integer(sign: &str, digits: &str) -> Option<Number> {
     format!("{sign}{digits}").parse::<i64>().ok().map(Number::from)
 }
 
-/// `[0-9]*` with a point or an exponent and at least one digit before the exponent.
+/// Returns whether a text matches `[0-9]*` with a point or an exponent and at least one digit before the exponent.
 fn is_float(text: &str) -> bool {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),

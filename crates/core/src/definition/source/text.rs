@@ -1,4 +1,4 @@
-//! From bytes to text that can be a definition, with a clear word about what cannot.
+//! From bytes to the text of a definition, with clear errors.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use super::{SOURCE_BYTES_MAX, SourceSpan};
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// The text without its byte order mark.
+/// Returns the text without its byte order mark.
 pub(super) fn check(source: &[u8]) -> Result<&str, Diagnostic> {
     let start = SourceSpan { line: 1, column: 1, len: 1 };
     if source.len() > SOURCE_BYTES_MAX {
@@ -40,8 +40,9 @@ pub(super) fn check(source: &[u8]) -> Result<&str, Diagnostic> {
     Ok(text)
 }
 
-/// JSON writes a character beyond U+FFFF as two escapes, `\ud83d\ude00`; YAML knows only `\U0001f600`. Rewrites
-/// the former as the latter where the text is JSON; nothing where there is none. Columns behind one move by two.
+/// JSON writes a character beyond U+FFFF as two escapes, `\ud83d\ude00`; YAML only supports `\U0001f600`. Rewrites the
+/// former as the latter if the text is JSON. Returns `None` if there are none. Columns after a rewritten escape shift
+/// by two.
 pub(super) fn join_surrogates(text: &str) -> Option<String> {
     if !text.trim_start().starts_with(['{', '[']) || !(text.contains("\\ud") || text.contains("\\uD")) {
         return None;
@@ -58,7 +59,7 @@ pub(super) fn join_surrogates(text: &str) -> Option<String> {
             let _ = write!(joined, "\\U{:08x}", u32::from(c));
             12
         } else {
-            // An escaped backslash is taken with what it escapes, so that `\\ud83d` stays text.
+            // An escaped backslash is consumed together with the next character, so that `\\ud83d` stays text.
             let taken = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
             joined.push_str(&rest[..taken]);
             taken
@@ -69,7 +70,7 @@ pub(super) fn join_surrogates(text: &str) -> Option<String> {
     Some(joined)
 }
 
-/// The number of an escape `\uXXXX` that a text begins with.
+/// Returns the code unit of the escape `\uXXXX` at the start of a text.
 fn code_unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
@@ -83,7 +84,7 @@ fn is_forbidden(c: char) -> bool {
     c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')
 }
 
-/// The place just behind a text.
+/// Returns the position after the end of a text.
 fn end_of(text: &str) -> SourceSpan {
     let lines = text.matches('\n').count();
     let last = text.rsplit('\n').next().unwrap_or_default();

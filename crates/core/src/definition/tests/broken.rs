@@ -1,9 +1,9 @@
-//! Every kind of finding, as people see it: each broken file with what is said of it.
+//! Every kind of finding as people see it: each broken file with its diagnostics.
 
 use super::super::{check, render};
 use super::fixture_catalog;
 
-/// What is said of a file of `testdata/definitions`, worst first or not: in the file's order.
+/// The diagnostics of a file of `testdata/definitions`, in file order.
 fn said(file: &str) -> String {
     let place = format!("{}/testdata/definitions/broken-{file}.yaml", env!("CARGO_MANIFEST_DIR"));
     let source = std::fs::read_to_string(place).unwrap();

@@ -1,4 +1,4 @@
-//! What comes out: the graph, the bundle, and the pictures.
+//! The compiled output: the graph, the bundle, and the drawings.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn hash(source: &str, catalog: &DefinitionCatalog) -> ContentHash {
     bundle.seal().unwrap().1
 }
 
-/// Edges as people say them.
+/// Edges as readable text.
 fn edges(graph: &Graph) -> Vec<String> {
     let id = |place: NodeIndex| graph.node(place).id.as_str();
     let edge = |edge: &crate::graph::GraphEdge| {
@@ -263,10 +263,10 @@ nodes:
     assert_eq!(a.agent.metadata["context_sources"], json!(["conversation_history", "similar_executions"]));
     assert_eq!(a.agent.metadata["context_tools"], json!(["get_context", "similar_executions"]));
     assert!(["get_context", "similar_executions"].iter().all(|tool| a.offers(tool) && a.tools.contains_key(*tool)));
-    // What it has anyway is not lent, and who names no source has nothing of it.
+    // A tool that the agent already has is not added for context, and an agent without a source gets none.
     assert_eq!(agent("b").agent.metadata.get("context_tools"), None);
     assert!(!agent("c").offers("get_context"));
-    // Without a memory there is nothing to be told, and that is said.
+    // Without a memory tool there is no context, and that is reported.
     let mut catalog = fixture_catalog::catalog();
     catalog.tools.retain(|name, _| name != "get_context");
     let said = check(source.as_bytes(), &catalog).diagnostics;
@@ -295,7 +295,7 @@ fn one_mistake_is_one_finding() {
     assert!(said[0].contains("DEF-051") && said[0].contains("`string`"), "it says what there is: {said:#?}");
 }
 
-/// Codes, places and hints of what is found.
+/// Codes, positions and hints of the findings.
 fn found_in(source: &str) -> Vec<String> {
     let found = check(source.as_bytes(), &fixture_catalog::catalog()).diagnostics.into_iter();
     found
@@ -337,7 +337,7 @@ fn a_misspelt_field_of_what_a_node_answers_is_found_in_every_language_with_the_n
     ] {
         assert!(!found_in(&right).iter().any(|one| one.contains("DEF-025")), "{right}");
     }
-    // As well of a node around a loop's body, and of an agent that answers by a schema.
+    // The same applies to a node around a loop's body, and to an agent that answers by a schema.
     let agent = "name: x\nnodes:\n  - {id: look, agent: simple_agent, task: hi, output_schema: {type: object, \
                  additionalProperties: false, properties: {total: {type: number}}}}\n  - id: each\n    type: loop\n    \
                  for_each: \"{{ [1, 2] }}\"\n    body:\n      nodes:\n        - {id: tell, type: transform, \

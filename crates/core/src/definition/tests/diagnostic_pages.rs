@@ -1,9 +1,9 @@
-//! Each code has its page, and what the page shows is what is said.
+//! Each code has its page, and the example on the page produces the message shown there.
 
 use super::super::{DiagnosticCode, check, render};
 use super::fixture_catalog;
 
-/// Codes that a few lines of YAML cannot show.
+/// Codes that a few lines of YAML cannot produce.
 const WITHOUT_EXAMPLE: [DiagnosticCode; 2] = [DiagnosticCode::TooLarge, DiagnosticCode::NotChecked];
 
 fn block<'p>(page: &'p str, language: &str) -> Option<&'p str> {

@@ -1,4 +1,4 @@
-//! A catalogue for tests: tools with the facts of the shipped ones, and a few agents.
+//! A catalogue for tests: tools with the contracts of the shipped ones, and a few agents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::agent::AgentDefinition;
 use crate::bundle::ContentHash;
 use crate::tool::ToolContract;
 
-/// What examples and broken files may name.
+/// The names that examples and broken files may use.
 pub fn catalog() -> DefinitionCatalog {
     let known = PinnedWorkflow { hash: ContentHash::of(b"shipping"), runs: BTreeSet::from(["labels".to_owned()]) };
     DefinitionCatalog {
@@ -29,7 +29,7 @@ fn agent(name: &str) -> (String, AgentDefinition) {
     (name.to_owned(), serde_json::from_value(agent).unwrap())
 }
 
-/// One that an endpoint thinks for.
+/// An agent whose steps come from an endpoint.
 fn thought_for() -> (String, AgentDefinition) {
     let agent = json!({ "name": "greeter", "type": "custom", "endpoint": "https://agents.example.com/greeter" });
     ("greeter".to_owned(), serde_json::from_value(agent).unwrap())

@@ -1,16 +1,16 @@
-//! Input that was made to hurt: refused clearly, quickly, and without a panic.
+//! Hostile input is refused clearly, quickly, and without a panic.
 
 use std::fmt::Write as _;
 
 use super::super::source::{DEPTH_MAX, SOURCE_BYTES_MAX};
 use super::super::{CheckedDefinition, DefinitionCatalog, Severity, check};
 
-/// That it is quick, too, is tried on the binary, from outside: here a hang is caught by the runner's own limit.
+/// Speed is tested on the binary, from outside: here a hang is caught by the test runner's own time limit.
 fn checked(source: &[u8]) -> CheckedDefinition {
     check(source, &DefinitionCatalog::default())
 }
 
-/// Refused with an error whose message holds `words`.
+/// Asserts that the source is refused with an error whose message contains `words`.
 fn refused(source: impl AsRef<[u8]>, words: &str) {
     let checked = self::checked(source.as_ref());
     let said: Vec<&str> = checked.diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect();
@@ -244,7 +244,7 @@ fn many_findings_are_cut_short() {
     assert!(checked.diagnostics.last().unwrap().message.contains("more findings"));
 }
 
-/// With a catalogue, so that what is checked against a tool's facts is checked, too.
+/// Checks with a catalogue, so that the checks against tool contracts run, too.
 fn checked_with_catalog(source: &str) -> CheckedDefinition {
     check(source.as_bytes(), &super::fixture_catalog::catalog())
 }

@@ -1,9 +1,9 @@
-//! Good files with a few edits: whatever comes of them is said, and nothing panics.
+//! Valid files with a few edits: every problem is reported, and nothing panics.
 
 use super::super::{Severity, check, compile, render};
 use super::fixture_catalog;
 
-/// Edited files tried by an everyday test; `MUTATIONS` asks for more.
+/// Number of edited files in an ordinary test run; `MUTATIONS` sets a larger number.
 const TRIED: u64 = 1_500;
 
 const PIECES: &[&str] = &[
@@ -63,7 +63,7 @@ const PIECES: &[&str] = &[
     "`",
 ];
 
-/// Marsaglia's xorshift: small, and the same everywhere.
+/// Marsaglia's xorshift: small, and the same on every platform.
 struct XorshiftRng(u64);
 
 impl XorshiftRng {
@@ -82,7 +82,7 @@ fn files() -> Vec<String> {
     let page = include_str!("../../../../../docs/reference/workflow-format.md");
     let examples: Vec<String> =
         page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).map(str::to_owned).collect();
-    // Sound ones count thrice: most edits of a broken file leave it broken.
+    // Valid files have three times the weight: most edits of a broken file leave it broken.
     let examples = std::iter::repeat_n(examples, 3).flatten();
     files.into_iter().map(|file| std::fs::read_to_string(file).unwrap()).chain(examples).collect()
 }
@@ -95,7 +95,7 @@ fn edited(file: &str, dice: &mut XorshiftRng) -> String {
     edited
 }
 
-/// A line less, twice, or elsewhere.
+/// Removes, repeats or moves a line.
 fn with_lines_edited(file: &str, dice: &mut XorshiftRng) -> String {
     let mut lines: Vec<&str> = file.split_inclusive('\n').collect();
     let (at, to) = (dice.roll(lines.len()), dice.roll(lines.len()));
@@ -110,7 +110,7 @@ fn with_lines_edited(file: &str, dice: &mut XorshiftRng) -> String {
     lines.concat()
 }
 
-/// A few characters less, twice, replaced by a piece of syntax, or by what stands elsewhere.
+/// Removes or repeats a few characters, or replaces them by a piece of syntax or by text from elsewhere in the file.
 fn with_chars_edited(file: &str, dice: &mut XorshiftRng) -> String {
     let mut chars: Vec<char> = file.chars().collect();
     let at = dice.roll(chars.len());

@@ -1,4 +1,4 @@
-//! The reference page says what is so: its examples load, and its list of codes is the code's.
+//! The reference page is correct: its examples load, and its list of codes matches the code.
 
 use serde_json::Value as Json;
 

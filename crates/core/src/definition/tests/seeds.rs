@@ -1,4 +1,4 @@
-//! Every workflow of the seeds loads as it stands there.
+//! Every workflow of the seeds loads unchanged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ macro_rules! seed {
     };
 }
 
-/// Loads, runs, and pins itself: the bundle makes the same workflow.
+/// The workflow loads, is runnable, and its bundle compiles to the same workflow.
 fn ready(checked: &CheckedDefinition) -> &Workflow {
     let (workflow, bundle) = checked.runnable().unwrap_or_else(|| panic!("{:#?}", checked.diagnostics));
     let again = compile(bundle).unwrap();

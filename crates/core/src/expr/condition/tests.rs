@@ -88,7 +88,7 @@ fn the_output_of_a_step_is_the_step_unless_it_has_a_field_of_that_name() {
     }
     assert_eq!(holds(ConditionLanguage::Expr, "classify_intent.output.confidence > 0.7"), Ok(true));
     assert_eq!(structured("classify_intent.output.intent", "==", json!("return_request")), Ok(true));
-    // `amount` is no step, so this is a field it does not have.
+    // `amount` is not a step, so this is a field that it does not have.
     assert_eq!(holds(ConditionLanguage::JmesPath, "amount.output == null"), Ok(true));
     assert_eq!(holds(ConditionLanguage::Expr, "amount.output").unwrap_err().code, EvalErrorCode::MissingField);
 }
@@ -160,7 +160,7 @@ fn roots_are_what_is_looked_up_at_the_root_and_nothing_below() {
 fn the_whole_of_the_names_is_an_object() {
     let condition = Condition::parse(ConditionLanguage::JmesPath, "length(keys(@))").unwrap();
     assert_eq!(condition.value(&run()), Ok(json!(9)));
-    // A projection leaves out nulls, and `nothing` is one.
+    // A projection omits nulls, and `nothing` is one.
     let values = Condition::parse(ConditionLanguage::JmesPath, "length(*)").unwrap();
     assert_eq!(values.value(&run()), Ok(json!(8)));
 }

@@ -1,4 +1,4 @@
-//! Operations, each sent to its kind.
+//! Operations, dispatched by kind.
 
 use super::arguments::EvaluatedArguments;
 use super::evaluator::JinjaEvaluator;
@@ -7,7 +7,7 @@ use super::value::JinjaValue;
 use crate::expr::error::EvalError;
 
 impl<'v> JinjaEvaluator<'v> {
-    /// Does an operation with a value. Only `default` may be given one that is not there.
+    /// Applies an operation to a value. Only `default` accepts a missing value.
     pub(super) fn apply(
         &mut self,
         operation: ValueOperation,
@@ -89,7 +89,7 @@ impl<'v> JinjaEvaluator<'v> {
         Ok(result)
     }
 
-    /// The value, or the other if it is not there; with `true`, also if it is null or empty.
+    /// Returns the value, or the default if it is missing; with `true`, also if it is null or empty.
     fn default(
         &mut self,
         value: JinjaValue<'v>,

@@ -3,7 +3,7 @@
 use super::value::{JinjaText, JinjaValue};
 use crate::expr::error::EvalError;
 
-/// Evaluated arguments, taken one by one: by place while there are any, then by name.
+/// Evaluated arguments, taken one by one: positional ones first, then named ones.
 #[derive(Default)]
 pub(super) struct EvaluatedArguments<'v> {
     to: &'static str,
@@ -20,7 +20,7 @@ impl<'v> EvaluatedArguments<'v> {
         Self { to, positional: positional.into_iter(), named }
     }
 
-    /// The next argument, which may also be given as `name=`.
+    /// Returns the next argument, positional or given as `name=`.
     pub(super) fn optional(&mut self, name: &str) -> Option<JinjaValue<'v>> {
         self.positional.next().or_else(|| {
             let at = self.named.iter().position(|(given, _)| *given == name)?;
@@ -28,12 +28,12 @@ impl<'v> EvaluatedArguments<'v> {
         })
     }
 
-    /// Every plain argument left.
+    /// Returns all remaining positional arguments.
     pub(super) fn rest(&mut self) -> Vec<JinjaValue<'v>> {
         self.positional.by_ref().collect()
     }
 
-    /// Every named argument left.
+    /// Returns all remaining named arguments.
     pub(super) fn named(&mut self) -> Vec<(&'v str, JinjaValue<'v>)> {
         std::mem::take(&mut self.named)
     }
@@ -72,7 +72,7 @@ impl<'v> EvaluatedArguments<'v> {
         }
     }
 
-    /// Refuses what nobody took.
+    /// Rejects arguments that were not taken.
     pub(super) fn finish(mut self) -> Result<(), EvalError> {
         if let Some((name, _)) = self.named.first() {
             return Err(EvalError::bad_value(format!("`{}` has no argument `{name}`", self.to)));

@@ -10,7 +10,7 @@ use super::write;
 use crate::expr::error::EvalError;
 use crate::expr::meter::EvalMeter;
 
-/// Whether two values are equal: numbers by value, lists and objects by content.
+/// Returns whether two values are equal: numbers by value, lists and objects by content.
 pub(super) fn equal(a: &JinjaValue<'_>, b: &JinjaValue<'_>, meter: &mut EvalMeter) -> Result<bool, EvalError> {
     meter.charge_steps(1)?;
     a.ensure_present()?;
@@ -64,7 +64,7 @@ fn order_numbers(a: &JinjaValue<'_>, b: &JinjaValue<'_>) -> Option<Ordering> {
     }
 }
 
-/// A number as a float.
+/// Converts a number to a float.
 #[expect(clippy::cast_precision_loss, reason = "arithmetic with a float is approximate")]
 pub(super) fn float(value: &JinjaValue<'_>) -> Option<f64> {
     match value {
@@ -74,7 +74,7 @@ pub(super) fn float(value: &JinjaValue<'_>) -> Option<f64> {
     }
 }
 
-/// The order of two numbers, two strings or two booleans; there is none between anything else.
+/// Returns the order of two numbers, two strings or two booleans; there is none between anything else.
 pub(super) fn order(a: &JinjaValue<'_>, b: &JinjaValue<'_>, meter: &mut EvalMeter) -> Result<Ordering, EvalError> {
     meter.charge_steps(1)?;
     a.ensure_present()?;
@@ -117,7 +117,7 @@ pub(super) fn compare(
     }
 }
 
-/// Whether a list has an item, a string a part, or an object a key.
+/// Returns whether a list contains an item, a string a substring, or an object a key.
 pub(super) fn contains(
     whole: &JinjaValue<'_>,
     part: &JinjaValue<'_>,
@@ -206,7 +206,7 @@ fn whole<'v>(operator: ArithmeticOp, a: i128, b: i128) -> Result<JinjaValue<'v>,
         ArithmeticOp::Subtract => a.checked_sub(b),
         ArithmeticOp::Multiply => a.checked_mul(b),
         ArithmeticOp::DivideWhole => a.checked_div_euclid(b).map(|quotient| {
-            // Python rounds towards minus infinity, Euclid towards a remainder that is not negative.
+            // Python rounds towards minus infinity; Euclidean division has a remainder that is never negative.
             if b < 0 && a.rem_euclid(b) != 0 { quotient - 1 } else { quotient }
         }),
         ArithmeticOp::Remainder => a.checked_rem_euclid(b).map(|rest| if b < 0 && rest != 0 { rest + b } else { rest }),

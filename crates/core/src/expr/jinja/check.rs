@@ -1,4 +1,4 @@
-//! What can be asked of a value with `is`.
+//! Tests of a value with `is`.
 
 use super::arguments::EvaluatedArguments;
 use super::arithmetic::{compare, contains};
@@ -9,7 +9,7 @@ use super::value::JinjaValue;
 use crate::expr::error::EvalError;
 
 impl<'v> JinjaEvaluator<'v> {
-    /// Whether a value passes a test. Only `defined` and `undefined` may ask about one that is not there.
+    /// Returns whether a value passes a test. Only `defined` and `undefined` accept a missing value.
     pub(super) fn test(
         &mut self,
         test: ValueTest,

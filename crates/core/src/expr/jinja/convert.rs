@@ -1,4 +1,4 @@
-//! Values made into other values: numbers, text, JSON, dates, money.
+//! Conversions: numbers, text, JSON, dates, money.
 
 use super::arguments::EvaluatedArguments;
 use super::arithmetic::float;
@@ -9,9 +9,9 @@ use super::value::JinjaValue;
 use super::write;
 use crate::expr::error::EvalError;
 
-/// The most places a number may be rounded to.
+/// Maximum number of decimal places for rounding.
 const PLACES_MAX: i128 = 15;
-/// The deepest indentation of JSON.
+/// Maximum indentation of JSON.
 const INDENT_MAX: usize = 8;
 
 impl<'v> JinjaEvaluator<'v> {
@@ -130,7 +130,7 @@ impl<'v> JinjaEvaluator<'v> {
     }
 }
 
-/// One `%…` of a format.
+/// One `%…` of a format string.
 struct FormatSpec {
     letter: char,
     width: usize,
@@ -170,7 +170,7 @@ impl FormatSpec {
     }
 }
 
-/// A number off the front; too large a one counts as the largest.
+/// Takes a number from the front; a number that is too large counts as the maximum.
 fn number(source: &str) -> (Option<usize>, &str) {
     let digits = source.len() - source.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (digits, rest) = source.split_at(digits);

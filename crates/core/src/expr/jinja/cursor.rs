@@ -1,4 +1,4 @@
-//! Where the parser stands: the words still to be read, the names met so far, and how deep it is.
+//! The parser's state: remaining tokens, names seen so far, and nesting depth.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(super) struct JinjaParser {
     ids: BTreeMap<String, NameId>,
     pub(super) assigned: Vec<NameId>,
     pub(super) macros: BTreeMap<NameId, JinjaMacro>,
-    /// Names called like a macro, and where.
+    /// Names called like a macro, with their positions.
     pub(super) called: Vec<(NameId, usize)>,
 }
 

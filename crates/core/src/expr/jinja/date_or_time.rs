@@ -1,4 +1,4 @@
-//! Dates and times: read from text, compared, moved by days, written by a pattern.
+//! Dates and times: parsing, comparison, moving by days, formatting by a pattern.
 
 use std::cmp::Ordering;
 
@@ -10,24 +10,24 @@ use super::value::JinjaValue;
 use crate::expr::context::EvalContext;
 use crate::expr::error::EvalError;
 
-/// How a time is written when nobody says how.
+/// Default format of a time.
 const TIME_PATTERN: &str = "%Y-%m-%dT%H:%M:%S%:z";
 const DATE_PATTERN: &str = "%Y-%m-%d";
 
-/// The letters that may follow `%` in a pattern. All give the same text in every place and language.
+/// The letters that may follow `%` in a pattern. All give the same text in every locale.
 const PATTERN_LETTERS: &str = "YmdHMSyjeIpPAaBbZzFTRDQ%fLuwVGsNCk";
 
-/// Days a date may be moved by: some 27 centuries.
+/// Maximum number of days that a date may be moved by: some 27 centuries.
 const DAYS_MAX: i128 = 1_000_000;
 
-/// A day, or a time of a day.
+/// A date, or a time of a day.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum DateOrTime {
     Day(Date),
     Time(Zoned),
 }
 
-/// The moment an evaluation happens at, and the zone it reads dates in.
+/// The instant of an evaluation, and the zone in which it reads dates.
 #[derive(Debug, Clone)]
 pub(super) struct EvalClock {
     now: Zoned,
@@ -50,7 +50,7 @@ impl EvalClock {
 
     /// Reads an ISO 8601 date or time, or one of a few relative words in English and Spanish.
     ///
-    /// A time without an offset is one of this clock's zone.
+    /// A time without an offset is in this clock's zone.
     pub(super) fn read(&self, value: &JinjaValue<'_>) -> Result<DateOrTime, EvalError> {
         let JinjaValue::Text(text) = value else {
             return Err(EvalError::wrong_type(format!("a date is text, not {}", value.kind())));
@@ -78,7 +78,7 @@ impl EvalClock {
         })
     }
 
-    /// How a moment lies to now: a day to today, a time to this instant.
+    /// Compares a moment with now: a date with today, a time with this instant.
     pub(super) fn order(&self, moment: &DateOrTime) -> Result<Ordering, EvalError> {
         Ok(match moment {
             DateOrTime::Day(day) => day.cmp(&self.now.date()),
@@ -86,7 +86,7 @@ impl EvalClock {
         })
     }
 
-    /// Whole calendar days from today, negative for the past.
+    /// Returns the number of calendar days from today, negative for the past.
     pub(super) fn days_until(&self, moment: &DateOrTime) -> Result<i64, EvalError> {
         let day = match moment {
             DateOrTime::Day(day) => *day,
@@ -109,7 +109,7 @@ impl DateOrTime {
         .map_err(|_| error())
     }
 
-    /// As ISO 8601.
+    /// Formats as ISO 8601.
     pub(super) fn to_iso8601(&self) -> String {
         match self {
             DateOrTime::Day(day) => day.strftime(DATE_PATTERN).to_string(),
@@ -117,7 +117,7 @@ impl DateOrTime {
         }
     }
 
-    /// By a pattern of `%` letters; names of days and months are English.
+    /// Formats by a pattern of `%` letters; names of days and months are English.
     pub(super) fn formatted(&self, pattern: &str) -> Result<String, EvalError> {
         check_pattern(pattern)?;
         let written = match self {
@@ -146,7 +146,7 @@ fn check_pattern(pattern: &str) -> Result<(), EvalError> {
     Ok(())
 }
 
-/// Days from today that a relative word means.
+/// Returns the number of days from today for a relative word.
 fn relative_days(text: &str) -> Option<i128> {
     Some(match text.to_lowercase().as_str() {
         "day before yesterday" | "anteayer" | "antier" => -2,

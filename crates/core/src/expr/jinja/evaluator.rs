@@ -1,4 +1,4 @@
-//! One evaluation: names, and expressions over them.
+//! One evaluation: name lookup and expressions.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -17,10 +17,10 @@ use crate::expr::error::EvalError;
 use crate::expr::meter::EvalMeter;
 use crate::expr::path::is_whole_step_output;
 
-/// Locals that are looked through in the time of one step.
+/// Number of locals that can be searched for the cost of one step.
 pub(super) const LOCALS_PER_STEP: usize = 16;
 
-/// The roots an evaluation has looked up. They outlive it, so that it can borrow from them.
+/// The roots that an evaluation has looked up. They outlive it, so that it can borrow from them.
 pub(super) struct RootCache<'n> {
     names: &'n dyn EvalContext,
     found: Vec<OnceCell<Option<Cow<'n, Value>>>>,
@@ -43,13 +43,13 @@ pub(super) struct JinjaEvaluator<'v> {
     roots: &'v RootCache<'v>,
     clock: Option<EvalClock>,
     pub(super) meter: EvalMeter,
-    /// Names that were assigned, the innermost last.
+    /// Assigned names, the innermost last.
     pub(super) locals: Vec<(NameId, JinjaValue<'v>)>,
-    /// Where the locals of the running macro begin; before them only the outermost are seen.
+    /// Index of the first local of the running macro; of those before it, only the outermost are visible.
     pub(super) scope_floor: usize,
-    /// How many locals belong to the outermost level.
+    /// Number of locals at the outermost level.
     pub(super) outermost: usize,
-    /// Where the innermost scope begins.
+    /// Index of the first local of the innermost scope.
     pub(super) scope: usize,
 }
 
@@ -68,7 +68,7 @@ impl<'v> JinjaEvaluator<'v> {
         }
     }
 
-    /// The clock, made when the first date asks for it.
+    /// Returns the clock, created when it is first needed.
     pub(super) fn clock(&mut self) -> Result<&EvalClock, EvalError> {
         match &mut self.clock {
             Some(clock) => Ok(clock),
@@ -102,7 +102,7 @@ impl<'v> JinjaEvaluator<'v> {
         value
     }
 
-    /// The truth of an expression; one that is not there has none.
+    /// Returns the truth of an expression; a missing value is an error.
     pub(super) fn truth(&mut self, expression: &'v JinjaExpr) -> Result<bool, EvalError> {
         Ok(self.eval(expression)?.require_present()?.truthy())
     }
@@ -161,7 +161,7 @@ impl<'v> JinjaEvaluator<'v> {
         }
     }
 
-    /// The first part that is true (`or`) or is not (`and`), else the last.
+    /// Returns the first part that is true (`or`) or false (`and`), otherwise the last.
     fn short_circuit(&mut self, parts: &'v [JinjaExpr], wanted: bool) -> Result<JinjaValue<'v>, EvalError> {
         let mut value = JinjaValue::Null;
         for part in parts {
@@ -214,7 +214,7 @@ impl<'v> JinjaEvaluator<'v> {
         }
         match otherwise {
             Some(otherwise) => self.eval(otherwise),
-            // As in Jinja, an `if` without an `else` writes nothing where it does not hold.
+            // As in Jinja, an `if` without an `else` writes nothing if its condition is false.
             None => Ok(JinjaValue::text("")),
         }
     }
@@ -232,7 +232,7 @@ impl<'v> JinjaEvaluator<'v> {
         for (at, postfix) in postfixes.iter().enumerate().skip(done) {
             self.meter.charge_steps(1)?;
             value = match postfix {
-                // What is below something missing is missing for the same reason.
+                // A field of a missing value is missing for the same reason.
                 PostfixOp::Field(_) | PostfixOp::Item(_) | PostfixOp::Slice(_) if value.is_missing() => value,
                 PostfixOp::Field(field) => match value.field(field) {
                     Some(found) => found,
@@ -258,7 +258,7 @@ impl<'v> JinjaEvaluator<'v> {
         self.apply(call.operation, value, given)
     }
 
-    /// `len(x)`: the operation on the first argument. `max(a, b)` is that of all of them.
+    /// `len(x)`: applies the operation to the first argument. `max(a, b)` applies it to all of them.
     fn apply_function(
         &mut self,
         operation: ValueOperation,
@@ -352,7 +352,7 @@ impl<'v> JinjaEvaluator<'v> {
         }
     }
 
-    /// A path as it was written, for messages.
+    /// Returns a path as it was written, for messages.
     fn shown(&self, base: &JinjaExpr, path: &[PostfixOp]) -> String {
         let mut shown = match base {
             JinjaExpr::Name(id) => self.name_text(*id).to_owned(),

@@ -1,4 +1,4 @@
-//! Expressions: a descent through Jinja's levels of strength, which counts how deep it is.
+//! Expressions: recursive descent through Jinja's precedence levels, with a depth counter.
 
 use serde_json::{Number, Value};
 
@@ -10,7 +10,7 @@ use super::token::JinjaToken;
 use crate::expr::error::ParseError;
 
 impl JinjaParser {
-    /// A whole expression: `value if condition else other`, or anything that binds stronger.
+    /// Parses a whole expression: `value if condition else other`, or anything that binds more tightly.
     pub(super) fn expression(&mut self) -> Result<JinjaExpr, ParseError> {
         self.enter()?;
         let first = self.or()?;
@@ -30,7 +30,7 @@ impl JinjaParser {
         })
     }
 
-    /// An expression behind which `if` means something else: the items of a loop.
+    /// Parses an expression after which `if` has another meaning: the items of a loop.
     pub(super) fn without_condition(&mut self) -> Result<JinjaExpr, ParseError> {
         self.or()
     }
@@ -92,7 +92,7 @@ impl JinjaParser {
         Ok(Some(comparator))
     }
 
-    /// Operators that bind at least as strongly as `weakest`, those of one strength in one list.
+    /// Operators that bind at least as tightly as `weakest`, with those of equal precedence in one list.
     fn arithmetic(&mut self, weakest: u8) -> Result<JinjaExpr, ParseError> {
         let mut left = self.signed(true)?;
         while let Some((_, strength)) = self.operator(weakest) {
@@ -124,7 +124,8 @@ impl JinjaParser {
         (strength >= weakest).then_some((operator, strength))
     }
 
-    /// A sign binds stronger than a filter: `-x|abs` is the filter of `-x`.
+    /// Parses an operand with an optional sign. A sign binds more tightly than a filter: `-x|abs` applies the filter to
+    /// `-x`.
     fn signed(&mut self, filters: bool) -> Result<JinjaExpr, ParseError> {
         let negative = *self.peek() == JinjaToken::Sign("-");
         let base = if negative || *self.peek() == JinjaToken::Sign("+") {
@@ -284,7 +285,7 @@ impl JinjaParser {
         }
     }
 
-    /// Arguments up to the closing bracket, the named ones last.
+    /// Arguments up to the closing bracket, named ones last.
     fn arguments(&mut self) -> Result<ArgumentExprs, ParseError> {
         let mut arguments = ArgumentExprs::default();
         while !self.eat_sign(")") {
@@ -344,7 +345,7 @@ impl JinjaParser {
         Ok(JinjaExpr::Object(fields))
     }
 
-    /// A comma, or the closing bracket still to come.
+    /// Reads a comma, or checks that the closing bracket follows.
     fn separator(&mut self, close: &'static str) -> Result<(), ParseError> {
         if self.eat_sign(",") || *self.peek() == JinjaToken::Sign(close) {
             return Ok(());
@@ -353,7 +354,7 @@ impl JinjaParser {
     }
 }
 
-/// The only part, or all of them.
+/// Returns the only part, or all of them.
 fn single(mut parts: Vec<JinjaExpr>) -> Result<JinjaExpr, Vec<JinjaExpr>> {
     match parts.pop() {
         Some(only) if parts.is_empty() => Ok(only),
@@ -365,7 +366,7 @@ fn single(mut parts: Vec<JinjaExpr>) -> Result<JinjaExpr, Vec<JinjaExpr>> {
     }
 }
 
-/// A list of literals is a literal itself, and need not be made again each time.
+/// Returns a list expression. A list of literals is itself a literal, and need not be built each time.
 fn list(items: Vec<JinjaExpr>) -> JinjaExpr {
     let literals = items.iter().map(|item| match item {
         JinjaExpr::Literal(value) => Some(value.clone()),

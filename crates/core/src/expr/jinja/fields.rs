@@ -1,4 +1,4 @@
-//! What can be done with objects.
+//! Operations on objects.
 
 use super::arguments::EvaluatedArguments;
 use super::evaluator::JinjaEvaluator;

@@ -1,4 +1,4 @@
-//! Functions: the moment, dates, ranges, and some filters under the names Python gives them.
+//! Functions: the current time, dates, ranges, and some filters under their Python names.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,11 +27,11 @@ pub(super) enum JinjaFunction {
     Today,
 }
 
-/// What a name in front of brackets means.
+/// The meaning of a name in front of brackets.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum JinjaCallee {
     Function(JinjaFunction),
-    /// The first argument is what the operation is done with.
+    /// The operation is applied to the first argument.
     Operation(ValueOperation),
 }
 
@@ -161,7 +161,7 @@ impl<'v> JinjaEvaluator<'v> {
     fn namespace(&mut self, given: &mut EvaluatedArguments<'v>) -> Result<JinjaValue<'v>, EvalError> {
         let mut fields = BTreeMap::new();
         for (name, value) in given.named() {
-            // Checked as an object would be: a namespace holds no namespace.
+            // Checked as for an object: a namespace cannot contain a namespace.
             JinjaValue::object(BTreeMap::from([(String::new(), value.clone())]), &mut self.meter)?;
             fields.insert(name.to_owned(), value);
         }

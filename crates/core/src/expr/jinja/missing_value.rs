@@ -1,4 +1,4 @@
-//! Names and fields that are not there, and what to say of them if somebody uses them.
+//! Missing names and fields, and the errors for using them.
 
 use std::rc::Rc;
 
@@ -8,15 +8,15 @@ use super::value::JinjaValue;
 use crate::expr::context::{self, EvalContext};
 use crate::expr::error::{EvalError, EvalErrorCode};
 
-/// Something that is not there. It is asked about, defaulted and passed by far more often than it is an error,
-/// so the error is only made when it is one.
+/// A missing value. It is tested, defaulted and passed on far more often than it is an error, so the error is only made
+/// when it is needed.
 #[derive(Clone)]
 pub(super) enum MissingValue<'v> {
-    /// A name the run does not know.
+    /// A name that the run does not know.
     Name { names: &'v dyn EvalContext, name: &'v str },
     /// A field or an item of a value; `path` is how the value was named.
     Field { path: String, field: String, of: JinjaValue<'v> },
-    /// The first or last of no items.
+    /// The first or last item of an empty list.
     End(&'static str),
 }
 

@@ -1,20 +1,20 @@
-//! Amounts of money, written the same in every place unless told otherwise.
+//! Amounts of money, formatted independently of the locale unless options are given.
 
-/// Currencies without a smaller unit, by ISO 4217.
+/// Currencies without a minor unit, by ISO 4217.
 const WHOLE_CURRENCIES: &[&str] =
     &["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"];
 
-/// The most places behind the point.
+/// Maximum number of decimal places.
 const DECIMALS_MAX: usize = 8;
 
-/// How an amount is to be written.
+/// The format of an amount.
 pub(super) struct MoneyFormat<'s> {
-    /// Written behind the amount.
+    /// Written after the amount.
     pub(super) currency: Option<&'s str>,
-    /// Places behind the point; what the currency has if nobody says.
+    /// Number of decimal places; the currency's own by default.
     pub(super) decimals: Option<usize>,
     pub(super) point: &'s str,
-    /// Between each three digits.
+    /// Separator between groups of three digits.
     pub(super) thousands: &'s str,
 }
 

@@ -7,14 +7,14 @@ use serde_json::Value;
 use super::function::JinjaFunction;
 use super::operation::{ValueOperation, ValueTest};
 
-/// A name, by its place in [`JinjaProgram::names`].
+/// A name, by its index in [`JinjaProgram::names`].
 pub(super) type NameId = usize;
 
-/// Everything a source became.
+/// A compiled source.
 #[derive(Debug, Clone, Default)]
 pub(super) struct JinjaProgram {
     pub(super) body: Vec<JinjaStatement>,
-    /// Every name the source mentions.
+    /// Every name that the source mentions.
     pub(super) names: Vec<String>,
     /// Which of them the source ever assigns; the others can only be roots.
     pub(super) assigned: Vec<bool>,
@@ -23,7 +23,7 @@ pub(super) struct JinjaProgram {
 
 #[derive(Debug, Clone)]
 pub(super) struct JinjaMacro {
-    /// Parameters, with the defaults of those that have one.
+    /// Parameters, with their defaults if they have one.
     pub(super) parameters: Vec<(NameId, Option<JinjaExpr>)>,
     pub(super) body: Vec<JinjaStatement>,
 }
@@ -47,7 +47,7 @@ pub(super) enum JinjaStatement {
 
 #[derive(Debug, Clone)]
 pub(super) struct ForStatement {
-    /// One name, or several to unpack each item into.
+    /// One name, or several into which each item is unpacked.
     pub(super) targets: Vec<NameId>,
     pub(super) items: JinjaExpr,
     pub(super) filter: Option<JinjaExpr>,
@@ -73,16 +73,16 @@ pub(super) enum JinjaExpr {
     Not(Box<JinjaExpr>),
     And(Vec<JinjaExpr>),
     Or(Vec<JinjaExpr>),
-    /// Operators of one strength, from left to right.
+    /// Operators of equal precedence, from left to right.
     Arithmetic(Box<JinjaExpr>, Vec<(ArithmeticOp, JinjaExpr)>),
-    /// `a < b <= c`: each with the one before it.
+    /// `a < b <= c`: each is compared with the one before it.
     Compare(Box<JinjaExpr>, Vec<(JinjaComparator, JinjaExpr)>),
-    /// `value if condition else …`, and what holds when no condition does.
+    /// `value if condition else …`, and the value if no condition holds.
     Choose(Vec<(JinjaExpr, JinjaExpr)>, Option<Box<JinjaExpr>>),
-    /// A value and what is done with it, from left to right.
+    /// A value and the operations applied to it, from left to right.
     Postfix(Box<JinjaExpr>, Vec<PostfixOp>),
     Function(JinjaFunction, ArgumentExprs),
-    /// A function that is an operation on its first argument: `len(x)`.
+    /// A function that applies an operation to its first argument: `len(x)`.
     Apply(ValueOperation, ArgumentExprs),
     Macro(NameId, ArgumentExprs),
 }

@@ -1,9 +1,9 @@
-//! Filters, methods and tests: what can be done with a value, and under which names.
+//! Filters, methods and tests: the operations on a value, and their names.
 
 use crate::expr::error::ParseError;
 use crate::expr::suggest::nearest;
 
-/// Something done with a value. Filters, methods and some functions are names for the same operations.
+/// An operation on a value. Filters, methods and some functions are names for the same operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ValueOperation {
     Abs,
@@ -152,12 +152,12 @@ const METHODS: &[(&str, ValueOperation)] = &[
 ];
 
 impl ValueOperation {
-    /// The operation a filter stands for.
+    /// Returns the operation of a filter.
     pub(super) fn filter(name: &str) -> Result<Self, ParseError> {
         find(FILTERS, name).ok_or_else(|| unknown("filter", name, FILTERS))
     }
 
-    /// The operation a method stands for.
+    /// Returns the operation of a method.
     pub(super) fn method(name: &str) -> Result<Self, ParseError> {
         let changes = ["append", "extend", "insert", "pop", "remove", "clear", "update", "setdefault", "sort"];
         find(METHODS, name).ok_or_else(|| {
@@ -172,14 +172,14 @@ impl ValueOperation {
         })
     }
 
-    /// The name it goes by in messages.
+    /// Its name in messages.
     pub(super) fn name(self) -> &'static str {
         let named = FILTERS.iter().chain(METHODS).find(|(name, operation)| *operation == self && name.len() > 1);
         named.map_or("", |(name, _)| name)
     }
 }
 
-/// What can be asked of a value with `is`.
+/// A test of a value with `is`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ValueTest {
     Boolean,
@@ -258,7 +258,7 @@ impl ValueTest {
         find(TESTS, name).ok_or_else(|| unknown("test", name, TESTS))
     }
 
-    /// Whether the test compares with something, as in `is divisibleby 3`.
+    /// Returns whether the test takes an argument, as in `is divisibleby 3`.
     pub(super) fn takes_argument(self) -> bool {
         matches!(
             self,
@@ -276,7 +276,7 @@ impl ValueTest {
         )
     }
 
-    /// The name it goes by in messages.
+    /// Its name in messages.
     pub(super) fn name(self) -> &'static str {
         TESTS.iter().find(|(_, test)| *test == self).map_or("", |(name, _)| name)
     }

@@ -1,4 +1,4 @@
-//! Putting items in order, and finding the ends and the doubles of that order.
+//! Sorting items, and finding extremes and duplicates.
 
 use std::cmp::Ordering;
 
@@ -77,7 +77,7 @@ impl<'v> JinjaEvaluator<'v> {
         Ok(keyed)
     }
 
-    /// What to sort by: text in small letters, unless its case matters.
+    /// Returns the sort key: text is compared in lower case unless case matters.
     pub(super) fn sort_key(&mut self, key: &JinjaValue<'v>, exact: bool) -> Result<JinjaValue<'v>, EvalError> {
         match key {
             JinjaValue::Text(text) if !exact => {
@@ -88,7 +88,7 @@ impl<'v> JinjaEvaluator<'v> {
         }
     }
 
-    /// Sorts stably, having checked that every key can be compared with every other.
+    /// Sorts stably, after checking that all keys can be compared with each other.
     pub(super) fn sort_by_key<T>(
         &mut self,
         entries: &mut [T],
@@ -106,7 +106,7 @@ impl<'v> JinjaEvaluator<'v> {
     }
 }
 
-/// The order of two keys that are known to have one.
+/// Returns the order of two keys that are known to be comparable.
 fn in_order(a: &JinjaValue<'_>, b: &JinjaValue<'_>) -> Ordering {
     match (a, b) {
         (JinjaValue::Text(a), JinjaValue::Text(b)) => a.cmp(b),

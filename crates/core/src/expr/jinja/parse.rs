@@ -25,7 +25,7 @@ pub(super) fn expression(source: &str) -> Result<JinjaProgram, ParseError> {
     parser.finish(vec![JinjaStatement::Output(expression)])
 }
 
-/// Tags we know of, and why each that is not ours is not.
+/// Known tags of other template languages, with the reason why each is not supported.
 const FOREIGN_TAGS: &[(&str, &str)] = &[
     ("include", "a template reads no other file; write the text here"),
     ("import", "a template reads no other file; write the macro here"),
@@ -64,7 +64,7 @@ impl JinjaParser {
         }
     }
 
-    /// Statements up to one of the `ends`, which is left to be read; up to the end of the source if there are none.
+    /// Reads statements up to one of the `ends`, which is not consumed, or to the end of the source if `ends` is empty.
     fn block(&mut self, ends: &[&str]) -> Result<Vec<JinjaStatement>, ParseError> {
         self.enter()?;
         let mut statements = Vec::new();
@@ -246,7 +246,7 @@ impl JinjaParser {
         }
     }
 
-    /// `a`, or `a, b` in or without brackets.
+    /// Parses `a`, or `a, b` with or without brackets.
     fn targets(&mut self) -> Result<Vec<NameId>, ParseError> {
         let bracketed = self.eat_sign("(");
         let mut targets = vec![self.target()?];
@@ -287,7 +287,7 @@ impl JinjaParser {
         Ok(())
     }
 
-    /// Reads the `{% end… %}` at which a block stopped.
+    /// Reads the `{% end… %}` at which a block ended.
     fn end_tag(&mut self) -> Result<(), ParseError> {
         self.advance();
         self.advance();

@@ -1,4 +1,4 @@
-//! Which names a program takes from outside: those it uses where it has not given them a value itself.
+//! The free names of a program: those it uses without having assigned them.
 
 use std::collections::BTreeSet;
 
@@ -11,17 +11,17 @@ use crate::expr::field_read::FieldRead;
 struct ReferenceCollector<'p> {
     bound: Vec<NameId>,
     found: BTreeSet<NameId>,
-    /// Names that are in `found`, with fields that are read of them.
+    /// Names that are in `found`, with the fields read of them.
     reads: Vec<(NameId, Vec<&'p str>)>,
 }
 
-/// The root names a program mentions.
+/// Returns the root names that a program references.
 pub(super) fn roots(program: &JinjaProgram) -> BTreeSet<String> {
     let found = ReferenceCollector::of(program).found;
     found.into_iter().filter_map(|id| program.names.get(id).cloned()).collect()
 }
 
-/// The fields of them that it reads.
+/// Returns the fields of them that it reads.
 pub(super) fn fields(program: &JinjaProgram) -> Vec<FieldRead> {
     let reads = ReferenceCollector::of(program).reads;
     reads.into_iter().filter_map(|(id, fields)| FieldRead::of(program.names.get(id)?, fields.into_iter())).collect()
@@ -58,7 +58,7 @@ impl<'p> ReferenceCollector<'p> {
             JinjaStatement::Raw(_) => {}
             JinjaStatement::Output(expression) => self.expr(expression),
             JinjaStatement::If { arms, otherwise } => {
-                // What an arm assigns may be unassigned behind it, and is then looked for outside.
+                // A name assigned in one arm may be unassigned after it, and is then looked up outside.
                 for (condition, body) in arms {
                     self.expr(condition);
                     self.scoped(body);
@@ -145,7 +145,7 @@ impl<'p> ReferenceCollector<'p> {
         }
     }
 
-    /// Notes which fields of a name are read, unless the expression allows for their not being there.
+    /// Records which fields of a name are read, unless the expression allows for missing fields.
     fn read(&mut self, base: &'p JinjaExpr, postfixes: &'p [PostfixOp]) {
         let JinjaExpr::Name(id) = base else { return };
         let allows = |postfix: &PostfixOp| match postfix {
@@ -184,7 +184,7 @@ impl<'p> ReferenceCollector<'p> {
     }
 }
 
-/// The field that is read, where it is written plainly.
+/// Returns the field that is read, if it is written literally.
 fn name_of(postfix: &PostfixOp) -> Option<&str> {
     match postfix {
         PostfixOp::Field(name) => Some(name),

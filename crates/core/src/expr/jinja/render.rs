@@ -1,4 +1,4 @@
-//! Statements: text and what comes between it.
+//! Statements: the text and the tags within it.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use crate::expr::error::EvalError;
 use crate::expr::meter::{ExprLimits, too_much_output};
 
 impl<'v> JinjaEvaluator<'v> {
-    /// Runs statements, and appends what they write.
+    /// Runs statements, and appends their output.
     pub(super) fn render(&mut self, statements: &'v [JinjaStatement], out: &mut String) -> Result<(), EvalError> {
         self.meter.enter()?;
         for statement in statements {
@@ -66,7 +66,7 @@ impl<'v> JinjaEvaluator<'v> {
         }
     }
 
-    /// What a body writes, after its filters.
+    /// Returns the output of a body, after its filters.
     fn captured(&mut self, filters: &'v [FilterCall], body: &'v [JinjaStatement]) -> Result<JinjaValue<'v>, EvalError> {
         let outer = self.open_scope();
         let mut text = String::new();
@@ -118,7 +118,7 @@ impl<'v> JinjaEvaluator<'v> {
                     return Err(EvalError::wrong_type("only a namespace has fields that can be set")
                         .hint("begin with `{% set ns = namespace(count=0) %}`"));
                 };
-                // Checked as a list would be: a namespace holds no namespace, and does not nest without end.
+                // Checked as for a list: a namespace cannot contain a namespace, and nesting is bounded.
                 JinjaValue::list(vec![value.clone()], &mut self.meter)?;
                 fields.borrow_mut().insert(field.clone(), value);
                 Ok(())
@@ -126,7 +126,7 @@ impl<'v> JinjaEvaluator<'v> {
         }
     }
 
-    /// Gives names their values in the innermost scope; several names share out the items of one value.
+    /// Binds names in the innermost scope; several names share out the items of one value.
     fn bind(&mut self, names: &'v [NameId], value: JinjaValue<'v>) -> Result<(), EvalError> {
         if let [name] = names {
             return self.bind_one(*name, value);
@@ -168,7 +168,7 @@ impl<'v> JinjaEvaluator<'v> {
         self.scope = outer;
     }
 
-    /// Calls a macro: it sees its arguments, the outermost names and the run's, and gives what it writes.
+    /// Calls a macro: it sees its arguments, the outermost names and the run's, and returns its output.
     pub(super) fn call_macro(&mut self, id: NameId, arguments: &'v ArgumentExprs) -> Result<JinjaValue<'v>, EvalError> {
         let program = self.program;
         let Some(called) = program.macros.get(&id) else {

@@ -1,4 +1,4 @@
-//! What can be done with lists, and with whatever else has items.
+//! Operations on lists and other values with items.
 
 use super::arguments::EvaluatedArguments;
 use super::arithmetic::{arithmetic, equal, float};
@@ -157,7 +157,7 @@ impl<'v> JinjaEvaluator<'v> {
         Ok(batches)
     }
 
-    /// Pairs of a key and the items that have it, in the order of the keys.
+    /// Pairs of a key and the items with that key, in key order.
     fn groups(
         &mut self,
         items: Vec<JinjaValue<'v>>,
@@ -277,7 +277,7 @@ impl<'v> JinjaEvaluator<'v> {
         Ok(sum)
     }
 
-    /// The items, or one attribute of each where one is named.
+    /// Returns the items, or one attribute of each if one is named.
     fn attributes(
         &mut self,
         items: Vec<JinjaValue<'v>>,
@@ -289,7 +289,7 @@ impl<'v> JinjaEvaluator<'v> {
         }
     }
 
-    /// A field of a field, as `map` and `sort` name it: `address.city`.
+    /// Returns a nested field, as `map` and `sort` name it: `address.city`.
     pub(super) fn attribute(&mut self, value: &JinjaValue<'v>, path: &str) -> Result<JinjaValue<'v>, EvalError> {
         let mut found = value.clone();
         for field in path.split('.') {

@@ -30,14 +30,14 @@ fn refused(source: &str) -> ParseError {
     }
 }
 
-/// Each expression, and the value it has over `names`.
+/// Checks the value of each expression over `names`.
 fn check(names: &Value, cases: &[(&str, Value)]) {
     for (source, wanted) in cases {
         assert_eq!(expr(source, names).as_ref(), Ok(wanted), "{source}");
     }
 }
 
-/// Each template, and what it writes over `names`.
+/// Checks the output of each template over `names`.
 fn check_text(names: &Value, cases: &[(&str, &str)]) {
     for (source, wanted) in cases {
         assert_eq!(template(source, names).as_deref(), Ok(*wanted), "{source}");

@@ -1,4 +1,4 @@
-//! What can be done with text.
+//! Operations on text.
 
 use super::arguments::EvaluatedArguments;
 use super::evaluator::JinjaEvaluator;
@@ -7,7 +7,7 @@ use super::value::{JinjaText, JinjaValue};
 use super::write;
 use crate::expr::error::EvalError;
 
-/// The most columns that `indent`, `truncate` and `zfill` work with.
+/// Maximum width for `indent`, `truncate` and `zfill`.
 const WIDTH_MAX: usize = 10_000;
 
 impl<'v> JinjaEvaluator<'v> {
@@ -65,7 +65,7 @@ impl<'v> JinjaEvaluator<'v> {
         self.new_text(made)
     }
 
-    /// The text an operation is done with; a number or a boolean is written out first.
+    /// Returns the text that an operation is applied to; a number or a boolean is converted first.
     fn receiver(&mut self, operation: ValueOperation, value: &JinjaValue<'v>) -> Result<JinjaText<'v>, EvalError> {
         match value {
             JinjaValue::Text(text) => Ok(text.clone()),
@@ -122,7 +122,7 @@ impl<'v> JinjaEvaluator<'v> {
         }
     }
 
-    /// Joins items as text, with the same text between each two.
+    /// Joins items as text, with a separator between them.
     pub(super) fn joined(&mut self, items: &[JinjaValue<'v>], between: &str) -> Result<JinjaValue<'v>, EvalError> {
         let mut text = String::new();
         for (index, item) in items.iter().enumerate() {
@@ -138,7 +138,7 @@ impl<'v> JinjaEvaluator<'v> {
         let old = given.required_text("old")?;
         let new = given.required_text("new")?;
         let most = given.count("count")?.unwrap_or(usize::MAX);
-        // Counted first, so that what would not fit is never made.
+        // Counted first, so that a result over the limit is never made.
         let times = text.matches(&*old).take(most).count();
         self.meter.charge_growth(text.len().saturating_add(times.saturating_mul(new.len())))?;
         Ok(text.replacen(&*old, &new, times))
@@ -201,7 +201,7 @@ fn titled(text: &str) -> String {
     made
 }
 
-/// Cuts to so many characters, the mark of the cut included, and not within a word unless asked to.
+/// Truncates to a number of characters, including the ellipsis, and not within a word by default.
 fn truncated(text: &str, given: &mut EvaluatedArguments<'_>) -> Result<String, EvalError> {
     let length = given.count("length")?.unwrap_or(255).min(WIDTH_MAX);
     let within_words = given.flag("killwords")?;

@@ -1,11 +1,11 @@
-//! The words of a template: the text around the tags, and what stands inside them.
+//! The tokens of a template: the text around the tags, and their content.
 
 use crate::expr::error::ParseError;
 
-/// A word, as the parser sees it.
+/// A token, as the parser sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum JinjaToken {
-    /// Text outside every tag, with the white space that tags take away already gone.
+    /// Text outside every tag, with white space already trimmed as the tags ask.
     Raw(String),
     /// `{{`
     OpenOutput,
@@ -25,7 +25,7 @@ pub(super) enum JinjaToken {
 }
 
 impl JinjaToken {
-    /// The word as a message shows it.
+    /// Returns the token as a message shows it.
     pub(super) fn shown(&self) -> String {
         match self {
             JinjaToken::Raw(_) => "text".to_owned(),
@@ -43,13 +43,13 @@ impl JinjaToken {
     }
 }
 
-/// Longer signs stand before those they begin with.
+/// Longer operators come before their prefixes.
 const SIGNS: &[&str] = &[
     "**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "<", ">", "=", "(", ")", "[", "]", "{", "}", ",",
     ":", ".", "|",
 ];
 
-/// What people write from other languages, and how it is written here.
+/// Spellings from other languages, and their equivalents here.
 const FOREIGN: &[(&str, &str)] = &[
     ("&&", "write `and`"),
     ("||", "write `or`"),
@@ -62,7 +62,7 @@ const FOREIGN: &[(&str, &str)] = &[
 
 pub(super) type JinjaTokens = Vec<(usize, JinjaToken)>;
 
-/// The words of an expression without a template around it.
+/// Returns the tokens of an expression without a template around it.
 pub(super) fn expression(source: &str) -> Result<JinjaTokens, ParseError> {
     let mut lexer = JinjaLexer::new(source);
     lexer.inside(None)?;
@@ -70,7 +70,7 @@ pub(super) fn expression(source: &str) -> Result<JinjaTokens, ParseError> {
     Ok(lexer.tokens)
 }
 
-/// The words of a template. One line break at its end is dropped, as Jinja does.
+/// Returns the tokens of a template. One line break at its end is dropped, as in Jinja.
 pub(super) fn template(source: &str) -> Result<JinjaTokens, ParseError> {
     let source = source.strip_suffix('\n').unwrap_or(source);
     let source = source.strip_suffix('\r').unwrap_or(source);
@@ -85,7 +85,7 @@ pub(super) fn template(source: &str) -> Result<JinjaTokens, ParseError> {
 struct JinjaLexer<'s> {
     source: &'s str,
     at: usize,
-    /// The tag before took the white space after it.
+    /// The previous tag trims the white space after it.
     trim: bool,
     tokens: JinjaTokens,
 }
@@ -144,7 +144,7 @@ impl<'s> JinjaLexer<'s> {
         Ok(())
     }
 
-    /// `{% raw %}`: everything up to `{% endraw %}` is text.
+    /// Reads `{% raw %}`: everything up to `{% endraw %}` is text.
     fn raw(&mut self, open: usize) -> Result<bool, ParseError> {
         let rest = &self.source[self.at..];
         let Some((trim_inside, body)) = tag_end(rest.trim_start().strip_prefix("raw").unwrap_or_default()) else {
@@ -166,7 +166,7 @@ impl<'s> JinjaLexer<'s> {
         Err(ParseError::new("the raw block is not closed with `{% endraw %}`").at(open))
     }
 
-    /// Reads words up to `close`, or to the end of the source.
+    /// Reads tokens up to `close`, or to the end of the source.
     fn inside(&mut self, close: Option<(&str, JinjaToken, usize)>) -> Result<(), ParseError> {
         let mut braces = 0_usize;
         loop {
@@ -227,7 +227,7 @@ impl<'s> JinjaLexer<'s> {
         self.take_while(|c| c.is_ascii_digit() || c == '_');
         let mut float = false;
         let after = self.source[self.at..].strip_prefix('.');
-        // Behind a dot a number is an index (`items.0.name`), so only the first dot may begin a fraction.
+        // After a dot a number is an index (`items.0.name`), so only the first dot may start a fraction.
         let behind_dot = matches!(self.tokens.last(), Some((_, JinjaToken::Sign("."))));
         if !behind_dot && after.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
             float = true;
@@ -278,7 +278,7 @@ impl<'s> JinjaLexer<'s> {
         word
     }
 
-    /// `{{-` and `{{+`: the mark has done its work on the text before.
+    /// Skips the mark of `{{-` and `{{+`, which has already been applied to the text before it.
     fn skip_mark(&mut self) {
         if self.source[self.at..].starts_with(['-', '+']) {
             self.at += 1;
@@ -286,14 +286,14 @@ impl<'s> JinjaLexer<'s> {
     }
 }
 
-/// The rest of a tag that holds nothing more: whether it takes the white space after it, and what follows.
+/// Returns the end of an empty rest of a tag: whether it trims the white space after it, and the text that follows.
 fn tag_end(rest: &str) -> Option<(bool, &str)> {
     let rest = rest.trim_start();
     let unmarked = rest.strip_prefix(['-', '+']).unwrap_or(rest);
     Some((rest.starts_with('-'), unmarked.strip_prefix("%}")?))
 }
 
-/// The character that an escape means, and how many bytes it takes after the backslash.
+/// Returns the character of an escape, and its length in bytes after the backslash.
 fn escape(rest: &str, at: usize) -> Result<(char, usize), ParseError> {
     let error =
         || ParseError::new("the string has an escape that means nothing").at(at).hint("write `\\\\` for one `\\`");

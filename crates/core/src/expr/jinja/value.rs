@@ -1,4 +1,4 @@
-//! Values while a template runs: borrowed from the run where they can be, shared where they were made.
+//! Values of a running template: borrowed from the run where possible, shared where they were made.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,35 +16,35 @@ use crate::expr::meter::{EvalMeter, ExprLimits};
 /// A value of one evaluation. Cheap to clone.
 #[derive(Clone)]
 pub(super) enum JinjaValue<'v> {
-    /// What a name or field would be if it were there. Using it is an error.
+    /// A missing name or field. Using it is an error.
     Missing(Rc<MissingValue<'v>>),
     Null,
     Bool(bool),
     Int(i128),
     Float(f64),
     Text(JinjaText<'v>),
-    /// A list or an object of the run, where it lies.
+    /// A list or an object of the run, borrowed.
     Json(&'v Value),
     List(Rc<JinjaList<'v>>),
     Object(Rc<JinjaObject<'v>>),
-    /// `namespace(…)`: the one value that can be changed.
+    /// `namespace(…)`: the only mutable value.
     Namespace(Rc<RefCell<BTreeMap<String, JinjaValue<'v>>>>),
     Loop(Rc<LoopVariable<'v>>),
 }
 
-/// A list that was made here.
+/// A list made by the template.
 pub(super) struct JinjaList<'v> {
     pub(super) items: Vec<JinjaValue<'v>>,
     levels: usize,
 }
 
-/// An object that was made here.
+/// An object made by the template.
 pub(super) struct JinjaObject<'v> {
     pub(super) fields: BTreeMap<String, JinjaValue<'v>>,
     levels: usize,
 }
 
-/// What `loop` knows.
+/// The variable `loop`.
 pub(super) struct LoopVariable<'v> {
     pub(super) at: Cell<usize>,
     pub(super) items: Vec<JinjaValue<'v>>,
@@ -88,12 +88,12 @@ impl<'v> JinjaValue<'v> {
         JinjaValue::Text(JinjaText::Shared(text.into()))
     }
 
-    /// A length or a count.
+    /// Converts a length or a count.
     pub(super) fn count(count: usize) -> Self {
         JinjaValue::Int(i128::try_from(count).unwrap_or(i128::MAX))
     }
 
-    /// A finite number; too large a one is an error rather than an infinity no JSON can hold.
+    /// Creates a finite number. A number that is too large is an error, because JSON cannot hold infinity.
     pub(super) fn float(number: f64) -> Result<Self, EvalError> {
         if number.is_finite() {
             Ok(JinjaValue::Float(number))
@@ -102,14 +102,14 @@ impl<'v> JinjaValue<'v> {
         }
     }
 
-    /// A list of these items, which may not nest without end.
+    /// Creates a list of these items, with bounded nesting.
     pub(super) fn list(items: Vec<JinjaValue<'v>>, meter: &mut EvalMeter) -> Result<Self, EvalError> {
         meter.charge_growth(items.len() * size_of::<JinjaValue<'_>>())?;
         let levels = levels_above(items.iter())?;
         Ok(JinjaValue::List(Rc::new(JinjaList { items, levels })))
     }
 
-    /// An object of these fields, which may not nest without end.
+    /// Creates an object of these fields, with bounded nesting.
     pub(super) fn object(fields: BTreeMap<String, JinjaValue<'v>>, meter: &mut EvalMeter) -> Result<Self, EvalError> {
         let keys: usize = fields.keys().map(String::len).sum();
         meter.charge_growth(keys + fields.len() * size_of::<(String, JinjaValue<'_>)>())?;
@@ -117,7 +117,7 @@ impl<'v> JinjaValue<'v> {
         Ok(JinjaValue::Object(Rc::new(JinjaObject { fields, levels })))
     }
 
-    /// The value, or the error that it is not there.
+    /// Returns the value, or an error if it is missing.
     pub(super) fn require_present(self) -> Result<Self, EvalError> {
         match self {
             JinjaValue::Missing(missing) => Err(missing.error()),
@@ -125,7 +125,7 @@ impl<'v> JinjaValue<'v> {
         }
     }
 
-    /// Refuses a value that is not there.
+    /// Rejects a missing value.
     pub(super) fn ensure_present(&self) -> Result<(), EvalError> {
         match self {
             JinjaValue::Missing(missing) => Err(missing.error()),
@@ -137,7 +137,7 @@ impl<'v> JinjaValue<'v> {
         matches!(self, JinjaValue::Missing(_))
     }
 
-    /// Truth as Python sees it.
+    /// Returns the truth of the value, as in Python.
     pub(super) fn truthy(&self) -> bool {
         match self {
             JinjaValue::Missing(_) | JinjaValue::Null => false,
@@ -152,7 +152,7 @@ impl<'v> JinjaValue<'v> {
         }
     }
 
-    /// What the value is, with its article, for messages.
+    /// Returns the type of the value with its article, for messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             JinjaValue::Missing(_) => "undefined",
@@ -175,7 +175,7 @@ impl<'v> JinjaValue<'v> {
         matches!(self, JinjaValue::Object(_) | JinjaValue::Json(Value::Object(_)))
     }
 
-    /// The items of a list; the keys of an object; the characters of a string.
+    /// Returns the items of a list; the keys of an object; the characters of a string.
     pub(super) fn items(&self, meter: &mut EvalMeter) -> Result<Vec<JinjaValue<'v>>, EvalError> {
         let items: Vec<JinjaValue<'v>> = match self {
             JinjaValue::List(list) => list.items.clone(),
@@ -196,7 +196,7 @@ impl<'v> JinjaValue<'v> {
         Ok(items)
     }
 
-    /// How many items, fields or characters there are.
+    /// Returns the number of items, fields or characters.
     pub(super) fn len(&self, meter: &mut EvalMeter) -> Result<usize, EvalError> {
         match self {
             JinjaValue::List(list) => Ok(list.items.len()),
@@ -212,7 +212,7 @@ impl<'v> JinjaValue<'v> {
         }
     }
 
-    /// The field of an object, if it has it; null is a field like any other.
+    /// Returns the field of an object, if it exists; null is a field like any other.
     pub(super) fn field(&self, name: &str) -> Option<JinjaValue<'v>> {
         match self {
             JinjaValue::Json(value) => value.get(name).map(JinjaValue::from),
@@ -223,7 +223,7 @@ impl<'v> JinjaValue<'v> {
         }
     }
 
-    /// The item at a place in a list or a string, counted from the end if it is negative.
+    /// Returns the item at an index of a list or a string, counted from the end if it is negative.
     pub(super) fn at(&self, index: i128, meter: &mut EvalMeter) -> Result<Option<JinjaValue<'v>>, EvalError> {
         let place = |len: usize| {
             let from_end = usize::try_from(index.unsigned_abs()).ok()?;
@@ -243,7 +243,7 @@ impl<'v> JinjaValue<'v> {
         })
     }
 
-    /// The value as JSON.
+    /// Returns the value as JSON.
     pub(super) fn into_json(self, meter: &mut EvalMeter) -> Result<Value, EvalError> {
         match self {
             JinjaValue::Missing(missing) => Err(missing.error()),
@@ -293,7 +293,7 @@ impl<'v> LoopVariable<'v> {
     }
 }
 
-/// The levels of something that holds these; values that are none, or too deep, may not be held.
+/// Returns the nesting depth of a container of these values. Missing values and values that are too deep are rejected.
 fn levels_above<'a, 'v: 'a>(held: impl Iterator<Item = &'a JinjaValue<'v>>) -> Result<usize, EvalError> {
     let mut levels = 0;
     for value in held {

@@ -1,4 +1,4 @@
-//! How values look in text.
+//! Formatting values as text.
 
 use serde_json::{Number, Value};
 
@@ -6,7 +6,7 @@ use super::value::JinjaValue;
 use crate::expr::error::EvalError;
 use crate::expr::meter::EvalMeter;
 
-/// Appends a value as text: a string as it is, everything else as JSON, null as `none`.
+/// Appends a value as text: a string unchanged, everything else as JSON, null as `none`.
 pub(super) fn write(value: &JinjaValue<'_>, out: &mut String, meter: &mut EvalMeter) -> Result<(), EvalError> {
     match value {
         JinjaValue::Text(text) => append(text, out, meter),
@@ -15,14 +15,14 @@ pub(super) fn write(value: &JinjaValue<'_>, out: &mut String, meter: &mut EvalMe
     }
 }
 
-/// A value as text.
+/// Returns a value as text.
 pub(super) fn text(value: &JinjaValue<'_>, meter: &mut EvalMeter) -> Result<String, EvalError> {
     let mut out = String::new();
     write(value, &mut out, meter)?;
     Ok(out)
 }
 
-/// A value as compact JSON, or over several lines with this indentation.
+/// Returns a value as compact JSON, or over several lines with this indentation.
 pub(super) fn json(value: &JinjaValue<'_>, indent: Option<usize>, meter: &mut EvalMeter) -> Result<String, EvalError> {
     let mut out = String::new();
     let gap = if indent.is_some() { " " } else { "" };
@@ -30,7 +30,7 @@ pub(super) fn json(value: &JinjaValue<'_>, indent: Option<usize>, meter: &mut Ev
     Ok(out)
 }
 
-/// Appends text, having paid for it.
+/// Charges text and appends it.
 pub(super) fn append(text: &str, out: &mut String, meter: &mut EvalMeter) -> Result<(), EvalError> {
     meter.charge_growth(text.len())?;
     out.push_str(text);
@@ -40,7 +40,7 @@ pub(super) fn append(text: &str, out: &mut String, meter: &mut EvalMeter) -> Res
 struct ValueWriter<'w> {
     out: &'w mut String,
     meter: &'w mut EvalMeter,
-    /// What stands behind a colon, and behind a comma on one line.
+    /// Written after a colon, and after a comma on the same line.
     gap: &'static str,
     indent: Option<usize>,
 }

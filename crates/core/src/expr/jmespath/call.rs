@@ -1,4 +1,4 @@
-//! What the functions of JMESPath do.
+//! The implementation of JMESPath's functions.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -178,7 +178,7 @@ impl JmesPathEvaluator {
         }
     }
 
-    /// Refuses anything but all numbers or all strings, and pays for putting them in order.
+    /// Rejects anything but all numbers or all strings, and charges for sorting them.
     fn check_alike(&mut self, function: JmesPathFunction, items: &[Value], what: &str) -> Result<(), EvalError> {
         let alike = items.iter().all(Value::is_number) || items.iter().all(Value::is_string);
         if !alike {
@@ -306,7 +306,7 @@ fn owned(value: Value) -> Cow<'static, Value> {
     Cow::Owned(value)
 }
 
-/// The order of two numbers or two strings.
+/// Returns the order of two numbers or two strings.
 fn order(a: &Value, b: &Value) -> Ordering {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => order_numbers(a, b).unwrap_or(Ordering::Equal),
@@ -334,7 +334,7 @@ fn round(function: JmesPathFunction, value: &Value) -> Result<Value, EvalError> 
     }
 }
 
-/// A float without a fraction, written as a whole number where one holds it exactly.
+/// Returns a float without a fraction, written as an integer if that is exact.
 fn rounded(number: f64) -> Result<Value, EvalError> {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     if number.abs() <= EXACT_MAX {

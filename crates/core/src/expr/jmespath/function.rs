@@ -1,4 +1,4 @@
-//! The functions of JMESPath: their names and what they accept.
+//! The functions of JMESPath: their names and parameters.
 
 use super::node::JmesPathNode;
 use crate::expr::error::ParseError;
@@ -34,7 +34,7 @@ pub(super) enum JmesPathFunction {
     Values,
 }
 
-/// Name, function, how many arguments at least and at most, and which of them is an `&expression`.
+/// Name, function, minimum and maximum number of arguments, and which of them is an `&expression`.
 type FunctionSignature = (&'static str, JmesPathFunction, usize, usize, Option<usize>);
 
 const ANY_NUMBER: usize = usize::MAX;
@@ -81,7 +81,7 @@ impl JmesPathFunction {
         self.row().map_or("", |row| row.0)
     }
 
-    /// Checks how many arguments there are, and that `&` stands where it must and nowhere else.
+    /// Checks the number of arguments, and that `&` is used exactly where it is required.
     pub(super) fn check(self, arguments: &[JmesPathNode]) -> Result<(), ParseError> {
         let Some((name, _, least, most, reference)) = self.row() else {
             return Ok(());

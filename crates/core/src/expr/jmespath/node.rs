@@ -15,26 +15,26 @@ pub(super) enum JmesPathNode {
     Current,
     Literal(Value),
     Field(String),
-    /// `true`, `false` or `null` without backticks: the field if there is one, else the literal.
+    /// `true`, `false` or `null` without backticks: the field if it exists, otherwise the literal.
     Bare(String, Value),
     Index(i64),
     Slice(ListSlice),
-    /// Each is evaluated on what the one before it gave: `a.b[0] | c`.
+    /// Each is evaluated on the result of the one before it: `a.b[0] | c`.
     Chain(Vec<JmesPathNode>),
     Or(Vec<JmesPathNode>),
     And(Vec<JmesPathNode>),
     Not(Box<JmesPathNode>),
     Compare(JmesPathComparator, Box<(JmesPathNode, JmesPathNode)>),
-    /// The second, evaluated on every item of the list that the first gives; nulls are left out.
+    /// Evaluates the second on every item of the list that the first returns; nulls are dropped.
     Project(Box<(JmesPathNode, JmesPathNode)>),
-    /// The third, on every item of the first for which the second is true.
+    /// Evaluates the third on every item of the first for which the second is true.
     Filter(Box<(JmesPathNode, JmesPathNode, JmesPathNode)>),
     Flatten(Box<JmesPathNode>),
     Values(Box<JmesPathNode>),
     List(Vec<JmesPathNode>),
     Object(Vec<(String, JmesPathNode)>),
     Call(JmesPathFunction, Vec<JmesPathNode>),
-    /// `&expression`: evaluated by the function it is given to.
+    /// `&expression`: evaluated by the function that receives it.
     Reference(Box<JmesPathNode>),
 }
 

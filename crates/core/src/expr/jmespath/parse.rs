@@ -1,4 +1,4 @@
-//! From words to a compiled expression: a Pratt parser that counts how deep it is.
+//! From tokens to a compiled expression: a Pratt parser with a depth counter.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::expr::error::ParseError;
 use crate::expr::meter::ExprLimits;
 use crate::expr::slice::ListSlice;
 
-/// Words that bind weaker than this end a projection.
+/// Tokens that bind less tightly than this end a projection.
 const ENDS_PROJECTION: u8 = 10;
 
 pub(super) fn parse(source: &str, dialect: JmesPathDialect) -> Result<(JmesPathNode, Vec<BareLiteral>), ParseError> {
@@ -41,12 +41,12 @@ impl JmesPathParser {
         self.operators(left, start, binding)
     }
 
-    /// Every operator that binds stronger than `binding`; ends what [`JmesPathParser::enter`] began.
+    /// Parses every operator that binds more tightly than `binding`; closes what [`JmesPathParser::enter`] opened.
     fn operators(&mut self, mut left: JmesPathNode, start: usize, binding: u8) -> Result<JmesPathNode, ParseError> {
         let depth = self.depth;
         while binding < self.peek().binding() {
             left = self.infix(left, start)?;
-            // Chains stay flat. Whatever else wraps its left side is one level deeper, like a bracket.
+            // Chains stay flat. Any other node that wraps its left side is one level deeper, like a bracket.
             if !matches!(left, JmesPathNode::Chain(_) | JmesPathNode::Or(_) | JmesPathNode::And(_)) {
                 self.enter()?;
             }
@@ -55,7 +55,7 @@ impl JmesPathParser {
         Ok(left)
     }
 
-    /// A name where an expression begins: a function, a bare literal, or a field.
+    /// Parses a name at the start of an expression: a function, a bare literal, or a field.
     fn name(&mut self, name: String, offset: usize) -> JmesPathNode {
         let literal = match name.as_str() {
             "true" => Value::Bool(true),
@@ -148,14 +148,14 @@ impl JmesPathParser {
         }
     }
 
-    /// What may stand after a dot: a name, a call, `{…}` or `[…]` of expressions.
+    /// Parses what may follow a dot: a name, a call, `{…}` or `[…]` of expressions.
     fn after_dot(&mut self, binding: u8) -> Result<JmesPathNode, ParseError> {
         match self.peek() {
             JmesPathToken::OpenBracket => {
                 self.at += 1;
                 self.list()
             }
-            // Below a dot `true` is a field like any other.
+            // After a dot `true` is a field like any other.
             JmesPathToken::Name(name) => {
                 let name = name.clone();
                 let start = self.enter()?;
@@ -250,7 +250,7 @@ impl JmesPathParser {
         Ok(JmesPathNode::Filter(Box::new((list, wanted, each))))
     }
 
-    /// What a projection does with each item.
+    /// Parses the expression that a projection applies to each item.
     fn each(&mut self, binding: u8) -> Result<JmesPathNode, ParseError> {
         match self.peek() {
             JmesPathToken::Dot => {
@@ -314,7 +314,7 @@ impl JmesPathParser {
         Ok(JmesPathNode::Reference(Box::new(self.expression(0)?)))
     }
 
-    /// True after a comma, false after the closing word.
+    /// Returns true after a comma, false after the closing token.
     fn accept_comma(&mut self, close: &JmesPathToken) -> Result<bool, ParseError> {
         match self.next() {
             JmesPathToken::Comma => Ok(true),
@@ -369,7 +369,7 @@ impl JmesPathParser {
     }
 }
 
-/// Evaluation of one on the result of the other is associative, so chains are kept flat.
+/// Pipes one expression into another. Piping is associative, so chains are kept flat.
 fn chain(left: JmesPathNode, right: JmesPathNode) -> JmesPathNode {
     JmesPathNode::Chain(joined(left, right, |node| match node {
         JmesPathNode::Chain(parts) => Ok(parts),

@@ -1,4 +1,4 @@
-//! Evaluation: borrowed where it can be, copied where it must be, counted everywhere.
+//! Evaluation: borrows where possible, copies where necessary, and charges for everything.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::expr::meter::EvalMeter;
 use crate::expr::path::is_whole_step_output;
 use crate::expr::slice::ListSlice;
 
-/// What an expression is evaluated on: a run's names at the root, a JSON value below it.
+/// The subject of an expression: a run's names at the root, a JSON value below it.
 #[derive(Clone, Copy)]
 pub(super) enum JmesPathScope<'v> {
     Names(&'v dyn EvalContext),
@@ -63,7 +63,7 @@ impl JmesPathEvaluator {
         found
     }
 
-    /// The value as one of our own, copied if it was borrowed.
+    /// Returns an owned value, copied if it was borrowed.
     pub(super) fn into_owned(&mut self, value: Cow<'_, Value>) -> Result<Value, EvalError> {
         match value {
             Cow::Borrowed(value) => self.meter.copy(value),
@@ -71,7 +71,7 @@ impl JmesPathEvaluator {
         }
     }
 
-    /// `@`: at the root, an object of every name there is.
+    /// Evaluates `@`: at the root, an object of all known names.
     fn current<'v>(&mut self, scope: JmesPathScope<'v>) -> JmesPathResult<'v> {
         match scope {
             JmesPathScope::Json(value) => Ok(Cow::Borrowed(value)),
@@ -111,7 +111,7 @@ impl JmesPathEvaluator {
         Ok(value)
     }
 
-    /// Evaluates on a value, taking its parts out where it is ours.
+    /// Evaluates on a value, moving its parts out if it is owned.
     pub(super) fn step<'v>(&mut self, node: &'v JmesPathNode, value: Cow<'v, Value>) -> JmesPathResult<'v> {
         self.meter.charge_steps(1)?;
         Ok(match (node, value) {
@@ -132,13 +132,13 @@ impl JmesPathEvaluator {
         })
     }
 
-    /// Evaluates on a value that will not outlive the call, so the result is copied out of it.
+    /// Evaluates on a value that does not outlive the call, so the result is copied.
     pub(super) fn on_owned(&mut self, node: &JmesPathNode, value: &Value) -> Result<Value, EvalError> {
         let found = self.eval(node, JmesPathScope::Json(value))?;
         self.into_owned(found)
     }
 
-    /// The first part that is true (`||`) or is not (`&&`), else the last.
+    /// Returns the first part that is true (`||`) or false (`&&`), otherwise the last.
     fn short_circuit<'v>(
         &mut self,
         parts: &'v [JmesPathNode],
@@ -236,7 +236,7 @@ impl JmesPathEvaluator {
         let Value::Array(items) = list.as_ref() else {
             return Ok(NULL);
         };
-        // With nothing to unfold the list is its own flat form, and need not be copied.
+        // If there is nothing to flatten, the list is its own flat form and need not be copied.
         if !items.iter().any(Value::is_array) {
             self.meter.charge_steps(items.len())?;
             return Ok(list);
@@ -252,7 +252,7 @@ impl JmesPathEvaluator {
         Ok(Cow::Owned(Value::Array(flat)))
     }
 
-    /// The items of a list, as ours; none of anything else.
+    /// Returns the items of a list, owned; empty for anything else.
     pub(super) fn items(&mut self, list: Cow<'_, Value>) -> Result<Vec<Value>, EvalError> {
         match self.into_owned(list)? {
             Value::Array(items) => Ok(items),
@@ -329,7 +329,7 @@ fn bare<'v>(name: &str, literal: &'v Value, scope: JmesPathScope<'v>) -> Cow<'v,
     found.unwrap_or(Cow::Borrowed(literal))
 }
 
-/// Where an index points in a list, counted from the end if it is negative.
+/// Returns the position that an index names in a list, counted from the end if it is negative.
 fn place(value: &Value, index: i64) -> Option<usize> {
     let len = value.as_array()?.len();
     match usize::try_from(index) {
@@ -346,7 +346,7 @@ fn flag(value: bool) -> Cow<'static, Value> {
     Cow::Owned(Value::Bool(value))
 }
 
-/// Truth as JMESPath sees it: zero is true.
+/// Returns the truth of a value, as in JMESPath: zero is true.
 pub(super) fn truthy(value: &Value) -> bool {
     match value {
         Value::Null => false,

@@ -22,7 +22,7 @@ const SUITE: &[(&str, &str)] = &[
     ("wildcard", include_str!("../../../testdata/jmespath/wildcard.json")),
 ];
 
-/// Results, errors and benchmarks in the suite; a file that goes missing is noticed.
+/// Number of results, errors and benchmarks in the suite, so that a missing file is noticed.
 const CASES: usize = 875;
 
 /// The suite compares numbers by value, as JSON does: `2` is `2.0`.
@@ -84,7 +84,7 @@ fn the_benchmarks_of_parsing_parse() {
                 continue;
             }
             let expression = case["expression"].as_str().unwrap();
-            // The suite times how fast this one is refused.
+            // The suite measures how fast this expression is rejected.
             let refused = expression == "foo[bar > baz][qux > baz]";
             assert_eq!(search(expression, &group["given"]).is_err(), refused, "{expression}");
         }
@@ -179,12 +179,12 @@ fn a_source_that_nests_without_end_is_refused_on_a_small_stack() {
         .unwrap();
 }
 
-/// A document that a chain of `a[*].` can follow all the way down.
+/// A document that a chain of `a[*].` can follow to its deepest level.
 fn nested(levels: usize) -> Value {
     (0..levels).fold(json!(1), |inner, _| json!({"a": [inner]}))
 }
 
-/// What `a[*].` repeated past the end of such a document finds.
+/// The result of `a[*].` repeated beyond the depth of such a document.
 fn nested_lists(levels: usize) -> Value {
     (1..levels).fold(json!([]), |inner, _| json!([inner]))
 }

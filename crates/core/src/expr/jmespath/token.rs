@@ -1,10 +1,10 @@
-//! The words of JMESPath.
+//! The tokens of JMESPath.
 
 use serde_json::Value;
 
 use crate::expr::error::ParseError;
 
-/// A word, as the parser sees it.
+/// A token, as the parser sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum JmesPathToken {
     Name(String),
@@ -46,7 +46,7 @@ pub(super) enum JmesPathComparator {
 }
 
 impl JmesPathToken {
-    /// How strongly the word binds what stands to its left.
+    /// Returns how tightly the token binds the expression to its left.
     pub(super) fn binding(&self) -> u8 {
         match self {
             JmesPathToken::Pipe => 1,
@@ -76,7 +76,7 @@ impl JmesPathToken {
         }
     }
 
-    /// The word as a message shows it.
+    /// Returns the token as a message shows it.
     pub(super) fn shown(&self) -> String {
         let text = match self {
             JmesPathToken::Name(name) | JmesPathToken::QuotedName(name) => return format!("`{name}`"),
@@ -107,10 +107,10 @@ impl JmesPathToken {
     }
 }
 
-/// What to do about a number where a value is meant.
+/// The hint for a number that is used where a value is needed.
 pub(super) const NUMBER_BACKTICKS_HINT: &str = "numbers to compare with stand in backticks: `0.7`";
 
-/// Splits a source into words, each with the byte it begins at; the last is [`JmesPathToken::End`].
+/// Splits a source into tokens, each with its byte position; the last is [`JmesPathToken::End`].
 pub(super) fn tokens(source: &str) -> Result<Vec<(usize, JmesPathToken)>, ParseError> {
     let mut reader = JmesPathLexer { source, at: 0 };
     let mut tokens = Vec::new();
@@ -214,7 +214,7 @@ impl<'s> JmesPathLexer<'s> {
         })
     }
 
-    /// Reads up to the closing quote, past every escaped character.
+    /// Reads up to the closing quote, and skips escaped characters.
     fn read_quoted(&mut self, start: usize, quote: char) -> Result<&'s str, ParseError> {
         let first = self.at;
         while let Some(c) = self.next() {

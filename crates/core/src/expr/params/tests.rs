@@ -18,7 +18,7 @@ fn render(source: Value, dialect: ParamsDialect) -> Result<Value, EvalError> {
     params.render(&JsonContext::new(&names(), jiff::Timestamp::UNIX_EPOCH))
 }
 
-/// Each source, and what it becomes in the `steps` form.
+/// Checks the result of each source in the `steps` form.
 fn check(cases: &[(Value, Value)]) {
     for (source, wanted) in cases {
         assert_eq!(render(source.clone(), ParamsDialect::Steps).as_ref(), Ok(wanted), "{source}");
@@ -136,7 +136,7 @@ fn a_tree_too_large_or_too_deep_is_refused() {
     assert!(ParamsTemplate::parse(&wide, ParamsDialect::Edges).is_err());
     let deep = (0..=ExprLimits::OUTPUT_DEPTH_MAX).fold(json!("{{ key }}"), |inner, _| json!([inner]));
     assert!(ParamsTemplate::parse(&deep, ParamsDialect::Edges).is_err());
-    // Each is shallow enough alone; the result would not be.
+    // Each is shallow enough alone; the combined result is not.
     let outer = (0..60).fold(json!("{{ inner }}"), |inner, _| json!([inner]));
     let inner = json!({"inner": (0..60).fold(json!(1), |inner, _| json!([inner]))});
     let params = ParamsTemplate::parse(&outer, ParamsDialect::Edges).unwrap();

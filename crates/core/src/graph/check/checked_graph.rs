@@ -1,4 +1,4 @@
-//! A graph with its text, its order, and the graphs inside its nodes.
+//! A graph with its source, its order, and the graphs inside its nodes.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(super) struct CheckedGraph<'a, 't> {
 }
 
 impl<'a, 't> CheckedGraph<'a, 't> {
-    /// Nothing where some graph has a circle.
+    /// Returns `None` if a graph has a cycle.
     pub(super) fn of(body: &'a BodySpec<'t>, lowered: &'a LoweredGraph) -> Option<Self> {
         let paths = PathAnalysis::of(lowered)?;
         let mut inner = BTreeMap::new();
@@ -38,7 +38,7 @@ impl<'a, 't> CheckedGraph<'a, 't> {
         Some(Self { body, lowered, paths, inner })
     }
 
-    /// This layer and all inside it.
+    /// Visits this layer and all layers inside it.
     pub(super) fn each(&self, visit: &mut impl FnMut(&Self)) {
         visit(self);
         for inner in self.inner.values() {
@@ -50,7 +50,7 @@ impl<'a, 't> CheckedGraph<'a, 't> {
         self.lowered.graph.node(place).id.as_str()
     }
 
-    /// Where a node's id stands.
+    /// Returns the position of a node's id.
     pub(super) fn span(&self, place: NodeIndex) -> SourceSpan {
         self.body.nodes.get(place.as_usize()).map(|node| node.id.span).unwrap_or_default()
     }

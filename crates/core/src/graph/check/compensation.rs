@@ -1,18 +1,18 @@
-//! Whether a compensation will have what it needs, and ever run.
+//! Checks that a compensation has its inputs, and can run.
 
 use serde_json::Value as Json;
 
 use super::parameters::{ParameterChecker, ToolCallSite};
 use crate::definition::catalog::DefinitionCatalog;
 use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
-use crate::definition::source::{SourceSpan, SpannedValue, YamlNode as Tree, YamlValue};
+use crate::definition::source::{SourceSpan, SpannedValue, YamlNode, YamlValue};
 use crate::definition::spec::{CompensationSpec, NodeKindSpec, NodeSpec};
 use crate::expr::ParamsDialect;
 
-/// Says of a compensation on anything but a tool's node that it never runs.
+/// Reports a compensation on any node other than a tool node: it would never run.
 pub(super) fn reject_non_tool_compensation(node: &NodeSpec<'_>, findings: &mut DiagnosticList) {
     if let Some(written) = &node.policy.compensation {
-        // What an agent does may be meant to stay.
+        // An agent's effects may be meant to stay.
         if matches!((&written.value, &node.part), (CompensationSpec::None, NodeKindSpec::Agent(_))) {
             return;
         }
@@ -22,7 +22,7 @@ pub(super) fn reject_non_tool_compensation(node: &NodeSpec<'_>, findings: &mut D
     }
 }
 
-/// Checks how the effect of a tool node is undone: as the node says, else as the tool does.
+/// Checks how the effect of a tool node is undone: by the node's compensation, or by the tool's.
 pub(super) fn check(
     node: &NodeSpec<'_>,
     call: Option<&ToolCallSite<'_>>,
@@ -63,7 +63,7 @@ pub(super) fn check(
     }
 }
 
-/// A field a compensation reads: `root.field`, or `root.output.field`.
+/// A field that a compensation reads: `root.field`, or `root.output.field`.
 struct CompensationInput {
     root: String,
     fields: Vec<String>,
@@ -107,7 +107,7 @@ impl CompensationInput {
     }
 }
 
-fn of_tree(tree: &Tree, dialect: ParamsDialect, needs: &mut Vec<CompensationInput>) {
+fn of_tree(tree: &YamlNode, dialect: ParamsDialect, needs: &mut Vec<CompensationInput>) {
     match &tree.value {
         YamlValue::List(items) => items.iter().for_each(|item| of_tree(item, dialect, needs)),
         YamlValue::Map(map) => map.iter().for_each(|(_, value)| of_tree(value, dialect, needs)),
@@ -125,7 +125,8 @@ fn of_json(value: &Json, span: SourceSpan, needs: &mut Vec<CompensationInput>) {
     }
 }
 
-/// Fields a string reads. Holes that allow for a missing value (`default`, `is defined`) need nothing.
+/// The fields that a string reads. An expression that allows for a missing value (`default`, `is defined`) requires
+/// nothing.
 fn of_text(text: &SpannedValue<&str>, dialect: ParamsDialect, needs: &mut Vec<CompensationInput>) {
     let source = text.value;
     if dialect == ParamsDialect::Steps
@@ -146,7 +147,7 @@ fn of_text(text: &SpannedValue<&str>, dialect: ParamsDialect, needs: &mut Vec<Co
     }
 }
 
-/// The chains of names in an expression; what stands in quotes is text.
+/// The name chains of an expression; quoted text is skipped.
 fn of_hole(hole: &str, span: SourceSpan, needs: &mut Vec<CompensationInput>) {
     let mut rest = hole;
     while let Some(c) = rest.chars().next() {
@@ -158,7 +159,7 @@ fn of_hole(hole: &str, span: SourceSpan, needs: &mut Vec<CompensationInput>) {
             rest = &rest[len..];
             needs.push(need);
         } else if c == '|' {
-            // A filter's name is no name of the run.
+            // A filter's name is not a name of the run.
             let after = rest[1..].trim_start();
             rest = after.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
         } else {
@@ -167,7 +168,7 @@ fn of_hole(hole: &str, span: SourceSpan, needs: &mut Vec<CompensationInput>) {
     }
 }
 
-/// `a.b.c`, `a[b]`, `a["b"]`, and how many bytes it takes.
+/// Parses `a.b.c`, `a[b]` or `a["b"]`; also returns its length in bytes.
 fn chain(text: &str, span: SourceSpan) -> Option<(CompensationInput, usize)> {
     let word = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     let mut at = word(text);

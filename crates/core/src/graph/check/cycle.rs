@@ -1,4 +1,4 @@
-//! Nodes that wait for each other in a circle.
+//! Cycles: nodes that wait for each other.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use super::super::compile::LoweredGraph;
 use super::super::{EdgeIndex, Graph, NodeIndex};
 use crate::definition::diagnostic::{DiagnosticCode, DiagnosticList};
 
-/// Circles named of one graph; where there are more, the first ones are enough to go on with.
+/// Maximum number of cycles reported for one graph.
 const CYCLES_SHOWN_MAX: usize = 10;
-/// Nodes of a circle that are named; the middle of a longer one is left out.
+/// Maximum number of nodes named for one cycle; the middle of a longer one is left out.
 const NAMES_SHOWN_MAX: usize = 40;
 
-/// Names each circle in full.
+/// Reports each cycle in full.
 pub(super) fn check(lowered: &LoweredGraph, findings: &mut DiagnosticList) {
     if !lowered.is_cyclic {
         return;
@@ -38,7 +38,7 @@ pub(super) fn check(lowered: &LoweredGraph, findings: &mut DiagnosticList) {
     }
 }
 
-/// The shortest circle through the first node of a strongly connected part, as edges in order.
+/// Returns the shortest cycle through the first node of a strongly connected component, as edges in order.
 fn shortest(graph: &Graph, component: &[NodeIndex]) -> Option<Vec<EdgeIndex>> {
     let start = *component.iter().min()?;
     let inside = |place: NodeIndex| component.binary_search(&place).is_ok();
@@ -66,8 +66,8 @@ fn shortest(graph: &Graph, component: &[NodeIndex]) -> Option<Vec<EdgeIndex>> {
     None
 }
 
-/// Strongly connected parts that hold a circle, each sorted, in the order of their first nodes (Tarjan 1972, without
-/// recursion).
+/// Returns the strongly connected components with a cycle, each sorted, in the order of their first nodes (Tarjan 1972,
+/// without recursion).
 fn components(graph: &Graph) -> Vec<Vec<NodeIndex>> {
     const UNSEEN: u32 = u32::MAX;
     let count = graph.nodes.len();

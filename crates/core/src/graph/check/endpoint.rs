@@ -1,4 +1,4 @@
-//! Whether a limit of costs can see what is spent for an agent by whoever thinks for it.
+//! Checks that a cost limit includes the costs of an agent's endpoint.
 
 use super::super::node::NodeKind;
 use super::checked_graph::CheckedGraph;

@@ -1,4 +1,4 @@
-//! Whether every node can be reached, every branch be chosen and every merge fire.
+//! Checks that every node can be reached, every branch chosen, and every merge completed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::super::{EdgeIndex, EdgeTrigger, NodeIndex};
 use super::checked_graph::CheckedGraph;
 use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
 
-/// Edges that are named for one merge; the first few show what is wrong.
+/// Maximum number of edges reported for one merge; the first few show the problem.
 const LEAVING_SHOWN_MAX: usize = 4;
 
 pub(super) fn check(layer: &CheckedGraph<'_, '_>, findings: &mut DiagnosticList) {
@@ -21,7 +21,7 @@ pub(super) fn check(layer: &CheckedGraph<'_, '_>, findings: &mut DiagnosticList)
 }
 
 impl CheckedGraph<'_, '_> {
-    /// What nothing leads to starts with the run: right for work, wrong for an end.
+    /// A node without in-edges starts with the run: correct for work, wrong for an end.
     fn check_entry_nodes(&self, findings: &mut DiagnosticList) {
         let graph = &self.lowered.graph;
         let has_trigger = graph.nodes.iter().any(|node| matches!(node.kind, NodeKind::Trigger));
@@ -47,7 +47,7 @@ impl CheckedGraph<'_, '_> {
         }
     }
 
-    /// Every label names a branch its source has, and every choice is made between different edges.
+    /// Every label must name a branch of its source, and every choice must be between different edges.
     fn check_branches(&self, findings: &mut DiagnosticList) {
         let graph = &self.lowered.graph;
         let mut all: BTreeMap<NodeIndex, BTreeSet<String>> = BTreeMap::new();
@@ -91,7 +91,7 @@ impl CheckedGraph<'_, '_> {
         }
     }
 
-    /// What runs after a rollback is apart from what runs before it.
+    /// Nodes after a rollback must be separate from nodes before it.
     fn check_post_rollback(&self, findings: &mut DiagnosticList) {
         let Some(first) = self.lowered.post_rollback_node else { return };
         let graph = &self.lowered.graph;
@@ -141,7 +141,7 @@ impl CheckedGraph<'_, '_> {
         }
     }
 
-    /// Edges from inside a branch that a merge may cut to work that does not lead to it.
+    /// Reports edges from inside a branch that a merge may cancel to work that does not lead to the merge.
     fn check_cut_edges(&self, merge: NodeIndex, findings: &mut DiagnosticList) {
         let graph = &self.lowered.graph;
         let leads_to = |from: NodeIndex, to: NodeIndex| from == to || self.paths.precedes(from, to);
@@ -151,7 +151,7 @@ impl CheckedGraph<'_, '_> {
             if said == LEAVING_SHOWN_MAX {
                 return;
             }
-            // What comes before all branches belongs to none.
+            // A node before all branches belongs to none.
             if lasts.iter().all(|last| leads_to(place, *last)) {
                 continue;
             }

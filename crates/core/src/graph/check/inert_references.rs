@@ -1,11 +1,11 @@
-//! References inside a longer text: nobody fills them in.
+//! References inside a longer text, which are not filled in.
 
 use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
 use crate::definition::spec::{NodeKindSpec, NodeSpec, ToolNodeSpec};
 use crate::expr::{ParamsDialect, ParamsTemplate, inert_references};
 
-/// Looks through a tool's parameters for references to names that are known. In `steps` one fills a whole string, in
-/// `nodes` none; in either, a text is filled in by templates.
+/// Checks a tool's parameters for references to known names inside a text. In `steps` a reference must be the whole
+/// string, in `nodes` there are none; in both forms, text is filled in by templates.
 pub(super) fn check(
     node: &NodeSpec<'_>,
     dialect: ParamsDialect,
@@ -17,7 +17,7 @@ pub(super) fn check(
     for (leaf, text) in tree.string_leaves() {
         let is_literal =
             || ParamsTemplate::parse(&leaf.to_json(), dialect).is_ok_and(|params| params.literal().is_some());
-        // `$$` is how a text says that it means a dollar.
+        // `$$` escapes a dollar sign.
         if text.text.starts_with("$$") || !is_literal() {
             continue;
         }

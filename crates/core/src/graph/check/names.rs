@@ -1,4 +1,4 @@
-//! Whether what expressions mention is there when they are evaluated.
+//! Checks that the names in expressions exist when they are evaluated.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,25 +12,25 @@ use super::output_fields::{self, OutputFields};
 use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
 use crate::definition::spec::{NameReference, WorkflowSpec};
 
-/// What every run knows.
+/// The names of every run.
 const FIXED: &[&str] = &["input", "context", "shared_context", "run"];
-/// What a node that runs after a rollback knows.
+/// Additional names of a node that runs after a rollback.
 const POST_ROLLBACK_NAMES: &[&str] = &["error", "undone"];
 
-/// Names that hold wherever in the document an expression stands.
+/// Names that are valid everywhere in the document.
 pub(super) struct NameChecker<'d> {
     variables: BTreeSet<&'d str>,
     input: Option<&'d BTreeMap<String, InputKey>>,
-    /// Undeclared names already said once.
+    /// Undeclared names that were already reported.
     reported: BTreeSet<String>,
 }
 
-/// Where an expression stands: the nodes around it, inmost last, and what a loop adds.
+/// The scope of an expression: the enclosing nodes, innermost last, and the names that a loop adds.
 #[derive(Clone, Copy)]
 pub(super) struct NameScope<'s> {
     outer: Option<&'s NameScope<'s>>,
     nodes: &'s BTreeSet<&'s str>,
-    /// By node: the fields that its output has, where they are declared.
+    /// By node: the declared fields of its output.
     answers: &'s BTreeMap<&'s str, OutputFields>,
     local: &'s [&'s str],
 }
@@ -42,7 +42,7 @@ impl<'d> NameChecker<'d> {
         Self { variables, input: document.input.0.as_ref(), reported: BTreeSet::new() }
     }
 
-    /// Checks the expressions of a graph and of all inside it.
+    /// Checks the expressions of a graph and of all graphs inside it.
     pub(super) fn check(
         &mut self,
         layer: &CheckedGraph<'_, '_>,
@@ -64,7 +64,7 @@ impl<'d> NameChecker<'d> {
         for edge in layer.body.edges.iter().flatten() {
             let Some(from) = layer.lowered.graph.find(&edge.from.value) else { continue };
             for mention in &edge.references {
-                // An edge is looked at once its source has completed.
+                // An edge is evaluated after its source has completed.
                 let mention = NameReference { is_after_node: true, ..mention.clone() };
                 self.mention(&mention, layer, from, layer.paths.is_post_rollback(from), scope, findings);
             }
@@ -74,7 +74,7 @@ impl<'d> NameChecker<'d> {
         }
     }
 
-    /// One name, mentioned by the node at `place`.
+    /// Checks one name that the node at `place` references.
     fn mention(
         &mut self,
         mention: &NameReference,
@@ -94,7 +94,7 @@ impl<'d> NameChecker<'d> {
         }
     }
 
-    /// Whether a name means something here: a node, a variable, a key of the input, what a loop adds.
+    /// Returns whether a name is known here: a node, a variable, a key of the input, or a name that a loop adds.
     fn knows(&self, name: &str, scope: &NameScope<'_>) -> bool {
         let around = std::iter::successors(Some(scope), |scope| scope.outer);
         self.variables.contains(name)
@@ -102,8 +102,8 @@ impl<'d> NameChecker<'d> {
             || around.into_iter().any(|here| here.local.contains(&name) || here.nodes.contains(name))
     }
 
-    /// A name that is no node of this graph: one around it (checked at the node whose body this is), a variable, a
-    /// key of the input, or nothing that is declared.
+    /// Checks a name that is not a node of this graph. It may be an enclosing one (checked at the node with this body),
+    /// a variable, a key of the input, or undeclared.
     fn check_outer_name(&mut self, mention: &NameReference, scope: NameScope<'_>, findings: &mut DiagnosticList) {
         let root = mention.root.as_str();
         let mut around = Some(&scope);
@@ -167,7 +167,7 @@ fn reads_later_diagnostic(
     error(format!("`{reader}` reads `{root}`, and no edge makes it wait for that")).hint(hint)
 }
 
-/// What a body sees beside the names around it.
+/// Names that a body sees in addition to the enclosing ones.
 fn names_inside(kind: &NodeKind) -> &'static [&'static str] {
     match kind {
         NodeKind::Loop(each) => match each.over {
@@ -178,7 +178,7 @@ fn names_inside(kind: &NodeKind) -> &'static [&'static str] {
     }
 }
 
-/// Variables that something in the document sets.
+/// Variables that the document sets.
 fn collect<'d>(lowered: &'d LoweredGraph, variables: &mut BTreeSet<&'d str>) {
     for node in &lowered.graph.nodes {
         variables.extend(node.output_key.as_deref());

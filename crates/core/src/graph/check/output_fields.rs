@@ -1,4 +1,4 @@
-//! Whether an expression reads of a node what the node says it answers.
+//! Checks that an expression reads only fields that a node declares for its output.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, 
 use crate::definition::spec::{self, NameReference, NodeKindSpec, ToolNodeSpec};
 use crate::expr::nearest;
 
-/// What an output may have though nobody declares it: the whole of it, a failure that was caught, an answer that stands in.
+/// Fields that any output may have without a declaration: the whole output, a caught failure, a stand-in answer.
 const COMMON_FIELDS: &[&str] = &["output", "error", "success", "degraded", "degraded_reason", "message"];
 
-/// The fields that a node's output is declared to have.
+/// The declared fields of a node's output.
 pub(super) struct OutputFields {
     fields: Vec<String>,
-    /// It has no others.
+    /// There are no other fields.
     is_closed: bool,
 }
 
-/// By node; those that declare nothing are left out.
+/// Returns the declared fields by node; nodes without a declaration are left out.
 pub(super) fn of<'l>(layer: &'l CheckedGraph<'_, '_>) -> BTreeMap<&'l str, OutputFields> {
     let places = (0..).map(NodeIndex).zip(&layer.body.nodes);
     places.filter_map(|(place, node)| Some((node.id.value.as_str(), declared_fields(layer, place)?))).collect()
@@ -39,7 +39,7 @@ fn declared_fields(layer: &CheckedGraph<'_, '_>, place: NodeIndex) -> Option<Out
             let fields = own.output_fields.clone();
             (!fields.is_empty()).then_some(OutputFields { fields, is_closed: false })
         }
-        // Of several agents each answers by a schema of its own.
+        // Each of several agents answers by its own schema.
         NodeKind::Agent(agent) if !agent.only_selects_tools && agent.fallbacks.is_empty() => {
             let schema = agent.agent.output_schema.as_ref()?;
             let fields = schema.get("properties")?.as_object()?.keys().cloned().collect();
@@ -49,7 +49,7 @@ fn declared_fields(layer: &CheckedGraph<'_, '_>, place: NodeIndex) -> Option<Out
     }
 }
 
-/// Names a field that is none of those declared, where one of them may be meant, or where there are no others.
+/// Reports an undeclared field if a declared one may be meant, or if no other fields are possible.
 pub(super) fn check(mention: &NameReference, all: &BTreeMap<&str, OutputFields>, findings: &mut DiagnosticList) {
     let Some(answers) = all.get(mention.root.as_str()) else { return };
     for read in &mention.reads {

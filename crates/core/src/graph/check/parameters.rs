@@ -1,4 +1,4 @@
-//! Whether written parameters fit the tool's JSON Schema, as far as they are literals.
+//! Checks literal parameters against the tool's JSON Schema.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,23 @@ use jsonschema::Validator;
 use serde_json::{Map, Value as Json, json};
 
 use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
-use crate::definition::source::{SourceSpan, SpannedValue, YamlNode as Tree};
+use crate::definition::source::{SourceSpan, SpannedValue, YamlNode};
 use crate::definition::spec;
 use crate::expr::ParamsDialect;
 use crate::tool::ToolContract;
 
-/// Checks calls; keeps the schemas it has compiled.
+/// Checks calls and caches compiled schemas.
 #[derive(Default)]
 pub(super) struct ParameterChecker {
-    /// By tool and parameter's schema; `None` where the tool's own schema is not one.
+    /// By tool and parameter schema; `None` if the tool's own schema is invalid.
     compiled: BTreeMap<(String, String), Option<Validator>>,
 }
 
-/// A call as it is written.
+/// A call as it is written in the definition.
 pub(super) struct ToolCallSite<'c> {
     pub tool: &'c SpannedValue<String>,
     pub facts: &'c ToolContract,
-    pub tree: Option<&'c Tree>,
+    pub tree: Option<&'c YamlNode>,
     pub dialect: ParamsDialect,
 }
 
@@ -35,7 +35,7 @@ impl ToolCallSite<'_> {
         spec::action_facts(self.facts, self.tree, self.dialect)
     }
 
-    /// The parameters' names; `None` where a template makes the whole.
+    /// Returns the parameters' names; `None` if a template makes the whole object.
     pub(super) fn names(&self) -> Option<Vec<&str>> {
         match self.tree {
             None => Some(Vec::new()),
@@ -56,7 +56,7 @@ impl ParameterChecker {
         let empty = Map::new();
         let properties = schema.get("properties").and_then(Json::as_object).unwrap_or(&empty);
         required(call, schema, properties, &names, findings);
-        for (key, node) in call.tree.and_then(Tree::as_map).into_iter().flat_map(|map| map.iter()) {
+        for (key, node) in call.tree.and_then(YamlNode::as_map).into_iter().flat_map(|map| map.iter()) {
             match (properties.get(&key.name), literals.get(&key.name)) {
                 (Some(property), Some(literal)) => {
                     self.value(call, &key.name, (node, literal), schema, property, findings)
@@ -71,12 +71,12 @@ impl ParameterChecker {
         &mut self,
         call: &ToolCallSite<'_>,
         name: &str,
-        (node, literal): (&Tree, &Json),
+        (node, literal): (&YamlNode, &Json),
         schema: &Map<String, Json>,
         property: &Json,
         findings: &mut DiagnosticList,
     ) {
-        // Dates are resolved before they are checked: `tomorrow` is one.
+        // Dates are resolved before they are checked: `tomorrow` is a valid date.
         if property.get("format").is_some() {
             return;
         }
@@ -90,7 +90,7 @@ impl ParameterChecker {
     }
 }
 
-/// What is wrong with an action that is written plainly, if anything.
+/// Returns the error in a literal action, if any.
 fn unknown_action(call: &ToolCallSite<'_>, literals: &Json) -> Option<Diagnostic> {
     let facts = call.facts;
     let action = literals.get(&*facts.told_by)?.as_str()?;
@@ -102,7 +102,7 @@ fn unknown_action(call: &ToolCallSite<'_>, literals: &Json) -> Option<Diagnostic
     Some(span.error(DiagnosticCode::Parameters, message).did_you_mean(action, facts.actions.keys().map(String::as_str)))
 }
 
-/// One parameter's schema, with the definitions of the whole.
+/// Compiles one parameter's schema, with the definitions of the whole schema.
 fn compile(schema: &Map<String, Json>, property: &Json) -> Option<Validator> {
     let mut whole = Map::new();
     for shared in ["$schema", "$defs", "definitions"] {

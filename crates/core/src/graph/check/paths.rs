@@ -1,13 +1,13 @@
-//! What comes before what in a graph, and what excludes what.
+//! Order and exclusion between the nodes of a graph.
 
 use std::collections::BTreeSet;
 
 use super::super::compile::LoweredGraph;
 use super::super::{EdgeIndex, EdgeTrigger, Graph, JoinRule, NodeIndex, compile, levels};
 
-/// Order and exclusion of an acyclic graph's nodes, each asked in constant or logarithmic time.
+/// Order and exclusion of the nodes of an acyclic graph. Each query takes constant or logarithmic time.
 pub(super) struct PathAnalysis {
-    /// Topological.
+    /// Topological order.
     pub order: Vec<NodeIndex>,
     /// By node, a bit for each node before it.
     before: Vec<Vec<u64>>,
@@ -17,7 +17,7 @@ pub(super) struct PathAnalysis {
 }
 
 impl PathAnalysis {
-    /// Nothing where the graph has a circle.
+    /// Returns `None` if the graph has a cycle.
     pub(super) fn of(lowered: &LoweredGraph) -> Option<Self> {
         if lowered.is_cyclic {
             return None;
@@ -41,12 +41,12 @@ impl PathAnalysis {
         Some(Self { order, before, choices, post_rollback: after })
     }
 
-    /// Whether `a` is settled before `b` may begin.
+    /// Returns whether `a` is settled before `b` may start.
     pub(super) fn precedes(&self, a: NodeIndex, b: NodeIndex) -> bool {
         self.before[b.as_usize()].get(a.as_usize() / 64).is_some_and(|bits| bits & (1 << (a.as_usize() % 64)) != 0)
     }
 
-    /// All nodes that are settled before `b` may begin.
+    /// Returns all nodes that are settled before `b` may start.
     pub(super) fn before(&self, b: NodeIndex) -> impl Iterator<Item = NodeIndex> {
         let words = self.before[b.as_usize()].iter().enumerate().filter(|(_, bits)| **bits != 0);
         words
@@ -58,17 +58,17 @@ impl PathAnalysis {
             .map(NodeIndex)
     }
 
-    /// Whether no run takes both: they lie on different branches of one choice.
+    /// Returns whether no run takes both: they are on different branches of one choice.
     pub(super) fn exclude(&self, a: NodeIndex, b: NodeIndex) -> bool {
         self.choices.exclude(DominatorTree::of_node(a), DominatorTree::of_node(b))
     }
 
-    /// Whether a node runs only after a rollback.
+    /// Returns whether a node runs only after a rollback.
     pub(super) fn is_post_rollback(&self, place: NodeIndex) -> bool {
         self.post_rollback.contains(&place)
     }
 
-    /// Whether one run can have both under way at once.
+    /// Returns whether both can be in progress at once in one run.
     pub(super) fn run_together(&self, a: NodeIndex, b: NodeIndex) -> bool {
         a != b
             && self.is_post_rollback(a) == self.is_post_rollback(b)
@@ -77,23 +77,23 @@ impl PathAnalysis {
             && !self.exclude(a, b)
     }
 
-    /// How many of these edges one run can take at most.
+    /// Returns the maximum number of these edges that one run can take.
     pub(super) fn max_taken_edges(&self, edges: &[EdgeIndex]) -> usize {
         self.choices.max_taken_edges(edges)
     }
 }
 
-/// The dominator tree of a graph in which every labelled branch is a point of its own: two points exclude each other
-/// where the tree parts them at a choice.
+/// The dominator tree of a graph in which every labelled branch is its own point. Two points exclude each other if
+/// their paths in the tree diverge at a choice.
 struct DominatorTree {
-    /// By point: its parent, its depth. Point 0 is the start, then come the nodes, then the branches.
+    /// By point: its parent and depth. Point 0 is the start; nodes and then branches follow.
     parent: Vec<u32>,
     depth: Vec<u32>,
     /// `jumps[k][p]` is the ancestor 2ᵏ above.
     jumps: Vec<Vec<u32>>,
     /// By point: whether it is a branch.
     is_branch: Vec<bool>,
-    /// By edge: the point it leaves from.
+    /// By edge: its source point.
     leaves: Vec<u32>,
 }
 
@@ -122,7 +122,7 @@ impl DominatorTree {
         choices
     }
 
-    /// What every way to a node passes last.
+    /// Returns the last point that every path to a node passes.
     fn parent_of(&self, graph: &Graph, place: NodeIndex) -> u32 {
         // A node of the `steps` form may run whichever branch was chosen.
         if graph.node(place).join == JoinRule::AllSettled {
@@ -132,7 +132,7 @@ impl DominatorTree {
         ways.reduce(|a, b| self.common_ancestor(a, b)).unwrap_or(0)
     }
 
-    /// Makes a point of each branch of a node that chooses, and notes where its edges leave from.
+    /// Creates a point for each branch of a choosing node, and records the source points of its edges.
     fn split_branches(&mut self, graph: &Graph, place: NodeIndex) {
         let point = Self::of_node(place);
         let out = graph.outgoing(place);
@@ -177,7 +177,8 @@ impl DominatorTree {
         point
     }
 
-    /// The children of the point where the ways to `a` and `b` part; equal where one is on the way to the other.
+    /// Returns the children of the point at which the paths to `a` and `b` diverge; equal if one is on the path to the
+    /// other.
     fn divergence_children(&self, a: u32, b: u32) -> (u32, u32) {
         let (deep_a, deep_b) = (self.depth[a as usize], self.depth[b as usize]);
         let level = deep_a.min(deep_b);
@@ -203,7 +204,8 @@ impl DominatorTree {
         left != right && self.is_branch[left as usize] && self.is_branch[right as usize]
     }
 
-    /// The most edges one run can take: below a choice the best branch counts, elsewhere all.
+    /// Returns the maximum number of edges that one run can take: at a choice the best branch counts, elsewhere the
+    /// sum.
     fn max_taken_edges(&self, edges: &[EdgeIndex]) -> usize {
         let mut counts: std::collections::BTreeMap<(std::cmp::Reverse<u32>, u32), (usize, usize)> =
             std::collections::BTreeMap::new();
@@ -211,7 +213,7 @@ impl DominatorTree {
             let point = self.leaves[edge.as_usize()];
             counts.entry((std::cmp::Reverse(self.depth[point as usize]), point)).or_default().0 += 1;
         }
-        // From the deepest point up: `(all that is certain to add up, the best of the branches)`.
+        // From the deepest point up: `(sum of all that are certain, best of the branches)`.
         while let Some(((_, point), (sum, best))) = counts.pop_first() {
             let total = sum + best;
             if point == 0 {
@@ -229,7 +231,7 @@ impl DominatorTree {
     }
 }
 
-/// What an edge's source must have come to for the edge to be taken.
+/// Returns the result that an edge's source must have for the edge to be taken.
 fn label(graph: &Graph, edge: EdgeIndex) -> String {
     let edge = graph.edge(edge);
     match &edge.when {

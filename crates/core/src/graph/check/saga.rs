@@ -1,14 +1,14 @@
-//! The saga check: what cannot be undone must come after everything whose failure would undo the rest.
+//! The saga check: an effect that cannot be undone must come after every node whose failure would undo the rest.
 //!
-//! The rule. An effect *stays* where its tool changes the world and has no compensation. A node *rolls back* where it
-//! can fail and its failure compensates the run: its `on_error` is `compensate`, or is not written and something that
-//! can be undone may have been done by then. A warning names each effect that stays and a node that rolls back and
-//! can fail after it, or beside it: the rollback would undo the rest and leave the effect standing, so that a customer
-//! keeps a confirmation of what was cancelled.
+//! The rule. An effect *stays* if its tool changes the world and has no compensation. A node *rolls back* if it can
+//! fail and its failure compensates the run: its `on_error` is `compensate`, or is absent and a reversible effect may
+//! have completed by then. A warning names each effect that stays together with a node that rolls back and can fail
+//! after it or concurrently with it: the rollback would undo the rest and leave the effect in place, so that, for
+//! example, a customer keeps the confirmation of a cancelled booking.
 //!
-//! Ways out: move the effect behind the last node that can fail; write `on_error: continue` (or `goto`) on the node
-//! whose failure should undo nothing; or `compensation: none` on the effect, which says it is meant to stay. Branches
-//! of one choice exclude each other and are never paired, nor is what one of them did counted for an effect of another;
+//! Remedies: move the effect after the last node that can fail; set `on_error: continue` (or `goto`) on the node whose
+//! failure should undo nothing; or set `compensation: none` on the effect, which declares that it is meant to stay.
+//! Branches of one choice exclude each other and are never paired, and effects in one branch do not count for another;
 //! in a loop every node can come after every other.
 
 use super::super::NodeIndex;
@@ -22,16 +22,16 @@ use crate::definition::source::{SourceSpan, SpannedValue};
 use crate::definition::spec::{self, CompensationSpec, NodeKindSpec, ToolNodeSpec};
 use crate::tool::ToolContract;
 
-/// Pairs of nodes looked at before the check gives up.
+/// Maximum number of node pairs before the check gives up.
 const PAIRS_MAX: usize = 4_000_000;
 
-/// A node that does something the check is about.
+/// A node that is relevant to the check.
 struct SagaCheckNode<'a> {
-    /// From the outer graph in: the node, the branch it lies in, and whether that is a loop's body.
+    /// From the outer graph inwards: the node, the branch that contains it, and whether that is a loop's body.
     path: Vec<(NodeIndex, &'a str, bool)>,
     id: &'a str,
     span: SourceSpan,
-    /// The tool whose effect cannot be undone, and was not said to stay.
+    /// The tool whose effect cannot be undone, and is not declared to stay.
     irreversible_tool: Option<String>,
     can_be_undone: bool,
     rolls_back: RollbackTrigger,
@@ -42,7 +42,7 @@ struct SagaCheckNode<'a> {
 enum RollbackTrigger {
     Never,
     Always,
-    /// Where something was done that can be undone.
+    /// Only if a reversible effect has completed.
     IfReversible,
 }
 
@@ -67,7 +67,7 @@ pub(super) fn check(outer: &CheckedGraph<'_, '_>, findings: &mut DiagnosticList)
         let Some(first) = fails.iter().find(|other| precedes(outer, act, &acts[**other])).or(fails.first()) else {
             continue;
         };
-        // Two that run side by side are one finding.
+        // Two concurrent nodes are one finding.
         if said.contains(&(*first, index)) {
             continue;
         }
@@ -110,7 +110,7 @@ fn warning<'a>(
     Diagnostic::warning(DiagnosticCode::Irreversible, act.span, message).hint(hint)
 }
 
-/// Whether the failure of an act would find something to undo in a run in which the effect stays.
+/// Returns whether the failure of a node would undo anything in a run in which the effect stays.
 fn rolls_back<'a>(
     outer: &CheckedGraph<'a, '_>,
     acts: &[SagaCheckNode<'a>],
@@ -131,7 +131,7 @@ fn rolls_back<'a>(
     }
 }
 
-/// Whether no run does both: they lie on branches of one choice, which meet again only behind them.
+/// Returns whether no run does both: they are on branches of one choice that only join after both.
 fn exclude<'a>(outer: &CheckedGraph<'a, '_>, a: &SagaCheckNode<'a>, b: &SagaCheckNode<'a>) -> bool {
     match find_divergence(outer, a, b) {
         PathDivergence::Nodes(layer, a, b) => layer.paths.exclude(a, b),
@@ -178,7 +178,7 @@ fn collect<'a>(
     }
 }
 
-/// What a node's failure does: as its policy says, inside a body as the node around it says.
+/// Returns the effect of a node's failure: by its own policy, or inside a body by the enclosing node's.
 fn rollback_trigger(node: &GraphNode, around: Option<RollbackTrigger>) -> RollbackTrigger {
     match (node.policy.on_error, around) {
         (Some(OnNodeError::Continue | OnNodeError::Goto(_)), _) => RollbackTrigger::Never,
@@ -189,7 +189,7 @@ fn rollback_trigger(node: &GraphNode, around: Option<RollbackTrigger>) -> Rollba
     }
 }
 
-/// Whether a node can fail by what the world does, rather than by a slip in an expression.
+/// Returns whether a node can fail for external reasons, rather than through an error in an expression.
 fn can_fail(node: &GraphNode) -> bool {
     let ends_badly = |deadline: &WaitDeadline| deadline.after.is_some() && deadline.on_expiry == OnDeadline::Fail;
     match &node.kind {
@@ -212,7 +212,7 @@ fn can_fail(node: &GraphNode) -> bool {
     }
 }
 
-/// The tool whose effect would stay, if there is one, and whether some effect can be undone.
+/// Returns the tool whose effect would stay, if any, and whether some effect can be undone.
 fn irreversible_effect(layer: &CheckedGraph<'_, '_>, place: NodeIndex) -> (Option<String>, bool) {
     let node = layer.lowered.graph.node(place);
     let written = layer.body.nodes.get(place.as_usize()).map(|node| &node.part);
@@ -241,14 +241,14 @@ fn irreversible_effect(layer: &CheckedGraph<'_, '_>, place: NodeIndex) -> (Optio
             let offered = agent.tools.iter().filter(|(name, _)| agent.offers(name));
             of_many(offered.map(|(name, facts)| (name, &**facts)))
         }
-        // A child's saga is one entry of its parent's.
+        // A child's saga is one entry in its parent's saga.
         NodeKind::Subworkflow(_) => (None, true),
         _ => (None, false),
     }
 }
 
-/// Of tools that may be called: one whose effects would all stay, and whether some effect can be undone. A tool that
-/// both books and cancels counts as one that can be undone.
+/// Summarizes several tools that may be called: one whose effects would all stay, and whether some effect can be
+/// undone. A tool that both books and cancels counts as reversible.
 fn of_many<'f>(tools: impl IntoIterator<Item = (&'f String, &'f ToolContract)>) -> (Option<String>, bool) {
     let (mut stays, mut can_be_undone) = (None, false);
     for (name, facts) in tools {
@@ -266,7 +266,7 @@ fn of_many<'f>(tools: impl IntoIterator<Item = (&'f String, &'f ToolContract)>) 
     (stays, can_be_undone)
 }
 
-/// Whether `b` can end after `a` has, in one run.
+/// Returns whether `b` can end after `a` in one run.
 fn may_follow<'a>(outer: &CheckedGraph<'a, '_>, a: &SagaCheckNode<'a>, b: &SagaCheckNode<'a>) -> bool {
     match find_divergence(outer, a, b) {
         PathDivergence::Loop | PathDivergence::Branches => true,
@@ -283,7 +283,7 @@ fn precedes<'a>(outer: &CheckedGraph<'a, '_>, a: &SagaCheckNode<'a>, b: &SagaChe
     }
 }
 
-/// Where the ways to two acts part.
+/// Where the paths to two nodes diverge.
 enum PathDivergence<'l, 'a, 't> {
     /// In a loop's body: another iteration may follow.
     Loop,
@@ -291,7 +291,7 @@ enum PathDivergence<'l, 'a, 't> {
     Branches,
     /// At two nodes of one graph.
     Nodes(&'l CheckedGraph<'a, 't>, NodeIndex, NodeIndex),
-    /// One lies inside the other.
+    /// One is inside the other.
     None,
 }
 

@@ -1,4 +1,4 @@
-//! Two nodes that can run together and write one key: the last write wins, and which one is last is chance.
+//! Two nodes that can run concurrently and write the same key: the last write wins, and which one is last is undefined.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::checked_graph::CheckedGraph;
 use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
 use crate::definition::spec::WorkflowSpec;
 
-/// Writers of one key that are compared with each other.
+/// Maximum number of writers of one key that are compared.
 const WRITERS_COMPARED_MAX: usize = 200;
 
 pub(super) fn check(document: &WorkflowSpec<'_>, layer: &CheckedGraph<'_, '_>, findings: &mut DiagnosticList) {
@@ -59,13 +59,13 @@ fn conflict_hint(key: &str) -> String {
 fn combines(document: &WorkflowSpec<'_>, key: &str) -> bool {
     document.variables.get(key).is_some_and(|declared| match declared.value.variable.combine {
         CombineMode::Append | CombineMode::Merge => true,
-        // A second `once` write fails its node; last wins is meant only where it is written.
+        // A second `once` write fails its node; last-write-wins counts as intended only if it is written explicitly.
         CombineMode::Once => false,
         CombineMode::LastWins => declared.value.has_combine,
     })
 }
 
-/// Keys that a node sets, its bodies included.
+/// Keys that a node sets, including those of its bodies.
 fn written_keys<'n>(node: &'n GraphNode, keys: &mut Vec<&'n str>) {
     keys.extend(node.output_key.as_deref());
     keys.extend(node.sets.iter().map(|(name, _)| name.as_str()));
@@ -81,7 +81,7 @@ fn written_keys<'n>(node: &'n GraphNode, keys: &mut Vec<&'n str>) {
     }
 }
 
-/// Keys that bodies of one node set side by side, with what runs together.
+/// Keys that concurrent bodies of one node set, with what runs concurrently.
 fn parallel_written_keys(node: &GraphNode) -> Vec<(&str, &'static str)> {
     match &node.kind {
         NodeKind::Loop(each) if matches!(each.over, LoopMode::Each { concurrency, .. } if concurrency > 1) => {

@@ -1,4 +1,4 @@
-//! The branches of a merge: what may be cut once it has fired.
+//! The branches of a merge: the work that may be cancelled once it has completed.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,13 @@ use super::super::{EdgeIndex, Graph, NodeIndex};
 use crate::definition::diagnostic::{DiagnosticCode, DiagnosticList};
 use crate::definition::source::SourceSpan;
 
-/// Nodes and edges looked at on behalf of all merges of a graph. Only a graph of thousands of nested merges needs more.
+/// Maximum number of nodes and edges visited for all merges of a graph. Only a graph with thousands of nested merges
+/// needs more.
 const STEPS_MAX: usize = 5_000_000;
 
-/// Fills in the branches of every merge of an acyclic graph: by in-edge, the nodes before it whose every path leads to
-/// the merge. A node before several in-edges stands in each of their branches; one before all of them in none, since
-/// it is settled whichever comes first. `order` is topological.
+/// Sets the branches of every merge of an acyclic graph: by in-edge, the nodes before it whose every path leads to the
+/// merge. A node before several in-edges is in each of their branches; a node before all of them is in none, since it
+/// is settled whichever comes first. `order` is topological.
 pub(super) fn fill(graph: &mut Graph, order: &[NodeIndex], spans: &[SourceSpan], findings: &mut DiagnosticList) {
     let mut rank = vec![0; order.len()];
     order.iter().enumerate().for_each(|(at, place)| rank[place.as_usize()] = at);
@@ -38,18 +39,18 @@ pub(super) fn fill(graph: &mut Graph, order: &[NodeIndex], spans: &[SourceSpan],
 }
 
 impl MergeNode {
-    /// Whether it can fire while some of its branches still run, and then cuts them.
+    /// Returns whether the merge can complete while some of its branches still run, and then cancels them.
     pub fn may_cancel_branches(&self) -> bool {
         self.mode != MergeMode::All && self.rest == RemainingWork::Cancel
     }
 }
 
 struct BranchMarks {
-    /// By node: the merge, counted from 1, that every path of it leads to, as far as is known.
+    /// By node: the merge, counted from 1, to which all its known paths lead.
     leads: Vec<u32>,
-    /// By node: the last walk that came by.
+    /// By node: the last traversal that visited it.
     seen: Vec<u32>,
-    /// By node: its place in the order.
+    /// By node: its position in the order.
     rank: Vec<usize>,
     walks: u32,
     steps: usize,
@@ -82,7 +83,7 @@ impl BranchMarks {
         branches
     }
 
-    /// These nodes and what comes before them as far as it `counts`, the last first.
+    /// Returns these nodes and the nodes before them for which `counts` is true, the last first.
     fn before(
         &mut self,
         graph: &Graph,

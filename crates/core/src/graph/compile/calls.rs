@@ -1,4 +1,4 @@
-//! What agents and tool nodes may call: the tools they name, and those that undo them.
+//! The tools that agents and tool nodes may call, and their compensations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use crate::definition::spec::{self as written, BodySpec, CompensationSpec, NodeK
 use crate::expr::{JinjaTemplate, ParamsDialect};
 use crate::tool::{RetryPolicy, ToolContract};
 
-/// Tools by name. Facts are shared: a thousand nodes that call one tool hold it once.
+/// Tool contracts by name. They are shared: a thousand nodes that call one tool hold it once.
 pub(super) type ToolFactsMap = BTreeMap<String, Arc<ToolContract>>;
 
-/// Agents that may stand in for one.
+/// Maximum number of fallback agents.
 const FALLBACKS_MAX: usize = 3;
 
 impl GraphLowering<'_, '_> {
     pub(super) fn agent(&mut self, written: &written::AgentNodeSpec, keeps: bool) -> NodeKind {
         let mut names = self.candidate_agents(written).into_iter();
-        // That nobody has the capability is said already.
+        // That no agent has the capability was already reported.
         let Some(own) = names.next() else { return NodeKind::Trigger };
         let span = written.agent.span();
         let Some(mut node) = self.resolve_agent(written, &own, span, keeps) else { return NodeKind::Trigger };
@@ -48,7 +48,7 @@ impl GraphLowering<'_, '_> {
         NodeKind::Agent(Box::new(node))
     }
 
-    /// The agents the node names, or those that have the capability it names, the cheapest first.
+    /// Returns the agents that the node names, or those with the capability it names, the cheapest first.
     fn candidate_agents(&mut self, written: &written::AgentNodeSpec) -> Vec<String> {
         let (capability, cost) = match &written.agent {
             written::AgentSelector::ByName(name) => return vec![name.value.clone()],
@@ -75,7 +75,7 @@ impl GraphLowering<'_, '_> {
         }
     }
 
-    /// One agent as it works on this node; `span` is where it is named.
+    /// Resolves one agent with the settings of this node; `span` is the position of its name.
     fn resolve_agent(
         &mut self,
         written: &written::AgentNodeSpec,
@@ -117,7 +117,7 @@ impl GraphLowering<'_, '_> {
             spoken.extend(language.map(str::to_owned).zip(parsed));
         }
         let (selects, asks, fallbacks) = (written.only_selects_tools, written.question_deadline.clone(), Vec::new());
-        // The empty template parses, so there always are both.
+        // The empty template parses, so both always exist.
         let (prompt, system) = prompt.zip(system)?;
         Some(node::AgentNode {
             agent,
@@ -132,8 +132,8 @@ impl GraphLowering<'_, '_> {
         })
     }
 
-    /// Gives an agent the tools by which memory is asked for what its `context_sources` name. Which of them it would not
-    /// have otherwise is noted: those are not offered to its model.
+    /// Gives an agent the memory tools that its `context_sources` need. Tools that it would not have otherwise are
+    /// recorded and not offered to its model.
     fn grant_memory_tools(&mut self, agent: &mut AgentDefinition, offered: &mut ToolFactsMap, span: SourceSpan) {
         let mut lent = Vec::new();
         for tool in agent::context::context_tools(agent) {
@@ -154,7 +154,7 @@ impl GraphLowering<'_, '_> {
         }
     }
 
-    /// The agent of this name with the node's changes; one that is not there is a plain one without tools.
+    /// Returns the agent of this name with the node's overrides; an unknown agent becomes a plain one without tools.
     fn known_agent(&mut self, written: &written::AgentNodeSpec, name: &str, span: SourceSpan) -> AgentDefinition {
         let mut agent = match self.catalog.agents.get(name) {
             Some(agent) => {
@@ -228,7 +228,8 @@ impl GraphLowering<'_, '_> {
         }
     }
 
-    /// The tools a name or wildcard stands for. `owner` is the agent whose definition names it, where it is not this file.
+    /// Returns the tools that a name or wildcard stands for. `owner` is the agent whose definition names it, if it is
+    /// not this file.
     fn tools(&mut self, name: &str, span: SourceSpan, owner: Option<&str>) -> ToolFactsMap {
         // An outcome of the agent that looks like a tool to the model.
         if agent::RESERVED_TOOLS.contains(&name) {
@@ -242,7 +243,7 @@ impl GraphLowering<'_, '_> {
         found.into_iter().filter_map(|name| Some((name.clone(), self.facts(&name)?))).collect()
     }
 
-    /// The facts of a tool there is, noted as used.
+    /// Returns the contract of an existing tool, recorded as used.
     fn facts(&mut self, name: &str) -> Option<Arc<ToolContract>> {
         if let Some(facts) = self.contents.tools.get(name) {
             return Some(facts.clone());
@@ -252,7 +253,7 @@ impl GraphLowering<'_, '_> {
         Some(facts)
     }
 
-    /// Makes these effects ones that the workflow means to stay.
+    /// Marks the effects of these tools as meant to stay.
     fn mark_permanent(&mut self, tools: &mut ToolFactsMap) {
         for (name, facts) in tools {
             let kept = self.permanent_tools.entry(name.clone()).or_insert_with(|| {
@@ -282,7 +283,7 @@ impl GraphLowering<'_, '_> {
         }
     }
 
-    /// These tools and those that undo them.
+    /// Returns these tools and their compensations.
     fn with_compensations(&mut self, mut facts: ToolFactsMap, span: SourceSpan) -> ToolFactsMap {
         let undoing: Vec<(String, String)> = facts
             .iter()
@@ -306,7 +307,8 @@ impl GraphLowering<'_, '_> {
         facts
     }
 
-    /// Finds what agents may ask for before any node is lowered; unknown ones are said when their node is.
+    /// Collects the tools that agents may request before any node is lowered; unknown ones are reported when their node
+    /// is lowered.
     pub(super) fn collect_tools(&mut self, body: &BodySpec<'_>) {
         for node in &body.nodes {
             match &node.part {
@@ -329,12 +331,12 @@ impl GraphLowering<'_, '_> {
     }
 }
 
-/// Whether a node's effects are meant to stay.
+/// Returns whether a node's effects are meant to stay.
 pub(super) fn keeps_effects(policy: &written::PolicySpec<'_>) -> bool {
     matches!(&policy.compensation, Some(SpannedValue { value: CompensationSpec::None, .. }))
 }
 
-/// An effect the workflow means to stay.
+/// Marks an effect as meant to stay.
 fn mark_permanent_effect(facts: &mut ToolContract) {
     facts.compensation = None;
     facts.irreversible = Some("the workflow means it to stay".to_owned());

@@ -1,4 +1,4 @@
-//! The edges of a graph: those that are written, those that errors follow, and those that names imply.
+//! The edges of a graph: written edges, error edges, and edges implied by references.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,14 +8,14 @@ use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, 
 use crate::definition::source::{SourceSpan, SpannedValue};
 use crate::definition::spec::{BodySpec, OnErrorSpec};
 
-/// Where an edge is written, and its branch.
+/// The positions of an edge and its branch.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct EdgeSpans {
     pub edge: SourceSpan,
     pub when: SourceSpan,
 }
 
-/// Edges and the place each was written at.
+/// Edges with their source positions.
 #[derive(Default)]
 pub(super) struct EdgeList {
     pub edges: Vec<GraphEdge>,
@@ -24,7 +24,7 @@ pub(super) struct EdgeList {
     pub gotos: BTreeMap<NodeIndex, EdgeIndex>,
 }
 
-/// Draws the edges of a body whose nodes are `nodes`, in its order. `aftermath` is what runs after a rollback.
+/// Builds the edges of a body with the nodes `nodes`, in its order. `aftermath` is the node that runs after a rollback.
 pub(super) fn draw(
     body: &BodySpec<'_>,
     nodes: &[GraphNode],
@@ -78,7 +78,7 @@ impl EdgeBuilder<'_, '_> {
         }
     }
 
-    /// What a node names comes before it: other nodes, and the variables nodes publish their outputs under.
+    /// The nodes that a node references come before it, as do the nodes that publish a referenced variable.
     fn add_implied_edges(&mut self, aftermath: Option<NodeIndex>) {
         let mut published: BTreeMap<&str, Vec<NodeIndex>> = BTreeMap::new();
         for (place, node) in (0..).map(NodeIndex).zip(&self.body.nodes) {
@@ -115,7 +115,7 @@ impl EdgeBuilder<'_, '_> {
         let after = aftermath.map(|first| post_rollback_nodes(first, &wanted)).unwrap_or_default();
         for (to, before) in (0..).map(NodeIndex).zip(wanted) {
             for (from, span) in before {
-                // The aftermath reads what happened; it waits for none of it.
+                // Nodes after a rollback read what happened; they wait for none of it.
                 if !after.contains(&to) || after.contains(&from) && Some(to) != aftermath {
                     self.add_dependency(from, to, span);
                 }
@@ -123,7 +123,7 @@ impl EdgeBuilder<'_, '_> {
         }
     }
 
-    /// A dependency holds whichever branch was chosen.
+    /// A dependency applies whichever branch was chosen.
     fn add_dependency(&mut self, from: NodeIndex, to: NodeIndex, span: SourceSpan) {
         if self.drawn.edges.len() > EDGES_MAX {
             return;
@@ -164,7 +164,7 @@ impl EdgeBuilder<'_, '_> {
     }
 }
 
-/// The node that runs after a rollback, and those that read it or are read by none but its kind.
+/// Returns the node that runs after a rollback, and all nodes that depend on it, directly or indirectly.
 fn post_rollback_nodes(first: NodeIndex, wanted: &[BTreeMap<NodeIndex, SourceSpan>]) -> BTreeSet<NodeIndex> {
     let mut after: BTreeMap<NodeIndex, Vec<NodeIndex>> = BTreeMap::new();
     for (to, before) in (0..).map(NodeIndex).zip(wanted) {
@@ -182,7 +182,7 @@ fn post_rollback_nodes(first: NodeIndex, wanted: &[BTreeMap<NodeIndex, SourceSpa
     found
 }
 
-/// The branch that an edge without a label follows.
+/// Returns the branch that an edge without a label follows.
 pub(crate) fn first_branch(kind: &NodeKind) -> Option<String> {
     match kind {
         NodeKind::Switch(switch) => switch.default.clone(),
@@ -190,7 +190,7 @@ pub(crate) fn first_branch(kind: &NodeKind) -> Option<String> {
     }
 }
 
-/// The branches a node chooses among; none where it does not choose.
+/// Returns the branches that a node chooses among; empty if it does not choose.
 pub(crate) fn branches(kind: &NodeKind) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     match kind {

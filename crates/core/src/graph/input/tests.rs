@@ -3,14 +3,14 @@ use serde_json::{Value, json};
 use super::InputDeclaration;
 use crate::definition::{DefinitionCatalog, check as read};
 
-/// The input that a workflow declares by this text.
+/// The input declaration in this text.
 fn declared(input: &str) -> InputDeclaration {
     let text = format!("name: x\ninput: {input}\nnodes:\n  - {{id: a, duration: 1s}}\n");
     let checked = read(text.as_bytes(), &DefinitionCatalog::default());
     checked.workflow.unwrap_or_else(|| panic!("{:?}", checked.diagnostics)).input
 }
 
-/// An input as it is taken, or what is said of it.
+/// Checks the accepted input, or the error message.
 #[track_caller]
 fn check(input: &str, given: Value, expected: Result<Value, &str>) {
     let found = match declared(input).validate(&given) {

@@ -1,9 +1,9 @@
-//! Deadlines and chains.
+//! Deadlines and escalation chains.
 
 use super::super::{EscalationAction, Presence, Priority, RoutingCommand, RoutingEvent, RoutingSettings, SlaBreach};
 use super::{RoutingFixture, enqueue, minutes};
 
-/// What was done about a conversation, and how many minutes after the beginning.
+/// The escalation actions for a conversation, with the minutes since the start.
 fn steps(w: &RoutingFixture, conversation: &str) -> Vec<(u64, SlaBreach, EscalationAction)> {
     let began = w.journal.first().unwrap().0;
     let steps = w.journal.iter().filter_map(|(at, event)| match event {

@@ -1,6 +1,7 @@
-//! The rule again, in the plainest way there is: everybody and everything is looked at each time.
+//! A reference implementation of the rules that is as simple as possible: it scans all people and conversations each
+//! time.
 //!
-//! It knows of the desk only what went in and what came out, and says which rule an event breaks.
+//! It knows only the inputs and outputs of the routing queue, and names the rule that an event breaks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,7 @@ struct OraclePerson {
 }
 
 struct OracleConversation {
-    /// Its number among all that was ever wanted.
+    /// The index of its requirements among all that ever occurred.
     wants: usize,
     priority: Priority,
     since: Time,
@@ -32,15 +33,15 @@ struct OracleConversation {
 pub(super) struct AssignmentOracle {
     people: BTreeMap<String, OraclePerson>,
     things: BTreeMap<RunId, OracleConversation>,
-    /// All that was ever wanted.
+    /// All requirements that ever occurred.
     wants: Vec<RoutingRequirements>,
-    /// How often anything was given out.
+    /// Number of assignments.
     pub given: usize,
     seen: usize,
 }
 
 impl AssignmentOracle {
-    /// Holds what a command came to against the rules.
+    /// Checks the events of a command against the rules.
     pub fn check_events(&mut self, command: &RoutingCommand, events: &[RoutingEvent], now: Time) -> Result<(), String> {
         let chosen = match command {
             RoutingCommand::Transfer { conversation, to: TransferTarget::Person(person), .. } => {
@@ -58,7 +59,7 @@ impl AssignmentOracle {
             self.apply_event(event, now)?;
         }
         self.seen += 1;
-        // Of thousands it is looked at now and then: it takes long.
+        // With thousands of conversations it is checked only from time to time, because it takes long.
         if self.things.len() > 1_000 && !self.seen.is_multiple_of(16) {
             return Ok(());
         }
@@ -72,7 +73,7 @@ impl AssignmentOracle {
         })
     }
 
-    /// Of all that was ever wanted, whether anybody can take it now.
+    /// For all requirements that ever occurred, whether a person can take them now.
     fn takers(&self) -> Vec<bool> {
         self.wants.iter().map(|wants| self.can(wants).next().is_some()).collect()
     }
@@ -182,7 +183,7 @@ impl AssignmentOracle {
         Ok(())
     }
 
-    /// Each owner has a number of their own, and comes after nobody.
+    /// Each owner has its own number, and always follows no owner.
     fn change_owner(&mut self, conversation: &RunId, number: u64, to: Option<&str>) -> Result<(), String> {
         let thing = self.things.get_mut(conversation).ok_or("nothing changes hands")?;
         if thing.owner.is_some() == to.is_some() {
@@ -210,7 +211,7 @@ impl AssignmentOracle {
     }
 }
 
-/// What an honest oracle says when something else comes out than did.
+/// The oracle's report if it is given an outcome that breaks a rule.
 fn broken(
     prepare: impl Fn(&mut RoutingFixture),
     command: impl Fn(&RoutingFixture) -> RoutingCommand,

@@ -1,4 +1,4 @@
-//! Who is of the desk.
+//! The people of the queue.
 
 use super::super::{CAPACITY_MAX, PEOPLE_MAX, PersonProfile, Presence, RoutingCommand, RoutingSettings};
 use super::{RoutingFixture, minutes, profile, set};

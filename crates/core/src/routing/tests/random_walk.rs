@@ -1,4 +1,4 @@
-//! Many people and many conversations, and every assignment held against the oracle.
+//! Many people and many conversations, with every assignment checked by the oracle.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::time::Time;
 
 const SKILLS: [&str; 4] = ["returns", "billing", "legal", "technical"];
 
-/// A desk with an oracle beside it.
+/// A routing queue with its oracle.
 struct OracleFixture {
     world: RoutingFixture,
     oracle: AssignmentOracle,
-    /// When each began to wait, and how long it did till it was first given to somebody.
+    /// When each started to wait, and how long it took until its first assignment.
     came: BTreeMap<RunId, Time>,
     waited: BTreeMap<RunId, Duration>,
 }
@@ -35,7 +35,7 @@ impl OracleFixture {
         }
     }
 
-    /// Refusals are part of life.
+    /// Refusals are expected.
     fn submit(&mut self, command: RoutingCommand) -> Vec<RoutingEvent> {
         let events = self.world.try_submit(command.clone()).unwrap_or_default();
         if let Err(broken) = self.oracle.check_events(&command, &events, self.world.now) {
@@ -67,7 +67,7 @@ impl OracleFixture {
     }
 }
 
-/// The sequence of Vigna's splitmix64: a seed makes the same world again.
+/// The sequence of Vigna's splitmix64: the same seed gives the same test.
 struct SplitMixRng(u64);
 
 impl SplitMixRng {
@@ -85,7 +85,8 @@ impl SplitMixRng {
     }
 }
 
-/// 10,000 conversations wait; 200 people come and go, finish what they have, pass it on, and fall silent.
+/// 10,000 conversations wait; 200 people come and go, finish conversations, transfer them, and stop sending signs of
+/// life.
 #[test]
 fn ten_thousand_conversations_are_given_to_two_hundred_people_by_the_rule() {
     const CONVERSATIONS: u64 = 10_000;
@@ -102,7 +103,7 @@ fn ten_thousand_conversations_are_given_to_two_hundred_people_by_the_rule() {
         let priority = Priority::ALL[(draw.below(10) / 3) as usize];
         let mut one = enqueue(&format!("c{n:05}"), 1, &draw.skills(3), priority, w.world.now);
         one.wants.language = (n % 5 == 0).then(|| if n % 2 == 0 { "es".to_owned() } else { "en".to_owned() });
-        // Nobody at all has this.
+        // No person has this skill.
         if n % 100 == 0 {
             one.wants.skills.insert("alchemy".to_owned());
         }
@@ -157,8 +158,8 @@ fn ten_thousand_conversations_are_given_to_two_hundred_people_by_the_rule() {
     w.world.replayed();
 }
 
-/// A day's worth of conversations for far too few people: whoever waits for a rare skill, or is of low priority, is
-/// taken in the end, though new ones come all the time.
+/// A day of conversations for far too few people: conversations with a rare skill or low priority are assigned in the
+/// end, although new ones arrive all the time.
 #[test]
 fn nothing_starves_where_more_comes_than_can_be_done() {
     let (mut w, mut draw) = (OracleFixture::new(), SplitMixRng(11));
@@ -209,7 +210,7 @@ fn a_desk_has_so_many_conversations_and_no_more() {
     w.leaves("c7").comes("one-more", &[]);
 }
 
-/// Anything that anybody may ask for.
+/// Any possible command.
 fn command() -> impl Strategy<Value = (u8, RandomCommand)> {
     let conversation = || (0..12_u8).prop_map(|n| RunId::new(format!("c{n}")));
     let person = || (0..5_u8).prop_map(|n| format!("p{n}").as_str().into());
@@ -241,7 +242,7 @@ fn command() -> impl Strategy<Value = (u8, RandomCommand)> {
 enum RandomCommand {
     Asks(RoutingCommand),
     Comes(RunId, RoutingRequirements, Priority, u64),
-    /// Of a conversation, with its number, or one that is so much smaller.
+    /// About a conversation, with its number reduced by the last value.
     Of(RunId, RandomAction, u64),
 }
 

@@ -1,4 +1,4 @@
-//! Who is given what.
+//! Assignment rules.
 
 use super::super::{
     AssignmentBlocker, Presence, Priority, RequeueReason, RoutedConversation, RoutingCommand, RoutingEvent,

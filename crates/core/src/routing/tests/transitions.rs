@@ -1,4 +1,4 @@
-//! Every command about a conversation, by how it stands: walked or refused, written down where people read it.
+//! Every command about a conversation in every state: accepted or refused, and printed as a table for people.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -26,7 +26,7 @@ const WORDS: [&str; 15] = [
 ];
 const STANDS: [&str; 5] = ["elsewhere", "waiting, nobody there", "waiting, all full", "somebody's", "answered"];
 
-/// The conversation `one` stands so; `ana` is somebody it was given to or could be, `bob` another.
+/// Sets up the conversation `one` in this state; `ana` is its actual or possible owner, `bob` another person.
 fn stands(word: &str) -> RoutingFixture {
     let mut w = RoutingFixture::new();
     w.submit(RoutingCommand::PutPerson(profile("ana", &["x"], 1)));

@@ -1,4 +1,4 @@
-//! Agents: what they asked for, and what they have seen.
+//! Agents: their requests and their observations.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
 impl Run {
-    /// What an agent waits for from here on.
+    /// Sets what an agent waits for from now on.
     pub(in crate::run) fn set_agent_wait(&mut self, node: &NodeAddress, next: AgentWait) {
         let Some(NodeActivity::Agent { waits, .. }) = self.activity_mut(node) else { return };
         let thinks = matches!(next, AgentWait::Think);
@@ -23,7 +23,7 @@ impl Run {
         }
     }
 
-    /// Another agent begins where one gave up, with the time that the node has left.
+    /// Replaces an agent that gave up by another, with the node's remaining time.
     pub(super) fn replace_agent(&mut self, node: &NodeAddress, by: &agent::AgentTask) {
         let Some(NodeActivity::Agent { task, seen, waits, steps, gave_up, work, .. }) = self.activity_mut(node) else {
             return;
@@ -34,7 +34,7 @@ impl Run {
         self.thinkers.insert(node.clone());
     }
 
-    /// An agent's clock runs while it waits for calls of its own.
+    /// Starts an agent's clock, which runs while it waits for its own calls.
     pub(super) fn start_agent_clock(&mut self, node: &NodeAddress, acts: bool) {
         let now = self.now;
         if let Some(NodeActivity::Agent { work, acted, .. }) = self.activity_mut(node) {
@@ -43,7 +43,7 @@ impl Run {
         }
     }
 
-    /// A person is waited for, or nothing is.
+    /// Stops an agent's clock: it waits for a person, or for nothing.
     pub(super) fn stop_agent_clock(&mut self, node: &NodeAddress) {
         let now = self.now;
         if let Some(NodeActivity::Agent { work, .. }) = self.activity_mut(node) {
@@ -51,7 +51,8 @@ impl Run {
         }
     }
 
-    /// What a call waits for now is its agent's time or not: a person's, a key's and a budget's waiting is not.
+    /// Updates the clock after a call's state changed: waiting for a person, a key or a budget does not count as the
+    /// agent's time.
     pub(super) fn update_agent_clock(&mut self, call: &CallId) {
         let now = self.now;
         let Some(open) = self.calls.get(call) else { return };
@@ -68,7 +69,7 @@ impl Run {
         }
     }
 
-    /// Does something with the clock of every agent whose calls are its own time, from when on they are.
+    /// Adjusts the clock of every agent whose calls count as its own time, with the time from which they do.
     pub(super) fn adjust_agent_clocks(&mut self, set: impl Fn(&mut WorkClock, Time)) {
         let now = self.now;
         let calls = self.calls.iter().filter_map(|(id, call)| Some((id.node.clone(), call.agent_works_from(now)?)));
@@ -79,7 +80,7 @@ impl Run {
         }
     }
 
-    /// Whoever thinks for an agent said what it wants next.
+    /// Applies an agent's next step as decided by its endpoint.
     pub(super) fn apply_external_step(&mut self, node: &NodeAddress, step: agent::AgentStep) {
         self.stop_agent_clock(node);
         self.set_agent_wait(node, AgentWait::Thought(Box::new(step)));
@@ -102,7 +103,7 @@ impl Run {
         }
     }
 
-    /// Shows an agent the results of its requests, once all are there.
+    /// Gives an agent the results of its requests, once all are complete.
     pub(super) fn record_tool_results(&mut self, node: &NodeAddress) {
         let Some(NodeActivity::Agent { waits: AgentWait::Tools(calls), .. }) = self.activity_mut(node) else { return };
         if calls.iter().all(|call| call.answer.is_some()) {
@@ -155,7 +156,7 @@ impl Run {
         }
     }
 
-    /// Nobody waits for the customer any more.
+    /// Stops waiting for the customer.
     pub(super) fn clear_customer_wait(&mut self, node: &NodeAddress) {
         if let Some(NodeActivity::Agent { waits: AgentWait::Customer { deadline: Some(deadline) }, .. }) =
             self.activity(node)
@@ -165,7 +166,7 @@ impl Run {
         }
     }
 
-    /// The customer answered.
+    /// Records the customer's reply.
     pub(super) fn record_customer_reply(&mut self, node: &NodeAddress, payload: &Value) {
         self.clear_customer_wait(node);
         let said = match payload.get("text").unwrap_or(payload) {
@@ -176,7 +177,7 @@ impl Run {
     }
 }
 
-/// A program that went on is never resumed from where it was before: what it was then need not be kept.
+/// Drops the snapshot of a program that continued: it is never resumed from an earlier state.
 fn forget_snapshot(seen: &mut agent::AgentObservation) {
     if let agent::AgentObservation::Ran(agent::ProgramOutcome::Calls { snapshot, .. }) = seen {
         snapshot.bytes = String::new();

@@ -1,4 +1,4 @@
-//! Calls: scheduled, sent, answered, doubted, closed.
+//! Calls: scheduled, sent, answered, in doubt, closed.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl Run {
         }
     }
 
-    /// Counts what a call cost.
+    /// Adds a call's cost.
     pub(super) fn charge(&mut self, call: &CallId, cost: Usd) {
         self.cost += cost;
         if call.role == CallRole::Act
@@ -64,7 +64,7 @@ impl Run {
         }
     }
 
-    /// Tells the node that asked which call its request became.
+    /// Links the requesting node to the call.
     fn attach_call(&mut self, id: &CallId, request: &EffectRequest) {
         self.calls_high = self.calls_high.max(id.call);
         let Some(state) = self.activate(&id.node) else { return };
@@ -96,7 +96,7 @@ impl Run {
         self.set_call_progress(&effect.call, CallProgress::Marked { epoch, deadline });
     }
 
-    /// What could go out without a marker may have been sent by the owner before.
+    /// Calls that can be sent without a marker may have been sent by the previous owner.
     pub(super) fn take_over(&mut self, epoch: u64, went_back: bool) {
         self.epoch = epoch;
         let latest = if went_back { Time::MAX } else { self.now };
@@ -117,7 +117,7 @@ impl Run {
             }
             return;
         }
-        // What is done after a rollback, to tell the customer of it, is not part of what was rolled back.
+        // Effects after a rollback, which inform the customer of it, are not part of what was rolled back.
         if !matches!(self.phase, RunPhase::Aftermath { .. }) {
             let lost = self.is_loser(&call.node);
             self.enter_saga(done, closed.as_ref(), lost);
@@ -138,7 +138,7 @@ impl Run {
         }
     }
 
-    /// `wanted` says that it is to be undone although the run as a whole may not be.
+    /// `wanted` means that it must be undone although the run as a whole may not be.
     fn enter_saga(&mut self, done: &CallCompleted, closed: Option<&OpenCall>, wanted: bool) {
         let Some(undo) = &done.undo else { return };
         let tool = match (&**undo, closed) {
@@ -168,7 +168,7 @@ impl Run {
         }
     }
 
-    /// A run that ended takes the undoing up again, as what it was: a rollback on request, or what its failure asked for.
+    /// Resumes the compensation in a run that ended, for its original reason: a rollback on request, or its failure.
     pub(super) fn resume_undo(&mut self, undo: &CallId) {
         self.saga.retry_undo(undo);
         let RunPhase::Ended(state) = self.phase else { return };
@@ -179,7 +179,8 @@ impl Run {
         };
     }
 
-    /// Where a run that ended takes up again what came late, to come to the same end once that is undone.
+    /// Returns the phase in which a run that ended handles a late result, so that it ends in the same state once that
+    /// is undone.
     fn phase_before(&self, end: RunState) -> RunPhase {
         if self.saga.is_rolling_back() {
             let why = match end {
@@ -222,7 +223,7 @@ impl Run {
             Some(EffectRequest::Step { .. }) => {
                 self.apply_external_step(&id.node, agent::AgentStep::GiveUp(fault.clone()))
             }
-            // To the agent a program that could not be run is one that failed.
+            // For the agent, a program that could not be run is one that failed.
             Some(EffectRequest::Code { .. }) => {
                 let ran = agent::ProgramOutcome::Failed { fault: fault.clone(), printed: String::new() };
                 self.record_observation(&id.node, agent::AgentObservation::Ran(ran));
@@ -261,7 +262,7 @@ impl Run {
         }
     }
 
-    /// Closes a tool call that its service was not asked for, or could not be.
+    /// Closes a tool call for which the service was not, or could not be, called.
     fn settle(&mut self, id: &CallId, end: CallEnd) {
         let Some(closed) = self.close_call(id) else { return };
         let settled = CallMetrics { duration_ms: self.elapsed_ms(&closed), degraded: true, ..CallMetrics::default() };
@@ -290,8 +291,8 @@ impl Run {
         }
     }
 
-    /// `done` and a final `not_done` follow as their own events; here the old generation is only remembered, since it
-    /// may yet be answered.
+    /// `done` and a final `not_done` follow as their own events; here only the old generation is recorded, since its
+    /// answer may still arrive.
     pub(super) fn resolve(&mut self, effect: &EffectId, resolution: &DoubtResolution) {
         let lost = self.is_loser(&effect.call.node);
         let Some(call) = self.calls.get_mut(&effect.call) else { return };
@@ -333,7 +334,7 @@ impl Run {
         self.set_call_progress(&effect.call, CallProgress::Ready);
     }
 
-    /// The question is answered, and the call goes out with that.
+    /// Records the answer to a question; the call is then sent with it.
     pub(super) fn reply(&mut self, effect: &EffectId, said: &QuestionOutcome, same_key: bool) {
         let Some(call) = self.calls.get_mut(&effect.call) else { return };
         let CallProgress::Blocked(BlockReason::Question { question, .. }) = &call.progress else { return };
@@ -349,7 +350,7 @@ impl Run {
         }
     }
 
-    /// Moves an open call on, its timer with it.
+    /// Changes the state of an open call, and its timer.
     pub(super) fn set_call_progress(&mut self, id: &CallId, progress: CallProgress) {
         let Some(call) = self.calls.get_mut(id) else { return };
         if let Some(due) = call.due_at() {
@@ -378,7 +379,7 @@ impl Run {
         u64::try_from(self.now.since(call.scheduled_at).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Hands a tool call's result to the node that asked.
+    /// Passes a tool call's result to the requesting node.
     fn answer(&mut self, id: &CallId, tool: &str, end: CallEnd, settled: CallMetrics) {
         let is_agents = matches!(self.activity(&id.node), Some(NodeActivity::Agent { .. }));
         let envelope = is_agents.then(|| self.envelope(Some(id), tool, &end, settled));

@@ -1,4 +1,4 @@
-//! How a run winds down, is rolled back, and ends.
+//! How a run drains, is rolled back, and ends.
 
 use super::super::address::{NodeAddress, ScopePath};
 use super::super::event::{DrainReason, RunFinished};
@@ -21,7 +21,7 @@ impl Run {
         let why = match &self.phase {
             RunPhase::Winding { why: DrainReason::Cancelled { .. }, .. } => CompensationReason::Cancelled,
             RunPhase::Winding { why: DrainReason::TimedOut, .. } => CompensationReason::TimedOut,
-            // Something arrived late while the customer was told of the rollback: it goes on.
+            // A result arrived late while the customer was being informed of the rollback: that continues.
             RunPhase::Aftermath { why } | RunPhase::Compensating { why } => *why,
             RunPhase::Winding { .. } | RunPhase::New | RunPhase::Running | RunPhase::Ended(_) => {
                 CompensationReason::Failed
@@ -37,8 +37,8 @@ impl Run {
         self.saga.roll_back();
     }
 
-    /// Lines up the node that runs after a rollback. What of the nodes behind it ran before stays as it was; the rest
-    /// begins anew, and edges that come from elsewhere are dead.
+    /// Queues the node that runs after a rollback. Later nodes that already ran keep their state; the others start
+    /// fresh, and edges from elsewhere are dead.
     pub(super) fn begin_aftermath(&mut self) {
         if let RunPhase::Compensating { why } = self.phase {
             self.phase = RunPhase::Aftermath { why };

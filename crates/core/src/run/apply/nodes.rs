@@ -1,4 +1,4 @@
-//! Nodes: begun, ended, and what that tells the nodes behind them.
+//! Nodes: start and end, and the effect on the nodes after them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl Run {
         }
     }
 
-    /// Marks a node active, if it was not, and takes it out of the line.
+    /// Marks a node as active, if it was not, and removes it from the ready queue.
     pub(super) fn activate(&mut self, node: &NodeAddress) -> Option<&mut NodeState> {
         let is_fresh = self.node_state(node)?.status != NodeStatus::Active;
         if is_fresh {
@@ -47,7 +47,7 @@ impl Run {
         Some(state)
     }
 
-    /// Takes a node out of the line. It is at its front, unless it is cut off before its turn.
+    /// Removes a node from the ready queue. It is at the front, unless it is cancelled before its turn.
     fn remove_ready(&mut self, node: &NodeAddress) {
         if self.ready.front() == Some(node) {
             self.ready.pop_front();
@@ -90,7 +90,7 @@ impl Run {
         self.settle_edges(&node.scope, place, taken);
     }
 
-    /// Nothing wakes or asks an active node any more.
+    /// Deactivates a node: no timer or signal reaches it any more.
     fn deactivate(&mut self, node: &NodeAddress) {
         self.handed_down.remove(node);
         self.clear_customer_wait(node);
@@ -100,7 +100,7 @@ impl Run {
         }
     }
 
-    /// Bodies that failed were kept in case the run fails with their node; it does not.
+    /// Drops failed bodies. They were kept in case the run fails with their node; it did not.
     fn drop_bodies(&mut self, node: &NodeAddress) {
         let bodies: Vec<ScopePath> = self.scopes_inside(node).map(|(path, _)| path.clone()).collect();
         for path in bodies {
@@ -108,7 +108,7 @@ impl Run {
         }
     }
 
-    /// Tells the nodes behind that an in-edge is settled, and lines up those that may begin now.
+    /// Settles in-edges of the following nodes, and queues those that may start now.
     pub(super) fn settle_edges(&mut self, path: &ScopePath, place: NodeIndex, taken: &[u32]) {
         let Some(scope) = self.scopes.get_mut(path) else { return };
         let graph = scope.graph.clone();
@@ -117,7 +117,7 @@ impl Run {
             let state = &mut scope.nodes[target.as_usize()];
             let was_ready = is_ready(&graph, target, state.settled_in, state.taken_in);
             state.settled_in += 1;
-            // Edges are taken in the order of their places.
+            // Edges are taken in index order.
             state.taken_in += u32::from(taken.binary_search(&edge.0).is_ok());
             let begins = state.status == NodeStatus::Idle
                 && !was_ready
@@ -171,7 +171,7 @@ impl NodeState {
         self.taken.clone_from(&ended.taken);
         self.held.clone_from(&ended.held);
         self.winding = None;
-        // A node that failed with its run, or was stopped with it, keeps what it was about: a retry goes on there.
+        // A node that failed or was stopped with its run keeps its state: a retry continues there.
         let may_go_on = matches!(self.status, NodeStatus::Failed | NodeStatus::Cancelled) && self.cut.is_none();
         if !may_go_on || self.held.is_some() {
             self.activity = None;
@@ -208,7 +208,7 @@ fn activity_of(wait: &NodeWait) -> NodeActivity {
     }
 }
 
-/// Whether enough is known about a node's in-edges for it to begin, be skipped or fail.
+/// Returns whether enough in-edges of a node are settled for it to start, be skipped or fail.
 pub(in crate::run) fn is_ready(graph: &Graph, place: NodeIndex, settled: u32, taken: u32) -> bool {
     let all = u32::try_from(graph.incoming(place).len()).unwrap_or(u32::MAX);
     if settled == all {

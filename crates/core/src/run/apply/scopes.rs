@@ -1,4 +1,4 @@
-//! Scopes: opened, wound down, folded, cut.
+//! Scopes: opened, drained, closed, cancelled.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -49,8 +49,8 @@ impl Run {
         }
     }
 
-    /// Folds a body into its node. One that failed, or was cut off in the middle, is kept until its node is settled:
-    /// where the run fails with it, a retry goes on inside.
+    /// Closes a body and passes its result to its node. A body that failed, or was cancelled midway, is kept until its
+    /// node is settled: if the run fails with it, a retry continues inside.
     pub(super) fn close_scope(&mut self, path: &ScopePath, output: &Arc<Value>, fault: Option<&Fault>) {
         let Some((outer, node, rest)) = path.parent() else { return };
         let at = NodeAddress::new(outer, node);
@@ -106,7 +106,7 @@ impl Run {
         for node in nodes {
             let Some(place) = scope.graph.find(node.as_str()) else { continue };
             let state = &mut scope.nodes[place.as_usize()];
-            // A merge further out does not take back that one further in wanted it undone.
+            // An outer merge does not revoke the undo that an inner one requested.
             state.cut = Some(undo || state.cut == Some(true));
             if state.status == NodeStatus::Idle {
                 state.status = NodeStatus::Cancelled;

@@ -1,4 +1,4 @@
-//! Signals: kept, held for a gap, taken.
+//! Signals: stored, held for a gap, taken.
 
 use super::super::Signal;
 use super::super::address::NodeAddress;

@@ -1,4 +1,4 @@
-//! Variables: what is declared, and how writes to one key combine.
+//! Variables: declarations, and how writes to one key combine.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::super::state::Run;
 use crate::graph::{CombineMode, Workflow};
 
 impl Run {
-    /// Gives declared variables that are not there yet what they begin with.
+    /// Sets declared variables without a value to their initial values.
     pub(in crate::run) fn declare(&mut self, workflow: &Workflow) {
         for (key, variable) in &workflow.variables {
             if let (Some(initial), false) = (&variable.initial, self.variables.contains_key(key)) {

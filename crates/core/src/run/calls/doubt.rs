@@ -1,4 +1,4 @@
-//! A call whose outcome nobody knows, and what is done about it: `docs/concepts/effects.md`.
+//! Calls of unknown outcome, and how they are resolved: `docs/concepts/effects.md`.
 
 use std::sync::Arc;
 
@@ -15,15 +15,15 @@ use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 use crate::tool::{EffectClass, RetryPolicy};
 
-/// Look-ups of one call before a person is asked.
+/// Maximum number of look-ups of one call before a person is asked.
 const LOOK_UPS_MAX: u32 = 5;
-/// What a call fails with that neither its service nor a person did.
+/// Fault code of a call that neither its service nor a person performed.
 const SERVICE_DOWN: &str = "SERVICE_UNAVAILABLE";
 
 impl RunDraft<'_> {
-    /// An attempt that did not act. Of an earlier one under the same key, whose answer was lost, that says nothing: the
-    /// same key goes out again. Only a service that was asked (`was_asked`) and says no for good would have said then
-    /// what the key had come to.
+    /// Handles an attempt that did not act. That does not tell the outcome of an earlier attempt under the same key
+    /// whose answer was lost: the same key is sent again. Only a definite rejection by a service that was reached
+    /// (`was_asked`) settles the key, since it would have reported the earlier outcome.
     pub(super) fn attempt_refused(
         &mut self,
         effect: &EffectId,
@@ -31,7 +31,7 @@ impl RunDraft<'_> {
         failure: AttemptError,
         was_asked: bool,
     ) -> Result<(), RunRefusal> {
-        // Calls of other classes go out once under one key.
+        // Calls of other classes are sent once under one key.
         let leaves_doubt = call.unknown && call.class == EffectClass::Keyed && !planted(Mutant::DoubtDropped);
         let settles = was_asked && !failure.retryable && !code::NEVER_SENT.contains(&&*failure.fault.code);
         if !leaves_doubt || settles {
@@ -52,7 +52,7 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// `retry_after`: milliseconds the other side asked us to wait.
+    /// `retry_after`: milliseconds that the other side asked to wait.
     pub(super) fn outcome_unknown(
         &mut self,
         effect: &EffectId,
@@ -72,11 +72,11 @@ impl RunDraft<'_> {
             (EffectClass::Verify, CallProgress::LookUp { tries, .. }) if *tries + 1 >= LOOK_UPS_MAX => {
                 DoubtFollowUp::Person
             }
-            // Look-ups have a pace of their own, however hastily the tool may be repeated.
+            // Look-ups have their own interval, however short the retry interval of the tool is.
             (EffectClass::Verify, CallProgress::LookUp { tries, .. }) => {
                 DoubtFollowUp::LookUp { at: self.next_attempt_at(effect, tries + 1, &RetryPolicy::default(), None) }
             }
-            // The service is asked only once the sender has certainly given up.
+            // The service is queried only after the sender has certainly given up.
             (EffectClass::Verify, CallProgress::Marked { deadline, .. }) if !planted(Mutant::LookedUpEarly) => {
                 DoubtFollowUp::LookUp { at: *deadline }
             }
@@ -86,7 +86,7 @@ impl RunDraft<'_> {
         self.emit(RunEvent::Doubted { effect: effect.clone(), fault, next });
     }
 
-    /// A look-up found that the call never acted: it may be sent at least once more, whatever may be repeated else.
+    /// A look-up found that the call never acted: it may be sent at least once more, regardless of the retry limit.
     pub(super) fn not_found(&mut self, effect: &EffectId, call: &OpenCall) {
         let fault = Fault::new(code::OUTCOME_UNKNOWN, "the service has no record of the call");
         let retry = self.retry_of(&effect.call, call);
@@ -95,10 +95,12 @@ impl RunDraft<'_> {
         self.schedule_retry(effect, fault, again_at, Usd::ZERO);
     }
 
-    /// A new owner cannot know what the old one's calls came to: a marked one is in doubt, another that could go out may
-    /// be out. Who let go in order had nothing out, so what only waited goes out as if nothing had happened.
+    /// Takes a run over. The new owner cannot know the outcome of the old owner's calls: a marked call is in doubt, and
+    /// another one that could be sent may have been sent. An owner that released the run had nothing in flight, so
+    /// waiting calls continue unchanged.
     ///
-    /// What waits for its time alone may be out as well where the clock `went_back`: that owner may have seen it come.
+    /// Calls that only wait for their time may also have been sent if the clock `went_back`: the old owner may have
+    /// seen that time.
     pub fn take_over(&mut self, epoch: u64, left: OwnerDeparture, went_back: bool) {
         if left == OwnerDeparture::Crashed {
             self.charge_lost_answers();
@@ -129,7 +131,7 @@ impl RunDraft<'_> {
         }
     }
 
-    /// The owner before died: what it had asked models may have to be paid for, and is asked again.
+    /// The previous owner crashed: its model calls may have to be paid for, and are sent again.
     fn charge_lost_answers(&mut self) {
         let now = self.now;
         let is_lost = |call: &&OpenCall| matches!(call.request, EffectRequest::Model(_)) && call.is_sendable(now);
@@ -163,7 +165,7 @@ impl RunDraft<'_> {
                 let output = if call.degraded { outage::mark_degraded(output) } else { output };
                 self.done(effect, &call, CallOutput::Tool(Arc::new(output)), Usd::ZERO, false);
             }
-            // What a person was asked to do and does not do is not done at all.
+            // A manual task that the person does not perform is not done at all.
             DoubtResolution::NotDone if call.is_manual() => {
                 let fault = Fault::new(SERVICE_DOWN, format!("`{who}` did not do by hand what the service could not"));
                 self.not_done(effect, &call, AttemptError::free(fault, false));
@@ -177,7 +179,7 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// What no compensation could undo, somebody did at the service, or wants tried once more.
+    /// Resolves a failed compensation: a person undid the effect at the service, or requests another attempt.
     fn resolve_failed_undo(
         &mut self,
         effect: &EffectId,

@@ -1,6 +1,6 @@
-//! A call whose service is down, and what its tool says is done then.
+//! Calls whose service is down, and the tool's policy for that.
 //!
-//! Only a call that certainly did not act comes here: one in doubt is settled first, as its class says.
+//! Only calls that certainly did not act are handled here: a call in doubt is settled first, by its class.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,21 +16,21 @@ use crate::graph::node::NodeKind;
 use crate::time::Time;
 use crate::tool::{OnUnavailable, RetryPolicy, ToolContract, is_outage};
 
-/// How long a queued call waits for its service at most.
+/// Maximum time that a queued call waits for its service.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
-/// The longest wait between two attempts of a queued call.
+/// Maximum wait between two attempts of a queued call.
 const QUEUE_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
 impl RunDraft<'_> {
-    /// The circuit of the call's service is open, until then: nobody was asked.
+    /// The circuit of the call's service is open until then: the call was not sent.
     pub(super) fn circuit_open(&mut self, effect: &EffectId, call: &OpenCall, until: Time, fault: &Fault) {
         if call.unknown || !self.handle_outage(effect, call, fault, Some(until)) {
             self.blocked(effect, BlockReason::Circuit { until });
         }
     }
 
-    /// Does what the tool says for times when its service is down; false where it says nothing, or nothing more.
-    /// `closed_until`: its circuit is open until then, so that no attempt was made.
+    /// Applies the tool's policy for an unavailable service. Returns false if there is none, or none is left.
+    /// `closed_until`: the circuit is open until then, so that no attempt was made.
     pub(super) fn handle_outage(
         &mut self,
         effect: &EffectId,
@@ -60,7 +60,7 @@ impl RunDraft<'_> {
         closed_until: Option<Time>,
     ) -> Option<OutageAction> {
         Some(match way {
-            // Nobody is told that something was done that was not.
+            // An act that was not performed is never reported as done.
             OnUnavailable::Empty | OnUnavailable::Unavailable if call.class.has_side_effects() => OutageAction::Refused,
             OnUnavailable::Empty => stand_in_answer(facts, arguments, fault, &[]),
             OnUnavailable::Unavailable => {
@@ -77,14 +77,14 @@ impl RunDraft<'_> {
             }
             OnUnavailable::Provider(name) => match &call.request {
                 EffectRequest::Tool { provider: None, .. } => OutageAction::Provider { name: name.clone() },
-                // That one is down, too.
+                // That provider is down, too.
                 _ => return None,
             },
             OnUnavailable::Manual => OutageAction::Person,
         })
     }
 
-    /// What the version says of the tool that a call is of.
+    /// Runs with the pinned contract of the call's tool.
     pub(super) fn with_facts<T>(
         &self,
         id: &CallId,
@@ -104,7 +104,7 @@ impl RunDraft<'_> {
     }
 }
 
-/// What stands in for an answer: the tool's own word, the arguments where they are part of the output, else null.
+/// Returns the answer that stands in: the tool's own, the arguments if they are part of the output, otherwise null.
 fn stand_in_answer(facts: &ToolContract, arguments: &Value, fault: &Fault, also: &[(&str, Value)]) -> OutageAction {
     let said = |field: &String| {
         let own = facts.stand_in.get(field).or_else(|| arguments.get(field));
@@ -121,7 +121,7 @@ fn stand_in_answer(facts: &ToolContract, arguments: &Value, fault: &Fault, also:
     OutageAction::Answered { output: Arc::new(Value::Object(output)) }
 }
 
-/// Says in a result that its service was down on the way.
+/// Marks a result as degraded: its service was down on the way.
 pub(super) fn mark_degraded(mut output: Value) -> Value {
     if let Value::Object(fields) = &mut output {
         fields.insert("degraded".to_owned(), Value::Bool(true));

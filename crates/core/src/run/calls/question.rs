@@ -1,4 +1,4 @@
-//! What a call asks a person before it acts: the form it waits for, and the answer it goes out with. See
+//! Questions of a call to a person before it acts: the form it waits for, and the answer it is sent with. See
 //! `docs/guides/mcp.md`.
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::fault::{Fault, code};
 use crate::tool::{INPUT_REQUIRED, QUESTIONS_MAX, QuestionOutcome, ToolQuestion};
 
 impl RunDraft<'_> {
-    /// An attempt that did not act, and says what it needs a person to say first.
+    /// Handles an attempt that did not act and needs input from a person first.
     pub(super) fn ask_question(
         &mut self,
         effect: &EffectId,
@@ -25,7 +25,7 @@ impl RunDraft<'_> {
         question: Box<ToolQuestion>,
         within: Option<u64>,
     ) -> Result<(), RunRefusal> {
-        // What was asked what became of a call says nothing of the call.
+        // A look-up that asks a question tells nothing about the call.
         if !call.is_from_send() {
             let fault =
                 Fault::new(code::OUTCOME_UNKNOWN, "asked what became of the call, the service asks something itself");
@@ -48,7 +48,7 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// A person answers what a call asks.
+    /// A person answers a call's question.
     pub fn answer_question(&mut self, effect: EffectId, by: String, form: Value) -> Result<(), RunRefusal> {
         let call = self.open_call(&effect)?;
         let CallProgress::Blocked(BlockReason::Question { question, .. }) = &call.progress else {
@@ -59,7 +59,7 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// A person will not answer what a call asks: whoever asked is told so. There is nothing to approve of.
+    /// A person declines a call's question: the service is informed. A question cannot be approved.
     pub fn decline_question(&mut self, effect: EffectId, by: String, approved: bool) -> Result<(), RunRefusal> {
         if approved {
             return Err(RunRefusal::WrongAnswer {
@@ -71,13 +71,13 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// The time for an answer is over: whoever asked is told so.
+    /// The deadline of an answer passed: the service is informed.
     pub fn expire_question(&mut self, effect: EffectId) {
         self.record_reply(effect, DEADLINE_ACTOR.to_owned(), QuestionOutcome::Lapsed);
     }
 
-    /// With its answer the call is another one, and has a key of its own. Where one without it may have acted, it keeps that
-    /// one's: its service knows what became of it.
+    /// Records the reply to a question. With its answer the call is a different one, with its own key. If an attempt
+    /// without the answer may have acted, it keeps that attempt's key, so that the service knows its outcome.
     fn record_reply(&mut self, effect: EffectId, by: String, said: QuestionOutcome) {
         let same_key = self.run.calls.get(&effect.call).is_some_and(|call| call.unknown);
         self.emit(RunEvent::Replied { effect, by, said, same_key });

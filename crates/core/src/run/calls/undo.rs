@@ -1,4 +1,4 @@
-//! How a done call is undone: rendered when it completes, with what it answered, and never again.
+//! How a completed call is undone: rendered when it completes, from its output, and never again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::graph::GraphNode;
 use crate::graph::node::NodeKind;
 use crate::tool::{EffectClass, RetryPolicy, ToolContract};
 
-/// What a tool nobody described may do: nothing twice, and not for long.
+/// The time-out of a tool without a description. Its calls are not repeated.
 const UNDESCRIBED_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl RunDraft<'_> {
@@ -64,8 +64,8 @@ impl RunDraft<'_> {
 }
 
 impl RunDraft<'_> {
-    /// Whether what a person says that a call answered is enough to undo the call by. Null says that nobody knows what it
-    /// answered: then a person undoes it, too.
+    /// Checks that the output a person gives for a call is enough to undo it. Null means that the output is unknown:
+    /// then a person undoes the call, too.
     pub(super) fn check_undo_output(
         &self,
         effect: &EffectId,
@@ -85,7 +85,7 @@ impl RunDraft<'_> {
         Err(RunRefusal::Impossible { reason })
     }
 
-    /// Whether what a call answered is among what its compensation is given.
+    /// Returns whether the compensation uses the output of the call.
     fn is_undone_by_output(&self, effect: &EffectId, call: &OpenCall) -> bool {
         let EffectRequest::Tool { tool, arguments, agent, .. } = &call.request else { return false };
         let needs = |node: &GraphNode| {
@@ -103,7 +103,7 @@ impl RunDraft<'_> {
     }
 }
 
-/// The compensating tool and its parameters: the node's own where it is the node that acts, else the tool's.
+/// Returns the compensating tool and its parameters: the node's own if the node makes the call, otherwise the tool's.
 fn compensation(
     node: &GraphNode,
     facts: Option<&ToolContract>,

@@ -1,4 +1,4 @@
-//! What is asked of the world, what it answered, and what a call waits for.
+//! Requests to the world, their answers, and what a call waits for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +23,12 @@ pub struct CallScheduled {
     pub class: EffectClass,
     #[serde(rename = "timeout_ms", with = "duration_ms")]
     pub timeout: Duration,
-    /// About what it may cost: counts against the limits of the run and the node while it is open.
+    /// Its approximate maximum cost: counts against the limits of the run and the node while it is open.
     #[serde(default, skip_serializing_if = "is_free")]
     pub hold: Usd,
 }
 
-/// What a call asks of the world, fully rendered.
+/// The fully rendered request of a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EffectRequest {
@@ -37,18 +37,18 @@ pub enum EffectRequest {
         arguments: Arc<Value>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         agent: Option<String>,
-        /// Who performs it in place of the provider that the settings choose.
+        /// Performs it instead of the provider that the settings choose.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         provider: Option<String>,
     },
     Model(Box<model::ModelRequest>),
-    /// The next step of an agent of type `custom`, from whoever thinks for it. Its task and what it has seen are the
-    /// state's, which does not change while it is asked.
+    /// The next step of an agent of type `custom`, from its endpoint. Its task and observations are in the state, which
+    /// does not change while the request is open.
     Step {
         agent: String,
         endpoint: String,
     },
-    /// A program of an agent's, for the sandbox.
+    /// An agent's program, for the sandbox.
     Code {
         agent: String,
         program: Box<agent::SandboxProgram>,
@@ -63,7 +63,7 @@ pub struct CallCompleted {
     pub cost: Usd,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cached: bool,
-    /// How it is undone, rendered now; absent for calls that only asked.
+    /// How it is undone, rendered now; absent for calls that only read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<Box<UndoAction>>,
 }
@@ -82,7 +82,7 @@ pub enum CallOutput {
     Step(Box<agent::AgentStep>),
 }
 
-/// How a done effect is undone; stored when it completes, never rendered again.
+/// How a completed effect is undone; stored when it completes, never rendered again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UndoAction {
@@ -93,13 +93,13 @@ pub enum UndoAction {
         #[serde(rename = "timeout_ms", with = "duration_ms")]
         timeout: Duration,
         retry: RetryPolicy,
-        /// Who did it, where that was not the provider that the settings choose: it is undone there.
+        /// The provider that performed it, if that was not the one that the settings choose: it is undone there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         provider: Option<String>,
     },
-    /// It cannot be undone, and this is why.
+    /// It cannot be undone, for this reason.
     Irreversible { reason: String },
-    /// It should be undone and the arguments could not be made: a person must do it.
+    /// It should be undone, but the arguments could not be rendered: a person must do it.
     Broken { fault: Fault },
     /// Another run's whole saga.
     Child { run: RunId },
@@ -108,9 +108,9 @@ pub enum UndoAction {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DoubtFollowUp {
-    /// The same key goes out again then.
+    /// The same key is sent again then.
     SendAgain { at: Time },
-    /// The service is asked, not before then.
+    /// The service is queried, not before then.
     LookUp { at: Time },
     /// A person decides.
     Person,
@@ -125,16 +125,16 @@ pub enum BlockReason {
     Circuit {
         until: Time,
     },
-    /// People's leave.
+    /// An approval by people.
     Approval(Box<Approval>),
-    /// A budget is used up: until it begins anew, or a person says that there is money now.
+    /// A budget is used up: until its next window, or until a person says that there is money now.
     Budget {
         line: String,
         until: Time,
     },
-    /// The consumer's own key is not in the memory of the process: until it is given again.
+    /// The consumer's own key is not in the memory of the process: until it is provided again.
     Key,
-    /// A person's answer, until then at the latest.
+    /// A person's answer, until the deadline at the latest.
     Question {
         question: Box<ToolQuestion>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,7 +142,7 @@ pub enum BlockReason {
     },
 }
 
-/// What becomes of a call whose service is down, as its tool says.
+/// The action for a call whose service is down, by its tool's policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutageAction {
@@ -150,9 +150,9 @@ pub enum OutageAction {
     Answered { output: Arc<Value> },
     /// It fails now.
     Refused,
-    /// It goes out again then, and is given up at the latest at `until`.
+    /// It is sent again then, and given up at `until` at the latest.
     Queued { at: Time, until: Time },
-    /// It goes out now, to this one.
+    /// It is sent now, to this provider.
     Provider { name: String },
     /// A person does it by hand.
     Person,

@@ -1,4 +1,4 @@
-//! What a node waits for that is not a call.
+//! What a node waits for, other than a call.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub enum NodeWait {
         run: RunId,
         bundle: bundle::ContentHash,
         input: Arc<Value>,
-        /// What of this run's limits it may spend, held while it runs.
+        /// The part of this run's limits that it may spend, reserved while it runs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<Usd>,
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! `agent`: what it has seen goes to its step function; what it asks for becomes calls of this node.
+//! `agent`: its observations go to its step function; its requests become calls of this node.
 
 mod requests;
 mod selection;
@@ -48,7 +48,7 @@ pub fn stepped(
     Ok(())
 }
 
-/// Records a step and does what it asks for.
+/// Records a step and performs it.
 fn apply_step(draft: &mut RunDraft<'_>, at: &NodeAddress, step: AgentStep, quote: PriceQuote) {
     let Some(NodeActivity::Agent { steps, .. }) = draft.run.activity(at) else { return };
     let step = match step {
@@ -101,7 +101,7 @@ fn act(draft: &mut RunDraft<'_>, at: &NodeAddress, step: AgentStep, quote: Price
     }
 }
 
-/// How much money is held for this, where there is money, time and an iteration left.
+/// Returns the amount to reserve for this step, if there is money, time and an iteration left.
 fn check_limits(draft: &RunDraft<'_>, at: &NodeAddress, step: &AgentStep, quote: PriceQuote) -> Result<Usd, Fault> {
     let quote = match step {
         AgentStep::RequestTools(requests) => PriceQuote::exactly(cost_of(draft, at, requests)),
@@ -123,7 +123,7 @@ fn check_limits(draft: &RunDraft<'_>, at: &NodeAddress, step: &AgentStep, quote:
         );
         return Err(Fault::new(code::EXECUTION_TIMEOUT, message));
     }
-    // A simple agent has one reply and one correction by its nature.
+    // A simple agent is limited to one reply and one correction.
     let is_bounded = matches!(step, AgentStep::AskModel(_)) && agent.kind != agent::AgentKind::Simple;
     let replies = seen.iter().filter(|seen| matches!(seen, AgentObservation::Replied(_))).count();
     match agent.max_iterations.filter(|max| is_bounded && replies as u64 >= u64::from(*max)) {
@@ -136,7 +136,7 @@ fn check_limits(draft: &RunDraft<'_>, at: &NodeAddress, step: &AgentStep, quote:
     }
 }
 
-/// What the tools asked for cost together.
+/// Returns the total cost of the requested tools.
 fn cost_of(draft: &RunDraft<'_>, at: &NodeAddress, requests: &[ToolRequest]) -> Usd {
     let costs = draft.with_node(at, |node| match &node.kind {
         NodeKind::Agent(agent) => {
@@ -160,7 +160,7 @@ fn ask_endpoint(draft: &mut RunDraft<'_>, at: &NodeAddress, hold: Usd) {
     }
 }
 
-/// Another agent takes the place of one that gave up, where there is one; else the node fails.
+/// Replaces an agent that gave up by another one, if there is one; otherwise the node fails.
 fn give_up(draft: &mut RunDraft<'_>, at: &NodeAddress, fault: Fault) {
     let Some((graph, place)) = draft.node(at) else { return };
     let NodeKind::Agent(agent) = &graph.node(place).kind else { return };
@@ -200,11 +200,12 @@ pub fn advance(draft: &mut RunDraft<'_>, at: &NodeAddress) {
                 }
                 step => step,
             };
-            // What a model may cost is not known where somebody else thinks: it is kept to a part of what is left.
+            // The cost of a model call is unknown if an endpoint decides the steps: it is limited to a part of the
+            // remaining budget.
             let quote = PriceQuote { most: draft.remaining_cost(at).unwrap_or_default(), ..PriceQuote::default() };
             apply_step(draft, at, step, quote);
         }
-        // In a reopened run: what was cut off before it was answered is asked for again.
+        // In a reopened run, requests that were cut off before their answer are made again.
         Some(NodeActivity::Agent { waits: AgentWait::Tools(calls), .. }) => {
             let cut_off = calls.iter().filter(|call| call.call.is_none() && call.answer.is_none());
             let requests = cut_off.map(|call| ToolRequest {

@@ -1,4 +1,4 @@
-//! `end`: gives its scope's output.
+//! `end`: sets its scope's output.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, end: &EndNode) {
     cancel_remaining(draft, at, end);
 }
 
-/// An end that waits for nobody winds its scope down, if anything is left in it.
+/// An end that does not wait for the rest drains its scope, if anything is left in it.
 fn cancel_remaining(draft: &mut RunDraft<'_>, at: &NodeAddress, end: &EndNode) {
     let is_reached = draft.run.node_state(at).is_some_and(|state| state.status == NodeStatus::Completed);
     let has_rest = draft.run.scope(&at.scope).is_some_and(|scope| scope.unsettled > 0 && scope.winding.is_none());

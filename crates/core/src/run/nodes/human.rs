@@ -62,11 +62,11 @@ pub fn answered(
 }
 
 impl Run {
-    /// Whether this person's answer at an open `human` node counts: they are asked, it is not their own request, they have
-    /// not answered yet. Whoever asked may take it back.
+    /// Checks whether this person's answer at an open `human` node counts: they are asked, it is not their own request,
+    /// and they have not answered yet. A requester may withdraw the request.
     ///
     /// # Errors
-    /// Why it does not.
+    /// The reason why it does not count.
     pub fn check_answer(&self, at: &NodeAddress, by: &DecisionMaker, is_rejection: bool) -> Result<(), RunRefusal> {
         let Some(NodeActivity::Human { ask, answers, assignees, .. }) = self.activity(at) else {
             return Err(RunRefusal::NothingWaits { node: at.to_string() });
@@ -79,7 +79,7 @@ impl Run {
         if is_own && !is_rejection {
             return no(OWN_REQUEST);
         }
-        // Old snapshots do not say whom it asks: the version does.
+        // Old snapshots do not contain the assignees: they are read from the version.
         let of_version = || match self.place(at).map(|(scope, place)| &scope.graph.node(place).kind) {
             Some(NodeKind::Human(human)) => human.assignees.clone(),
             Some(_) | None => Value::Null,
@@ -98,7 +98,7 @@ impl Run {
     }
 }
 
-/// What does not fit is not said: it may be private, and a refusal is shown and logged.
+/// Checks a form. The error does not contain the invalid value: it may be private, and a refusal is shown and logged.
 pub fn check_form(schema: &Value, form: &Value) -> Result<(), RunRefusal> {
     let validator = jsonschema::validator_for(schema)
         .map_err(|error| RunRefusal::Impossible { reason: format!("the form's schema cannot be used: {error}") })?;
@@ -131,7 +131,7 @@ fn settle(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     }
 }
 
-/// A rejection follows the edge `rejected` where there is one; else the node fails.
+/// A rejection follows the edge `rejected` if there is one; otherwise the node fails.
 fn reject(draft: &mut RunDraft<'_>, at: &NodeAddress, by: &str, note: &str) {
     let Some((graph, place)) = draft.node(at) else { return };
     let rejected = EdgeTrigger::Branch("rejected".to_owned());
@@ -158,7 +158,7 @@ pub fn deadline(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     }
 }
 
-/// What settled a `human` node before an answer came too late for it.
+/// Returns how a `human` node was settled before an answer arrived too late.
 pub fn settled_by(state: &NodeState) -> String {
     let word = |key: &str| state.output.get(key).and_then(Value::as_str);
     let by = state.output.get("by").and_then(Value::as_array);

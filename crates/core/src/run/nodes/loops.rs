@@ -57,7 +57,7 @@ fn loop_of<T>(draft: &RunDraft<'_>, at: &NodeAddress, read: impl FnOnce(&LoopNod
         .flatten()
 }
 
-/// Opens bodies up to the concurrency, or folds the results.
+/// Opens bodies up to the concurrency, or collects the results.
 pub fn advance_each(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     let Some((concurrency, on_item_error)) = loop_of(draft, at, |each| {
         let concurrency = match &each.over {
@@ -106,7 +106,7 @@ fn fold_each(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     draft.complete(at, Arc::new(output), None);
 }
 
-/// Opens the next body if the loop goes on, or completes with the last one's output.
+/// Opens the next body if the loop continues, or completes with the last one's output.
 pub fn advance_repeat(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     let Some(NodeActivity::Repeat { next, open, last, error, .. }) = draft.run.activity(at) else { return };
     if *open || draft.is_draining(at) {

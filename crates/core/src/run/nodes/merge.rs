@@ -1,4 +1,4 @@
-//! `merge`: fires when its count is reached, fails as soon as it cannot be.
+//! `merge`: completes when its count is reached, and fails as soon as it cannot be reached.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ fn has_arrived(scope: &ScopeState, graph: &Graph, edge: EdgeIndex) -> bool {
     scope.nodes[graph.edge(edge).from.as_usize()].taken.binary_search(&edge.0).is_ok()
 }
 
-/// What the branches that arrived came to, by the id of each one's last node.
+/// Returns the results of the branches that arrived, by the id of each one's last node.
 fn arrived(draft: &RunDraft<'_>, at: &NodeAddress, graph: &Graph) -> Map<String, Value> {
     let Some((scope, place)) = draft.run.place(at) else { return Map::new() };
     let taken = graph.incoming(place).iter().filter(|edge| has_arrived(scope, graph, **edge)).map(|edge| {
@@ -50,8 +50,8 @@ fn arrived(draft: &RunDraft<'_>, at: &NodeAddress, graph: &Graph) -> Map<String,
     taken.collect()
 }
 
-/// Nodes of the branches that have not arrived, and of no branch that has. Where what they did is to be undone, also
-/// those that are settled.
+/// Nodes of the branches that have not arrived, except those that are also in a branch that has. If their effects are
+/// to be undone, settled nodes are included.
 fn losers(draft: &RunDraft<'_>, at: &NodeAddress, graph: &Graph, place: NodeIndex, merge: &MergeNode) -> Vec<NodeId> {
     let Some(scope) = draft.run.scope(&at.scope) else { return Vec::new() };
     let of = |arrived: bool| {

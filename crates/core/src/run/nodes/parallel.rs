@@ -1,4 +1,4 @@
-//! `parallel`: bodies side by side; without bodies, a plain fan-out over the out-edges.
+//! `parallel`: concurrent bodies; without bodies, a plain fan-out over the out-edges.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, node: &GraphNode, fork:
     draft.emit(RunEvent::Began { node: at.clone(), wait: Box::new(NodeWait::Branches { deadline }) });
 }
 
-/// Opens bodies that are not open yet, stops them once one has failed, or folds their outputs.
+/// Opens bodies that are not open yet, stops them after one has failed, or collects their outputs.
 pub fn advance(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     if draft.is_draining(at) {
         return;

@@ -1,4 +1,4 @@
-//! `sink`: what becomes of the conversation. Here it is an output; the conversation acts on it.
+//! `sink`: the destination of the conversation. Here it is only an output; the conversation acts on it.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::expr::literal_list;
 use crate::fault::{Fault, code};
 use crate::graph::node::{SinkAction, SinkNode};
 
-/// Fields of `config` that are lists, and may be written as a template that renders one (seed 004).
+/// Fields of `config` that are lists, and may be written as a template that renders a list (seed 004).
 const LIST_FIELDS: [&str; 1] = ["required_skills"];
 
 pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, sink: &SinkNode) {
@@ -30,7 +30,7 @@ pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, sink: &SinkNode) {
     draft.complete(at, Arc::new(json!({ "action": action, "config": config })), None);
 }
 
-/// The config with its list fields as lists, whether they were written so or as text: `['returns']`.
+/// Returns the config with its list fields as lists, whether they were written as lists or as text: `['returns']`.
 fn normalize_lists(mut config: Value) -> Result<Value, Fault> {
     for name in LIST_FIELDS {
         if let Some(Value::String(text)) = config.get(name) {

@@ -1,4 +1,4 @@
-//! `subworkflow`: a child run under a derived id. Its whole saga is one entry of its parent's.
+//! `subworkflow`: a child run under a derived id. Its whole saga is one entry in its parent's saga.
 
 use std::sync::Arc;
 
@@ -46,9 +46,10 @@ pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, node: &GraphNode, child
     }
 }
 
-/// What of the limits of this run and its node the child may spend, and everything it causes: held while it runs. All that
-/// is left where nothing else of the run can need any of it meanwhile, else as much as of any call whose price nobody
-/// knows. Nothing where there are no limits; a fault where they leave nothing, for not even what is free would go out there.
+/// Returns the part of the limits of this run and its node that the child, and everything it causes, may spend: it is
+/// reserved while the child runs. All that is left if nothing else in the run can need any of it meanwhile, otherwise
+/// as much as for a call of unknown price. `None` if there are no limits; a fault if nothing is left, since the child
+/// could not even send free calls.
 fn child_budget(draft: &RunDraft<'_>, at: &NodeAddress) -> Result<Option<Usd>, Fault> {
     let Some(left) = draft.remaining_cost(at) else { return Ok(None) };
     let usual = if is_only_work(draft, at) { left } else { Usd::ZERO };
@@ -60,14 +61,14 @@ fn child_budget(draft: &RunDraft<'_>, at: &NodeAddress) -> Result<Option<Usd>, F
     handed.map(Some).map_err(refused)
 }
 
-/// Whether nothing of the run is under way, or can begin, before this node has ended.
+/// Returns whether nothing else in the run is in progress, or can start, before this node ends.
 fn is_only_work(draft: &RunDraft<'_>, at: &NodeAddress) -> bool {
     let Some((scope, place)) = draft.run.place(at).filter(|_| at.scope.is_root()) else { return false };
     let later = scope.graph.reachable([place]);
     let needs_nothing = |other: NodeIndex| {
         let status = scope.nodes.get(other.as_usize()).map(|state| state.status).unwrap_or_default();
         match status {
-            // A merge that the first branch has fired may have begun what is behind this one, too.
+            // A merge that the first branch has completed may also have started nodes after this one.
             NodeStatus::Active => other == place,
             NodeStatus::Idle => later.contains(&other),
             _ => true,
@@ -87,7 +88,7 @@ pub fn child_ended(draft: &mut RunDraft<'_>, at: &NodeAddress, ended: ChildResul
     let output = CallOutput::Tool(ended.output.clone());
     draft.emit(RunEvent::Done(Box::new(CallCompleted { effect, output, cost: ended.cost, cached: false, undo })));
     match (ended.state, ended.fault) {
-        // It came to its end while this run winds down, or after a time-out: that is told apart where nodes complete.
+        // It completed while this run drains, or after a time-out: the completion handles that.
         (RunState::Completed, _) => draft.complete(at, ended.output, None),
         _ if draft.is_draining(at) => draft.finish_drain_now(at),
         (state, fault) => {

@@ -1,4 +1,4 @@
-//! `switch`: the first case that holds, else the default.
+//! `switch`: the first case that holds, otherwise the default.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::super::advance::expression_fault;
 use super::super::decide::RunDraft;
 use crate::graph::node::SwitchNode;
 
-/// The branch of a switch in which no case holds and which has no default: it has no out-edges.
+/// The branch of a switch without a matching case and without a default: it has no out-edges.
 const NO_CASE: &str = "";
 
 pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, switch: &SwitchNode) {

@@ -17,7 +17,7 @@ use crate::graph::GraphNode;
 use crate::graph::node::{NodeKind, ToolNode, ToolSource};
 use crate::money::PriceQuote;
 
-/// The variable a selection leaves its requests in (seed 000 §3.1).
+/// The variable in which a selection stores its requests (seed 000 §3.1).
 const REQUESTS: &str = "tool_requests";
 
 pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, node: &GraphNode, tool: &ToolNode) {
@@ -114,7 +114,8 @@ fn advance_requests(draft: &mut RunDraft<'_>, at: &NodeAddress, tool: &ToolNode)
     }
 }
 
-/// How the call failed that is all its run is for. What any other run makes of a failed request is its workflow's to say.
+/// Returns the failure of the call that is the only purpose of its run. In any other run, the workflow decides about a
+/// failed request.
 fn failure_of_single(run: &Run, asked: &[NodeToolCall]) -> Option<Fault> {
     let is_single = run.workflow().is_some_and(|workflow| workflow.name.starts_with(SINGLE_CALL_PREFIX));
     let failed = asked.iter().filter(|_| is_single).find_map(|one| match &one.end {
@@ -124,7 +125,7 @@ fn failure_of_single(run: &Run, asked: &[NodeToolCall]) -> Option<Fault> {
     failed.cloned()
 }
 
-/// In a reopened run: what was cut off before it was answered is asked for again, under a call number of its own.
+/// Makes requests again that were cut off before their answer in a reopened run, under a new call index.
 fn schedule_cut_off(draft: &mut RunDraft<'_>, at: &NodeAddress, tool: &ToolNode) {
     let Some(NodeActivity::Calls { asked, .. }) = draft.run.activity(at) else { return };
     if draft.is_draining(at) {

@@ -1,4 +1,4 @@
-//! `trigger`: where a run begins. Its output is the run's input.
+//! `trigger`: the start of a run. Its output is the run's input.
 
 use super::super::address::NodeAddress;
 use super::super::decide::RunDraft;

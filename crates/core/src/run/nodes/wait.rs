@@ -60,7 +60,7 @@ pub fn deadline(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     apply_deadline(draft, at, &then.unwrap_or_default());
 }
 
-/// Takes the first kept signal of this name, if there is one.
+/// Takes the first stored signal of this name, if there is one.
 pub fn take_signal(draft: &mut RunDraft<'_>, at: &NodeAddress, name: &str) {
     if draft.is_draining(at) {
         return;

@@ -48,7 +48,7 @@ fn started() -> RunCommand {
     RunCommand::Start { started: Box::new(started), workflow: Arc::new(workflow.clone()) }
 }
 
-/// Answers the run's one open call.
+/// Answers the run's only open call.
 fn answer(run: &mut Run, outcome: tool::ToolOutcome) {
     let now = Time::from_ms(0);
     let effect = run.pending(now).find_map(|effect| match effect {
@@ -63,7 +63,7 @@ fn done(output: Value) -> tool::ToolOutcome {
     tool::ToolOutcome::Done { output: output.into(), cost: Usd::ZERO, cached: false }
 }
 
-/// A run that has booked, and what came of it.
+/// The result of a run that has made a booking.
 fn outcome_of(then: impl FnOnce(&mut Run)) -> Value {
     let mut run = Run::new();
     run.decide(started(), Time::from_ms(0)).unwrap();

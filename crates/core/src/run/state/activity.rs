@@ -1,4 +1,4 @@
-//! What an active node is about.
+//! The activity of an active node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::run::state::WorkClock;
 use crate::time::Time;
 use crate::tool::ToolEnvelope;
 
-/// What an active node is about.
+/// The activity of an active node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::run) enum NodeActivity {
-    /// A tool node's calls, in the order they were asked for.
+    /// A tool node's calls, in request order.
     Calls {
         asked: Vec<NodeToolCall>,
         deadline: Option<Time>,
@@ -32,9 +32,9 @@ pub(in crate::run) enum NodeActivity {
         seen: Vec<AgentObservation>,
         waits: AgentWait,
         steps: u32,
-        /// Asked once more, it would give up once more.
+        /// It would give up again if its step function were called again.
         gave_up: bool,
-        /// A call of its may have changed something.
+        /// One of its calls may have changed something.
         acted: bool,
         work: WorkClock,
         deadline: Option<Time>,
@@ -49,7 +49,8 @@ pub(in crate::run) enum NodeActivity {
     Human {
         ask: HumanPrompt,
         answers: Vec<(String, HumanDecision)>,
-        /// Whom it asks, as was recorded when it began; nothing where that is anybody, and in snapshots of before this was kept.
+        /// Its assignees, as recorded when it started; `None` if that is any person, and in snapshots from before this
+        /// was stored.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         assignees: Option<Value>,
         deadline: Option<Time>,
@@ -80,23 +81,23 @@ pub(in crate::run) enum NodeActivity {
         error: Option<Fault>,
         deadline: Option<Time>,
     },
-    /// It has its result, and an expression of its own failed on it; a retry goes on from here.
+    /// It has its result, but one of its own expressions failed on it; a retry continues from here.
     Held(HeldResult),
 }
 
-/// One tool that a node asked for.
+/// One tool that a node requested.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::run) struct NodeToolCall {
     pub tool: String,
     pub arguments: Arc<Value>,
-    /// `None` until it is scheduled, and again where it was cut off and is to be scheduled anew.
+    /// `None` until it is scheduled, and again if it was cut off and must be scheduled again.
     pub call: Option<CallId>,
     pub end: Option<CallEnd>,
     #[serde(default, skip_serializing_if = "CallMetrics::is_free")]
     pub settled: CallMetrics,
 }
 
-/// What a tool call finally came to.
+/// The final result of a tool call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::run) enum CallEnd {
     Done(Arc<Value>),
@@ -104,7 +105,7 @@ pub(in crate::run) enum CallEnd {
 }
 
 impl NodeActivity {
-    /// Gives an activity that goes on in a reopened or forked run its time anew.
+    /// Restarts the time limits of an activity that continues in a reopened or forked run.
     pub fn renew(&mut self, of: &GraphNode, now: Time) {
         let after = |wait: Option<Duration>| wait.map(|wait| now + wait);
         let own = after(of.policy.timeout);
@@ -129,7 +130,7 @@ impl NodeActivity {
                 | Self::Branches { deadline, .. },
                 _,
             ) => {
-                // A single call has no time but that of each attempt.
+                // A single call has no time limit except that of each attempt.
                 *deadline = deadline.and(own);
             }
             (Self::Agent { .. } | Self::Timer { .. } | Self::Signal { .. } | Self::Human { .. } | Self::Held(_), _) => {
@@ -137,7 +138,7 @@ impl NodeActivity {
         }
     }
 
-    /// When the node's own time is over.
+    /// Returns the deadline of the node's own time.
     pub fn due_at(&self) -> Option<Time> {
         match self {
             Self::Timer { until } => Some(*until),
@@ -156,30 +157,30 @@ impl NodeActivity {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::run) enum AgentWait {
-    /// Its step function is asked next.
+    /// Its step function is called next.
     Think,
     Model(CallId),
     /// The sandbox.
     Code(CallId),
-    /// Whoever thinks for it.
+    /// Its endpoint.
     Endpoint(CallId),
-    /// It was thought for it: this is what it does next.
+    /// The step that its endpoint decided.
     Thought(Box<AgentStep>),
     Tools(Vec<AgentToolCall>),
-    /// The customer, with when to stop waiting.
+    /// The customer, with the deadline.
     Customer {
         deadline: Option<Time>,
     },
 }
 
-/// One tool an agent asked for, with what it came to once that is known.
+/// One tool that an agent requested, with its result once known.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::run) struct AgentToolCall {
     /// The model's id for it.
     pub id: String,
     pub tool: String,
     pub arguments: Arc<Value>,
-    /// `None` where it was refused at once, and where it was cut off and is to be scheduled anew.
+    /// `None` if it was refused at once, or was cut off and must be scheduled again.
     pub call: Option<CallId>,
     pub answer: Option<ToolEnvelope>,
 }

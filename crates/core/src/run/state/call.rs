@@ -1,4 +1,4 @@
-//! An open call, and how far it has come.
+//! An open call, and its progress.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::tool::{EffectClass, QuestionReply};
 pub(in crate::run) struct OpenCall {
     pub generation: u32,
     pub scheduled_at: Time,
-    /// Sends whose outcome was recorded.
+    /// Number of sends with a recorded outcome.
     pub attempts: u32,
     pub request: EffectRequest,
     pub class: EffectClass,
@@ -24,15 +24,15 @@ pub(in crate::run) struct OpenCall {
     pub progress: CallProgress,
     /// A send of this generation may have acted.
     pub unknown: bool,
-    /// The hash that was allowed.
+    /// The approved hash.
     pub approved: Option<String>,
-    /// Who has allowed it, while more must.
+    /// The people who have approved it, while more are required.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_by: Vec<String>,
-    /// What it asked, and what was said.
+    /// Its questions, with the replies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replies: Vec<QuestionReply>,
-    /// About what it may cost.
+    /// Its approximate maximum cost.
     #[serde(default, skip_serializing_if = "is_free")]
     pub hold: Usd,
     /// Its service was down on the way.
@@ -48,28 +48,29 @@ fn is_free(cost: &Usd) -> bool {
     *cost == Usd::ZERO
 }
 
-/// A send that was given up although it may yet be answered.
+/// An abandoned send that may still be answered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::run) struct AbandonedSend {
     pub call: OpenCall,
-    /// A merge cut its node off and wants undone what it did; kept here, since the node's scope may be gone by then.
+    /// A merge cancelled its node and requested that its effects are undone; stored here, since the node's scope may be
+    /// gone by then.
     pub lost: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::run) enum CallProgress {
-    /// Goes out now, or is out.
+    /// Is sent now, or is in flight.
     Ready,
-    /// The marker is written: it may be out.
+    /// The marker is written: it may be in flight.
     Marked {
         epoch: u64,
         deadline: Time,
     },
-    /// Goes out then, or is out since.
+    /// Is sent then, or has been in flight since.
     Waiting {
         at: Time,
     },
-    /// The service is asked then what became of it.
+    /// The service is queried for its outcome then.
     LookUp {
         at: Time,
         tries: u32,
@@ -79,18 +80,18 @@ pub(in crate::run) enum CallProgress {
     Blocked(BlockReason),
 }
 
-/// What holds a call back that goes out by itself.
+/// Why a call is held back that is later sent without a person's action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldReason {
-    /// Its tool was called as often as its rate limit lets it.
+    /// Its tool has reached its rate limit.
     Rate,
-    /// Its service failed several times running and is left alone.
+    /// Its service failed several times in a row, and its circuit is open.
     Circuit,
     /// Its service is down; the call is queued.
     Outage,
-    /// The time between two attempts.
+    /// The wait between two attempts.
     Retry,
-    /// Its outcome is unknown, and its service is asked what became of it.
+    /// Its outcome is unknown, and its service is queried for it.
     LookUp,
 }
 
@@ -107,12 +108,12 @@ impl HoldReason {
 }
 
 impl OpenCall {
-    /// Whether nothing of it can have reached the world, or what reached it changed nothing.
+    /// Returns whether it cannot have changed anything: nothing was sent, or what was sent has no side effects.
     pub fn is_harmless(&self, now: Time) -> bool {
         if !self.class.has_side_effects() || planted(Mutant::ActDropped) {
             return true;
         }
-        // Without a marker a call that may go out may be out.
+        // A call without a marker that may be sent may be in flight.
         let may_be_out = match &self.progress {
             CallProgress::Marked { .. } | CallProgress::LookUp { .. } | CallProgress::Doubt => true,
             CallProgress::Ready | CallProgress::Waiting { .. } | CallProgress::Blocked(_) => {
@@ -122,17 +123,17 @@ impl OpenCall {
         !self.unknown && !may_be_out
     }
 
-    /// Whether it acts and may go out without a marker, so that it may be out.
+    /// Returns whether it acts and may be sent without a marker, so that it may be in flight.
     pub fn may_be_out_unmarked(&self, now: Time) -> bool {
         self.class.has_side_effects() && !self.class.needs_marker() && self.is_sendable(now)
     }
 
-    /// Whether an outcome that comes now is that of a send, not of looking into an earlier one.
+    /// Returns whether an outcome that arrives now is that of a send, not of a look-up of an earlier one.
     pub fn is_from_send(&self) -> bool {
         !matches!(self.progress, CallProgress::LookUp { .. } | CallProgress::Doubt)
     }
 
-    /// Whether an attempt may go out at `now`.
+    /// Returns whether an attempt may be sent at `now`.
     pub fn is_sendable(&self, now: Time) -> bool {
         match &self.progress {
             CallProgress::Ready => true,
@@ -147,7 +148,8 @@ impl OpenCall {
         }
     }
 
-    /// From when on the agent that asked for it works, not a person or the calendar; `None` where no time says so.
+    /// Returns the time from which the requesting agent is working, rather than waiting for a person or a date; `None`
+    /// if there is no such time.
     pub fn agent_works_from(&self, now: Time) -> Option<Time> {
         match &self.progress {
             CallProgress::Doubt
@@ -162,14 +164,14 @@ impl OpenCall {
         }
     }
 
-    /// Whether it is out, or goes out by itself.
+    /// Returns whether it is in flight, or will be sent without input.
     pub fn is_in_motion(&self) -> bool {
         match &self.progress {
             CallProgress::Ready | CallProgress::Marked { .. } | CallProgress::LookUp { .. } => true,
-            // It is waited for a service that is down, which may take a day.
+            // It waits for a service that is down, which may take a day.
             CallProgress::Waiting { .. } => self.queued_until.is_none(),
             CallProgress::Blocked(BlockReason::RateLimit { .. } | BlockReason::Circuit { .. }) => true,
-            // Its time comes, and yet it waits for people: days may pass before.
+            // It has a deadline, but it waits for people, which may take days.
             CallProgress::Blocked(
                 BlockReason::Approval(_) | BlockReason::Question { .. } | BlockReason::Budget { .. } | BlockReason::Key,
             )
@@ -177,7 +179,7 @@ impl OpenCall {
         }
     }
 
-    /// Until when it is held back, and by what, where no person is needed: a call that goes out by itself then.
+    /// Returns until when and why it is held back, if no person is needed: it is sent then.
     pub fn held_until(&self) -> Option<(HoldReason, Time)> {
         match &self.progress {
             CallProgress::Waiting { at } if self.queued_until.is_some() => Some((HoldReason::Outage, *at)),
@@ -194,22 +196,22 @@ impl OpenCall {
         }
     }
 
-    /// Whether it waits for people, whose time may be over: a deadline of its own, not the call's.
+    /// Returns whether it waits for people with a deadline of their own, which is not the call's.
     pub fn waits_for_people(&self) -> bool {
         matches!(self.progress, CallProgress::Blocked(BlockReason::Approval(_) | BlockReason::Question { .. }))
     }
 
-    /// Whether it waits for the answer to what it asked.
+    /// Returns whether it waits for the answer to its question.
     pub fn awaits_answer(&self) -> bool {
         matches!(self.progress, CallProgress::Blocked(BlockReason::Question { .. }))
     }
 
-    /// A person does what its service could not: it certainly did not act, and that person may.
+    /// Returns whether a person does what its service could not: it certainly did not act, and that person may.
     pub fn is_manual(&self) -> bool {
         self.progress == CallProgress::Doubt && !self.unknown
     }
 
-    /// When it is to be looked at again.
+    /// Returns when it must be handled again.
     pub fn due_at(&self) -> Option<Time> {
         match &self.progress {
             CallProgress::Waiting { at } | CallProgress::LookUp { at, .. } => Some(*at),

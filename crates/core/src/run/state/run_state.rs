@@ -1,4 +1,4 @@
-//! A run's state in one word, as people and lists see it.
+//! A run's state as one word, for people and lists.
 
 use std::fmt;
 
@@ -55,7 +55,7 @@ impl RunState {
         Self::ALL.into_iter().find(|state| state.word() == word)
     }
 
-    /// Whether a run in it moves no more by itself.
+    /// Returns whether this is a final state.
     pub fn is_end(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Compensated | Self::Cancelled | Self::TimedOut)
     }

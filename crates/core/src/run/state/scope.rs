@@ -1,4 +1,4 @@
-//! One graph in motion, with the state of each of its nodes.
+//! One active graph, with the state of each of its nodes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use crate::money::Usd;
 use crate::run::event::{DrainReason, HeldResult, present};
 use crate::time::Time;
 
-/// One graph in motion: the outer one, an iteration, a branch.
+/// One active graph: the outer one, an iteration, a branch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::run) struct ScopeState {
     #[serde(skip)]
     pub graph: Arc<Graph>,
     pub nodes: Vec<NodeState>,
-    /// Places of active nodes.
+    /// Indices of active nodes.
     pub active: BTreeSet<u32>,
-    /// Nodes neither settled nor reserved.
+    /// Number of nodes that are neither settled nor reserved.
     pub unsettled: u32,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub item: Option<Arc<Value>>,
@@ -29,17 +29,17 @@ pub(in crate::run) struct ScopeState {
     /// The last iteration's output, in a `while` or `until` body.
     pub last: Arc<Value>,
     pub winding: Option<DrainReason>,
-    /// Kept after its end only so that a retry can go on from it.
+    /// Kept after its end only so that a retry can continue from it.
     pub closed: bool,
-    /// What an `end` node gave.
+    /// The output of an `end` node.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub result: Option<Arc<Value>>,
-    /// How many effects the run had done when it opened; what it did itself comes after.
+    /// The number of the run's effects when it opened; its own effects come after.
     pub saga_from: u32,
 }
 
 impl ScopeState {
-    /// Sets nodes aside for after a rollback. What waits for them beside others does not wait.
+    /// Reserves nodes for after a rollback. Nodes that depend on them and on others do not wait for them.
     pub fn reserve(&mut self, places: &[NodeIndex]) {
         for place in places {
             self.nodes[place.as_usize()].status = NodeStatus::Reserved;
@@ -50,7 +50,7 @@ impl ScopeState {
         }
     }
 
-    /// Whether it winds down for no reason of its own.
+    /// Returns whether it drains for an external reason.
     pub fn is_cut_off(&self) -> bool {
         match self.winding {
             Some(DrainReason::CutOff | DrainReason::Cancelled { .. } | DrainReason::TimedOut) => true,
@@ -90,24 +90,24 @@ pub(in crate::run) struct NodeState {
     pub fault: Option<Fault>,
     #[serde(default, skip_serializing_if = "is_free")]
     pub cost: Usd,
-    /// What its open calls may cost.
+    /// The reserved cost of its open calls.
     #[serde(default, skip_serializing_if = "is_free")]
     pub on_hold: Usd,
     /// Index of its next call.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub next_call: u32,
-    /// Its out-edges that were taken.
+    /// Its taken out-edges.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<Box<NodeActivity>>,
-    /// What it had come to when an expression of its own failed.
+    /// Its result when one of its own expressions failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Box<HeldResult>>,
-    /// It winds down by itself, and fails with this.
+    /// It drains by itself, and fails with this fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub winding: Option<Fault>,
-    /// A merge cut it off; what it did is undone where asked.
+    /// A merge cancelled it; its effects are undone if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

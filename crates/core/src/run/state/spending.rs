@@ -1,21 +1,21 @@
-//! What a run and its nodes have spent, what their open calls may still spend, and the limits of both.
+//! The costs of a run and its nodes, the reservations of their open calls, and the limits of both.
 
 use super::Run;
 use crate::money::Usd;
 use crate::run::address::{CallId, NodeAddress};
 
-/// One limit, with what counts against it.
+/// One limit, with the amounts that count against it.
 pub(in crate::run) struct SpendingLimit {
     /// `run` or `node`, for messages.
     pub owner: &'static str,
     pub spent: Usd,
-    /// What open calls may cost.
+    /// The reserved cost of open calls.
     pub held: Usd,
     pub limit: Usd,
 }
 
 impl Run {
-    /// The limits that bound what a node may cost, each with what counts against it.
+    /// Returns the limits on a node's cost, each with the amounts that count against it.
     pub(in crate::run) fn spending(&self, at: &NodeAddress) -> impl Iterator<Item = SpendingLimit> {
         let own_limit = self.workflow.as_ref().and_then(|workflow| workflow.max_cost);
         let run_limit = own_limit.into_iter().chain(self.started().and_then(|started| started.origin.max_cost())).min();
@@ -28,8 +28,8 @@ impl Run {
         of_run.into_iter().chain(of_node)
     }
 
-    /// The most that the attempts of an open call may still cost together; nothing where neither the run nor the node
-    /// has a limit. What was held for it bounds it, and less where attempts before have cost something.
+    /// Returns the maximum total cost of the remaining attempts of an open call; `None` if neither the run nor the node
+    /// has a limit. It is bounded by the call's reservation, and lower if earlier attempts have cost something.
     pub fn remaining_budget(&self, call: &CallId) -> Option<Usd> {
         let hold = self.calls.get(call)?.hold;
         let left =

@@ -1,4 +1,4 @@
-//! How long an agent has worked: waiting for its own calls counts, waiting for people does not.
+//! An agent's working time: waiting for its own calls counts, waiting for people does not.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Time;
 
-/// A clock that is stopped while a person is waited for.
+/// A clock that is stopped while the agent waits for a person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::run) struct WorkClock {
     #[serde(default, skip_serializing_if = "is_zero")]
     ms: u64,
-    /// It runs since then; from then on, where that is still to come.
+    /// It runs since then, or from then on if that is in the future.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<Time>,
 }
@@ -28,12 +28,12 @@ impl WorkClock {
         }
     }
 
-    /// Goes on from `now` where it ran: what came between does not count.
+    /// Continues from `now` if it was running: the time in between does not count.
     pub fn renew(&mut self, now: Time) {
         self.since = self.since.map(|since| since.max(now));
     }
 
-    /// While it is stopped.
+    /// Returns the elapsed time while it is stopped.
     pub fn elapsed(&self) -> Duration {
         Duration::from_millis(self.ms)
     }

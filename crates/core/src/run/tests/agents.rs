@@ -1,4 +1,4 @@
-//! Agents: the model, tools, the customer; what is recorded is not asked again.
+//! Agents: the model, tools, the customer; recorded results are not requested again.
 
 use std::sync::Arc;
 
@@ -159,7 +159,7 @@ fn a_question_nobody_answers_has_a_deadline() {
         |w| w.thinks("who", [ask()]).starts().advance_time(secs(60)),
         |w| w.assert_state(RunState::Failed).failed_with("DEADLINE_PASSED"),
     );
-    // The deadline of a question that was answered is forgotten.
+    // The deadline of an answered question is removed.
     check(
         only(who(&["slow"]).deadline(secs(60), OnDeadline::Fail)),
         |w| {

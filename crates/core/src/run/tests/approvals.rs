@@ -1,4 +1,4 @@
-//! Leave for calls: who, how many, until when.
+//! Approvals of calls: who, how many, until when.
 
 use serde_json::json;
 
@@ -15,12 +15,12 @@ fn asks(leave: Approval) -> FixtureReply {
     blocked(BlockReason::Approval(Box::new(leave)))
 }
 
-/// Two of three people.
+/// An approval by two of three people.
 fn two_of_three() -> Approval {
     Approval { need: 2, from: ["ana", "eve", "bob"].map(str::to_owned).to_vec(), ..Approval::of("h") }
 }
 
-/// A run on behalf of somebody.
+/// Starts a run on behalf of a person.
 fn starts_for<'w>(w: &'w mut RunFixture, person: &str) -> &'w mut RunFixture {
     let mut command = w.start_command(json!({}));
     if let RunCommand::Start { started, .. } = &mut command {
@@ -56,7 +56,7 @@ fn nobody_who_is_not_asked_allows_or_rejects() {
     );
 }
 
-/// What can be undone. Whatever the world does, ana does.
+/// A reversible effect. The fixture's commands act as `ana`.
 fn undoable() -> FlowBuilder {
     only(tool("pay").undo("refund"))
 }

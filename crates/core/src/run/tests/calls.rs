@@ -1,4 +1,4 @@
-//! A call's way: classes, retries, keys, doubts, leave, and what a crash does to each.
+//! The life of a call: classes, retries, keys, doubts, approvals, and the effect of a crash on each.
 
 use serde_json::json;
 
@@ -459,7 +459,7 @@ fn a_process_that_takes_over_from_itself_doubts_nothing() {
     );
 }
 
-/// What a keyed call may wait for without anything of it being out, for a minute from the start.
+/// Waits of a keyed call, one minute from the start, with nothing in flight.
 fn waits_of_a_minute() -> [FixtureReply; 3] {
     let until = Time::from_ms(1_060_000);
     let limits = [BlockReason::RateLimit { until }, BlockReason::Circuit { until }].map(blocked);
@@ -493,7 +493,7 @@ fn a_keyed_call_whose_wait_was_over_when_its_owner_died_may_be_out() {
     }
 }
 
-/// The clock was set back: for the owner before the minute may have been over.
+/// The clock was set back: for the previous owner the minute may have passed.
 #[test]
 fn a_keyed_call_that_waits_may_be_out_where_the_clock_was_set_back_since() {
     for wait in waits_of_a_minute() {
@@ -563,7 +563,7 @@ fn a_keyed_call_that_may_be_out_is_not_dropped_while_its_repeat_is_held_up() {
     );
 }
 
-// ---- leave, limits, circuits
+// ---- approvals, limits, circuits
 
 #[test]
 fn a_call_that_needs_leave_waits_for_it_and_then_goes_out_with_it() {
@@ -650,7 +650,7 @@ fn a_run_says_what_holds_its_calls_back_and_until_when() {
             assert_eq!(open.len(), 3, "what is out waits for nothing: {open:?}");
             w.deliver_reply("d", done(json!(1)))
         },
-        // The second attempt goes out by itself in a second.
+        // The second attempt is sent in a second without further input.
         |w| w.assert_state(RunState::Running),
     );
 }

@@ -1,4 +1,4 @@
-//! Subworkflows: child runs under derived ids; a child's whole saga is one entry of its parent's.
+//! Subworkflows: child runs under derived ids; a child's whole saga is one entry in its parent's saga.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Pause, cancel, time-outs and limits: what goes on, what stops, what is awaited.
+//! Pause, cancel, time-outs and limits: what continues, what stops, what is awaited.
 
 use serde_json::json;
 

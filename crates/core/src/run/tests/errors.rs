@@ -1,4 +1,4 @@
-//! What a failure leads to: an error edge, `continue`, or the end.
+//! The effects of a failure: an error edge, `continue`, or the end.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! A world that answers what a run asks, by script, and holds every decision to what is promised of decisions.
+//! A scripted environment for a run, which checks the invariants of every decision.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -23,15 +23,15 @@ use crate::run::{
 use crate::time::Time;
 use crate::tool::{self, Caller};
 
-/// What a request comes to.
+/// The reply to a request.
 #[derive(Clone, Debug)]
 pub enum FixtureReply {
     Comes(CallOutcome),
-    /// It stays out until [`RunFixture::deliver_reply`].
+    /// It stays in flight until [`RunFixture::deliver_reply`].
     StaysOut,
-    /// It is not let out for so long.
+    /// It is held back for this long.
     HeldBack(Duration),
-    /// A budget is used up for so long.
+    /// A budget is used up for this long.
     OverBudget(Duration),
 }
 
@@ -56,7 +56,7 @@ pub fn fails(code: &'static str) -> FixtureReply {
     not_done(code, false, None)
 }
 
-/// It did not act; another attempt may.
+/// It did not act; another attempt may succeed.
 pub fn flaky(code: &'static str) -> FixtureReply {
     not_done(code, true, None)
 }
@@ -66,12 +66,12 @@ pub fn not_done(code: &'static str, retryable: bool, retry_after: Option<u64>) -
     FixtureReply::Comes(CallOutcome::Tool(tool::ToolOutcome::NotDone { fault, retryable, retry_after }))
 }
 
-/// It was not let out, and will not be: nobody was asked.
+/// It was rejected for good before it was sent.
 pub fn stopped(code: &'static str) -> FixtureReply {
     FixtureReply::Comes(CallOutcome::Stopped { fault: Fault::new(code, "scripted") })
 }
 
-/// It did not act, and asks a person first, for so long.
+/// It did not act, and asks a person first, with this deadline.
 pub fn asks(message: &str, within: Option<Duration>) -> FixtureReply {
     let schema = json!({"type": "object", "properties": {"seat": {"type": "string"}}, "required": ["seat"]});
     let question = Box::new(tool::ToolQuestion { message: message.to_owned(), schema, resume: Value::Null });
@@ -79,7 +79,7 @@ pub fn asks(message: &str, within: Option<Duration>) -> FixtureReply {
     FixtureReply::Comes(CallOutcome::Tool(tool::ToolOutcome::Asks { question, within }))
 }
 
-/// Nobody can tell whether it acted.
+/// It is unknown whether it acted.
 pub fn unknown() -> FixtureReply {
     FixtureReply::Comes(CallOutcome::Tool(tool::ToolOutcome::Unknown { fault: Fault::new("TIMEOUT", "scripted") }))
 }
@@ -92,7 +92,7 @@ pub fn blocked(by: BlockReason) -> FixtureReply {
     FixtureReply::Comes(CallOutcome::Blocked { by, cost: Usd::ZERO })
 }
 
-/// Its service is left alone until then.
+/// The circuit of its service is open until then.
 pub fn circuit_open(until: Time) -> FixtureReply {
     FixtureReply::Comes(CallOutcome::CircuitOpen { until, fault: Fault::new(tool::CIRCUIT_OPEN, "scripted") })
 }
@@ -121,18 +121,18 @@ pub fn model_fails(code: &'static str) -> FixtureReply {
     FixtureReply::Comes(CallOutcome::Model(Err(ModelCallError::permanent(fault))))
 }
 
-/// As [`model_fails`], for a price: it was sent, and nothing came back.
+/// As [`model_fails`], at a cost: it was sent, and no reply arrived.
 pub fn model_fails_at(usd: f64) -> FixtureReply {
     let failed = ModelCallError::transient(Fault::new("TIMEOUT", "scripted"));
     FixtureReply::Comes(CallOutcome::Model(Err(ModelCallError { cost: Usd::from_f64(usd), ..failed })))
 }
 
-/// A program came to its end.
+/// A program finished.
 pub fn ran(output: Value) -> FixtureReply {
     FixtureReply::Comes(CallOutcome::Code(Ok(ProgramOutcome::Finished { output, printed: "done\n".to_owned() })))
 }
 
-/// A program stopped for calls of these tools.
+/// A program paused for calls of these tools.
 pub fn calls(tools: &[&str], snapshot: &str) -> FixtureReply {
     let call = |(place, tool): (usize, &&str)| ToolRequest {
         id: format!("py-{place}"),
@@ -144,7 +144,7 @@ pub fn calls(tools: &[&str], snapshot: &str) -> FixtureReply {
     FixtureReply::Comes(CallOutcome::Code(Ok(ProgramOutcome::Calls { calls, snapshot, printed: String::new() })))
 }
 
-/// Whoever thinks for an agent says what it wants next.
+/// An agent's endpoint decides the next step.
 pub fn thought(step: AgentStep) -> FixtureReply {
     FixtureReply::Comes(CallOutcome::Step(Ok(step)))
 }
@@ -154,7 +154,7 @@ pub fn sandbox_fails() -> FixtureReply {
     FixtureReply::Comes(CallOutcome::Code(Err(Fault::new("SANDBOX_UNAVAILABLE", "scripted"))))
 }
 
-/// A run and all that is around it.
+/// A run with its environment.
 pub struct RunFixture {
     pub run: Run,
     pub journal: Vec<RunEntry>,
@@ -165,21 +165,21 @@ pub struct RunFixture {
     look_ups: VecDeque<FixtureReply>,
     steps: BTreeMap<String, VecDeque<AgentStep>>,
     in_flight: BTreeMap<EffectId, String>,
-    /// Every request that reached the world: its key, the tool, the arguments.
+    /// Every request that was sent: its key, the tool, the arguments.
     pub ledger: Vec<(String, String, Value)>,
-    /// What was said to each question, with every request that took some along.
+    /// The answers to its questions that each request contained.
     pub brought: Vec<Vec<tool::QuestionOutcome>>,
-    /// Keys whose answer is recorded.
+    /// Keys with a recorded answer.
     answered: BTreeSet<String>,
-    /// Sends that may have acted, and nobody has said since whether they did.
+    /// Sends of unknown outcome that are not resolved yet.
     doubted: BTreeSet<EffectId>,
     /// Entries that only fill the journal, by the entry they come before.
     filled: Vec<(usize, RunEntry)>,
     epoch: u64,
     calls: u32,
-    /// About what a model call may cost.
+    /// The estimated cost of a model call.
     pub quote: PriceQuote,
-    /// What every request comes to that no reply is arranged for.
+    /// The reply to every request without a scripted one.
     pub fate: Option<FixtureReply>,
     advice: Arc<AgentConstraints>,
     /// Why the last command was refused.
@@ -213,34 +213,34 @@ impl RunFixture {
         }
     }
 
-    // ---- what is arranged
+    // ---- scripted replies
 
-    /// Answers the next requests of a tool, or of a model by its agent's name; what is not arranged succeeds.
+    /// Scripts the replies to the next requests of a tool, or of a model by its agent's name; the others succeed.
     pub fn answers(&mut self, tool: &str, replies: impl IntoIterator<Item = FixtureReply>) -> &mut Self {
         self.replies.entry(tool.to_owned()).or_default().extend(replies);
         self
     }
 
-    /// Answers the next look-ups; what is not arranged is not found.
+    /// Scripts the next look-ups; the others find nothing.
     pub fn finds(&mut self, replies: impl IntoIterator<Item = FixtureReply>) -> &mut Self {
         self.look_ups.extend(replies);
         self
     }
 
-    /// What an agent asks for next, node by node; then it answers.
+    /// Scripts an agent's next steps, node by node; after them it answers.
     pub fn thinks(&mut self, node: &str, steps: impl IntoIterator<Item = AgentStep>) -> &mut Self {
         self.steps.entry(node.to_owned()).or_default().extend(steps);
         self
     }
 
-    /// What holds for the tenant's agents from here on.
+    /// Sets the constraints of the tenant's agents from now on.
     pub fn advises(&mut self, advice: AgentConstraints) -> &mut Self {
         self.advice = Arc::new(advice);
         self.run.set_agent_constraints(self.advice.clone());
         self
     }
 
-    // ---- what happens
+    // ---- events
 
     pub fn starts(&mut self) -> &mut Self {
         self.starts_with(json!({}))
@@ -251,7 +251,7 @@ impl RunFixture {
         self.submit(command)
     }
 
-    /// As a conversation's.
+    /// Starts as a run of a conversation.
     pub fn starts_in(&mut self, conversation: &str) -> &mut Self {
         let mut command = self.start_command(json!({}));
         if let RunCommand::Start { started, .. } = &mut command {
@@ -274,14 +274,14 @@ impl RunFixture {
         RunCommand::Start { started: Box::new(started), workflow }
     }
 
-    /// A command, and all that follows from it without time passing.
+    /// Submits a command, and handles everything that follows without time passing.
     pub fn submit(&mut self, command: RunCommand) -> &mut Self {
         self.refused = self.decide(command).err();
         self.settle();
         self
     }
 
-    /// A command alone: nothing it sets in motion is answered.
+    /// Submits a command alone: its effects are not answered.
     pub fn only_decides(&mut self, command: RunCommand) -> &mut Self {
         self.refused = self.decide(command).err();
         self
@@ -291,7 +291,7 @@ impl RunFixture {
         self.now
     }
 
-    /// Time passes; whatever falls due on the way is looked at when it does.
+    /// Advances time; everything that becomes due is handled at its time.
     pub fn advance_time(&mut self, time: Duration) -> &mut Self {
         let end = self.now + time;
         while let Some(next) = self.run.wake_at(self.now).filter(|at| *at <= end) {
@@ -302,7 +302,7 @@ impl RunFixture {
         self.submit(RunCommand::Wake)
     }
 
-    /// A request that stayed out comes back.
+    /// Delivers the reply to a request in flight.
     pub fn deliver_reply(&mut self, tool: &str, reply: FixtureReply) -> &mut Self {
         let found = self.in_flight.iter().find(|(_, name)| *name == tool).map(|(effect, _)| effect.clone());
         let effect = found.unwrap_or_else(|| panic!("`{tool}` is not out"));
@@ -310,24 +310,24 @@ impl RunFixture {
         self.deliver_outcome(effect, reply)
     }
 
-    /// An outcome, whether somebody waits for it or not.
+    /// Delivers an outcome, whether it is awaited or not.
     pub fn deliver_outcome(&mut self, effect: EffectId, reply: FixtureReply) -> &mut Self {
         let FixtureReply::Comes(outcome) = reply else { panic!("it stays out") };
         self.note(&effect, &outcome);
         self.submit(RunCommand::Outcome { effect, outcome })
     }
 
-    /// The process dies; another folds the run from its journal and takes it over.
+    /// The process crashes; another one folds the run from its journal and takes it over.
     pub fn crashes(&mut self) -> &mut Self {
         self.take_over(OwnerDeparture::Crashed)
     }
 
-    /// Whoever moved it stopped over it, and said so; another takes it over.
+    /// The owner stopped and reported that; another one takes the run over.
     pub fn change_owner(&mut self) -> &mut Self {
         self.take_over(OwnerDeparture::Dropped)
     }
 
-    /// Whoever moved it let go of it with nothing out; another takes it over after `wait`.
+    /// The owner released the run with nothing in flight; another one takes it over after `wait`.
     pub fn release_for(&mut self, wait: Duration) -> &mut Self {
         assert!(self.in_flight.is_empty(), "who has something out does not let go: {:?}", self.in_flight);
         self.now = self.now + wait;
@@ -382,13 +382,14 @@ impl RunFixture {
         self.retries()
     }
 
-    /// A newer version.
+    /// Registers a newer version.
     pub fn knows(&mut self, flow: FlowBuilder) {
         self.version = ContentHash::of(format!("{}", self.versions.len() + 1).as_bytes());
         self.versions.insert(self.version.clone(), Arc::new(flow.workflow()));
     }
 
-    /// Goes on as a fork of what has been recorded so far: of this run `fork`, and of that one `fork-fork`.
+    /// Continues as a fork of what has been recorded so far: the fork of this run is `fork`, and the fork of that one
+    /// `fork-fork`.
     pub fn forks(&mut self, owns_undo: bool, variables: Value) -> &mut Self {
         self.forks_as("ana", owns_undo, variables)
     }
@@ -424,7 +425,7 @@ impl RunFixture {
         self.submit(RunCommand::Answer { node: NodeAddress::parse(node), by: by.into(), decision })
     }
 
-    /// A person says what became of a call whose outcome nobody knows.
+    /// A person resolves a call of unknown outcome.
     pub fn resolves(&mut self, node: &str, resolution: DoubtResolution) -> &mut Self {
         let effect = self.asks().into_iter().find_map(|ask| match ask {
             crate::run::HumanTask::Doubt(effect) if effect.call.node.to_string() == node => Some(effect),
@@ -434,12 +435,12 @@ impl RunFixture {
         self.submit(RunCommand::Resolve { effect, by: "ana".into(), resolution })
     }
 
-    /// A person allows, or does not allow, a call that needs leave.
+    /// A person approves or rejects a call that needs an approval.
     pub fn allows(&mut self, node: &str, approved: bool) -> &mut Self {
         self.says(node, "ana", approved, "")
     }
 
-    /// Says so as somebody.
+    /// Approves or rejects as this person.
     pub fn says(&mut self, node: &str, by: impl Into<DecisionMaker>, approved: bool, note: &str) -> &mut Self {
         let effect = self.asks().into_iter().find_map(|ask| match ask {
             crate::run::HumanTask::Approval(effect)
@@ -455,7 +456,7 @@ impl RunFixture {
         self.submit(RunCommand::Approve { effect, by: by.into(), approved, note: note.to_owned() })
     }
 
-    /// A person answers what a call asks.
+    /// A person answers a call's question.
     pub fn fills(&mut self, node: &str, by: &str, form: Value) -> &mut Self {
         let effect = self.asks().into_iter().find_map(|ask| match ask {
             crate::run::HumanTask::Question(effect) if effect.call.node.to_string() == node => Some(effect),
@@ -465,7 +466,7 @@ impl RunFixture {
         self.submit(RunCommand::Fill { effect, by: by.to_owned(), form })
     }
 
-    /// Somebody undid at the service what no compensation could.
+    /// A person undid the effect at the service, after its compensation failed.
     pub fn undoes_by_hand(&mut self, node: &str, by: &str) -> &mut Self {
         let effect = self.not_undone(node).into_iter().next().unwrap_or_else(|| panic!("nothing of `{node}` is left"));
         self.submit(RunCommand::Resolve {
@@ -475,13 +476,13 @@ impl RunFixture {
         })
     }
 
-    /// Somebody wants tried once more what a compensation could not undo: its last attempt.
+    /// A person retries a failed compensation: its last attempt.
     pub fn tries_again(&mut self, node: &str) -> &mut Self {
         let left = self.not_undone(node).pop().unwrap_or_else(|| panic!("nothing of `{node}` is left"));
         self.submit(RunCommand::Resolve { effect: left, by: "olga".to_owned(), resolution: DoubtResolution::Repeat })
     }
 
-    /// Attempts to undo what this node did that finally did not.
+    /// Attempts to undo this node's effects that finally failed.
     pub fn not_undone(&self, node: &str) -> Vec<EffectId> {
         let attempts = self.events().filter_map(|event| match event {
             RunEvent::NotUndone { effect, .. } if effect.call.node.to_string() == node => Some(effect.clone()),
@@ -507,7 +508,7 @@ impl RunFixture {
         self.submit(RunCommand::ChildUndone { run: run.into(), fault: None })
     }
 
-    /// Fills the journal up to so many events with some that change nothing.
+    /// Fills the journal up to this number of events with some that change nothing.
     pub fn fill_journal(&mut self, events: u64) -> &mut Self {
         let missing = events - self.run.events();
         let filling = RunEvent::JournalFilling { events: 0, limit: 0 };
@@ -517,7 +518,7 @@ impl RunFixture {
         self
     }
 
-    // ---- how it moves
+    // ---- progress
 
     fn settle(&mut self) {
         for _ in 0..100_000 {
@@ -534,7 +535,7 @@ impl RunFixture {
         panic!("the run never comes to rest");
     }
 
-    /// Lets out the next effect that is not out, and answers it.
+    /// Sends the next effect that is not in flight, and answers it.
     fn send_next(&mut self) -> bool {
         let fresh = self.run.pending(self.now).find_map(|effect| match effect {
             Effect::Send { effect, .. } | Effect::LookUp { effect, .. } if self.in_flight.contains_key(&effect) => None,
@@ -600,8 +601,8 @@ impl RunFixture {
         })
     }
 
-    /// One key never carries two sets of arguments, nothing is asked whose answer is recorded, and no other key is used
-    /// while a send under the last may have acted.
+    /// Checks that one key never has two sets of arguments, that nothing is requested whose answer is recorded, and
+    /// that no other key is used while a send under the last one may have acted.
     fn record_request(&mut self, effect: &EffectId, tool: &str, arguments: Value) {
         let key = effect.key(self.run.id().unwrap());
         let before = self.ledger.iter().find(|(known, ..)| *known == key);
@@ -614,7 +615,8 @@ impl RunFixture {
         self.ledger.push((key, tool.to_owned(), arguments));
     }
 
-    /// What an outcome says of a key. That an attempt did not act settles its key, unless one before it may have.
+    /// Records what an outcome says about a key. An attempt that did not act settles its key, unless an earlier one may
+    /// have acted.
     fn note(&mut self, effect: &EffectId, outcome: &CallOutcome) {
         let class = self.run.calls.get(&effect.call).map(|call| call.class);
         let is_settled = match outcome {
@@ -650,7 +652,7 @@ impl RunFixture {
         }
     }
 
-    /// Decides, and holds the decision to its promises.
+    /// Decides, and checks the invariants of the decision.
     fn decide(&mut self, command: RunCommand) -> Result<Vec<RunEvent>, RunRefusal> {
         if let RunCommand::Resolve { effect, .. } = &command {
             self.doubted.remove(effect);
@@ -708,7 +710,7 @@ impl RunFixture {
         run
     }
 
-    // ---- what is to be seen
+    // ---- assertions
 
     pub fn asks(&self) -> Vec<crate::run::HumanTask> {
         self.run.human_tasks()
@@ -732,14 +734,14 @@ impl RunFixture {
         self.ledger.iter().map(|(_, tool, _)| tool.as_str()).collect::<Vec<_>>().join(" ")
     }
 
-    /// The tools and agents' models that were asked, in order, repetitions included.
+    /// The tools and agents' models that were called, in order, including repetitions.
     #[track_caller]
     pub fn asked(&self, tools: &str) -> &Self {
         assert_eq!(self.tools(), tools);
         self
     }
 
-    /// The arguments a tool was last asked with.
+    /// The last arguments of a tool.
     #[track_caller]
     pub fn asked_with(&self, tool: &str, arguments: Value) -> &Self {
         let last = self.ledger.iter().rfind(|(_, name, _)| name == tool);
@@ -747,7 +749,7 @@ impl RunFixture {
         self
     }
 
-    /// Every call that went out had a key of its own.
+    /// Every call that was sent had its own key.
     #[track_caller]
     pub fn assert_unique_keys(&self) -> &Self {
         let keys: BTreeSet<&str> = self.ledger.iter().map(|(key, ..)| key.as_str()).collect();
@@ -755,14 +757,14 @@ impl RunFixture {
         self
     }
 
-    /// How many entries the journal has.
+    /// The number of journal entries.
     #[track_caller]
     pub fn entries(&self, count: usize) -> &Self {
         assert_eq!(self.journal.len(), count);
         self
     }
 
-    /// The keys under which the world was asked.
+    /// The keys of all sent requests.
     #[track_caller]
     pub fn keys(&self, keys: &[&str]) -> &Self {
         assert_eq!(self.ledger.iter().map(|(key, ..)| key.as_str()).collect::<Vec<_>>(), keys);
@@ -824,17 +826,17 @@ impl RunFixture {
         self.journal.iter().flat_map(|entry| &entry.events)
     }
 
-    /// The effect that has been out for longest, by its name.
+    /// The effect that has been in flight for longest, by its name.
     pub fn oldest_out(&self) -> Option<EffectId> {
         self.in_flight.keys().next().cloned()
     }
 
-    /// Nobody waits for this any more.
+    /// Marks a send as no longer awaited.
     pub fn drop_send(&mut self, effect: &EffectId) {
         self.in_flight.remove(effect);
     }
 
-    /// Calls that were given up and may yet be answered.
+    /// Abandoned calls that may still be answered.
     pub fn forgotten(&self) -> Vec<EffectId> {
         self.run.forgotten.keys().cloned().collect()
     }
@@ -854,7 +856,7 @@ impl RunFixture {
         children
     }
 
-    /// Children that were asked to undo what they did and have not said that they have.
+    /// Children that were asked to undo their effects and have not reported that they did.
     pub fn children_to_undo(&self) -> Vec<String> {
         let mut open = Vec::new();
         for event in self.events() {
@@ -867,13 +869,13 @@ impl RunFixture {
         open.into_iter().map(|(_, run)| run).collect()
     }
 
-    /// The effect a tool was last asked under.
+    /// The last effect of a tool.
     pub fn out(&self, tool: &str) -> EffectId {
         let found = self.in_flight.iter().find(|(_, name)| *name == tool);
         found.map(|(effect, _)| effect.clone()).unwrap_or_else(|| panic!("`{tool}` is not out"))
     }
 
-    /// Waits for people: `human:node`, `doubt:node`, `approval:node`, `question:node`, `customer:node`.
+    /// Open tasks: `human:node`, `doubt:node`, `approval:node`, `question:node`, `customer:node`.
     #[track_caller]
     pub fn waits_for(&self, asks: &str) -> &Self {
         let word = |ask: &crate::run::HumanTask| match ask {
@@ -889,7 +891,7 @@ impl RunFixture {
         self
     }
 
-    /// How each effect of the saga stands, newest first.
+    /// The state of each effect of the saga, newest first.
     #[track_caller]
     pub fn undone(&self, rows: &[(&str, &str)]) -> &Self {
         let report = self.run.saga().report();
@@ -920,7 +922,7 @@ pub fn text_of(run: &Run) -> String {
     serde_json::to_string(run).unwrap()
 }
 
-/// The one door: a workflow, what happens to its run, and what is to be seen then.
+/// The entry point of the tests: a workflow, the events of its run, and the assertions.
 #[track_caller]
 pub fn check(
     given: FlowBuilder,

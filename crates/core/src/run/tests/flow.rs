@@ -1,4 +1,4 @@
-//! Workflows in a line or two: nodes by tiny builders, edges as `"a>b b:true>c c!>d"`.
+//! Workflows in a line or two: nodes by small builders, edges as `"a>b b:true>c c!>d"`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -50,14 +50,14 @@ fn node(id: &str, kind: NodeKind) -> NodeBuilder {
     })
 }
 
-/// A call of the tool of the same name: keyed, and nothing known of how it is undone.
+/// A call of the tool with the same name: keyed, without a known compensation.
 pub fn tool(id: &str) -> NodeBuilder {
     let from = ToolSource::Fixed { tool: id.to_owned(), parameters: params(json!({})) };
     let facts = BTreeMap::from([(id.to_owned(), Arc::new(ToolContract::new(EffectClass::Keyed, secs(10))))]);
     node(id, NodeKind::Tool(Box::new(ToolNode { from, facts })))
 }
 
-/// Calls whatever `shared_context.tool_requests` lists, of these tools.
+/// Calls the tools that `shared_context.tool_requests` lists, out of these.
 pub fn requests(id: &str, tools: &[&str]) -> NodeBuilder {
     let facts = tools
         .iter()
@@ -66,7 +66,7 @@ pub fn requests(id: &str, tools: &[&str]) -> NodeBuilder {
     node(id, NodeKind::Tool(Box::new(ToolNode { from: ToolSource::AgentRequests, facts })))
 }
 
-/// An agent that may ask for these tools.
+/// An agent that may request these tools.
 pub fn agent(id: &str, tools: &[&str]) -> NodeBuilder {
     let facts: BTreeMap<String, Arc<ToolContract>> = tools
         .iter()
@@ -198,7 +198,7 @@ impl NodeBuilder {
         self
     }
 
-    /// What the agent is asked, and what it is told to be, as templates.
+    /// The agent's prompt and system prompt, as templates.
     pub fn prompted(mut self, prompt: &str, system: &str) -> Self {
         if let NodeKind::Agent(agent) = &mut self.0.kind {
             (agent.prompt, agent.system) =
@@ -207,7 +207,7 @@ impl NodeBuilder {
         self
     }
 
-    /// This agent stands in for the node's own.
+    /// Adds this agent as the fallback of the node's own.
     pub fn falls_back_to(mut self, other: Self) -> Self {
         if let (NodeKind::Agent(agent), NodeKind::Agent(other)) = (&mut self.0.kind, other.0.kind) {
             agent.tools.extend(other.tools.clone());
@@ -241,7 +241,7 @@ impl NodeBuilder {
         self.class(EffectClass::Verify)
     }
 
-    /// The tool itself is undone by this one, which gets what the tool answered as `of`.
+    /// The tool itself is undone by this one, which receives the tool's output as `of`.
     pub fn undo(self, by: &str) -> Self {
         self.undo_with(by, json!({"of": "{{ output.id }}"}))
     }
@@ -252,7 +252,7 @@ impl NodeBuilder {
         self.undoing(by, ToolContract::new(EffectClass::Keyed, secs(10)))
     }
 
-    /// What is known of a tool that undoes others.
+    /// The contract of a compensating tool.
     pub fn undoing(mut self, by: &str, facts: ToolContract) -> Self {
         match &mut self.0.kind {
             NodeKind::Tool(tool) => drop(tool.facts.insert(by.to_owned(), Arc::new(facts))),
@@ -287,7 +287,7 @@ impl NodeBuilder {
         self
     }
 
-    /// So many attempts, one second apart.
+    /// This number of attempts, one second apart.
     pub fn attempts(self, max_attempts: u32) -> Self {
         self.retry(RetryPolicy {
             max_attempts,
@@ -303,7 +303,7 @@ impl NodeBuilder {
         self
     }
 
-    /// Joins as the `steps` form does.
+    /// Joins as in the `steps` form.
     pub fn all_settled(mut self) -> Self {
         self.0.join = JoinRule::AllSettled;
         self
@@ -334,14 +334,14 @@ impl NodeBuilder {
         self
     }
 
-    /// What its tools do while their service is down.
+    /// The policy of its tools for an unavailable service.
     pub fn when_down(mut self, way: &str) -> Self {
         let way: OnUnavailable = way.to_owned().try_into().unwrap();
         self.facts(|facts| facts.on_unavailable = Some(way.clone()));
         self
     }
 
-    /// What its tools answer with, and what stands in for that.
+    /// The output fields of its tools, and the answer that stands in for them.
     pub fn answering(mut self, fields: &[&str], stand_in: Value) -> Self {
         self.facts(|facts| {
             facts.output_fields = fields.iter().map(|field| (*field).to_owned()).collect();
@@ -350,7 +350,7 @@ impl NodeBuilder {
         self
     }
 
-    /// With a price for each call of its tools.
+    /// Sets the price of each call of its tools.
     pub fn costing(mut self, usd: f64) -> Self {
         let facts = match &mut self.0.kind {
             NodeKind::Tool(tool) => &mut tool.facts,
@@ -371,7 +371,7 @@ impl NodeBuilder {
         self
     }
 
-    /// Asks those whom a definition writes so.
+    /// Sets the assignees, as a definition writes them.
     pub fn assigned(mut self, assignees: Value) -> Self {
         if let NodeKind::Human(human) = &mut self.0.kind {
             human.assignees = assignees;
@@ -404,7 +404,7 @@ impl NodeBuilder {
         self
     }
 
-    /// The agent's tools have these prices, in nano-dollars a call.
+    /// Sets the prices of the agent's tools, in nano-dollars per call.
     pub fn priced(mut self, prices: &[(&str, i64)]) -> Self {
         if let NodeKind::Agent(agent) = &mut self.0.kind {
             for (tool, nanos) in prices {
@@ -429,7 +429,7 @@ impl NodeBuilder {
         self
     }
 
-    /// What becomes of the rest: of a merge's branches, or of what still runs when an end is reached.
+    /// What happens to the rest: of a merge's branches, or of the work that still runs when an end is reached.
     pub fn rest(mut self, of: RemainingWork) -> Self {
         match &mut self.0.kind {
             NodeKind::Merge(merge) => merge.rest = of,
@@ -458,7 +458,7 @@ pub struct FlowBuilder {
     on_compensated: Option<NodeIndex>,
 }
 
-/// Nodes, and edges by words: `a>b`, `a:label>b`, and `a!>b` for the error edge of `a`.
+/// Nodes, and edges in text: `a>b`, `a:label>b`, and `a!>b` for the error edge of `a`.
 pub fn flow(nodes: impl IntoIterator<Item = NodeBuilder>, edges: &str) -> FlowBuilder {
     let nodes = nodes.into_iter().map(|node| node.0).collect();
     let mut flow = FlowBuilder {
@@ -506,7 +506,7 @@ impl FlowBuilder {
         self
     }
 
-    /// What a run must bring, as a definition says it.
+    /// The declared input, as a definition writes it.
     pub fn input(mut self, declared: Value) -> Self {
         let text = json!({ "name": "x", "input": declared, "nodes": [{ "id": "a", "duration": 1 }] }).to_string();
         let checked = definition::check(text.as_bytes(), &DefinitionCatalog::default());
@@ -560,7 +560,7 @@ impl FlowBuilder {
     }
 }
 
-/// The branches of each merge: the nodes before an in-edge that lead nowhere but to the merge.
+/// The branches of each merge: the nodes before an in-edge that lead only to the merge.
 fn fill_branches(graph: &mut Graph) {
     let merges = graph.node_indices().filter(|place| matches!(graph.node(*place).kind, NodeKind::Merge(_)));
     for merge in merges.collect::<Vec<_>>() {

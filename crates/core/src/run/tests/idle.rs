@@ -1,10 +1,10 @@
-//! Being at rest: whether whoever watches a run has anything left to wait for, and until when.
+//! Idle runs: whether an observer of the run has anything left to wait for, and until when.
 
 use super::fixture::{FixtureReply, RunFixture, check, fails, flaky, unknown};
 use super::flow::{FlowBuilder, approval, child, flow, only, secs, tool, wait_for};
 use crate::run::RunState;
 
-/// At rest for a minute from now.
+/// Idle for a minute from now.
 fn rests(w: &RunFixture) -> bool {
     w.run.is_idle_until(w.now + secs(60))
 }
@@ -85,7 +85,7 @@ fn the_time_of_a_run_ends_with_its_work_whatever_it_does_by_then() {
         w.advance_time(secs(60));
         assert_eq!(w.run.wake_at(w.now), None, "{:?}", w.run.state());
     };
-    // It winds down.
+    // It drains.
     let mut w = RunFixture::new(timed());
     over(w.answers("a", [FixtureReply::StaysOut]).starts().cancels(true));
     w.assert_state(RunState::Running).recorded("winding", 1);
@@ -93,12 +93,12 @@ fn the_time_of_a_run_ends_with_its_work_whatever_it_does_by_then() {
     let mut w = RunFixture::new(timed());
     over(w.answers("b", [fails("NO")]).answers("un", [FixtureReply::StaysOut]).starts());
     w.assert_state(RunState::Compensating).recorded("winding", 1);
-    // It tells of the rollback.
+    // It informs the customer of the rollback.
     let tells = flow([tool("b").compensates(), tool("sorry")], "").on_compensated("sorry");
     let mut w = RunFixture::new(tells.timeout(secs(5)));
     over(w.answers("b", [fails("NO")]).answers("sorry", [FixtureReply::StaysOut]).starts());
     w.assert_state(RunState::Compensating).asked("b sorry");
-    // It is paused: its time goes on, and what it comes to waits.
+    // It is paused: its time keeps running, and results wait.
     let mut w = RunFixture::new(timed());
     over(w.answers("b", [FixtureReply::StaysOut]).starts().pauses());
     w.assert_state(RunState::Paused).recorded("winding", 1);

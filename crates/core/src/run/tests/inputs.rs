@@ -1,4 +1,4 @@
-//! What a workflow says of its input, and what becomes of a run that brings another.
+//! A workflow's declared input, and the effect of an invalid input on a run.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What holds of every run between two decisions.
+//! Invariants of every run between two decisions.
 
 use std::collections::BTreeSet;
 

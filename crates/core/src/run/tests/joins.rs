@@ -114,7 +114,7 @@ fn in_steps_a_skipped_step_is_seen_as_skipped() {
 fn in_steps_an_error_edge_is_followed_only_when_taken() {
     let given = || flow([tool("a"), tool("mend").all_settled(), tool("b").all_settled()], "a>b a!>mend");
     check(given(), |w| w.starts(), |w| w.assert_path("a b").node_is("mend", "skipped"));
-    // What depends on a step that failed, and whose failure was caught, runs: its dependency is settled.
+    // A node that depends on a step with a caught failure runs: its dependency is settled.
     check(
         given(),
         |w| w.answers("a", [fails("NO")]).starts(),

@@ -1,6 +1,6 @@
-//! Golden journals: what was recorded once must lead to the same state for ever, in any process.
+//! Golden journals: recorded entries must give the same state forever, in any process.
 //!
-//! `BATON_BLESS=1` writes the journals that are missing, and the states anew; it never touches a journal that is there.
+//! `BATON_BLESS=1` writes missing journals, and rewrites the states; it never changes an existing journal.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -28,11 +28,11 @@ use crate::run::{
 };
 use crate::tool::{EffectClass, RetryPolicy, ToolContract};
 
-/// Names the journal a second process folds, and where it leaves the state.
+/// Names the journal that a second process folds, and the file to which it writes the state.
 const FOLD: &str = "BATON_FOLD";
 const INTO: &str = "BATON_FOLD_INTO";
 
-/// A golden journal's name, its workflow, and how it was lived.
+/// A golden journal's name, its workflow, and the script of its run.
 type GoldenScenario = (&'static str, fn() -> FlowBuilder, fn(&mut RunFixture));
 
 const SCENARIOS: [GoldenScenario; 16] = [
@@ -243,13 +243,14 @@ fn people() -> FlowBuilder {
     )
 }
 
-/// A call that several allow, one that nobody decides about and goes out, and one that then does not.
+/// A call that several people approve, one that is sent because the deadline approves it, and one that is then not
+/// sent.
 fn leaves() -> FlowBuilder {
     let nodes = [tool("pay").undo("un_pay").retry(RetryPolicy::NONE), tool("tell"), tool("book").undo("un_book")];
     flow(nodes, "pay>tell tell>book")
 }
 
-/// A call and a child whose undoing is tried more than once.
+/// A call and a child whose compensation is attempted more than once.
 fn again() -> FlowBuilder {
     let book = tool("book").undo("un_book").retry(RetryPolicy::NONE);
     flow([book, child("sub"), tool("fail")], "book>sub sub>fail")
@@ -275,7 +276,7 @@ fn questions() -> FlowBuilder {
     flow([tool("book").once().undo("unbook"), tool("tell").once(), tool("keep"), tool("look").read()], "")
 }
 
-/// A tool for each way of standing an outage.
+/// One tool for each policy for an unavailable service.
 fn outages() -> FlowBuilder {
     let find = tool("find").read().when_down("empty").answering(&["query", "results"], json!({"results": []}));
     let slots = tool("slots").read().when_down("unavailable");
@@ -340,7 +341,7 @@ fn updates_golden_files() -> bool {
     std::env::var_os("BATON_BLESS").is_some()
 }
 
-/// A golden journal: what was recorded, and the state it leads to.
+/// A golden journal: the recorded entries, and the resulting state.
 struct GoldenJournal {
     entries: Vec<RunEntry>,
     state: Value,
@@ -354,10 +355,10 @@ fn read(name: &str) -> Option<GoldenJournal> {
 }
 
 fn write(name: &str, golden: &GoldenJournal) {
-    // An entry a line, so that a difference can be read.
+    // One entry per line, so that differences are readable.
     let lines: Vec<String> = golden.entries.iter().map(|entry| serde_json::to_string(entry).unwrap()).collect();
     let text = format!("{{\"entries\": [\n{}\n],\n\"state\": {}}}\n", lines.join(",\n"), golden.state);
-    // Other tests read it meanwhile, so it comes into being whole.
+    // Other tests read the file concurrently, so it is created atomically.
     let (fresh, path) = (folder().join(format!("{name}.new")), folder().join(format!("{name}.json")));
     std::fs::write(&fresh, text).unwrap();
     std::fs::rename(&fresh, &path).unwrap();
@@ -374,7 +375,7 @@ fn folded(name: &str, entries: &[RunEntry]) -> Run {
     run
 }
 
-/// A scenario lived now; its journal with what only filled it left out.
+/// Runs a scenario now; returns its journal without the entries that only fill it.
 fn record_scenario(scenario: GoldenScenario) -> GoldenJournal {
     let (name, flow, live) = scenario;
     let mut world = RunFixture::new(flow());
@@ -491,7 +492,8 @@ const KINDS: [&str; 48] = [
     "journal_filling",
 ];
 
-/// A new kind of event does not compile until it is named here, and does not pass until a golden journal has it.
+/// A new kind of event does not compile until it is named here, and the test does not pass until a golden journal
+/// contains it.
 fn kind(event: &RunEvent) -> &'static str {
     match event {
         RunEvent::Started(_) => "started",

@@ -1,4 +1,4 @@
-//! What agents may use, who stands in for whom, and agents that somebody else thinks for.
+//! Limits of agents, fallbacks, and agents whose steps an endpoint decides.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ fn give_up() -> AgentStep {
     AgentStep::GiveUp(Fault::new("AGENT_GAVE_UP", "I cannot"))
 }
 
-/// Who worked on the node, as its end says, and for how long.
+/// The agents that worked on the node according to its end event, and for how long.
 fn worked(w: &RunFixture) -> Vec<(String, u64)> {
     let by = w.events().filter_map(|event| match event {
         RunEvent::Ended(ended) => ended.by.as_ref().map(|by| (by.agent.clone(), by.work_ms)),
@@ -59,7 +59,7 @@ fn what_is_above_the_tier_is_lowered_or_refused_as_it_says() {
                 .thinks("who", [tools(&["book", "find"]), model(), model(), model()]);
             w.starts()
         },
-        // The first of its tools by name is the one it keeps.
+        // It keeps the first of its tools by name.
         |w| {
             w.assert_state(RunState::Failed)
                 .failed_with("MAX_ITERATIONS_EXCEEDED")
@@ -148,7 +148,7 @@ fn waiting_for_people_is_no_work() {
             w.answers("who", [FixtureReply::StaysOut]);
             w.thinks("who", [AgentStep::AskCustomer { question: "?".into() }, tools(&["book"]), model()]);
             w.starts().advance_time(week).signals("message", json!("yes")).advance_time(week).allows("who", true);
-            // The model call is out while somebody pauses the run: that is not the agent's time either.
+            // The model call is in flight while a person pauses the run: that is not the agent's time either.
             w.advance_time(secs(5))
                 .pauses()
                 .advance_time(week)
@@ -360,7 +360,7 @@ fn waiting_for_money_or_a_key_is_no_work() {
             w.answers("who", [FixtureReply::OverBudget(week), FixtureReply::StaysOut])
                 .thinks("who", [model(), model()])
                 .starts();
-            // Not even where somebody pauses the run meanwhile.
+            // Not even if a person pauses the run meanwhile.
             w.advance_time(secs(5))
                 .pauses()
                 .advance_time(secs(5))

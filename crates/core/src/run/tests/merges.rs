@@ -1,4 +1,4 @@
-//! Merges: when they fire, when they cannot, and what becomes of the rest.
+//! Merges: when they complete, when they cannot, and what happens to the rest.
 
 use serde_json::json;
 
@@ -200,7 +200,7 @@ fn what_a_loser_did_inside_its_bodies_is_undone_too() {
         },
         |w| w.assert_state(RunState::Completed).asked("win act act slow unact unact"),
     );
-    // Also what comes in from a body that was still under way.
+    // The same for results from a body that was still in progress.
     check(
         flow(
             [each("each", json!([1, 2]), 2, body()), tool("win"), merge("m", MergeMode::Any).undo_losers()],

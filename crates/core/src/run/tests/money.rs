@@ -1,4 +1,4 @@
-//! What a run and its nodes may cost, and what holds a call up until there is money or a key.
+//! Cost limits of a run and its nodes, and calls that wait for money or a key.
 
 use serde_json::json;
 
@@ -11,13 +11,13 @@ use crate::graph::node::{MergeMode, RemainingWork};
 use crate::money::{PriceQuote, Usd};
 use crate::run::{BlockReason, NodeAddress, NodeWait, RunCommand, RunEvent, RunOrigin, RunState};
 
-/// Eight agents, so many of them side by side, in a run that may cost so much.
+/// Eight agents with this concurrency, in a run with this cost limit.
 fn eight(side_by_side: u32, max_cost: f64) -> FlowBuilder {
     let body = only(agent("who", &[]));
     only(each("each", json!([0, 1, 2, 3, 4, 5, 6, 7]), side_by_side, body).collects()).max_cost(max_cost)
 }
 
-/// Each asks its model once, which may cost 10 cents and costs 1.
+/// Each calls its model once, which may cost 10 cents and costs 1.
 fn holding(w: &mut RunFixture) -> &mut RunFixture {
     w.quote = PriceQuote::exactly(Usd::from_f64(0.1));
     w.thinks("who", vec![model(); 8])
@@ -45,7 +45,7 @@ fn calls_side_by_side_cannot_overrun_together_what_each_alone_would_not() {
 
 #[test]
 fn whatever_the_answers_of_calls_side_by_side_cost_they_stay_within_the_limit() {
-    // Each may cost a dollar, usually costs a cent, and is not made for less than half a cent.
+    // Each may cost a dollar, usually costs a cent, and is not made with less than half a cent.
     let quote = PriceQuote { most: Usd::from_f64(1.0), usual: Usd::from_f64(0.01), least: Usd::from_f64(0.005) };
     let may_cost = |w: &RunFixture| -> Usd {
         let calls = w.run.calls.keys();
@@ -135,7 +135,7 @@ fn a_limit_that_the_next_call_may_pass_is_said_with_all_that_counts() {
     );
 }
 
-// ---- what was paid for and brought nothing
+// ---- paid without a result
 
 #[test]
 fn an_attempt_that_was_sent_and_not_answered_counts() {
@@ -189,7 +189,7 @@ fn a_kill_while_nothing_is_out_costs_nothing() {
     );
 }
 
-// ---- held up
+// ---- blocked calls
 
 #[test]
 fn a_call_that_a_budget_holds_up_waits_for_a_person_and_goes_out_by_itself_once_it_begins_anew() {
@@ -258,7 +258,7 @@ fn a_key_that_no_call_waits_for_is_refused() {
 
 // ---- children and endpoints
 
-/// What its children were left to spend.
+/// The cost limits of its children.
 fn left_to_children(w: &RunFixture) -> Vec<Option<Usd>> {
     let limits = w.events().filter_map(|event| match event {
         RunEvent::Began { wait, .. } => match &**wait {
@@ -399,7 +399,7 @@ fn a_run_keeps_to_the_lesser_of_its_own_limit_and_the_one_it_was_handed() {
     }
 }
 
-/// An agent that an endpoint thinks for, at so much a step.
+/// An agent whose steps an endpoint decides, with this cost per step.
 fn thought_for(step_usd: Option<f64>) -> super::flow::NodeBuilder {
     agent("who", &["book"]).agent(|agent| {
         agent.kind = crate::agent::AgentKind::Custom;

@@ -1,4 +1,4 @@
-//! What a run does while a service is down, as its tools say.
+//! The behaviour of a run while a service is down, by the policies of its tools.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ fn find() -> NodeBuilder {
     find.answering(&["query", "results", "count"], json!({"results": []}))
 }
 
-// ---- answered for
+// ---- stand-in answers
 
 #[test]
 fn what_only_asks_is_answered_with_nothing() {

@@ -44,7 +44,7 @@ fn n_people_must_approve_and_none_twice() {
     );
 }
 
-/// Somebody with what is established of them.
+/// A person with verified attributes.
 fn whoever(name: &str, role: &str, skills: &[&str]) -> DecisionMaker {
     let skills = skills.iter().map(|skill| (*skill).to_owned()).collect();
     DecisionMaker { roles: [role.to_owned()].into(), skills, ..name.into() }
@@ -127,7 +127,7 @@ fn whoever_set_up_what_began_it_or_forked_it_asks_for_it_too() {
             w.forks(false, json!({}));
             w.approves("ask", "eve").refused_with("RUN-015");
             w.approves("ask", "ana").refused_with("RUN-015");
-            // A fork of the fork, by somebody else, is still the request of all of them.
+            // A fork of the fork, made by another person, is still the request of all of them.
             w.forks_as("bob", false, json!({}));
             for asker in ["eve", "ana", "bob"] {
                 w.approves("ask", asker).refused_with("RUN-015");

@@ -1,4 +1,5 @@
-//! Programs that agents wrote: run, paused for calls, resumed, run again after a crash; what is recorded is not run again.
+//! Programs written by agents: run, paused for calls, resumed, run again after a crash; recorded results are not
+//! computed again.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,7 @@ pub fn start(source: &str) -> SandboxProgram {
     SandboxProgram::Start { source: source.to_owned(), inputs, tools: vec!["find".to_owned()] }
 }
 
-/// Goes on from here with so many results.
+/// Resumes from here with this number of results.
 pub fn resume(snapshot: &str, results: usize) -> SandboxProgram {
     let snapshot = ProgramSnapshot { version: "1".to_owned(), bytes: snapshot.to_owned() };
     SandboxProgram::Resume { snapshot, results: (0..results).map(result).collect() }

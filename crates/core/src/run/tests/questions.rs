@@ -1,4 +1,4 @@
-//! What calls ask people before they act: asked, answered once, and gone out with the answer.
+//! Questions of calls to people before they act: asked, answered once, and sent with the answer.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Random small workflows in a random world: whatever happens, a run comes to an end and undoes what it must, once and
-//! in order.
+//! Random small workflows in a random environment: in every case, a run ends and undoes what it must, once and in
+//! order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,15 +19,15 @@ use crate::run::{
     RunReopened, RunState, UndoAction,
 };
 
-/// Steps in which fate has its way; then the world answers everything.
+/// Number of random steps; after them everything is answered.
 const FATES_MAX: usize = 60;
 
-/// One node: what it is, and how it fails.
+/// One node: its kind, and how it fails.
 #[derive(Clone, Debug)]
 struct RandomNode {
     kind: u8,
     twist: u8,
-    /// Bits: which of the nodes before lead here.
+    /// Bits: which of the previous nodes lead here.
     from: u8,
     label: u8,
     on_error: u8,
@@ -43,7 +43,7 @@ fn plan() -> impl Strategy<Value = RandomNode> {
     })
 }
 
-/// A node of this plan. `depth` is how deep its body may nest.
+/// A node of this plan. `depth` is the remaining nesting depth of its body.
 fn node(id: &str, plan: &RandomNode, depth: u8) -> NodeBuilder {
     let body = |n: u8| -> FlowBuilder {
         let inner = RandomNode { kind: plan.twist.wrapping_add(n) % 22, twist: plan.twist / 3, ..plan.clone() };
@@ -114,7 +114,7 @@ fn workflow(plans: &[RandomNode], bounds: u8) -> FlowBuilder {
 }
 
 impl RunFixture {
-    /// What fate does to the calls that are out next.
+    /// Applies a random outcome to the next calls in flight.
     fn scripted(&mut self, fate: u8) {
         let reply = match fate % 16 {
             0 => fails("NO"),
@@ -165,7 +165,7 @@ impl RunFixture {
         self.fate = None;
     }
 
-    /// A request that is out comes back, one way or another.
+    /// Returns a request in flight, with a random outcome.
     fn deliver_random_outcome(&mut self, script: u8) {
         if let Some(effect) = self.oldest_out() {
             let reply = match script % 4 {
@@ -179,7 +179,7 @@ impl RunFixture {
         }
     }
 
-    /// Something that was asked long ago answers, whether anybody waits for it or not.
+    /// An old request is answered, whether the answer is awaited or not.
     fn late_answer(&mut self, script: u8) {
         let known: Vec<_> = self.forgotten();
         if let Some(effect) = known.get(usize::from(script) % known.len().max(1)) {
@@ -249,7 +249,7 @@ impl RunFixture {
         }
     }
 
-    /// From here on the world answers everything, and everybody says yes.
+    /// From now on every request is answered, and every approval is given.
     fn finish_everything(&mut self) {
         self.resumes();
         for _ in 0..200 {
@@ -259,7 +259,7 @@ impl RunFixture {
             }
             self.children_end(1);
             self.children_end(2);
-            // Each by three people, who all say yes: one of them may have forked the run, and not decide.
+            // Each by three people, who all approve: one of them may have forked the run, and cannot decide.
             let asks = self.run.human_tasks().into_iter();
             for (ask, script) in asks.flat_map(|ask| [2, 7, 13].map(|script| (ask.clone(), script))) {
                 self.decides(ask, script);
@@ -273,7 +273,7 @@ impl RunFixture {
     }
 }
 
-/// Whatever a run's journal says was undone, was undone once, and newest first.
+/// Every effect that the journal reports as undone was undone once, and newest first.
 fn undone_once_and_in_order(w: &RunFixture) {
     let mut entries: Vec<bool> = Vec::new();
     let mut handled: BTreeSet<usize> = BTreeSet::new();
@@ -355,12 +355,12 @@ proptest! {
     }
 }
 
-/// `BATON_CASES` asks for more than a usual test run has time for.
+/// `BATON_CASES` sets a larger number than an ordinary test run has time for.
 fn cases() -> u32 {
     std::env::var("BATON_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300)
 }
 
-/// Found by the random test, which gave both forks one name.
+/// Found by the random test, which gave both forks the same name.
 #[test]
 fn a_fork_of_a_fork_has_keys_of_its_own() {
     let plan = RandomNode { kind: 0, twist: 0, from: 0, label: 0, on_error: 0 };

@@ -1,4 +1,5 @@
-//! Undoing: reverse order, arguments made when the effect completed, what cannot be undone, and what comes after.
+//! Compensation: reverse order, arguments rendered when the effect completed, irreversible effects, and what runs
+//! afterwards.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use super::flow::{FlowBuilder, approval, condition, each, end, flow, only, secs,
 use crate::run::{CallRole, DoubtResolution, RunCommand, RunEvent, RunState, performed_effects};
 use crate::tool::{EffectClass, RetryPolicy, ToolContract};
 
-/// Two acts that can be undone, and a third step that fails.
+/// Two reversible effects, and a third step that fails.
 fn booking() -> FlowBuilder {
     flow([tool("book").undo("unbook"), tool("pay").undo("refund"), tool("tell")], "book>pay pay>tell")
 }
@@ -424,7 +425,7 @@ fn after_a_rollback_the_customer_is_told_why() {
 
 #[test]
 fn nodes_for_after_a_rollback_hold_nobody_up_before_it() {
-    // `told` is reached by both ways; the way that is not taken does not keep it waiting.
+    // `told` is reached on both paths; the path that is not taken does not keep it waiting.
     let given = || {
         flow(
             [tool("book").undo("unbook"), tool("pay"), tool("sorry"), end("told").gives(json!("told"))],
@@ -474,7 +475,7 @@ fn what_a_person_undid_by_hand_is_said_once_and_stays_failed() {
     );
 }
 
-/// `book`, undone by a call that is sent twice at most, and `pay`, which fails.
+/// `book`, whose compensation is attempted at most twice, and `pay`, which fails.
 fn stuck() -> FlowBuilder {
     let retry = RetryPolicy { max_attempts: 2, ..RetryPolicy::default() };
     let facts = ToolContract { retry, ..ToolContract::new(EffectClass::Keyed, secs(1)) };
@@ -522,7 +523,7 @@ fn one_undoing_is_tried_again_and_only_it() {
             w.tries_again("book")
                 .assert_state(RunState::Failed)
                 .undone(&[("book", "not_undone"), ("find", "not_undone")]);
-            // What is said of an earlier attempt is no word on the last one.
+            // A decision about an earlier attempt does not apply to the last one.
             let again = RunCommand::Resolve { effect: first, by: "olga".into(), resolution: DoubtResolution::Repeat };
             w.submit(again).refused_with("RUN-010");
             w.tries_again("book").assert_state(RunState::Failed).undone(&[("book", "undone"), ("find", "not_undone")]);

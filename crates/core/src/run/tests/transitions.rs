@@ -1,4 +1,4 @@
-//! Every command in every state: walked or refused, written down where people read it.
+//! Every command in every state: accepted or refused, and printed as a table for people.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -38,7 +38,7 @@ const WORDS: [&str; 20] = [
     "fork",
 ];
 
-/// Something of every kind that can be open.
+/// One open node of every kind.
 fn open_ends() -> [NodeBuilder; 8] {
     let (key, form) = (tool("key"), tool("form"));
     let doubt = tool("doubt").once();
@@ -53,7 +53,7 @@ fn waiting() -> RunFixture {
     w
 }
 
-/// As [`waiting`], with a call out, a call not sent yet, and an agent that was just answered.
+/// As [`waiting`], with a call in flight, a call that is not sent yet, and an agent that was just answered.
 fn running() -> RunFixture {
     let nodes = open_ends().into_iter().chain([wait_for("w", secs(1)), tool("next").once()]);
     let mut w = RunFixture::new(flow(nodes, "w>next"));
@@ -78,7 +78,7 @@ fn compensating() -> RunFixture {
     w
 }
 
-/// A run in each state, with as much open in it as there can be.
+/// A run in each state, with as much open in it as possible.
 fn run_in(state: RunState) -> RunFixture {
     let acted = || flow([tool("a").undo("un"), tool("b").fails()], "a>b");
     let mut w = match state {
@@ -115,7 +115,7 @@ fn run_in(state: RunState) -> RunFixture {
     w
 }
 
-/// The command of this word, aimed at what is open for it; else at nothing.
+/// The command of this name, aimed at the matching open item; otherwise at nothing.
 fn command(word: &str, w: &RunFixture) -> RunCommand {
     let nowhere =
         EffectId { call: CallId { node: NodeAddress::outer("nowhere"), call: 0, role: CallRole::Act }, generation: 0 };
@@ -194,7 +194,7 @@ fn command(word: &str, w: &RunFixture) -> RunCommand {
     }
 }
 
-/// `→ state` where it changes, `✓` where something was recorded, `·` where there was nothing to record, else the
+/// `→ state` if the state changes, `✓` if something was recorded, `·` if there was nothing to record, otherwise the
 /// refusal's code.
 fn cell(word: &str, state: RunState) -> String {
     let mut w = run_in(state);

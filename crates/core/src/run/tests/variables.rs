@@ -1,4 +1,4 @@
-//! Variables: how writes combine, and what is refused.
+//! Variables: how writes combine, and which are refused.
 
 use serde_json::json;
 

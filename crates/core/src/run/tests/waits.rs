@@ -1,4 +1,4 @@
-//! Waits: for a time, until an instant, for a signal.
+//! Waits: for a duration, until an instant, for a signal.
 
 use serde_json::{Value, json};
 
@@ -245,13 +245,13 @@ fn an_agent_and_a_wait_take_messages_in_definition_order() {
 }
 
 impl super::fixture::RunFixture {
-    /// A node that is settled, on the way.
+    /// A node of the path is settled.
     fn node_settled(&mut self, node: &str) -> &mut Self {
         self.node_is(node, "completed");
         self
     }
 
-    /// The numbers of signals in the order they were delivered, and whether each was marked.
+    /// The numbers of signals in delivery order, and whether each was marked.
     fn marked(&self, expected: &[(u64, bool)]) -> &Self {
         let kept = self.events().filter_map(|event| match event {
             RunEvent::SignalKept { signal } => Some((signal.sequence?, signal.after_gap)),

@@ -1,6 +1,6 @@
 use super::*;
 
-/// The next so many instants after `from`, in UTC.
+/// Checks the next instants after `from`, in UTC.
 #[track_caller]
 fn check(expression: &str, zone: &str, from: &str, expected: &[&str]) {
     let cron: CronSchedule = expression.parse().expect("an expression");

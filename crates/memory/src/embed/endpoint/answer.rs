@@ -1,9 +1,9 @@
-//! What an embeddings server answers.
+//! The responses of an embeddings server.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Characters of a server's complaint that are repeated.
+/// Maximum characters quoted from a server's error message.
 const MESSAGE_CHARS_MAX: usize = 300;
 
 #[derive(Deserialize)]
@@ -13,12 +13,12 @@ struct EmbeddingBody {
 
 #[derive(Deserialize)]
 struct EmbeddingItem {
-    /// Some servers leave it out; then the order is the requests'.
+    /// Some servers omit it; the order is then that of the request.
     index: Option<usize>,
     embedding: Vec<f32>,
 }
 
-/// One vector per text, in their order; or what is wrong with the answer.
+/// Returns one vector per text, in their order, or what is wrong with the response.
 pub(super) fn vectors(bytes: &[u8], texts: usize, dimensions: usize) -> Result<Vec<Vec<f32>>, String> {
     let body: EmbeddingBody =
         serde_json::from_slice(bytes).map_err(|error| format!("its answer is no list of vectors: {error}"))?;
@@ -53,13 +53,13 @@ struct EmbeddingUsage {
     prompt_tokens: Option<u64>,
 }
 
-/// The tokens it counted; nothing where it counted none.
+/// The tokens that the server counted; `None` if it counted none.
 pub(super) fn tokens(bytes: &[u8]) -> Option<u64> {
     let usage = serde_json::from_slice::<EmbeddingUsageBody>(bytes).ok()?.usage?;
     usage.total_tokens.max(usage.prompt_tokens)
 }
 
-/// What a server says is wrong, in the forms servers have for it.
+/// Extracts a server's error message, in the forms that servers use.
 pub(super) fn server_message(bytes: &[u8]) -> String {
     let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
     let said = [value.pointer("/error/message"), value.get("error"), value.get("message"), value.get("detail")];

@@ -14,10 +14,10 @@ fn vector(text: &str) -> Vec<f32> {
     builtin::vector(text, EmbeddingRole::Passage)
 }
 
-/// Status, a header line or none, and body.
+/// Status, optional header line, and body.
 type ServerAnswer = (u16, &'static str, String);
 
-/// A server on this machine that answers each request as it is told, and remembers what it was sent.
+/// A local server that answers each request as configured, and records the requests.
 struct EmbeddingServer {
     base_url: String,
     heard: Arc<Mutex<Vec<(String, Value)>>>,
@@ -66,14 +66,14 @@ impl EmbeddingServer {
     }
 }
 
-/// Head and body, once all of it is there.
+/// Head and body, once complete.
 fn parsed(bytes: &[u8]) -> Option<(String, Value)> {
     let text = String::from_utf8_lossy(bytes);
     let (head, body) = text.split_once("\r\n\r\n")?;
     Some((head.to_owned(), serde_json::from_str(body).ok()?))
 }
 
-/// Vectors as the built-in embedder makes them, the last text's first.
+/// Vectors of the built-in embedder, in reverse order of the texts.
 fn honest(_: usize, body: &Value) -> ServerAnswer {
     let inputs = body["input"].as_array().unwrap().iter().enumerate();
     let mut data: Vec<Value> =

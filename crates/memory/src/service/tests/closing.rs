@@ -1,10 +1,10 @@
-//! Closing a conversation: no word is lost, whatever happens meanwhile.
+//! Closing a conversation: no message is lost, whatever happens in the meantime.
 
 use baton_ports::records::{self, RecordOp, StoredRecord};
 
 use super::*;
 
-/// Records that take so many commits, and then none: the process died there.
+/// Records that accept a number of commits and then none, as if the process had died.
 struct DyingRecords {
     records: fake::FakeStore,
     left: Mutex<usize>,
@@ -108,7 +108,7 @@ async fn what_is_said_while_a_conversation_closes_begins_another_of_its_id() {
     let recent = memory.recent(&tenant(), "c1", 9).await.unwrap();
     assert_eq!(recent.len(), 1);
     assert_eq!(recent[0].content, "And the lid is gone");
-    // A close that was decided on the words before it does not take the new ones along.
+    // A close that was based on the messages before does not remove the new ones.
     assert!(memory.short_term.remove_messages(&tenant(), "c1", since, &whole).await.unwrap());
     assert_eq!(memory.recent(&tenant(), "c1", 9).await.unwrap().len(), 1);
     let summary = close(&memory, "c1", "success", None).await;
@@ -122,7 +122,7 @@ async fn conversations_of_one_id_are_each_kept() {
     for words in ["My kettle leaks", "Where is my parcel?", "Do you sell lamps?"] {
         talk(&memory, "c1", Some("ana"), &[words]).await;
         assert_eq!(close(&memory, "c1", "success", Some(words)).await.text, words);
-        // Closed again it answers as it did.
+        // Closing again returns the same summary.
         assert_eq!(close(&memory, "c1", "success", None).await.text, words);
     }
     let texts = texts_of_conversations(&world, &memory).await;
@@ -151,7 +151,7 @@ async fn whose_it_is_that_became_known_at_the_last_moment_is_kept_with_it() {
     assert_eq!(texts_of_conversations(&world, &memory).await, []);
 }
 
-/// The process dies behind each write in turn; whoever closes then asks a model only for what was not recorded.
+/// The process dies after each write in turn; the next close requests from a model only what was not recorded.
 #[tokio::test]
 async fn a_summary_that_was_recorded_is_not_asked_for_again() {
     let said: Vec<String> = (0..250).map(|number| format!("word{number}")).collect();
@@ -169,7 +169,7 @@ async fn a_summary_that_was_recorded_is_not_asked_for_again() {
             (summary.text.as_str(), summary.by, summary.covers),
             ("A talk of words.", SummarySource::Model, 250)
         );
-        // Three calls of a hundred messages each; one more where an answer came and its record did not.
+        // Three calls of a hundred messages each; one more if a reply arrived and its record was not written.
         let asked = world.models.asked.lock().unwrap();
         assert_eq!(asked.len(), if survived < 3 { 4 } else { 3 }, "cut off after {survived}");
         if cut_off.is_ok() {
@@ -215,7 +215,7 @@ async fn a_summary_is_asked_for_on_the_closers_behalf_under_a_key_of_its_own() {
     assert_ne!(askers[0].key, askers[1].key, "another conversation of the id is another request");
 }
 
-/// A conversation that is over by its own journal, with these words of the customer's and of the agent's in turn.
+/// A conversation that ended by its own journal, with these messages of the customer and the agent in turn.
 fn over(conversation: &str, said: &[&str]) -> EndedConversation {
     let speakers = [MessageSpeaker::Customer, MessageSpeaker::Agent].into_iter().cycle();
     EndedConversation {
@@ -246,7 +246,7 @@ async fn what_is_kept_of_a_conversation_gives_way_to_what_closing_it_makes() {
     );
     assert_eq!(memory.recent(&tenant(), "c1", 9).await.unwrap().len(), 2, "short-term memory goes on");
 
-    // Kept again it takes its own place.
+    // Storing it again replaces it.
     assert!(
         memory
             .keep_conversation(&tenant(), over("c1", &["My kettle leaks", "We send you another", "Thanks"]))
@@ -260,7 +260,7 @@ async fn what_is_kept_of_a_conversation_gives_way_to_what_closing_it_makes() {
     assert_eq!(closed, [("c1".into(), "A kettle was replaced".into(), "success".into())]);
     assert_eq!(memory.thread(&tenant(), "c1").await.unwrap(), None);
 
-    // What was closed here is not kept once more, and answers as it did.
+    // A conversation that was closed here is not stored again, and returns the same summary.
     assert!(!memory.keep_conversation(&tenant(), over("c1", &["My kettle leaks"])).await.unwrap());
     assert_eq!(similar().await.collect::<Vec<_>>(), closed);
     assert_eq!(close(&memory, "c1", "late", None).await.text, "A kettle was replaced");
@@ -277,7 +277,7 @@ async fn a_conversation_is_kept_only_where_something_was_said_and_its_customer_i
     let ended_before = EndedConversation { ended_at: Time::from_ms(1), ..over("c3", &["Where is my parcel?"]) };
     assert!(!memory.keep_conversation(&tenant(), ended_before).await.unwrap());
     assert_eq!(texts_of_conversations(&world, &memory).await, []);
-    // What was never in short-term memory answers with what was kept.
+    // A conversation that was never in short-term memory returns what was stored.
     memory
         .keep_conversation(&tenant(), EndedConversation { customer: None, ..over("c4", &["Do you sell lamps?"]) })
         .await

@@ -1,5 +1,5 @@
-//! Forgetting wins: whatever was on its way when it began, and however the two take turns, nothing of the person is there
-//! afterwards.
+//! Forgetting wins: whatever operation was in progress when it began, and however the two interleave, nothing of the
+//! person is stored afterwards.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -14,12 +14,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The word that must be nowhere.
+/// The word that must not be found anywhere.
 const SECRET: &str = "xyzzy";
 const SPACES: [&str; 5] =
     ["memory.conversations", "memory.messages", "memory.customers", "memory.inquiries", "memory.inquiry_days"];
 
-/// Lets whoever else there is go first, once.
+/// Yields to the other task, once.
 struct YieldOnce(bool);
 
 impl Future for YieldOnce {
@@ -35,7 +35,7 @@ async fn turn() {
     YieldOnce(false).await;
 }
 
-/// Records, an index or models that let others go first at each call.
+/// Records, an index or models that yield at each call.
 struct YieldingPort<T>(T);
 
 #[async_trait]
@@ -220,7 +220,7 @@ impl DocumentIndex for YieldingPort<fake::FakeIndex> {
     }
 }
 
-/// What may be on its way.
+/// The operations that may be in progress.
 #[derive(Clone, Copy, Debug)]
 enum MemoryWork {
     SaysInHers,
@@ -292,11 +292,11 @@ impl MemoryWork {
     }
 }
 
-/// Everything there is, whose words are looked through at the end.
+/// All memories and ports, whose contents are searched at the end.
 struct ForgetScene {
     world: MemoryFixture,
     memory: MemoryService,
-    /// By other settings, for a build beside what answers.
+    /// With other settings, to build a generation beside the live one.
     otherwise: MemoryService,
 }
 
@@ -328,13 +328,14 @@ impl ForgetScene {
         Self { memory: memory(&MemoryConfig::default()), otherwise, world }
     }
 
-    /// `turns` says, turn by turn, whether the work goes on or the forgetting; each ends if nobody else is left.
+    /// `turns` decides in each step whether the operation or the forgetting advances; when one has ended, the other
+    /// runs to its end.
     fn play(&self, work: MemoryWork, mut turns: impl FnMut() -> bool) {
         let (memory, otherwise) = (&self.memory, &self.otherwise);
         let mut working = pin!(work.perform(memory, otherwise));
         let mut forgetting = pin!(async { memory.forget(&tenant(), "ana").await });
         let mut polled = Polled::from_waker(std::task::Waker::noop());
-        // It was on its way before anybody wanted to be forgotten.
+        // The operation was in progress before the forgetting began.
         let (mut worked, mut forgotten) = (working.as_mut().poll(&mut polled), Poll::Pending);
         while worked.is_pending() || forgotten.is_pending() {
             let goes_on = turns();
@@ -351,7 +352,7 @@ impl ForgetScene {
         assert!(matches!(&worked, Poll::Ready(done) if is_fine(done)), "{work:?}: {worked:?}");
     }
 
-    /// Where her words or her name still are.
+    /// The places that still contain her messages or her name.
     async fn left(&self) -> Vec<String> {
         let mut left = Vec::new();
         for space in SPACES {
@@ -374,7 +375,8 @@ impl ForgetScene {
     }
 }
 
-/// The work goes so far, then the forgetting so far, then the work to its end, and the other way round.
+/// The operation advances some steps, then the forgetting some steps, then the operation to its end; and the other way
+/// round.
 #[tokio::test]
 async fn nothing_of_a_person_comes_back_wherever_the_work_is_interrupted() {
     for work in WORKS {
@@ -388,7 +390,7 @@ async fn nothing_of_a_person_comes_back_wherever_the_work_is_interrupted() {
                 });
                 let left = scene.left().await;
                 assert_eq!(left, [] as [&str; 0], "{work:?}, after {worked} turns and {forgot} of forgetting");
-                // Later than the work is long, every play is the same.
+                // Beyond the length of the operation, every interleaving is the same.
                 if turn <= worked {
                     break;
                 }

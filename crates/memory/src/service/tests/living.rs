@@ -1,10 +1,10 @@
-//! Conversations that go on: what no longer fits into a context is summarised, once, and no word is lost.
+//! Ongoing conversations: messages that no longer fit into a context are summarised, once, and no message is lost.
 
 use tokio::sync::Notify;
 
 use super::*;
 
-/// Says a summary once it is let go, and counts who asked.
+/// Returns a summary once it is released, and counts the calls.
 #[derive(Default)]
 struct SlowModels {
     asked: Mutex<Vec<ModelCaller>>,
@@ -85,10 +85,10 @@ async fn a_context_says_how_many_words_are_told_nowhere_and_a_summary_tells_them
     let context = memory.context(&tenant(), &wanted()).await.unwrap();
     assert_eq!(context.summary.as_deref(), Some("They spoke of kettles."));
     assert_eq!((context.recent_messages.len(), context.left_out.unsummarised), (50, 0));
-    // The words themselves are all there.
+    // All messages are still there.
     let recent = memory.recent(&tenant(), "c1", 80).await.unwrap();
     assert_eq!(recent.len(), 80);
-    // And the next ones need no summary for a while.
+    // The next messages need no summary for a while.
     talks(&memory, 20).await;
     assert_eq!(memory.context(&tenant(), &wanted()).await.unwrap().left_out.unsummarised, 0);
 }
@@ -111,7 +111,7 @@ async fn of_two_who_would_sum_it_up_at_once_one_does_and_pays() {
     let asked = slow.asked.lock().unwrap().clone();
     assert_eq!(asked.len(), 1);
     assert!(asked[0].key.starts_with("first/summary/c1/"), "{asked:?}");
-    // It is out of hand again, and there is nothing left to sum up.
+    // The claim is released, and there is nothing left to summarise.
     assert_eq!(other.summarise(&under("second"), "c1", 5).await.unwrap().unwrap().covers, 25);
     assert_eq!(slow.asked.lock().unwrap().len(), 1);
 }

@@ -1,4 +1,4 @@
-//! A store that is watched, a clock that is set by hand, and calls that purses admit.
+//! A store that counts requests, a manual clock, and calls that budget ledgers admit.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use crate::providers::test_support;
 
 pub(super) const TENANT: &str = "clinic";
 
-/// A clock that is set by hand.
+/// A manual clock.
 #[derive(Debug)]
 pub(super) struct BudgetTestClock(Mutex<Time>);
 
@@ -40,13 +40,13 @@ impl Clock for BudgetTestClock {
     }
 }
 
-/// A store that counts what it is asked, and fails where it is told to.
+/// A store that counts requests and fails on demand.
 #[derive(Default)]
 pub(super) struct CountingBudgetStore {
     pub store: FakeStore,
     pub growths: AtomicU64,
     pub settlements: AtomicU64,
-    /// It does what it is asked, and the answer is lost.
+    /// The request is performed and the answer is lost.
     pub loses_answers: AtomicBool,
 }
 
@@ -72,7 +72,7 @@ impl BudgetStore for CountingBudgetStore {
         now: Time,
     ) -> Result<Vec<AllowanceGrant>, JournalError> {
         self.growths.fetch_add(1, Ordering::Relaxed);
-        // Others come meanwhile.
+        // Other tasks run in between.
         tokio::task::yield_now().await;
         let grown = self.store.reserve(holder, wants, now).await?;
         self.answer(grown)
@@ -97,7 +97,7 @@ impl BudgetStore for CountingBudgetStore {
     }
 }
 
-/// A store, its clock, and budgets as settings write them.
+/// A store, its clock, and budgets from settings.
 pub(super) struct BudgetFixture {
     pub store: Arc<CountingBudgetStore>,
     pub clock: Arc<BudgetTestClock>,
@@ -110,7 +110,7 @@ impl BudgetFixture {
         Self { store: Arc::default(), clock: BudgetTestClock::at("2026-11-21T06:30:00Z"), config }
     }
 
-    /// One process's.
+    /// The ledger of one process.
     pub fn ledger(&self) -> BudgetLedger {
         BudgetLedger::new(self.store.clone(), self.config.clone(), self.clock.clone())
     }
@@ -139,7 +139,7 @@ pub(super) fn exactly(price: f64) -> PriceQuote {
     PriceQuote::exactly(usd(price))
 }
 
-/// From the price of a short reply to that of the longest.
+/// A quote from the price of a short reply to that of the longest.
 pub(super) fn between(least: Usd, most: Usd) -> PriceQuote {
     PriceQuote { most, usual: least, least }
 }
@@ -152,8 +152,8 @@ pub(super) fn in_run(tab: &ChargeCollector) -> ModelCaller {
     ModelCaller { charges: Some(tab.clone()), ..test_support::asker(1) }
 }
 
-pub(super) async fn reserve(purse: &BudgetLedger, price: PriceQuote) -> Result<Reservation, ModelCallError> {
-    purse.reserve(&gateway(), SpendAccount::default(), price, soon()).await.map_err(|refused| refused.fault)
+pub(super) async fn reserve(ledger: &BudgetLedger, price: PriceQuote) -> Result<Reservation, ModelCallError> {
+    ledger.reserve(&gateway(), SpendAccount::default(), price, soon()).await.map_err(|refused| refused.fault)
 }
 
 pub(super) fn soon() -> Instant {
@@ -164,9 +164,9 @@ pub(super) fn costing(cost: f64) -> AttemptCharge {
     AttemptCharge { cost: usd(cost), answered: true, ..AttemptCharge::default() }
 }
 
-/// A call that is admitted, out for a moment, and paid.
-pub(super) async fn call(purse: &BudgetLedger, price: PriceQuote, cost: f64) -> Result<(), ModelCallError> {
-    let hold = reserve(purse, price).await?;
+/// A call that is admitted, in flight for a moment, and settled.
+pub(super) async fn call(ledger: &BudgetLedger, price: PriceQuote, cost: f64) -> Result<(), ModelCallError> {
+    let hold = reserve(ledger, price).await?;
     tokio::time::sleep(Duration::from_millis(20)).await;
     hold.settle(costing(cost));
     Ok(())

@@ -1,4 +1,4 @@
-//! Reading a message that came whole, and what streams share with it.
+//! Parses a complete message; some parts are shared with streaming.
 
 use baton_core::model::{FinishReason, ModelToolCall, TokenUsage};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ struct AnthropicMessage {
     error: Option<Value>,
 }
 
-/// Counts as far as an event has them.
+/// Token counts, as far as an event contains them.
 #[derive(Deserialize, Default, Clone, Copy)]
 pub(super) struct AnthropicUsage {
     input_tokens: Option<u64>,
@@ -28,24 +28,24 @@ pub(super) struct AnthropicUsage {
     cache_read_input_tokens: Option<u64>,
 }
 
-/// What was written to the cache, by how long it is kept.
+/// Tokens written to the cache, by how long they are cached.
 #[derive(Deserialize, Default, Clone, Copy)]
 struct CacheCreation {
     ephemeral_1h_input_tokens: Option<u64>,
 }
 
 impl AnthropicUsage {
-    /// Of a whole message: nothing where it has not counted both the input and the reply.
+    /// The usage of a complete message: `None` unless both the input and the reply are counted.
     fn whole(self) -> Option<TokenUsage> {
         self.input_tokens.and(self.output_tokens).map(|_| self.merged_over(TokenUsage::default()))
     }
 
-    /// Whether it says how long the reply is.
+    /// Whether it counts the reply.
     pub fn counts_reply(&self) -> bool {
         self.output_tokens.is_some()
     }
 
-    /// These counts over earlier ones: they only grow, and some events leave out or zero what does not change.
+    /// Merges these counts over earlier ones: counts only grow, and some events omit or zero those that do not change.
     pub fn merged_over(self, earlier: TokenUsage) -> TokenUsage {
         let later = |now: Option<u64>, before: u64| now.unwrap_or(0).max(before);
         TokenUsage {
@@ -61,7 +61,7 @@ impl AnthropicUsage {
     }
 }
 
-/// Reads a whole message. `forced`: the answer was to come as a call of the answer tool.
+/// Parses a complete message. `forced`: the answer is expected as a call of the answer tool.
 pub(super) fn read(body: &[u8], forced: bool) -> Result<WireReply, WireError> {
     let message: AnthropicMessage =
         serde_json::from_slice(body).map_err(|error| WireError::invalid_json("the reply", &error))?;
@@ -83,7 +83,7 @@ pub(super) fn read(body: &[u8], forced: bool) -> Result<WireReply, WireError> {
                 let arguments = if block["input"].is_null() { json!({}) } else { block["input"].clone() };
                 tool_calls.push(ModelToolCall { id, name: field("name").to_owned(), arguments });
             }
-            // Thoughts are not said, and what is new is not ours to read.
+            // Thinking is not part of the answer, and unknown block types are ignored.
             _ => {}
         }
     }
@@ -97,7 +97,7 @@ pub(super) fn read(body: &[u8], forced: bool) -> Result<WireReply, WireError> {
     })
 }
 
-/// Why it stopped. A turn that was paused or ended by a stop sequence is an answer like any other.
+/// The finish reason. A turn that was paused or ended by a stop sequence is a normal answer.
 pub(super) fn finish(reason: &str, calls: bool) -> FinishReason {
     match reason {
         "refusal" => FinishReason::Filtered,

@@ -1,12 +1,12 @@
-//! Blocks of a turn, both ways. What a model thought is kept as the whole turn it thought it in, for the API takes
-//! thoughts back only where and as they stood.
+//! Blocks of a turn, in both directions. Thinking is stored with the whole turn that contains it, because the API
+//! accepts thinking blocks only unchanged and in their original position.
 
 use std::borrow::Cow;
 
 use baton_core::model::ModelToolCall;
 use serde_json::Value;
 
-/// The turn as the model made it, where it is still the same turn: the same text and the same calls.
+/// The turn as the model produced it, if it is unchanged: the same text and the same calls.
 pub(super) fn unchanged_thinking<'t>(
     thought: &'t [Value],
     content: &str,
@@ -19,12 +19,12 @@ pub(super) fn unchanged_thinking<'t>(
     (!thought.is_empty() && is_same).then_some(thought)
 }
 
-/// Whether a turn holds anything that must come back with it.
+/// Whether a turn contains blocks that must be sent back with it.
 pub(super) fn has_thinking(blocks: &[Value]) -> bool {
     blocks.iter().any(|block| matches!(block["type"].as_str(), Some("thinking" | "redacted_thinking")))
 }
 
-/// An id as the API allows it; another provider's may have other characters.
+/// An id in the characters that the API allows; another provider's id may contain others.
 pub(super) fn safe_id(id: &str) -> Cow<'_, str> {
     let is_safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if !id.is_empty() && id.chars().all(is_safe) {

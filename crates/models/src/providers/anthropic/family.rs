@@ -1,36 +1,37 @@
-//! What a Claude model's name says about it (the provider's migration guides, read in November 2026).
+//! What the name of a Claude model implies (the provider's migration guides, read in November 2026).
 
-/// Generation and release of a model, such as (4, 5); `None` where the name says none, as aliases do.
+/// Generation and release of a model, such as (4, 5); `None` if the name contains none, as with aliases.
 fn version(model: &str) -> Option<(u32, u32)> {
     let name = &model[model.find("claude")?..];
-    // A number of six digits and more is a date.
+    // A number of six or more digits is a date.
     let mut numbers =
         name.split(['-', '.', '@', ':']).filter_map(|part| part.parse::<u32>().ok().filter(|n| *n < 1_000));
     let major = numbers.next()?;
     Some((major, numbers.next().unwrap_or(0)))
 }
 
-/// Whether it takes `temperature`, `top_p` and `top_k`; from 4.7 on they are refused.
+/// Whether it accepts `temperature`, `top_p` and `top_k`; models from 4.7 on refuse them.
 pub(super) fn takes_temperature(model: &str) -> bool {
     version(model).is_none_or(|version| version < (4, 7))
 }
 
-/// Whether it can be made to call a tool; from 5.1 on that is refused.
+/// Whether it can be forced to call a tool; models from 5.1 on refuse that.
 pub(super) fn can_be_forced(model: &str) -> bool {
     version(model).is_none_or(|version| version < (5, 1))
 }
 
-/// Whether it enforces a JSON Schema itself; from 4.5 on it does.
+/// Whether it enforces a JSON Schema itself; models from 4.5 on do.
 pub(super) fn enforces_schemas(model: &str) -> bool {
     version(model).is_none_or(|version| version >= (4, 5))
 }
 
-/// Whether `output_config.effort` is known to it.
+/// Whether it supports `output_config.effort`.
 pub(super) fn takes_effort(model: &str) -> bool {
     version(model).is_none_or(|version| version >= (4, 6))
 }
 
-/// What one reply may have at most where neither the request nor the catalogue says so. Newer models think within it.
+/// Maximum tokens of one reply if neither the request nor the catalogue sets a limit. In newer models this includes
+/// thinking.
 pub(super) fn max_tokens(model: &str) -> u64 {
     match version(model) {
         Some((..=3, _)) => 4_096,

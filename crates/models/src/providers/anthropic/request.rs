@@ -1,4 +1,4 @@
-//! Our request in Anthropic's words.
+//! Converts a request to Anthropic's format.
 
 use baton_core::model::{ModelMessage, ToolChoice, ToolOffer};
 use serde_json::{Map, Value, json};
@@ -11,7 +11,7 @@ use crate::providers::schema;
 /// The highest temperature; OpenAI's scale goes to 2.
 const TEMPERATURE_MAX: f64 = 1.0;
 
-/// The JSON body. The same query always gives the same bytes.
+/// Builds the JSON body. The same query always gives the same bytes.
 pub(super) fn body(query: &WireRequest<'_>) -> Result<Value, String> {
     let request = query.ask.request;
     let (mut system, turns) = turns::of(query)?;
@@ -63,19 +63,19 @@ fn add(system: &mut String, more: Option<String>) {
     }
 }
 
-/// The request's, else what the catalogue or the model's name allows.
+/// The request's limit, else the one of the catalogue or of the model's name.
 fn max_tokens(query: &WireRequest<'_>) -> u64 {
     let asked = query.ask.request.max_tokens.map(u64::from);
     asked.unwrap_or_else(|| reply_max(query.ask.model, query.ask.spec))
 }
 
-/// What is asked for where the request does not say.
+/// The limit that is sent if the request sets none.
 pub(super) fn reply_max(model: &str, spec: Option<&ModelSpec>) -> u64 {
     let usual = family::max_tokens(model);
     spec.and_then(|spec| spec.output_tokens).map_or(usual, |most| most.min(usual))
 }
 
-/// A temperature or `top_p`: newer models that take one of them do not take both.
+/// A temperature or `top_p`: newer models accept only one of the two.
 fn sampling(query: &WireRequest<'_>, body: &mut Map<String, Value>) {
     if !query.takes_temperature().unwrap_or_else(|| family::takes_temperature(query.ask.model)) {
         return;
@@ -90,7 +90,7 @@ fn sampling(query: &WireRequest<'_>, body: &mut Map<String, Value>) {
     }
 }
 
-/// Those further fields of OpenAI's that have a counterpart here, and Anthropic's own mark for its prompt cache.
+/// OpenAI fields that have a counterpart here, and Anthropic's own marker for its prompt cache.
 fn extra_fields(query: &WireRequest<'_>, body: &mut Map<String, Value>) {
     let more = &query.ask.request.more;
     let stops: Vec<&Value> = match more.get("stop") {
@@ -98,7 +98,7 @@ fn extra_fields(query: &WireRequest<'_>, body: &mut Map<String, Value>) {
         Some(stop) => vec![stop],
         None => Vec::new(),
     };
-    // Blank ones are refused.
+    // The API refuses blank stop sequences.
     let stops: Vec<&Value> =
         stops.into_iter().filter(|stop| stop.as_str().is_some_and(|stop| !stop.trim().is_empty())).collect();
     if !stops.is_empty() {
@@ -123,7 +123,8 @@ fn effort(query: &WireRequest<'_>) -> Option<Value> {
     family::takes_effort(query.ask.model).then(|| json!(known))
 }
 
-/// The tools offered. Where none is and the messages have calls, the tools of these, for the API wants to know them.
+/// The tools offered. If there are none and the messages contain calls, the tools of these calls, because the API
+/// requires their definitions.
 fn offers(query: &WireRequest<'_>) -> Vec<Value> {
     let request = query.ask.request;
     let offer = |tool: &ToolOffer| {
@@ -169,7 +170,7 @@ fn tool_choice(query: &WireRequest<'_>) -> Option<Value> {
     Some(choice)
 }
 
-/// Words for a model that cannot be made to call a tool.
+/// An instruction for a model that cannot be forced to call a tool.
 fn tool_choice_instruction(query: &WireRequest<'_>) -> Option<String> {
     let request = query.ask.request;
     if request.tools.is_empty() || family::can_be_forced(query.ask.model) {

@@ -1,4 +1,4 @@
-//! A reply that comes in events of blocks, put together again.
+//! Assembles a reply that is streamed in block events.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use super::structured::ANSWER_TOOL_NAME;
 use crate::providers::dialect::{ReplyAssembler, WireError, WireReply};
 use crate::providers::draft::{ReplyDraft, read_arguments};
 
-/// Blocks one reply may have.
+/// Maximum number of blocks in one reply.
 const BLOCKS_MAX: usize = 1_024;
 
-/// Events, and deltas in them, that are not named here say nothing we read: pings, and what is yet to come.
+/// Events and deltas that are not listed here are ignored: pings, and future additions.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum AnthropicEvent {
@@ -83,7 +83,7 @@ pub(crate) struct AnthropicAssembler {
 }
 
 struct ContentBlock {
-    /// As it began, with the text and the thoughts that came since.
+    /// The block as it began, with the text and thinking received since.
     value: Map<String, Value>,
     /// JSON of a tool's input.
     input: String,
@@ -93,7 +93,7 @@ struct ContentBlock {
 
 enum ContentBlockKind {
     Text,
-    /// A call, by its place in the draft.
+    /// A call, by its index in the draft.
     Call(usize),
     /// The call whose input is the answer.
     Answer,
@@ -130,7 +130,7 @@ impl ReplyAssembler for AnthropicAssembler {
         }
     }
 
-    /// The stream is over: whole, if it said why it stopped and every block came to its end.
+    /// Ends the stream. The reply is complete if it has a stop reason and every block was closed.
     fn close(&mut self) -> Result<(), WireError> {
         if self.stop_reason.is_none() || self.blocks.values().any(|block| block.open) {
             return Err(WireError::malformed("the stream ended before the reply did"));
@@ -158,7 +158,7 @@ impl ReplyAssembler for AnthropicAssembler {
             finish: answer::finish(self.stop_reason.as_deref().unwrap_or_default(), !tool_calls.is_empty()),
             content: std::mem::take(&mut self.draft.content),
             tool_calls,
-            // What was counted at the beginning is not the whole.
+            // The counts at the beginning do not cover the whole reply.
             usage: self.draft.usage.filter(|_| self.is_counted),
             model: self.draft.model.take(),
             thinking: if blocks::has_thinking(&content) { content } else { Vec::new() },
@@ -266,7 +266,7 @@ impl ContentBlock {
         }
     }
 
-    /// As a message that came whole has it.
+    /// The block as a complete message contains it.
     fn whole(mut self) -> Value {
         if !self.input.is_empty() {
             self.value.insert("input".to_owned(), read_arguments(self.input));

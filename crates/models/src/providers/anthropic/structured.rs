@@ -1,4 +1,4 @@
-//! How a Claude model is held to a schema: by itself where it can, else by a tool it is made to call, else by words.
+//! How a Claude model is constrained to a schema: natively if it can, else by a forced tool, else by the prompt.
 
 use baton_core::model::{ModelMessage, ToolOffer};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ pub(super) fn format(query: &WireRequest<'_>) -> Option<Value> {
     Some(json!({"type": "json_schema", "schema": narrowed}))
 }
 
-/// Whether the answer is made to come as a tool call. Not beside tools that the model may want to call first.
+/// Whether the answer is forced into a tool call. Not if there are other tools, which the model may want to call first.
 pub(super) fn is_forced(query: &WireRequest<'_>) -> bool {
     let request = query.ask.request;
     let wants = match query.structured {
@@ -35,7 +35,7 @@ pub(super) fn is_forced(query: &WireRequest<'_>) -> bool {
         && family::can_be_forced(query.ask.model)
 }
 
-/// Whether a tool's calls are held to its parameters.
+/// Whether the calls of a tool are constrained to its parameters.
 pub(super) fn is_strict(tool: &ToolOffer, query: &WireRequest<'_>) -> bool {
     tool.strict == Some(true)
         && query.structured == StructuredOutput::JsonSchema
@@ -43,19 +43,19 @@ pub(super) fn is_strict(tool: &ToolOffer, query: &WireRequest<'_>) -> bool {
         && schema::is_anthropic_strict(&tool.parameters)
 }
 
-/// Whether replies are held to the whole schema, and calls to the parameters of strict tools.
+/// Whether replies are constrained to the whole schema, and calls to the parameters of strict tools.
 pub(super) fn enforces_schema(query: &WireRequest<'_>) -> bool {
     let request = query.ask.request;
     let is_held = request.schema.as_ref().is_none_or(|schema| match format(query) {
         Some(_) => schema::is_anthropic_strict(schema),
-        // What calls a tool gives it an object.
+        // A tool call always passes an object.
         None => is_forced(query) && schema::is_any_object(schema),
     });
     let mut strict = request.tools.iter().filter(|tool| tool.strict == Some(true));
     is_held && strict.all(|tool| is_strict(tool, query))
 }
 
-/// The tool itself.
+/// The answer tool itself.
 pub(super) fn answer_tool(query: &WireRequest<'_>) -> Value {
     json!({
         "name": ANSWER_TOOL_NAME,

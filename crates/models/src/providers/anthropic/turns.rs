@@ -1,4 +1,4 @@
-//! Our messages as Anthropic's turns: the user's and the assistant's, in alternation, each made of blocks.
+//! Converts messages to Anthropic's turns: the user's and the assistant's in alternation, each made of blocks.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::blocks;
 use crate::providers::dialect::WireRequest;
 
-/// Said for the user where the API wants a turn of theirs and there is none.
+/// The text of a user turn that the API requires and the messages do not contain.
 const CONTINUE_PROMPT: &str = "Go on.";
 
 /// The system text, and the turns.
@@ -25,7 +25,7 @@ pub(super) fn of(query: &WireRequest<'_>) -> Result<(String, Vec<Value>), String
                 }
             }
             ModelMessage::Tool { tool_call_id, content } => turns.answer(tool_call_id, content),
-            // The model would go on writing its own name.
+            // With its name in the text, the model would continue to write it.
             ModelMessage::Assistant { content, tool_calls, thinking, name: _ } => {
                 let thought = query.thought(thinking.as_ref());
                 match blocks::unchanged_thinking(thought, content, tool_calls) {
@@ -45,7 +45,7 @@ pub(super) fn of(query: &WireRequest<'_>) -> Result<(String, Vec<Value>), String
 struct AnthropicTurns(Vec<(&'static str, Vec<Value>)>);
 
 impl AnthropicTurns {
-    /// More of a turn: of the last one, where it is the same speaker's.
+    /// Appends blocks to the last turn if it has the same role, else begins a turn.
     fn extend(&mut self, role: &'static str, blocks: impl IntoIterator<Item = Value>) {
         let mut blocks = blocks.into_iter().peekable();
         if blocks.peek().is_none() {
@@ -57,7 +57,7 @@ impl AnthropicTurns {
         }
     }
 
-    /// The answers to a turn's calls come before anything else the user says.
+    /// The results of a turn's calls come before any other content of the user.
     fn answer(&mut self, id: &str, content: &str) {
         let result = json!({"type": "tool_result", "tool_use_id": blocks::safe_id(id), "content": content});
         self.extend("user", Some(result));
@@ -66,7 +66,7 @@ impl AnthropicTurns {
         }
     }
 
-    /// The user begins and the user ends.
+    /// Ensures that the first and the last turn are the user's.
     fn whole(mut self) -> Vec<Value> {
         let go_on = || ("user", vec![json!({"type": "text", "text": CONTINUE_PROMPT})]);
         if self.0.first().is_none_or(|(role, _)| *role != "user") {
@@ -79,7 +79,7 @@ impl AnthropicTurns {
     }
 }
 
-/// What somebody says by name; the API has no field for it.
+/// The text with the speaker's name; the API has no field for it.
 fn with_speaker<'t>(name: Option<&str>, content: &'t str) -> Cow<'t, str> {
     match name {
         Some(name) if !content.trim().is_empty() => Cow::Owned(format!("{name}: {content}")),
@@ -87,13 +87,13 @@ fn with_speaker<'t>(name: Option<&str>, content: &'t str) -> Cow<'t, str> {
     }
 }
 
-/// Blocks of blank text are refused.
+/// The API refuses blocks of blank text.
 fn text(content: &str) -> Option<Value> {
     (!content.trim().is_empty()).then(|| json!({"type": "text", "text": content}))
 }
 
 fn tool_use_block(call: &ModelToolCall, query: &WireRequest<'_>) -> Value {
-    // The API wants an object; arguments that never were one were answered with an error.
+    // The API requires an object; arguments that never were one were answered with an error.
     let input = if call.arguments.is_object() { call.arguments.clone() } else { json!({"arguments": call.arguments}) };
     json!({"type": "tool_use", "id": blocks::safe_id(&call.id), "name": query.names.wire_name(&call.name), "input": input})
 }

@@ -1,4 +1,4 @@
-//! Reading a chat completion that came whole.
+//! Parses a complete chat completion.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::providers::dialect::{WireError, WireReply};
 use crate::providers::draft::{read_arguments, require_names, unique_call_id};
 
-/// What some models thought before they called tools, and what they sealed beside a call: both must come back to them.
+/// The thinking of some models before tool calls, and the data they attach to a call: both must be sent back to them.
 pub(super) const REASONING_CONTENT: &str = "reasoning_content";
 pub(super) const EXTRA_CONTENT: &str = "extra_content";
 
@@ -42,7 +42,7 @@ pub(super) struct OpenAiContentPart {
     text: Option<String>,
 }
 
-/// Of parts, those that are text.
+/// The text of the text parts.
 pub(super) fn text(content: MessageContent<OpenAiContentPart>) -> String {
     match content {
         MessageContent::Text(text) => text,
@@ -72,7 +72,7 @@ pub(super) struct OpenAiUsage {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     prompt_tokens_details: Option<OpenAiPromptDetails>,
-    /// DeepSeek's place for what was cached.
+    /// DeepSeek's field for cached tokens.
     prompt_cache_hit_tokens: Option<u64>,
 }
 
@@ -83,8 +83,8 @@ struct OpenAiPromptDetails {
 }
 
 impl OpenAiUsage {
-    /// The provider counts cached tokens, read and written, inside the prompt's; we price them apart. Nothing where it has
-    /// not counted both the prompt and the reply.
+    /// The provider includes cached tokens, read and written, in the prompt's count; they are priced separately here.
+    /// `None` unless both the prompt and the reply are counted.
     pub fn to_usage(self) -> Option<TokenUsage> {
         let (prompt, output_tokens) = (self.prompt_tokens?, self.completion_tokens?);
         let details = self.prompt_tokens_details.unwrap_or_default();
@@ -100,7 +100,7 @@ impl OpenAiUsage {
     }
 }
 
-/// Reads a whole chat completion.
+/// Parses a complete chat completion.
 pub(super) fn read(body: &[u8]) -> Result<WireReply, WireError> {
     let completion: OpenAiCompletion =
         serde_json::from_slice(body).map_err(|error| WireError::invalid_json("the reply", &error))?;
@@ -128,7 +128,7 @@ pub(super) fn reasoning_block(reasoning: String) -> Vec<Value> {
     if reasoning.is_empty() { Vec::new() } else { vec![json!({REASONING_CONTENT: reasoning})] }
 }
 
-/// What stands sealed beside a call.
+/// Opaque data that belongs to a call.
 pub(super) fn sealed_extra(id: &str, extra: Value) -> Value {
     json!({"id": id, EXTRA_CONTENT: extra})
 }
@@ -152,7 +152,7 @@ fn calls(wire: Vec<OpenAiToolCall>, thinking: &mut Vec<Value>) -> Result<Vec<Mod
 
 pub(super) fn finish(reason: Option<&str>, refused: bool, calls: bool) -> Result<FinishReason, WireError> {
     Ok(match reason {
-        // OpenRouter's word for a model that failed in the middle.
+        // OpenRouter's value for a model that failed before the end.
         Some("error") => return Err(WireError::malformed("the model failed before the reply was whole")),
         Some("content_filter") => FinishReason::Filtered,
         _ if refused => FinishReason::Filtered,

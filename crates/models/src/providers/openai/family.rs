@@ -1,7 +1,7 @@
-//! What a model's name says about it. Deployments and aliases may hide it: then the catalogue says it.
+//! What a model's name implies. Deployments and aliases may hide it; the catalogue then states it.
 
-/// Whether a model thinks before it speaks and so refuses a temperature: OpenAI's `o` series, and `gpt-5` and later but
-/// for the chat variants. They also count their thinking under another name for `max_tokens`.
+/// Whether a model reasons before it answers and therefore refuses a temperature: OpenAI's `o` series, and `gpt-5` and
+/// later except the chat variants. They also use another name for `max_tokens`, which includes the reasoning.
 pub(super) fn is_reasoning_model(model: &str) -> bool {
     let name = model.rsplit('/').next().unwrap_or(model);
     if let Some(version) = name.strip_prefix("gpt-") {

@@ -1,4 +1,4 @@
-//! Our request in OpenAI's words.
+//! Converts a request to OpenAI's format.
 
 use baton_core::model::fields::FORWARDED_FIELDS;
 use baton_core::model::{ModelImage, ModelMessage, ModelToolCall, ToolChoice, ToolOffer};
@@ -10,11 +10,11 @@ use crate::catalogue::StructuredOutput;
 use crate::providers::dialect::{WireRequest, arguments_text};
 use crate::providers::schema;
 
-/// Fields that thinking models refuse.
+/// Fields that reasoning models refuse.
 const UNSUPPORTED_BY_REASONING: [&str; 6] =
     ["top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs"];
 
-/// The JSON body. The same query always gives the same bytes.
+/// Builds the JSON body. The same query always gives the same bytes.
 pub(super) fn body(query: &WireRequest<'_>) -> Value {
     let request = query.ask.request;
     let thinks = query.takes_temperature().map_or_else(|| family::is_reasoning_model(query.ask.model), |takes| !takes);
@@ -54,7 +54,7 @@ pub(super) fn body(query: &WireRequest<'_>) -> Value {
     Value::Object(body)
 }
 
-/// A schema that nobody enforces is asked for in the system message, for some servers take only one of these.
+/// A schema that is not enforced is added to the system message, because some servers accept only one of these.
 fn messages(query: &WireRequest<'_>, is_enforced: bool) -> Value {
     let request = query.ask.request;
     let mut messages: Vec<Value> = request.messages.iter().map(|message| wire_message(message, query)).collect();
@@ -138,7 +138,7 @@ fn offer(tool: &ToolOffer, query: &WireRequest<'_>) -> Value {
         "description": tool.description,
         "parameters": schema::parameters(&tool.parameters),
     });
-    // A schema that strict mode does not take is refused under it; then whoever asked checks the call.
+    // Strict mode refuses schemas that it does not support; the caller then validates the call.
     match tool.strict {
         Some(true) if !schema::is_strict(&tool.parameters) => {}
         Some(strict) => function["strict"] = json!(strict),
@@ -147,7 +147,7 @@ fn offer(tool: &ToolOffer, query: &WireRequest<'_>) -> Value {
     json!({"type": "function", "function": function})
 }
 
-/// Whether replies are held to the request's schema, and calls to the parameters of its strict tools.
+/// Whether replies are constrained to the request's schema, and calls to the parameters of its strict tools.
 pub(super) fn enforces_schema(query: &WireRequest<'_>) -> bool {
     let request = query.ask.request;
     let enforces = query.structured == StructuredOutput::JsonSchema;
@@ -155,7 +155,7 @@ pub(super) fn enforces_schema(query: &WireRequest<'_>) -> bool {
     let is_held = match format {
         None => true,
         Some(None) => false,
-        // An object of any kind is all that was asked for.
+        // The request asks only for an object of any kind.
         Some(Some(format)) if format["type"] == "json_object" => {
             request.schema.as_ref().is_some_and(schema::is_any_object)
         }
@@ -174,7 +174,7 @@ fn tool_choice(choice: &ToolChoice, query: &WireRequest<'_>) -> Value {
     }
 }
 
-/// Providers enforce only schemas of an object.
+/// Providers enforce only object schemas.
 fn response_format(schema: &Value, structured: StructuredOutput) -> Option<Value> {
     if !schema::is_of_object(schema) {
         return None;

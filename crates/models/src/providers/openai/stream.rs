@@ -1,4 +1,4 @@
-//! A reply that comes in chat completion chunks, put together again.
+//! Assembles a reply that is streamed in chat completion chunks.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ struct OpenAiDelta {
     content: MessageContent<OpenAiContentPart>,
     refusal: Option<String>,
     reasoning_content: Option<String>,
-    /// Another name for the same, of newer vLLM, Ollama and OpenRouter; they do not want it back.
+    /// The name of the same field in newer vLLM, Ollama and OpenRouter; they do not require it back.
     reasoning: Option<String>,
     tool_calls: Option<Vec<OpenAiToolCall>>,
 }
@@ -40,7 +40,7 @@ struct OpenAiDelta {
 #[derive(Default)]
 pub(crate) struct OpenAiAssembler {
     draft: ReplyDraft,
-    /// The call that each index of the wire stands for now.
+    /// The call that each index of the wire currently refers to.
     open: BTreeMap<usize, OpenToolCall>,
     begun: bool,
     ended: bool,
@@ -84,7 +84,7 @@ impl ReplyAssembler for OpenAiAssembler {
         Ok(())
     }
 
-    /// The stream is over: whole, if it said how it finished.
+    /// Ends the stream. The reply is complete if it has a finish reason.
     fn close(&mut self) -> Result<(), WireError> {
         if self.finish.is_none() {
             return Err(WireError::malformed("the stream ended before the reply did"));
@@ -155,8 +155,8 @@ impl OpenAiAssembler {
         Ok(())
     }
 
-    /// The call that a piece belongs to. A piece with a name begins another call at the same index where it has another
-    /// id, or where neither has one and the call before is whole.
+    /// The call that a delta belongs to. A delta with a name begins another call at the same index if it has another
+    /// id, or if neither has an id and the call before is complete.
     fn place(&mut self, index: usize, id: &str, name: &str) -> Result<usize, WireError> {
         if let Some(open) = self.open.get(&index) {
             let is_other = if id.is_empty() { self.draft.is_whole(open.place) } else { id != open.id };

@@ -1,4 +1,4 @@
-//! One attempt: sent, answered whole or as a stream, and what it came to where it failed.
+//! One attempt: sends the request, reads a complete or streamed reply, and determines the cost of a failure.
 
 use std::future::Future;
 use std::time::Duration;
@@ -18,13 +18,14 @@ use crate::providers::dialect::{ApiDialect, ReplyAssembler, WireError, WireReply
 use crate::providers::listener::PieceListener;
 use crate::providers::{AttemptSpend, ProviderError};
 
-/// Tells whoever is asked which span asks (W3C Trace Context).
+/// The header that carries the caller's span to the provider (W3C Trace Context).
 const TRACEPARENT: &str = "traceparent";
 
-/// How long the end of a stream is waited for once the reply is whole. Read to its end, the connection serves again.
+/// How long to wait for the end of a stream once the reply is complete. A connection that was read to its end can be
+/// reused.
 const END_MAX: Duration = Duration::from_millis(20);
 
-/// Answers that something on the way has stopped waiting: the provider may be writing all the same.
+/// Statuses of a proxy that stopped waiting: the provider may still be writing.
 const TIMED_OUT: [u16; 3] = [408, 504, 524];
 
 pub(super) struct HttpAttempt<'a, D: ApiDialect> {
@@ -34,7 +35,7 @@ pub(super) struct HttpAttempt<'a, D: ApiDialect> {
     listener: PieceListener<'a>,
     reading: StreamReader<D::Assembly>,
     is_accepted: bool,
-    /// What the provider's rate-limit headers said.
+    /// The rate-limit headers of the provider.
     pub exhausted_for: Option<Duration>,
 }
 
@@ -52,7 +53,7 @@ impl<'a, D: ApiDialect> HttpAttempt<'a, D> {
     }
 
     pub async fn run(&mut self) -> Result<WireReply, ModelCallError> {
-        // A reply that comes whole begins as late as it ends.
+        // A reply that is not streamed has its first token only at its end.
         let first_token = self.query.ask.first_token.filter(|_| self.query.stream);
         let deadline = first_token.map(|limit| Instant::now() + limit);
         let response = match by(deadline, self.send()).await {
@@ -60,14 +61,14 @@ impl<'a, D: ApiDialect> HttpAttempt<'a, D> {
             None => return Err(self.no_first_token()),
         };
         if self.query.stream && !is_whole(&response) {
-            // Boxed, like all that is rare: what it needs would make room in every call.
+            // Boxed, like all rare paths: its state would enlarge the future of every call.
             Box::pin(self.streamed(response, deadline)).await
         } else {
             self.whole(response).await
         }
     }
 
-    /// The response, if it is one to read a reply from.
+    /// Returns the response, if its status is a success.
     async fn send(&mut self) -> Result<Response, ModelCallError> {
         let model = self.query.ask.model;
         let dialect = &self.remote.dialect;
@@ -76,7 +77,7 @@ impl<'a, D: ApiDialect> HttpAttempt<'a, D> {
         let mut request = Request::new(Method::POST, dialect.endpoint(model));
         *request.headers_mut() = self.headers()?;
         *request.body_mut() = Some(body.into());
-        // From here on the provider may have begun, whatever becomes of the answer.
+        // From here on the provider may have begun, whatever happens to the answer.
         self.is_accepted = true;
         let response = self.remote.client.execute(request).await.map_err(|error| {
             self.is_accepted = !error.is_connect();
@@ -100,7 +101,7 @@ impl<'a, D: ApiDialect> HttpAttempt<'a, D> {
                 lasting(code::AUTHENTICATION_FAILED, format!("model `{model}`: {problem}"))
             })?;
         }
-        // One that cannot be a header is nobody's.
+        // A value that cannot be a header is ignored.
         let told = self.query.ask.asker.traceparent.as_deref();
         if let Some(value) = told.and_then(|told| HeaderValue::from_str(told).ok()) {
             headers.insert(TRACEPARENT, value);
@@ -128,7 +129,7 @@ impl<'a, D: ApiDialect> HttpAttempt<'a, D> {
             let Some(piece) = by(until, body.next()).await else { return Err(self.no_first_token()) };
             let piece = piece.map_err(|cut| self.fault(cut.into()))?;
             let taken = self.reading.take(piece.as_ref().map(AsRef::as_ref));
-            // What came before a piece that cannot be read was said all the same.
+            // Deltas received before an unreadable event are still sent.
             let untold = self.reading.assembly.draft().take_pieces();
             self.listener.send(untold).await;
             taken.map_err(|problem| self.fault(problem))?;
@@ -162,19 +163,19 @@ impl<'a, D: ApiDialect> HttpAttempt<'a, D> {
         transient(code::TIMEOUT, format!("model `{}`: no first token within {limit} ms", ask.model))
     }
 
-    /// The whole was not there in time.
+    /// The error of a reply that was not complete in time.
     pub fn timeout_fault(&self) -> ModelCallError {
         self.listener.timeout_fault(&format!("model `{}`", self.query.ask.model), self.query.ask.limit)
     }
 
     pub fn failure(&self, fault: ModelCallError) -> ProviderError {
-        // What it counted before it broke off is not all that it goes on to write.
+        // Counts from before the break-off do not include what the provider generates afterwards.
         let spent = if self.is_accepted { AttemptSpend::Unknown } else { AttemptSpend::NOTHING };
         ProviderError { fault, has_streamed: self.listener.has_received(), spent }
     }
 }
 
-/// The result of some work; `None` where it is not there in time.
+/// The result of a future; `None` if it is not ready in time.
 async fn by<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
     match deadline {
         Some(deadline) => timeout_at(deadline, work).await.ok(),
@@ -182,7 +183,7 @@ async fn by<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Opti
     }
 }
 
-/// Some servers answer whole although they were asked to stream.
+/// Some servers send a complete reply although they were asked to stream.
 fn is_whole(response: &Response) -> bool {
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     kind.is_some_and(|kind| kind.starts_with("application/json"))

@@ -1,20 +1,20 @@
-//! A response's body, never more of it than is allowed.
+//! A response body, limited in size.
 
 use baton_core::fault::error_chain;
 use reqwest::Response;
 
 use crate::providers::dialect::WireError;
 
-/// Bytes a reply may have.
+/// Maximum size of a reply, in bytes.
 const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// The body, piece by piece.
+/// The body, chunk by chunk.
 pub(super) struct ResponseBody {
     response: Response,
     taken: usize,
 }
 
-/// The body ended before its end.
+/// The body was cut off before its end.
 #[derive(Debug)]
 pub(super) enum BodyError {
     Broken(String),
@@ -35,7 +35,7 @@ impl ResponseBody {
         Self { response, taken: 0 }
     }
 
-    /// The next piece; `None` at the end.
+    /// Returns the next chunk; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, BodyError> {
         let piece =
             self.response.chunk().await.map_err(|error| BodyError::Broken(error_chain(&error.without_url())))?;
@@ -46,7 +46,7 @@ impl ResponseBody {
         Ok(piece)
     }
 
-    /// As much of the body as `bytes_max`, for error texts: what breaks is left away.
+    /// Reads at most `bytes_max` of the body, for error texts; read errors are ignored.
     pub async fn read_prefix(response: Response, bytes_max: usize) -> Vec<u8> {
         let mut body = Self::of(response);
         let mut beginning = Vec::new();

@@ -1,4 +1,4 @@
-//! What a provider's refusal means, by stable code. Nothing that a provider says is repeated with a key in it.
+//! Maps a provider's errors to stable codes. No API key is repeated from a provider's message.
 
 use baton_core::fault::error_chain;
 use baton_core::run::ModelCallError;
@@ -10,20 +10,20 @@ use super::body::ResponseBody;
 use super::rate_limits;
 use crate::fault::{code, lasting, transient};
 
-/// Bytes of an error's body that are read, and characters of its message that are kept.
+/// Maximum bytes read of an error body, and maximum characters kept of its message.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
 const MESSAGE_CHARS_MAX: usize = 300;
-/// Stands where a key stood.
+/// Replaces an API key.
 const REDACTED: &str = "***";
 
-/// What a message about a failure may and must say.
+/// What the message of a failure contains, and what it must not contain.
 pub(super) struct ErrorContext<'a> {
     pub model: &'a str,
-    /// Where the provider's settings stand.
+    /// The path of the provider's settings.
     pub place: &'a str,
-    /// Taken out of whatever the provider says.
+    /// Removed from all text of the provider.
     pub key: Option<&'a str>,
-    /// The key came with the call.
+    /// The API key came with the call.
     pub is_consumers: bool,
     pub key_variable: &'a str,
 }
@@ -38,14 +38,14 @@ impl ErrorContext<'_> {
     }
 }
 
-/// The request did not get through.
+/// The error of a request that did not get through.
 pub(super) fn send_fault(error: reqwest::Error, endpoint: &Url) -> ModelCallError {
     let host = endpoint.host_str().unwrap_or("the provider");
     let why = error_chain(&error.without_url());
     transient(code::SERVICE_UNAVAILABLE, format!("{host} cannot be reached: {why}"))
 }
 
-/// The provider answered with a status that is not a success.
+/// The error of a response whose status is not a success.
 pub(super) async fn status_fault(response: Response, telling: &ErrorContext<'_>, now: Time) -> ModelCallError {
     let status = response.status();
     let headers = response.headers();
@@ -56,7 +56,7 @@ pub(super) async fn status_fault(response: Response, telling: &ErrorContext<'_>,
     ModelCallError { retry_after: wait.and_then(|wait| u64::try_from(wait.as_millis()).ok()), ..fault }
 }
 
-/// An error inside a reply that began as a success.
+/// The error inside a reply that began as a success.
 pub(super) fn embedded_fault(error: &Value, telling: &ErrorContext<'_>) -> ModelCallError {
     let said = UpstreamError::of(error, telling.key);
     let written = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
@@ -78,7 +78,7 @@ fn by_status(status: StatusCode, said: &UpstreamError, telling: &ErrorContext<'_
         return lasting(code::RATE_LIMIT_EXCEEDED, told("the account's quota is used up"));
     }
     match number {
-        // Its words are left out: providers repeat parts of the key in them.
+        // The provider's message is omitted: providers repeat parts of the key in it.
         401 | 403 => lasting(
             code::AUTHENTICATION_FAILED,
             format!("model `{model}`: the provider refused the API key ({number}); {}", telling.key_advice()),
@@ -98,8 +98,8 @@ fn by_status(status: StatusCode, said: &UpstreamError, telling: &ErrorContext<'_
     }
 }
 
-/// What the provider says, where it speaks as documented: `{"error": {"message", "type", "code"}}`, and, in older
-/// servers, the inner object alone.
+/// The documented form of a provider's error: `{"error": {"message", "type", "code"}}` and, in older servers, the inner
+/// object alone.
 struct UpstreamError {
     codes: Vec<String>,
     message: String,
@@ -126,7 +126,7 @@ impl UpstreamError {
         self.codes.iter().any(|said| codes.contains(&said.as_str()))
     }
 
-    /// Only some providers have a code for it; the others are known by their words (vLLM, llama.cpp, Anthropic).
+    /// Only some providers have a code for it; the others are recognized by their message (vLLM, llama.cpp, Anthropic).
     fn is_too_long(&self) -> bool {
         let message = self.message.to_lowercase();
         self.has_code(&["context_length_exceeded", "exceed_context_size_error", "request_too_large"])
@@ -140,7 +140,7 @@ impl UpstreamError {
             || self.message.contains("credit balance is too low")
     }
 
-    /// The status an error without one would have had.
+    /// The status that corresponds to an error without one.
     fn status(&self) -> u16 {
         const STATUSES: [(&str, u16); 14] = [
             ("invalid_request_error", 400),

@@ -1,6 +1,6 @@
-//! Rate-limit headers: how long a provider takes nothing more, where they say that nothing is left.
+//! Rate-limit headers: how long a provider accepts no more requests, if they say that the quota is exhausted.
 //!
-//! OpenAI writes `x-ratelimit-remaining-requests: 0` and `x-ratelimit-reset-requests: 6m0s`, Azure the same with plain
+//! OpenAI sends `x-ratelimit-remaining-requests: 0` and `x-ratelimit-reset-requests: 6m0s`, Azure the same with plain
 //! seconds, Anthropic `anthropic-ratelimit-requests-remaining: 0` and `…-reset:` with an RFC 3339 instant.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use baton_core::time::Time;
 use baton_core::time::retry_after::RETRY_AFTER_MAX as WAIT_MAX;
 use reqwest::header::{HeaderMap, HeaderName};
 
-/// What is left, and when there is more: of OpenAI and Azure, then of Anthropic.
+/// The remaining quota and its reset: OpenAI and Azure, then Anthropic.
 static HEADERS: [(HeaderName, HeaderName); 6] = [
     header_pair("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
     header_pair("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
@@ -19,12 +19,12 @@ static HEADERS: [(HeaderName, HeaderName); 6] = [
     header_pair("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
 ];
 
-/// Named once: they are looked for in every reply.
+/// Built once, because every reply is checked for them.
 const fn header_pair(remaining: &'static str, reset: &'static str) -> (HeaderName, HeaderName) {
     (HeaderName::from_static(remaining), HeaderName::from_static(reset))
 }
 
-/// The longest of the waits for what is used up.
+/// The longest wait among the exhausted quotas.
 pub(super) fn exhausted_for(headers: &HeaderMap, now: Time) -> Option<Duration> {
     let text = |name: &HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
     let wait = |(remaining, reset): &(HeaderName, HeaderName)| {

@@ -2,10 +2,10 @@
 
 use crate::providers::dialect::WireError;
 
-/// Bytes one event may have.
+/// Maximum size of one event, in bytes.
 const EVENT_BYTES_MAX: usize = 1024 * 1024;
 
-/// Cuts bytes into events.
+/// Splits bytes into events.
 #[derive(Default)]
 pub(super) struct SseDecoder {
     line: Vec<u8>,
@@ -13,7 +13,7 @@ pub(super) struct SseDecoder {
 }
 
 impl SseDecoder {
-    /// The events that end in these bytes.
+    /// Returns the events that end in these bytes.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<String>, WireError> {
         let mut events = Vec::new();
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
@@ -30,14 +30,14 @@ impl SseDecoder {
         Ok(events)
     }
 
-    /// What stands behind the last line break of all: servers forget the blank line behind the last event.
+    /// Returns the data after the last line break: some servers omit the blank line after the last event.
     pub fn finish(&mut self) -> Result<Option<String>, WireError> {
         self.line()?;
         let data = std::mem::take(&mut self.data);
         Ok(Some(data).filter(|data| !data.is_empty()))
     }
 
-    /// Ends a line; a blank one ends the event.
+    /// Ends a line; a blank line ends the event.
     fn line(&mut self) -> Result<Option<String>, WireError> {
         let bytes = std::mem::take(&mut self.line);
         let line = std::str::from_utf8(&bytes).map_err(|_| WireError::malformed("the stream is not UTF-8"))?;
@@ -46,7 +46,7 @@ impl SseDecoder {
             let data = std::mem::take(&mut self.data);
             return Ok(Some(data).filter(|data| !data.is_empty()));
         }
-        // Comments, names, ids and retry times mean nothing here.
+        // Comments, names, ids and retry times are not used.
         if let Some(data) = line.strip_prefix("data:") {
             if !self.data.is_empty() {
                 self.data.push('\n');
@@ -63,7 +63,7 @@ mod tests {
 
     use super::SseDecoder;
 
-    /// The events of these bytes, fed in pieces of a size.
+    /// The events of these bytes, fed in chunks of this size.
     fn events(bytes: &[u8], size: usize) -> Option<Vec<String>> {
         let mut events = SseDecoder::default();
         let mut all = Vec::new();

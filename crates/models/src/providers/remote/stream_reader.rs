@@ -1,4 +1,4 @@
-//! A streamed reply on its way from bytes to an answer.
+//! Turns the bytes of a streamed reply into an answer.
 
 use super::sse::SseDecoder;
 use crate::providers::dialect::{ReplyAssembler, WireError};
@@ -13,7 +13,7 @@ impl<A: ReplyAssembler> StreamReader<A> {
         Self { events: SseDecoder::default(), assembly }
     }
 
-    /// Takes the next bytes, or the end: then the reply is whole or an error.
+    /// Takes the next bytes, or the end; at the end the reply is complete or an error.
     pub fn take(&mut self, bytes: Option<&[u8]>) -> Result<(), WireError> {
         let Some(bytes) = bytes else {
             if let Some(event) = self.events.finish()? {

@@ -1,5 +1,5 @@
-//! What holds for every provider over HTTP: time, size, faults, listeners, keys. OpenAI's dialect stands for all, except
-//! where a dialect has its own way to go wrong.
+//! Tests of every provider over HTTP: time, size, faults, listeners, keys. OpenAI's dialect stands for all, except for
+//! failures that are specific to a dialect.
 
 mod keys;
 
@@ -141,7 +141,7 @@ async fn a_provider_that_is_not_there_is_unavailable() {
 
 #[tokio::test]
 async fn connecting_has_its_own_limit() {
-    // A full backlog: the listener accepts nobody, so that no further handshake ends.
+    // A full backlog: the server accepts no connection, so that no further handshake completes.
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
     let listener = socket.listen(1).expect("a listener");
@@ -238,7 +238,7 @@ async fn a_model_that_cannot_stream_is_not_asked_to() {
     call.spec = call.spec.map(|spec| ModelSpec { streaming: false, ..spec });
     call.ask().await.expect("a reply");
     assert_eq!(last_request_body(&server).get("stream"), None);
-    // The time to its first token says nothing then, for there is none.
+    // The time to the first token is irrelevant then, because there is none.
     let slow = StubServer::start(vec![StubAnswer::Hanging(Vec::new())]).await;
     let call = ProviderFixture {
         first_token: Some(SHORT),
@@ -273,7 +273,7 @@ async fn whether_the_listener_has_heard_anything_is_told() {
     assert_eq!(listening(StubAnswer::silent_after(&whole[..300])).await, (false, None));
     let begun = listening(StubAnswer::silent_after(&whole[..600])).await;
     assert_eq!(begun, (true, Some(ReplyDelta::Text("¡Ho".into()))));
-    // What came in the same packet as the failure was said, too.
+    // Deltas in the same packet as the failure were sent, too.
     let failed = listening(StubAnswer::stream(testdata!("openai/stream_error.sse"))).await;
     assert_eq!(failed, (true, Some(ReplyDelta::Text("Hel".into()))));
 }

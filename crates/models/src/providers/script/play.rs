@@ -1,4 +1,4 @@
-//! A scripted reply in time: piece by piece, as a model would say it.
+//! Plays a scripted reply over time: delta by delta, as a model would send it.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::providers::ProviderRequest;
 use crate::providers::dialect::arguments_text;
 use crate::providers::listener::PieceListener;
 
-/// Characters of a piece of a tool call's arguments.
+/// Number of characters in a delta of a tool call's arguments.
 const ARGUMENTS_CHARS: usize = 16;
 
-/// The pieces of a reply, always the same: a word at a time, then each call, named before its arguments come.
+/// The deltas of a reply, always the same: one word at a time, then each call, with its name before its arguments.
 pub(super) fn pieces(reply: &ModelReply) -> Vec<ReplyDelta> {
     let words = reply.content.split_inclusive(char::is_whitespace).map(|word| ReplyDelta::Text(word.to_owned()));
     let calls = reply.tool_calls.iter().enumerate().flat_map(|(index, call)| of_call(index, call));
@@ -31,7 +31,7 @@ fn of_call(index: usize, call: &ModelToolCall) -> Vec<ReplyDelta> {
     std::iter::once(first).chain(more).collect()
 }
 
-/// Takes the reply's time, and tells the pieces evenly over it. Without a listener it takes as long.
+/// Waits for the duration of the reply and sends the deltas evenly over it. Takes equally long without a listener.
 pub(super) async fn play(
     pieces: Vec<ReplyDelta>,
     rule: &ReplyRule,
@@ -59,7 +59,7 @@ pub(super) async fn play(
     Ok(())
 }
 
-/// A reply that takes no time is not made to wait for the clock.
+/// A reply without a duration does not wait for the clock.
 async fn sleep_until_due(instant: Instant) {
     if instant > Instant::now() {
         sleep_until(instant).await;

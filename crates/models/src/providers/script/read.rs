@@ -1,4 +1,4 @@
-//! Reading a file of scripted replies. What is wrong is named by file and place.
+//! Parses a file of scripted replies. Problems are reported with file and place.
 
 use baton_core::expr::{Condition, ConditionLanguage, ParamsDialect, ParamsTemplate, ParseError};
 use baton_core::model::{FinishReason, TokenUsage};
@@ -14,14 +14,14 @@ use super::rule::{
 };
 use crate::error::ModelsError;
 
-/// Replies one file may have.
+/// Maximum number of replies in one file.
 const REPLIES_MAX: usize = 10_000;
-/// Turns one reply may have.
+/// Maximum number of turns in one reply.
 const TURNS_MAX: usize = 1_000;
-/// The longest latency, and the longest wait a provider may ask for: an hour.
+/// The longest latency, and the longest retry delay of a provider: one hour.
 const WAIT_MS_MAX: u64 = 3_600_000;
 
-/// What is wrong, and where within one reply.
+/// A problem, and its place within one reply.
 struct ScriptError {
     place: String,
     what: String,
@@ -132,7 +132,7 @@ fn replies(mut fields: Map<String, Value>) -> Result<RuleReplies, ScriptError> {
     Ok(RuleReplies::Turns(turns.into_iter().enumerate().map(turn).collect::<Result<_, _>>()?))
 }
 
-/// A text alone is looked for in the prompt.
+/// A plain text is searched for in the prompt.
 fn read_match(source: &Value) -> Result<(Vec<TextMatch>, Vec<Condition>), ScriptError> {
     if let Value::String(text) = source {
         return Ok((vec![TextMatch { part: RequestPart::Prompt, any: vec![TextPattern::new(text)] }], Vec::new()));
@@ -320,7 +320,7 @@ fn bounded(ms: u64, place: &str) -> Result<u64, ScriptError> {
     Ok(ms)
 }
 
-/// Takes a field out of an object; what remains is somebody else's.
+/// Removes a field from an object; the caller handles the remaining ones.
 fn take<T: DeserializeOwned>(fields: &mut Map<String, Value>, name: &str) -> Result<Option<T>, ScriptError> {
     match fields.remove(name) {
         None | Some(Value::Null) => Ok(None),

@@ -1,19 +1,19 @@
-//! A request as scripts see it, in matches and in templates.
+//! The view of a request in the matches and templates of scripts.
 
 use baton_core::expr::JsonContext;
 use baton_core::model::{ModelMessage, ModelRequest};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// Texts are matched without regard to case.
+/// Texts are matched case-insensitively.
 pub(super) struct RequestView {
     pub agent: String,
     pub turn: u32,
     pub attempt: u32,
     pub system: String,
-    /// The first user message: what the node asked for.
+    /// The first user message: the node's prompt.
     pub prompt: String,
-    /// The newest message, whoever wrote it.
+    /// The newest message of any role.
     pub last: String,
     document: Value,
 }
@@ -60,7 +60,7 @@ impl RequestView {
         }
     }
 
-    /// Names for expressions and templates. There is no clock in a script: the same request has the same reply.
+    /// The names for expressions and templates. Scripts have no clock: the same request gets the same reply.
     pub fn names(&self) -> JsonContext<'_> {
         JsonContext::new(&self.document, Timestamp::UNIX_EPOCH)
     }
@@ -75,7 +75,7 @@ fn text(message: &ModelMessage) -> &str {
     }
 }
 
-/// A tool's result as JSON where it is JSON.
+/// A tool's result, parsed if it is JSON.
 fn result(content: &str) -> Value {
     serde_json::from_str(content).unwrap_or_else(|_| Value::String(content.to_owned()))
 }

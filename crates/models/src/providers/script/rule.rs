@@ -1,4 +1,4 @@
-//! One scripted reply: whom it answers, when, and with what.
+//! One scripted reply: which requests it answers, on which turn, and with what.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ pub(super) enum RuleReplies {
     Turns(Vec<ScriptedReply>),
 }
 
-/// The text of one part of a request must hold one of these patterns.
+/// The text of one part of a request must contain one of these patterns.
 #[derive(Debug)]
 pub(super) struct TextMatch {
     pub part: RequestPart,
@@ -60,7 +60,7 @@ impl RequestPart {
 /// Whether a rule answers a request.
 pub(super) enum RuleMatch<'a> {
     Match(&'a ScriptedReply),
-    /// Why not.
+    /// The reason.
     NoMatch(String),
 }
 
@@ -73,7 +73,7 @@ impl ReplyRule {
         self.agents.iter().map(|pattern| pattern.written.as_str())
     }
 
-    /// Whether it speaks of a model: by the one its reply says, or by a condition that looks at the one asked for.
+    /// Whether it mentions a model: as the model of its reply, or in a condition on the requested model.
     pub fn mentions_model(&self, model: &str) -> bool {
         let replies = match &self.replies {
             RuleReplies::Always(written) | RuleReplies::OnTurn(_, written) => std::slice::from_ref(written),
@@ -131,7 +131,7 @@ impl fmt::Display for TextMatch {
     }
 }
 
-/// Text in which `*` stands for any text. Case does not matter in messages.
+/// Text in which `*` matches any text. Matching in messages is case-insensitive.
 #[derive(Debug, Clone)]
 pub(super) struct TextPattern {
     written: String,
@@ -143,7 +143,7 @@ impl TextPattern {
         Self { written: written.to_owned(), pieces: written.to_lowercase().split('*').map(str::to_owned).collect() }
     }
 
-    /// Whether the pieces stand in the text, in order. The text is in lower case.
+    /// Whether the text contains the pieces in order. The text is in lower case.
     fn is_contained_in(&self, text: &str) -> bool {
         let mut rest = text;
         self.pieces.iter().all(|piece| match rest.find(piece.as_str()) {
@@ -155,7 +155,7 @@ impl TextPattern {
         })
     }
 
-    /// Whether the pattern is the whole name.
+    /// Whether the pattern matches the whole name.
     fn is_whole(&self, name: &str) -> bool {
         let name = name.to_lowercase();
         match self.pieces.as_slice() {
@@ -172,17 +172,17 @@ impl TextPattern {
     }
 }
 
-/// What is answered.
+/// The reply itself.
 #[derive(Debug)]
 pub(super) struct ScriptedReply {
     pub content: ScriptedContent,
-    /// Name, id where one is written, arguments.
+    /// Name, optional id, arguments.
     pub tool_calls: Vec<(String, Option<String>, ParamsTemplate)>,
     pub finish: Option<FinishReason>,
     pub usage: TokenUsage,
     pub cost: Option<Usd>,
     pub latency_ms: u64,
-    /// Unless written, as late as the other pieces come after each other.
+    /// By default the interval between the other deltas.
     pub first_token_ms: Option<u64>,
     pub model: Option<String>,
     pub faults: Vec<ScriptedError>,
@@ -201,7 +201,7 @@ pub(super) struct ScriptedError {
     pub attempts: Vec<u32>,
     pub kind: ScriptedErrorKind,
     pub retry_after_ms: Option<u64>,
-    /// Pieces of the reply that come before it.
+    /// The number of deltas of the reply before the failure.
     pub after_pieces: usize,
 }
 
@@ -215,12 +215,12 @@ pub(super) enum ScriptedErrorKind {
     Authentication,
     ContextTooLong,
     Filtered,
-    /// The reply comes, cut in half.
+    /// The reply arrives, cut in half.
     Truncated,
 }
 
 impl ScriptedReply {
-    /// The fault of an attempt.
+    /// The error of an attempt.
     pub fn fault(&self, attempt: u32) -> Option<&ScriptedError> {
         self.faults.iter().find(|fault| fault.attempts.is_empty() || fault.attempts.contains(&attempt))
     }
@@ -237,7 +237,7 @@ impl ScriptedReply {
         })
     }
 
-    /// Ids that are not written are made from the turn and the place.
+    /// Missing ids are generated from the turn and the index.
     pub fn calls(&self, view: &RequestView) -> Result<Vec<ModelToolCall>, EvalError> {
         let call = |(index, (name, id, arguments)): (usize, &(String, Option<String>, ParamsTemplate))| {
             Ok(ModelToolCall {

@@ -260,7 +260,7 @@ fn an_agent_at_the_top_holds_for_the_whole_file() {
     assert!(script.rules[0].matches_agent("router") && !script.rules[1].matches_agent("router"));
 }
 
-/// What a listener hears of a reply, and how the attempt ends.
+/// The deltas that a listener receives of a reply, and how the attempt ends.
 async fn heard(
     replies: Value,
     first_token: Option<Duration>,

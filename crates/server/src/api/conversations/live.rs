@@ -1,4 +1,4 @@
-//! A conversation as it goes, as server-sent events.
+//! Follows a conversation as server-sent events.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use crate::api::event_stream::{EventSource, StreamSession, last_event_id};
 use crate::api::extractors::PathParams;
 use crate::api::openapi::ServerSentEvent;
 use crate::api::principal::Principal;
-use crate::api::schemas::ProblemSchema as Refusal;
+use crate::api::schemas::ProblemSchema;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// A conversation, to somebody who reads along.
+/// The events of one conversation, for one subscriber.
 struct ConversationEventSource {
     conversation: ConversationHandle,
     principal: Principal,
-    /// Entries up to this one were told before.
+    /// The sequence number of the last entry that was sent.
     last: u64,
-    /// Whether its state is to be told.
+    /// Whether the conversation's state must be sent.
     has_news: bool,
 }
 
@@ -39,24 +39,24 @@ struct ConversationEventSource {
     ),
     responses(
         (status = 200, body = ServerSentEvent, content_type = "text/event-stream"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     ))]
 pub(in crate::api) async fn events(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(caller): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, HttpProblem> {
     let last = last_event_id(&headers)?.unwrap_or(0);
-    let talk = find(door.run_services()?, &guest, &id).await?;
-    let seat = StreamSession::of(&door, &guest, headers)?;
-    Ok(seat.follow(ConversationEventSource { conversation: talk, principal: guest, last, has_news: true }))
+    let handle = find(state.run_services()?, &caller, &id).await?;
+    let seat = StreamSession::of(&state, &caller, headers)?;
+    Ok(seat.follow(ConversationEventSource { conversation: handle, principal: caller, last, has_news: true }))
 }
 
 impl EventSource for ConversationEventSource {
     async fn next_events(&mut self) -> Result<Vec<Event>, EngineError> {
         let mut told = Vec::new();
-        // A page may have nothing for them.
+        // A page may have no visible lines for this principal.
         while told.is_empty() {
             let entries = self.conversation.next_entries().await?;
             if entries.is_empty() {
@@ -68,7 +68,7 @@ impl EventSource for ConversationEventSource {
             for (seq, entry) in entries.iter().filter(|(seq, _)| *seq > self.last) {
                 self.has_news = true;
                 let lines = visible_lines(entry, &self.principal);
-                // One who comes back in the middle of an entry is told it whole.
+                // A client that reconnects in the middle of an entry receives the whole entry again.
                 let last = lines.len().saturating_sub(1);
                 told.extend(lines.iter().enumerate().map(|(place, line)| {
                     let event = Event::default().event("message").data(line.to_string());

@@ -1,4 +1,5 @@
-//! Conversations, acted on: what is said goes into the conversation's inbox, once, and is answered when it rests.
+//! Actions on conversations. A command goes into the conversation's inbox once, and is answered when the
+//! conversation is idle.
 
 use std::time::Duration;
 
@@ -18,10 +19,11 @@ use crate::api::wait_preference::WaitPreference;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// The id under which a conversation is begun, and its first message said.
+/// The command ids for the start of a conversation and for its first message.
 const START: &str = "start";
 const FIRST: &str = "first";
-/// How long its beginning is waited for, also by whoever waits for no answer: what is acknowledged is there to be written to.
+/// Minimum time to wait for the start of a conversation, even if the caller does not wait for a result: an
+/// acknowledged conversation must accept messages.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct ConversationRequest<'a> {
@@ -36,56 +38,56 @@ pub(super) struct ConversationRequest<'a> {
 }
 
 impl<'a> ConversationRequest<'a> {
-    /// On a conversation that is there.
+    /// A request on an existing conversation.
     pub async fn load(
-        door: &'a AppState,
-        guest: Principal,
+        state: &'a AppState,
+        principal: Principal,
         id: &str,
         headers: &HeaderMap,
         asked: RequestFingerprint<'_>,
     ) -> Result<Self, HttpProblem> {
-        let (patience, once) = (WaitPreference::of(headers)?, IdempotencyKey::of(door, &guest, headers, asked).await?);
-        let talk = find(door.run_services()?, &guest, id).await?;
-        Self::of(door, guest, talk, once, patience)
+        let (wait, once) = (WaitPreference::of(headers)?, IdempotencyKey::of(state, &principal, headers, asked).await?);
+        let handle = find(state.run_services()?, &principal, id).await?;
+        Self::of(state, principal, handle, once, wait)
     }
 
-    /// On one that is to begin; the same where that was asked before.
+    /// A request that starts a conversation, or finds the one that an earlier request under the same key started.
     pub async fn new(
-        door: &'a AppState,
-        guest: Principal,
+        state: &'a AppState,
+        principal: Principal,
         headers: &HeaderMap,
         asked: RequestFingerprint<'_>,
     ) -> Result<Self, HttpProblem> {
-        let (patience, mut once) =
-            (WaitPreference::of(headers)?, IdempotencyKey::of(door, &guest, headers, asked).await?);
-        let work = door.run_services()?;
+        let (wait, mut once) =
+            (WaitPreference::of(headers)?, IdempotencyKey::of(state, &principal, headers, asked).await?);
+        let services = state.run_services()?;
         let mut id = RunId::new(uuid::Uuid::now_v7().to_string());
         if let Some(once) = &mut once {
             if once.previous_run.is_none() {
-                once.record(door, &guest, &id).await?;
+                once.record(state, &principal, &id).await?;
             }
-            // Asked twice at once: there is one conversation.
+            // A concurrent request with the same key uses the same conversation.
             id = once.previous_run.clone().unwrap_or(id);
         }
-        let talk = ConversationHandle::new(&work.engine, work.read.clone(), guest.tenant().clone(), id);
-        Self::of(door, guest, talk, once, patience)
+        let handle = ConversationHandle::new(&services.engine, services.read.clone(), principal.tenant().clone(), id);
+        Self::of(state, principal, handle, once, wait)
     }
 
     fn of(
-        door: &'a AppState,
-        guest: Principal,
-        talk: ConversationHandle,
+        state: &'a AppState,
+        principal: Principal,
+        handle: ConversationHandle,
         once: Option<IdempotencyKey>,
-        patience: WaitPreference,
+        wait: WaitPreference,
     ) -> Result<Self, HttpProblem> {
         let fresh = once.as_ref().map_or_else(|| uuid::Uuid::now_v7().to_string(), IdempotencyKey::command_id);
         Ok(Self {
-            state: door,
-            services: door.run_services()?,
-            principal: guest,
-            conversation: talk,
+            state,
+            services: state.run_services()?,
+            principal,
+            conversation: handle,
             idempotency: once,
-            wait: patience,
+            wait: wait_preference,
             started_at: Instant::now(),
             fallback_id: fresh,
         })
@@ -103,21 +105,22 @@ impl<'a> ConversationRequest<'a> {
         self.principal.actor_name().to_owned()
     }
 
-    /// What is put into the inbox under the request's key, or under no other name.
+    /// The command id in the inbox: derived from the idempotency key, or a new one.
     pub fn command_id(&self) -> String {
         self.fallback_id.clone()
     }
 
-    /// The version its next run begins on: the active one of its workflow, or the last there was.
+    /// The version on which the next run starts: the active version of the workflow, or else the conversation's
+    /// last one.
     pub async fn version(&self) -> Result<PinnedVersion, HttpProblem> {
         let head = self.services.read.conversation(self.principal.tenant(), self.conversation.id()).await?;
         let workflow = head.map(|head| head.workflow).unwrap_or_default();
         if let Some(version) = active_version(self.services, &self.principal, &workflow).await? {
             return Ok(version);
         }
-        let mut talk = find(self.services, &self.principal, self.conversation.id().as_str()).await?;
-        talk.catch_up().await?;
-        let last = talk.conversation().version().cloned();
+        let mut handle = find(self.services, &self.principal, self.conversation.id().as_str()).await?;
+        handle.catch_up().await?;
+        let last = handle.conversation().version().cloned();
         match last {
             Some(version) => Ok(version),
             None => Err(super::workflow_not_found(self.services, &self.principal, &workflow).await),
@@ -138,7 +141,7 @@ impl<'a> ConversationRequest<'a> {
         self.respond().await
     }
 
-    /// Under the request's own id.
+    /// Submits the command under the request's own id.
     pub async fn submit(self, command: &ConversationCommand) -> Result<Response, HttpProblem> {
         let id = self.command_id();
         self.submit_as(&id, command).await
@@ -177,7 +180,7 @@ impl<'a> ConversationRequest<'a> {
         }
     }
 
-    /// As it stands when it rests, or when whoever asks waits no longer.
+    /// Responds with the conversation's state when it is idle, or when the caller's wait limit is reached.
     async fn respond(mut self) -> Result<Response, HttpProblem> {
         let left = self.wait.limit.saturating_sub(self.started_at.elapsed());
         let rests = tokio::select! {

@@ -1,4 +1,4 @@
-//! What a tenant lets itself spend, and each of its keys.
+//! The spending limits that a tenant sets for itself and for each of its keys.
 
 use axum::Extension;
 use axum::body::Body;
@@ -9,7 +9,7 @@ use baton_engine::settings::{SettingTopic, TENANT};
 
 use crate::api::extractors::PathParams;
 use crate::api::principal::Principal;
-use crate::api::schemas::ProblemSchema as Refusal;
+use crate::api::schemas::ProblemSchema;
 use crate::api::schemas::costs::BudgetLimitsSchema;
 use crate::api::tenant_settings;
 use crate::body;
@@ -17,9 +17,9 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// Whose it is: the tenant's, or one of its keys'.
-async fn check(door: &AppState, guest: &Principal, of: &str) -> Result<(), HttpProblem> {
-    if of == TENANT || door.admin_services()?.keys.all(guest.tenant()).await?.iter().any(|key| key.id == of) {
+/// Checks that the limit's subject is the tenant itself or one of its keys.
+async fn check(state: &AppState, principal: &Principal, of: &str) -> Result<(), HttpProblem> {
+    if of == TENANT || state.admin_services()?.keys.all(principal.tenant()).await?.iter().any(|key| key.id == of) {
         return Ok(());
     }
     let problem = HttpProblem::new(StatusCode::NOT_FOUND, code::KEY_NOT_FOUND, format!("there is no key `{of}`"));
@@ -32,14 +32,14 @@ async fn check(door: &AppState, guest: &Principal, of: &str) -> Result<(), HttpP
 #[utoipa::path(get, path = "/api/v1/budgets/{of}", tag = "costs",
     params(("of" = String, Path, description = "`tenant`, or a key's id")), responses(
     (status = 200, body = BudgetLimitsSchema, description = "empty where nothing is set"),
-    (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(of): PathParams<String>,
 ) -> Result<Response, HttpProblem> {
-    check(&door, &guest, &of).await?;
-    tenant_settings::show_setting(&door, &guest, SettingTopic::Budget, &of).await
+    check(&state, &principal, &of).await?;
+    tenant_settings::show_setting(&state, &principal, SettingTopic::Budget, &of).await
 }
 
 /// Sets the budget of the tenant or of one of its keys, all of it
@@ -50,17 +50,17 @@ pub(in crate::api) async fn show(
     params(("of" = String, Path, description = "`tenant`, or a key's id"),
         ("If-Match" = Option<String>, Header, description = "the `ETag` of what is replaced")),
     responses((status = 200, body = BudgetLimitsSchema),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn put(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(of): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let limits = body::json(body, door.limits).await?;
-    check(&door, &guest, &of).await?;
-    tenant_settings::put(&door, &guest, &headers, (SettingTopic::Budget, &of), limits).await
+    let limits = body::json(body, state.limits).await?;
+    check(&state, &principal, &of).await?;
+    tenant_settings::put(&state, &principal, &headers, (SettingTopic::Budget, &of), limits).await
 }
 
 /// Leaves a budget to the settings' files again
@@ -68,13 +68,13 @@ pub(in crate::api) async fn put(
     params(("of" = String, Path, description = "`tenant`, or a key's id"),
         ("If-Match" = Option<String>, Header, description = "the `ETag` of what is left")),
     responses((status = 204, description = "nothing is set of it"),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn remove(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(of): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, HttpProblem> {
-    check(&door, &guest, &of).await?;
-    tenant_settings::remove(&door, &guest, &headers, (SettingTopic::Budget, &of)).await
+    check(&state, &principal, &of).await?;
+    tenant_settings::remove(&state, &principal, &headers, (SettingTopic::Budget, &of)).await
 }

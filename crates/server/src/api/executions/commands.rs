@@ -1,4 +1,5 @@
-//! Runs, acted on: what is asked goes into the run's inbox, once, and is answered when the run has taken it and rests.
+//! Commands to runs. A command goes into the run's inbox once, and is answered when the run has applied it and is
+//! idle.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use super::response::ExecutionResponse;
 use crate::api::extractors::PathParams;
 use crate::api::idempotency::{IdempotencyKey, RequestFingerprint};
 use crate::api::principal::Principal;
-use crate::api::schemas::{ExecutionSchema, ProblemSchema as Refusal};
+use crate::api::schemas::{ExecutionSchema, ProblemSchema};
 use crate::api::wait_preference::WaitPreference;
 use crate::body;
 use crate::code;
@@ -43,38 +44,38 @@ pub(in crate::api) struct RunCommandRequest<'a> {
 }
 
 impl<'a> RunCommandRequest<'a> {
-    /// On a run that is there.
+    /// A request on an existing run.
     pub async fn load(
-        door: &'a AppState,
-        guest: Principal,
+        state: &'a AppState,
+        principal: Principal,
         id: &str,
         headers: &HeaderMap,
         asked: RequestFingerprint<'_>,
     ) -> Result<Self, HttpProblem> {
-        let work = door.run_services()?;
-        let patience = WaitPreference::of(headers)?;
-        let once = IdempotencyKey::of(door, &guest, headers, asked).await?;
-        let run = find_head(work, &guest, id).await?.run;
-        Ok(Self { state: door, services: work, principal: guest, run, idempotency: once, wait: patience })
+        let services = state.run_services()?;
+        let wait_preference = WaitPreference::of(headers)?;
+        let once = IdempotencyKey::of(state, &principal, headers, asked).await?;
+        let run = find_head(services, &principal, id).await?.run;
+        Ok(Self { state, services, principal, run, idempotency: once, wait: wait_preference })
     }
 
     pub fn actor_name(&self) -> String {
         self.principal.actor_name().to_owned()
     }
 
-    /// Who decides by it.
+    /// The decision maker of this request.
     pub async fn decider(&self) -> Result<DecisionMaker, HttpProblem> {
         self.principal.decider(self.state).await
     }
 
-    /// The run by when it rests, where it was asked before.
+    /// Responds with the run once it is idle, for a request that was made before.
     pub async fn respond_current(self) -> Result<Response, HttpProblem> {
         let follower = self.follower().await?;
         let limit = self.wait.limit;
         self.respond(follower, limit).await
     }
 
-    /// Into its inbox, and with it until it rests.
+    /// Submits the command to the run's inbox, and follows the run until it is idle.
     pub async fn submit(mut self, incoming: &IncomingCommand) -> Result<Response, HttpProblem> {
         let began = Instant::now();
         let command = match &mut self.idempotency {
@@ -92,7 +93,8 @@ impl<'a> RunCommandRequest<'a> {
             DeliveryResult::Accepted if self.idempotency.as_ref().is_some_and(|once| once.previous_run.is_some()) => {
                 self.respond(follower, left).await
             }
-            // Whoever moves the run takes it: nobody here knows when.
+            // The process that owns the run will apply the command at a time unknown here, so the response does not
+            // wait for it.
             DeliveryResult::Accepted => self.respond(follower, Duration::ZERO).await,
             DeliveryResult::Refused(refusal) => {
                 let problem = HttpProblem::from_refusal(&self.run, &refusal);
@@ -104,7 +106,7 @@ impl<'a> RunCommandRequest<'a> {
         }
     }
 
-    /// From what is recorded of the run on.
+    /// A follower of the run, starting from its recorded entries.
     async fn follower(&self) -> Result<RunFollower, HttpProblem> {
         let mut follower =
             RunFollower::new(&self.services.engine, self.services.read.clone(), self.principal.tenant().clone());
@@ -112,7 +114,7 @@ impl<'a> RunCommandRequest<'a> {
         Ok(follower)
     }
 
-    /// With it until it rests, for so long.
+    /// Follows the run until it is idle or the time limit is reached, and responds.
     async fn respond(self, mut follower: RunFollower, limit: Duration) -> Result<Response, HttpProblem> {
         tokio::select! {
             rested = timeout(limit, follower.wait_idle(&self.run)) => rested.unwrap_or(Ok(()))?,
@@ -125,7 +127,7 @@ impl<'a> RunCommandRequest<'a> {
         Ok(response)
     }
 
-    /// Whether this is leave to spend more than a budget has.
+    /// Whether this approves spending above a budget.
     async fn approves_over_budget(&self, effect: &EffectId) -> Result<bool, HttpProblem> {
         let follower = self.follower().await?;
         let asks = follower.run(&self.run).map(Run::human_tasks).unwrap_or_default();
@@ -145,17 +147,17 @@ pub(in crate::api) struct EmptyRunRequest {}
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/pause", tag = "executions",
     params(("execution_id" = String, Path)), request_body = EmptyRunRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn pause(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, EmptyRunRequest {}) = body::json_with_raw(body, door.limits).await?;
+    let (said, EmptyRunRequest {}) = body::json_with_raw(body, state.limits).await?;
     let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("pause", &id, &said)).await?;
+        RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("pause", &id, &said)).await?;
     let incoming = IncomingCommand::Pause { by: act.actor_name() };
     act.submit(&incoming).await
 }
@@ -164,17 +166,17 @@ pub(in crate::api) async fn pause(
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/resume", tag = "executions",
     params(("execution_id" = String, Path)), request_body = EmptyRunRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn resume(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, EmptyRunRequest {}) = body::json_with_raw(body, door.limits).await?;
-    let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("resume", &id, &said)).await?;
+    let (said, EmptyRunRequest {}) = body::json_with_raw(body, state.limits).await?;
+    let act = RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("resume", &id, &said))
+        .await?;
     let incoming = IncomingCommand::Resume { by: act.actor_name() };
     act.submit(&incoming).await
 }
@@ -192,17 +194,17 @@ pub(in crate::api) struct CancelRequest {
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/cancel", tag = "executions",
     params(("execution_id" = String, Path)), request_body = CancelRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn cancel(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, CancelRequest { compensate }) = body::json_with_raw(body, door.limits).await?;
-    let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("cancel", &id, &said)).await?;
+    let (said, CancelRequest { compensate }) = body::json_with_raw(body, state.limits).await?;
+    let act = RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("cancel", &id, &said))
+        .await?;
     let incoming = IncomingCommand::Cancel { by: act.actor_name(), compensate, asked_by: Vec::new() };
     act.submit(&incoming).await
 }
@@ -211,17 +213,18 @@ pub(in crate::api) async fn cancel(
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/compensate", tag = "executions",
     params(("execution_id" = String, Path)), request_body = EmptyRunRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn compensate(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, EmptyRunRequest {}) = body::json_with_raw(body, door.limits).await?;
+    let (said, EmptyRunRequest {}) = body::json_with_raw(body, state.limits).await?;
     let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("compensate", &id, &said)).await?;
+        RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("compensate", &id, &said))
+            .await?;
     let incoming = IncomingCommand::Rollback { by: act.actor_name(), asked_by: Vec::new() };
     act.submit(&incoming).await
 }
@@ -239,17 +242,17 @@ pub(in crate::api) struct RetryRequest {
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/retry", tag = "executions",
     params(("execution_id" = String, Path)), request_body = RetryRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn retry(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, RetryRequest { same_version }) = body::json_with_raw(body, door.limits).await?;
+    let (said, RetryRequest { same_version }) = body::json_with_raw(body, state.limits).await?;
     let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("retry", &id, &said)).await?;
+        RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("retry", &id, &said)).await?;
     let record = super::LoadedExecution::read(act.services, &act.principal, &id).await?;
     let newest = match record.run.workflow().filter(|_| !same_version) {
         Some(workflow) => act.services.registry.active(act.principal.tenant(), &workflow.name).await?,
@@ -296,18 +299,18 @@ impl SignalRequest {
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/signal", tag = "executions",
     params(("execution_id" = String, Path)), request_body = SignalRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn signal(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, signalled): (Value, SignalRequest) = body::json_with_raw(body, door.limits).await?;
+    let (said, signalled): (Value, SignalRequest) = body::json_with_raw(body, state.limits).await?;
     let (name, payload) = signalled.into_signal()?;
-    let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("signal", &id, &said)).await?;
+    let act = RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("signal", &id, &said))
+        .await?;
     let incoming = IncomingCommand::Signal(Signal {
         name,
         payload: Arc::new(payload),
@@ -367,17 +370,17 @@ fn answer_missing() -> HttpProblem {
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/answer", tag = "executions",
     params(("execution_id" = String, Path)), request_body = HumanAnswerRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn answer(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, answer): (Value, HumanAnswerRequest) = body::json_with_raw(body, door.limits).await?;
-    let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("answer", &id, &said)).await?;
+    let (said, answer): (Value, HumanAnswerRequest) = body::json_with_raw(body, state.limits).await?;
+    let act = RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("answer", &id, &said))
+        .await?;
     let incoming = answer.incoming(act.decider().await?)?;
     if let IncomingCommand::Approve { effect, approved: true, .. } = &incoming
         && act.approves_over_budget(effect).await?
@@ -415,23 +418,23 @@ pub(in crate::api) struct ResolveCallRequest {
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/resolve", tag = "executions",
     params(("execution_id" = String, Path)), request_body = ResolveCallRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn resolve(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, ResolveCallRequest { effect, became }) = body::json_with_raw(body, door.limits).await?;
+    let (said, ResolveCallRequest { effect, became }) = body::json_with_raw(body, state.limits).await?;
     let effect = parse_effect_id(&effect)?;
     let resolution = match became {
         CallResolution::Done(output) => DoubtResolution::Done { output },
         CallResolution::NotDone => DoubtResolution::NotDone,
         CallResolution::Repeat => DoubtResolution::Repeat,
     };
-    let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("resolve", &id, &said)).await?;
+    let act = RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("resolve", &id, &said))
+        .await?;
     let incoming = IncomingCommand::Resolve { effect, by: act.actor_name(), resolution };
     act.submit(&incoming).await
 }

@@ -1,4 +1,4 @@
-//! A new run that begins where another's past is cut.
+//! Forks: a new run that starts from a prefix of another run's history.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use axum::response::Response;
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
 use baton_core::run::{NodeAddress, RunForked, entries_before};
-use baton_engine::{FollowedRun, RunFork as Made};
+use baton_engine::{FollowedRun, RunFork};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -19,7 +19,7 @@ use super::{LoadedExecution, load_run};
 use crate::api::extractors::PathParams;
 use crate::api::idempotency::RequestFingerprint;
 use crate::api::principal::Principal;
-use crate::api::schemas::{ExecutionSchema, ProblemSchema as Refusal};
+use crate::api::schemas::{ExecutionSchema, ProblemSchema};
 use crate::api::start_run::{StartRunCommand, start_run};
 use crate::body;
 use crate::code;
@@ -42,7 +42,7 @@ pub(in crate::api) struct ForkExecutionRequest {
     owns_undo: bool,
 }
 
-/// A fork that is asked for.
+/// A request to fork a run.
 pub(in crate::api) struct ForkCommand {
     of: String,
     fork: ForkExecutionRequest,
@@ -57,36 +57,41 @@ pub(in crate::api) struct ForkCommand {
         ("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; one run a key")),
     request_body = ForkExecutionRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn fork(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, fork) = body::json_with_raw(body, door.limits).await?;
+    let (said, fork) = body::json_with_raw(body, state.limits).await?;
     let wanted = StartRunCommand::Forked(ForkCommand { of: id.clone(), fork });
-    start_run(&door, &guest, &headers, RequestFingerprint::new("fork", &id, &said), wanted).await
+    start_run(&state, &principal, &headers, RequestFingerprint::new("fork", &id, &said), wanted).await
 }
 
 impl ForkCommand {
-    /// What the engine takes.
-    pub async fn prepare(self, work: &RunServices, guest: &Principal, run: RunId) -> Result<Made, HttpProblem> {
+    /// Builds the engine's input.
+    pub async fn prepare(
+        self,
+        services: &RunServices,
+        principal: &Principal,
+        run: RunId,
+    ) -> Result<RunFork, HttpProblem> {
         let Self { of, fork: ForkExecutionRequest { node_id, variables, owns_undo } } = self;
-        let (head, FollowedRun { run: origin, entries }) = load_run(work, guest, &of).await?;
+        let (head, FollowedRun { run: origin, entries }) = load_run(services, principal, &of).await?;
         let record = LoadedExecution { head, run: origin };
         let past = entries_before(&entries, &NodeAddress::parse(&node_id));
         let past = past.ok_or_else(|| never_reached(&record, &node_id))?;
         check_variables(&record, &variables)?;
         let variables = BTreeMap::from_iter(variables);
-        let (from, by) = (record.head.run, guest.actor_name().to_owned());
+        let (from, by) = (record.head.run, principal.actor_name().to_owned());
         let forked = RunForked { run, from, by, variables, owns_undo };
-        Ok(Made { tenant: guest.tenant().clone(), workflow: record.head.workflow, past, forked })
+        Ok(RunFork { tenant: principal.tenant().clone(), workflow: record.head.workflow, past, forked })
     }
 }
 
-/// A variable that nobody has is a misspelt one.
+/// Refuses a variable that does not exist, because its name is probably misspelt.
 fn check_variables(record: &LoadedExecution, variables: &Map<String, Value>) -> Result<(), HttpProblem> {
     let names = record.run.variable_names();
     let Some(unknown) = variables.keys().find(|name| !names.contains(*name)) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! A run as it goes: what is recorded of it, and what its models are saying, as server-sent events.
+//! Follows a run as server-sent events: its recorded entries, and the partial replies of its models.
 
 use std::time::Duration;
 
@@ -20,25 +20,25 @@ use crate::api::event_stream::{EventSource, StreamSession, last_event_id};
 use crate::api::extractors::PathParams;
 use crate::api::openapi::ServerSentEvent;
 use crate::api::principal::Principal;
-use crate::api::schemas::ProblemSchema as Refusal;
+use crate::api::schemas::ProblemSchema;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// Entries that are told in one part.
+/// Maximum number of entries in one batch.
 const ENTRIES_PER_BATCH: usize = 100;
 
-/// A run, to somebody who reads along.
+/// The events of one run, for one subscriber.
 struct RunEventSource {
     follower: RunFollower,
     run: RunId,
     chunks: Receiver<ReplyChunk>,
-    /// The first of what was said and is not told yet.
+    /// The first reply chunk that was received and not sent yet.
     pending_chunk: Option<ReplyChunk>,
-    /// Entries that were told.
+    /// Number of entries sent.
     entries_sent: usize,
-    /// How many had been told when its state was.
+    /// The number of entries sent when the state was last sent.
     state_sent_at: Option<usize>,
-    /// It was told to be held back.
+    /// Whether the last state sent was throttled.
     was_throttled: bool,
     is_over: bool,
 }
@@ -58,20 +58,20 @@ struct RunEventSource {
     ),
     responses(
         (status = 200, body = ServerSentEvent, content_type = "text/event-stream"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     ))]
 pub(in crate::api) async fn events(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, HttpProblem> {
-    let work = door.run_services()?;
+    let services = state.run_services()?;
     let last = last_event_id(&headers)?.unwrap_or(0);
-    let run = find_head(work, &guest, &id).await?.run;
-    let seat = StreamSession::of(&door, &guest, headers)?;
-    let voice = work.engine.subscribe_replies(guest.tenant(), &run);
-    let mut follower = RunFollower::new(&work.engine, work.read.clone(), guest.tenant().clone());
+    let run = find_head(services, &principal, &id).await?.run;
+    let seat = StreamSession::of(&state, &principal, headers)?;
+    let voice = services.engine.subscribe_replies(principal.tenant(), &run);
+    let mut follower = RunFollower::new(&services.engine, services.read.clone(), principal.tenant().clone());
     follower.follow(&run).await?;
     let told = usize::try_from(last).unwrap_or(usize::MAX).min(follower.entries(&run).len());
     Ok(seat.follow(RunEventSource {
@@ -86,7 +86,7 @@ pub(in crate::api) async fn events(
     }))
 }
 
-/// What a model says, as it is told.
+/// The event of one reply chunk.
 fn chunk_event(said: &ReplyChunk) -> Event {
     let effect = &said.effect;
     let data = match &said.delta {
@@ -100,12 +100,12 @@ fn chunk_event(said: &ReplyChunk) -> Event {
     Event::default().event("model").data(data.to_string())
 }
 
-/// Whether a rate limit or a circuit holds back all that it has to do.
+/// Whether a rate limit or a circuit holds back all of the run's calls.
 fn is_throttled(run: &runs::Run) -> bool {
     run.state() == runs::RunState::Waiting && !run.held_calls().is_empty()
 }
 
-/// Whether its state is told although it does not rest.
+/// Whether the state is sent although the run is not idle.
 fn reports_state(run: &runs::Run, was_held: bool) -> bool {
     run.state().is_end() || was_held || is_throttled(run)
 }
@@ -113,12 +113,12 @@ fn reports_state(run: &runs::Run, was_held: bool) -> bool {
 impl EventSource for RunEventSource {
     async fn next_events(&mut self) -> Result<Vec<Event>, EngineError> {
         let Self { follower, run, chunks: voice, pending_chunk: said, entries_sent: told, .. } = self;
-        // A reply is recorded after its last part was said, and told after it too.
+        // A reply is recorded after its last chunk, so it is sent after its chunks.
         let mut events: Vec<Event> = said.take().iter().map(chunk_event).collect();
         while events.len() < ENTRIES_PER_BATCH {
             match voice.try_recv() {
                 Ok(said) => events.push(chunk_event(&said)),
-                // Whoever reads too slowly misses some of it; the reply is recorded whole.
+                // A slow subscriber misses chunks; the recorded reply is complete.
                 Err(TryRecvError::Lagged(_)) => {}
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
@@ -156,7 +156,7 @@ impl EventSource for RunEventSource {
             Ok(said) = self.chunks.recv() => self.pending_chunk = Some(said),
             moved = self.follower.wait_for_change(limit) => {
                 if moved?.is_some() {
-                    // A run that it runs may wait for something else now.
+                    // A child run may now wait for something else.
                     self.state_sent_at = None;
                 }
             }

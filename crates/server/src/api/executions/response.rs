@@ -1,4 +1,4 @@
-//! An execution as it is answered: ended, or going on.
+//! The response for an execution that has ended or is still running.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -16,16 +16,16 @@ pub(in crate::api) struct ExecutionResponse {
 }
 
 impl ExecutionResponse {
-    /// As far as it was followed.
+    /// The run as far as it was followed.
     pub fn of(follower: &RunFollower, id: &RunId) -> Self {
         let not_begun = Run::default();
         let run = follower.run(id).unwrap_or(&not_begun);
         Self::with_body(run, id, runs::response(run, &follower.open_waits()))
     }
 
-    /// As whoever knows the run tells it.
+    /// A response with a body built by the caller.
     pub fn with_body(run: &Run, id: &RunId, mut body: Value) -> Self {
-        // One that nobody has begun knows nothing of itself.
+        // A run that has not started does not know its own id.
         body["execution_id"] = id.as_str().into();
         Self { id: id.clone(), has_ended: run.state().is_end(), body }
     }

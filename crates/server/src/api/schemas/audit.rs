@@ -1,4 +1,4 @@
-//! The audit trail, as it is answered.
+//! Response schemas of the audit trail.
 
 use serde_json::Value;
 use utoipa::ToSchema;

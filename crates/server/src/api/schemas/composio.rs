@@ -1,4 +1,4 @@
-//! Composio, as it is answered.
+//! Response schemas of Composio.
 
 use serde_json::Value;
 use utoipa::ToSchema;

@@ -1,4 +1,4 @@
-//! Money, as it is answered.
+//! Response schemas of costs.
 
 use serde_json::Value;
 use utoipa::ToSchema;

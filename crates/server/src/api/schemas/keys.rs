@@ -1,4 +1,4 @@
-//! Keys, as they are answered.
+//! Response schemas of API keys.
 
 use utoipa::ToSchema;
 

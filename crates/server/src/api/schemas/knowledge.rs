@@ -1,4 +1,4 @@
-//! Memory, as it is answered.
+//! Response schemas of the knowledge base and memory.
 
 use serde_json::{Map, Value};
 use utoipa::ToSchema;

@@ -1,4 +1,4 @@
-//! Models, as they are answered.
+//! Response schemas of models.
 
 use serde_json::Value;
 use utoipa::ToSchema;

@@ -1,4 +1,4 @@
-//! Sources of tools, as they are asked for and answered.
+//! Request and response schemas of tool sources.
 
 use serde_json::Value;
 use utoipa::ToSchema;

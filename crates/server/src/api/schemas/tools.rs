@@ -1,4 +1,4 @@
-//! Tools, as they are answered.
+//! Response schemas of tools.
 
 use serde_json::{Map, Value};
 use utoipa::ToSchema;

@@ -1,4 +1,4 @@
-//! The desk as it goes: who is given what, who is there, and what waits for people.
+//! Follows the routing queue as server-sent events: assignments, presence, and open tasks.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,26 +18,26 @@ use tokio::time::Instant;
 use crate::api::event_stream::{EventSource, POLL_INTERVAL, StreamSession, last_event_id};
 use crate::api::openapi::ServerSentEvent;
 use crate::api::principal::Principal;
-use crate::api::schemas::ProblemSchema as Refusal;
+use crate::api::schemas::ProblemSchema;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// A desk, to somebody who reads along.
+/// The events of one routing queue, for one subscriber.
 struct RoutingEventSource {
     follower: RoutingQueueFollower,
     state: AppState,
     principal: Principal,
-    /// Whether how it stands is to be told.
+    /// Whether the queue's state must be sent.
     has_news: bool,
     items: OpenTaskTracker,
 }
 
-/// What waits for people, as it was told.
+/// The open tasks that were last sent.
 #[derive(Default)]
 struct OpenTaskTracker {
-    /// Nothing before the first time.
+    /// `None` before the first check.
     open: Option<BTreeSet<String>>,
-    /// When it was looked at.
+    /// When the tasks were last checked.
     at: Option<Instant>,
 }
 
@@ -52,21 +52,21 @@ struct OpenTaskTracker {
     params(("Last-Event-ID" = Option<u64>, Header, description = "what came up to this place is not told again")),
     responses(
         (status = 200, body = ServerSentEvent, content_type = "text/event-stream"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     ))]
 pub(in crate::api) async fn events(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(app_state): State<AppState>,
+    Extension(caller): Extension<Principal>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, HttpProblem> {
     let after = last_event_id(&headers)?;
-    let seat = StreamSession::of(&door, &guest, headers)?;
-    let work = door.run_services()?;
-    let follower = door.routing_queues.follow(&work.engine, &work.read, guest.tenant(), after).await?;
+    let seat = StreamSession::of(&app_state, &caller, headers)?;
+    let services = app_state.run_services()?;
+    let follower = app_state.routing_queues.follow(&services.engine, &services.read, caller.tenant(), after).await?;
     Ok(seat.follow(RoutingEventSource {
         follower,
-        state: door.clone(),
-        principal: guest,
+        state: app_state.clone(),
+        principal: caller,
         has_news: true,
         items: OpenTaskTracker::default(),
     }))
@@ -74,18 +74,18 @@ pub(in crate::api) async fn events(
 
 impl EventSource for RoutingEventSource {
     async fn next_events(&mut self) -> Result<Vec<Event>, EngineError> {
-        let Ok(work) = self.state.run_services() else { return Ok(Vec::new()) };
+        let Ok(services) = self.state.run_services() else { return Ok(Vec::new()) };
         let mut told = Vec::new();
         for (seq, entry) in self.follower.next_entries().await? {
             told.extend(entry_events(seq, &entry));
         }
         self.has_news |= !told.is_empty();
         if told.is_empty() && std::mem::take(&mut self.has_news) {
-            let desk = self.state.routing_queues.current(&*work.read, self.principal.tenant()).await?;
+            let desk = self.state.routing_queues.current(&*services.read, self.principal.tenant()).await?;
             told.push(event("state", &queue_state(&desk, self.state.clock.now())));
         }
         if told.is_empty() && self.items.is_due() {
-            let open = work.read.open_tasks(self.principal.tenant(), None).await?;
+            let open = services.read.open_tasks(self.principal.tenant(), None).await?;
             told.extend(self.items.changes(&open, self.state.clock.now()));
         }
         Ok(told)
@@ -97,12 +97,12 @@ impl EventSource for RoutingEventSource {
 }
 
 impl OpenTaskTracker {
-    /// However much happens at the desk, this is looked at now and then only.
+    /// Limits how often the tasks are checked, however busy the queue is.
     fn is_due(&self) -> bool {
         self.at.is_none_or(|at| at.elapsed() >= POLL_INTERVAL)
     }
 
-    /// What was opened and closed since it was looked at last.
+    /// The tasks that were opened and closed since the last check.
     fn changes(&mut self, items: &[TaskItem], now: Time) -> Vec<Event> {
         self.at = Some(Instant::now());
         let open: BTreeSet<String> = items.iter().map(|item| item.id.clone()).collect();
@@ -116,10 +116,10 @@ impl OpenTaskTracker {
     }
 }
 
-/// What an entry has to tell; the last of it carries its place.
+/// The events of an entry. The last one carries the entry's number as its id.
 fn entry_events(seq: u64, entry: &RoutingEntry) -> Vec<Event> {
     let mut told: Vec<Event> = entry.events.iter().filter_map(|one| routing_event(entry.at, one)).collect();
-    // One who comes back in the middle of an entry is told it whole.
+    // A client that reconnects in the middle of an entry receives the whole entry again.
     if let Some(last) = told.pop() {
         told.push(last.id(seq.to_string()));
     }
@@ -127,42 +127,42 @@ fn entry_events(seq: u64, entry: &RoutingEntry) -> Vec<Event> {
 }
 
 fn routing_event(at: Time, happened: &routing::RoutingEvent) -> Option<Event> {
-    use routing::RoutingEvent as Is;
+    use routing::RoutingEvent;
     let (kind, mut told) = match happened {
-        Is::SettingsSet(settings) => ("settings", json!({ "settings": settings })),
-        Is::PersonPut(profile) => ("person", json!({ "human_agent_id": profile.id, "name": profile.name })),
-        Is::PersonRemoved { person } => ("person_removed", json!({ "human_agent_id": person })),
-        Is::PresenceSet { person, presence, unheard } => {
+        RoutingEvent::SettingsSet(settings) => ("settings", json!({ "settings": settings })),
+        RoutingEvent::PersonPut(profile) => ("person", json!({ "human_agent_id": profile.id, "name": profile.name })),
+        RoutingEvent::PersonRemoved { person } => ("person_removed", json!({ "human_agent_id": person })),
+        RoutingEvent::PresenceSet { person, presence, unheard } => {
             ("presence", json!({ "human_agent_id": person, "status": presence, "unheard": unheard }))
         }
-        Is::Heard { .. } => return None,
-        Is::Queued { conversation, number, wants, priority, respond_by, resolve_by, .. } => (
+        RoutingEvent::Heard { .. } => return None,
+        RoutingEvent::Queued { conversation, number, wants, priority, respond_by, resolve_by, .. } => (
             "queued",
             json!({
                 "conversation_id": conversation, "number": number, "skills": wants.skills, "language": wants.language,
                 "priority": priority, "first_response_by": respond_by.to_string(), "resolve_by": resolve_by.to_string(),
             }),
         ),
-        Is::ServiceLevelSet { conversation, priority, respond_by, resolve_by, .. } => (
+        RoutingEvent::ServiceLevelSet { conversation, priority, respond_by, resolve_by, .. } => (
             "service_level",
             json!({
                 "conversation_id": conversation, "priority": priority,
                 "first_response_by": respond_by.map(|by| by.to_string()), "resolve_by": resolve_by.to_string(),
             }),
         ),
-        Is::Assigned { conversation, number, person, .. } => {
+        RoutingEvent::Assigned { conversation, number, person, .. } => {
             ("assigned", json!({ "conversation_id": conversation, "number": number, "assigned_agent_id": person }))
         }
-        Is::Requeued { conversation, number, from, why, .. } => (
+        RoutingEvent::Requeued { conversation, number, from, why, .. } => (
             "requeued",
             json!({ "conversation_id": conversation, "number": number, "assigned_agent_id": from, "why": why }),
         ),
-        Is::Redirected { conversation, wants } => {
+        RoutingEvent::Redirected { conversation, wants } => {
             ("redirected", json!({ "conversation_id": conversation, "skills": wants.skills }))
         }
-        Is::Answered { conversation, .. } => ("answered", json!({ "conversation_id": conversation })),
-        Is::Left { conversation, .. } => ("left", json!({ "conversation_id": conversation })),
-        Is::Escalated { conversation, number, breach, chain, act, .. } => (
+        RoutingEvent::Answered { conversation, .. } => ("answered", json!({ "conversation_id": conversation })),
+        RoutingEvent::Left { conversation, .. } => ("left", json!({ "conversation_id": conversation })),
+        RoutingEvent::Escalated { conversation, number, breach, chain, act, .. } => (
             "escalated",
             json!({
                 "conversation_id": conversation, "number": number, "breach": breach, "since": chain.since.to_string(),

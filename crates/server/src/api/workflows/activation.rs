@@ -1,4 +1,4 @@
-//! Which version of a workflow runs: activated, rolled back, shared among several.
+//! The active version of a workflow: activation, rollback, and traffic split.
 
 use axum::Extension;
 use axum::Json;
@@ -18,51 +18,57 @@ use crate::api::etag;
 use crate::api::execute::workflow_not_found;
 use crate::api::extractors::PathParams;
 use crate::api::principal::Principal;
-use crate::api::schemas::{ProblemSchema as Refusal, TrafficSplitSchema, WorkflowVersionSchema as Shown};
+use crate::api::schemas::{ProblemSchema, TrafficSplitSchema, WorkflowVersionSchema};
 use crate::body;
 use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// Where two must agree, whoever made a version is not who activates it.
-pub(super) fn check_four_eyes(work: &RunServices, guest: &Principal, made_by: Option<&str>) -> Result<(), HttpProblem> {
-    if !work.files.borrow().four_eyes || made_by != Some(guest.actor_name()) {
+/// If the four-eyes rule applies, the author of a version may not activate it.
+pub(super) fn check_four_eyes(
+    services: &RunServices,
+    principal: &Principal,
+    made_by: Option<&str>,
+) -> Result<(), HttpProblem> {
+    if !services.files.borrow().four_eyes || made_by != Some(principal.actor_name()) {
         return Ok(());
     }
-    let detail = format!("`{}` made this version, and somebody else must activate it", guest.actor_name());
+    let detail = format!("`{}` made this version, and somebody else must activate it", principal.actor_name());
     let hint = "baton.toml says `four_eyes = true` under [workflows]";
     Err(HttpProblem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail).with_hint(hint))
 }
 
-/// Changes a workflow, where it stands as the request says that it was read.
+/// Changes a workflow, if its state matches the request's `If-Match`.
 pub(super) async fn change_workflow(
-    door: &AppState,
-    guest: &Principal,
+    state: &AppState,
+    principal: &Principal,
     name: &str,
     change: WorkflowChange,
     headers: &HeaderMap,
 ) -> Result<(WorkflowVersion, u64), HttpProblem> {
-    let work = door.run_services()?;
+    let services = state.run_services()?;
     let expected = etag::if_match(headers)?;
-    match work.registry.change(guest.tenant(), name, change, expected, door.clock.now()).await? {
+    match services.registry.change(principal.tenant(), name, change, expected, state.clock.now()).await? {
         ChangeResult::Done { version, changes } => Ok((version, changes)),
-        ChangeResult::Stale { changes: 0 } | ChangeResult::Missing => Err(workflow_not_found(work, guest, name).await),
+        ChangeResult::Stale { changes: 0 } | ChangeResult::Missing => {
+            Err(workflow_not_found(services, principal, name).await)
+        }
         ChangeResult::Stale { .. } => Err(etag::precondition_failed(&format!("`{name}`"))),
     }
 }
 
 /// Activates a version that this binary can run.
 async fn activate_version(
-    door: &AppState,
-    guest: &Principal,
+    state: &AppState,
+    principal: &Principal,
     version: &WorkflowVersion,
     headers: &HeaderMap,
 ) -> Result<Response, HttpProblem> {
-    let work = door.run_services()?;
-    check_four_eyes(work, guest, version.made_by.as_deref())?;
-    work.engine.workflows().version(&version.bundle).await?;
+    let services = state.run_services()?;
+    check_four_eyes(services, principal, version.made_by.as_deref())?;
+    services.engine.workflows().version(&version.bundle).await?;
     let change = WorkflowChange::Activate { revision: version.revision };
-    let (version, changes) = change_workflow(door, guest, &version.workflow, change, headers).await?;
+    let (version, changes) = change_workflow(state, principal, &version.workflow, change, headers).await?;
     let mut response = Json(version_json(&version)).into_response();
     etag::set_etag(&mut response, changes);
     Ok(response)
@@ -81,18 +87,18 @@ pub(in crate::api) struct ActivateRequest {
 #[utoipa::path(post, path = "/api/v1/workflows/{workflow_id}/activate", tag = "workflows",
     params(("workflow_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
-    request_body = ActivateRequest, responses((status = 200, body = Shown),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    request_body = ActivateRequest, responses((status = 200, body = WorkflowVersionSchema),
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn activate(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let ActivateRequest { revision } = body::json(body, door.limits).await?;
-    let version = super::version(door.run_services()?, &guest, &name, Some(revision)).await?;
-    activate_version(&door, &guest, &version, &headers).await
+    let ActivateRequest { revision } = body::json(body, state.limits).await?;
+    let version = super::version(state.run_services()?, &principal, &name, Some(revision)).await?;
+    activate_version(&state, &principal, &version, &headers).await
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -110,20 +116,20 @@ pub(in crate::api) struct RollbackVersionRequest {
 #[utoipa::path(post, path = "/api/v1/workflows/{workflow_id}/rollback", tag = "workflows",
     params(("workflow_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
-    request_body = RollbackVersionRequest, responses((status = 200, body = Shown),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    request_body = RollbackVersionRequest, responses((status = 200, body = WorkflowVersionSchema),
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn rollback(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let RollbackVersionRequest { revision } = body::json(body, door.limits).await?;
-    let work = door.run_services()?;
-    let all = work.registry.versions(guest.tenant(), &name).await?;
+    let RollbackVersionRequest { revision } = body::json(body, state.limits).await?;
+    let services = state.run_services()?;
+    let all = services.registry.versions(principal.tenant(), &name).await?;
     if all.is_empty() {
-        return Err(workflow_not_found(work, &guest, &name).await);
+        return Err(workflow_not_found(services, &principal, &name).await);
     }
     let active = all.iter().find(|version| version.active).map_or(u32::MAX, |version| version.revision);
     let was_before = |version: &&WorkflowVersion| version.revision < active && version.activated_at.is_some();
@@ -137,7 +143,7 @@ pub(in crate::api) async fn rollback(
         let problem = HttpProblem::new(StatusCode::CONFLICT, code::WORKFLOW_INACTIVE, detail);
         return Err(problem.with_hint("GET its versions: `activated_at` says which were active"));
     };
-    activate_version(&door, &guest, version, &headers).await
+    activate_version(&state, &principal, version, &headers).await
 }
 
 /// Who shares a workflow's runs.
@@ -176,15 +182,15 @@ impl SplitTrafficRequest {
 /// Says which versions share a workflow's runs
 #[utoipa::path(get, path = "/api/v1/workflows/{workflow_id}/traffic", tag = "workflows",
     params(("workflow_id" = String, Path)), responses((status = 200, body = TrafficSplitSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn traffic(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<Response, HttpProblem> {
-    let work = door.run_services()?;
-    let Some(standing) = work.registry.workflow_status(guest.tenant(), &name).await? else {
-        return Err(workflow_not_found(work, &guest, &name).await);
+    let services = state.run_services()?;
+    let Some(standing) = services.registry.workflow_status(principal.tenant(), &name).await? else {
+        return Err(workflow_not_found(services, &principal, &name).await);
     };
     Ok(traffic_response(&standing))
 }
@@ -205,23 +211,23 @@ fn traffic_response(standing: &WorkflowStatus) -> Response {
     params(("workflow_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
     request_body = SplitTrafficRequest, responses((status = 200, body = TrafficSplitSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn split(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let split: SplitTrafficRequest = body::json(body, door.limits).await?;
+    let split: SplitTrafficRequest = body::json(body, state.limits).await?;
     split.check()?;
-    let work = door.run_services()?;
+    let services = state.run_services()?;
     for share in &split.traffic {
-        let version = super::version(work, &guest, &name, Some(share.revision)).await?;
-        check_four_eyes(work, &guest, version.made_by.as_deref())?;
-        work.engine.workflows().version(&version.bundle).await?;
+        let version = super::version(services, &principal, &name, Some(share.revision)).await?;
+        check_four_eyes(services, &principal, version.made_by.as_deref())?;
+        services.engine.workflows().version(&version.bundle).await?;
     }
-    change_workflow(&door, &guest, &name, WorkflowChange::Split(split.traffic), &headers).await?;
-    let standing = work.registry.workflow_status(guest.tenant(), &name).await?;
+    change_workflow(&state, &principal, &name, WorkflowChange::Split(split.traffic), &headers).await?;
+    let standing = services.registry.workflow_status(principal.tenant(), &name).await?;
     Ok(standing.map_or_else(|| StatusCode::NO_CONTENT.into_response(), |standing| traffic_response(&standing)))
 }

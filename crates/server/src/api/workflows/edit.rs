@@ -1,4 +1,4 @@
-//! Workflows made and changed: a document in YAML or JSON is checked whole, and kept as a version of its own.
+//! Creates and changes workflows: a YAML or JSON document is checked as a whole, and stored as a new version.
 
 use axum::Extension;
 use axum::Json;
@@ -21,14 +21,14 @@ use crate::api::etag;
 use crate::api::execute::workflow_not_found;
 use crate::api::extractors::{PathParams, QueryParams};
 use crate::api::principal::Principal;
-use crate::api::schemas::{ProblemSchema as Refusal, SavedVersionSchema, ValidationSchema};
+use crate::api::schemas::{ProblemSchema, SavedVersionSchema, ValidationSchema};
 use crate::api::tenant_catalog;
 use crate::body;
 use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// Names that stand for something else below `/workflows`.
+/// Names with another meaning below `/workflows`.
 pub(super) const RESERVED_NAMES: [&str; 5] = ["execute", "validate", "import", "generate", "templates"];
 
 /// How a document is taken in.
@@ -41,7 +41,7 @@ pub(in crate::api) struct SaveWorkflowQuery {
     activate: bool,
 }
 
-/// A workflow that may run, and what is still to be said of it.
+/// A valid workflow, and its remaining diagnostics.
 struct CheckedWorkflow {
     name: String,
     label: String,
@@ -50,24 +50,24 @@ struct CheckedWorkflow {
     diagnostics: Vec<Diagnostic>,
 }
 
-/// A document as it came.
-async fn document(door: &AppState, body: Body) -> Result<String, HttpProblem> {
+/// Reads the document from the body.
+async fn document(state: &AppState, body: Body) -> Result<String, HttpProblem> {
     let bytes =
-        body::read(body, door.limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, door.limits))?;
+        body::read(body, state.limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, state.limits))?;
     String::from_utf8(bytes.into()).map_err(|_| {
         let detail = "the document is not UTF-8; it is YAML or JSON in UTF-8";
         HttpProblem::new(StatusCode::BAD_REQUEST, code::BODY_INVALID, detail)
     })
 }
 
-async fn check_document(door: &AppState, guest: &Principal, text: &str) -> Result<CheckedDefinition, HttpProblem> {
-    let catalog = tenant_catalog::catalog(door, guest.tenant(), text).await?;
+async fn check_document(state: &AppState, principal: &Principal, text: &str) -> Result<CheckedDefinition, HttpProblem> {
+    let catalog = tenant_catalog::catalog(state, principal.tenant(), text).await?;
     Ok(definition::check(text.as_bytes(), &catalog))
 }
 
 impl CheckedWorkflow {
-    async fn read(door: &AppState, guest: &Principal, text: &str) -> Result<Self, HttpProblem> {
-        let checked = check_document(door, guest, text).await?;
+    async fn read(state: &AppState, principal: &Principal, text: &str) -> Result<Self, HttpProblem> {
+        let checked = check_document(state, principal, text).await?;
         let Some((workflow, bundle)) = checked.runnable() else {
             let stops = checked.diagnostics.iter().filter(|found| found.severity <= Severity::Draft).count();
             let detail = format!("the document is no workflow that may run: {stops} findings stand against it");
@@ -85,28 +85,34 @@ impl CheckedWorkflow {
         Ok(Self { name, label, text, hash, diagnostics: checked.diagnostics })
     }
 
-    /// Keeps it as a version, where the workflow has changed so often; 0 for one that must not be there.
+    /// Stores it as a version, if the workflow has this number of changes; 0 requires that the workflow does not
+    /// exist.
     async fn save(
         self,
-        door: &AppState,
-        guest: &Principal,
+        state: &AppState,
+        principal: &Principal,
         how: &SaveWorkflowQuery,
         expected: Option<u64>,
     ) -> Result<Response, HttpProblem> {
-        let work = door.run_services()?;
+        let services = state.run_services()?;
         if how.activate {
-            guest.require(AccessScope::Operate)?;
-            super::activation::check_four_eyes(work, guest, Some(guest.actor_name()))?;
+            principal.require(AccessScope::Operate)?;
+            super::activation::check_four_eyes(services, principal, Some(principal.actor_name()))?;
         }
         let new = NewVersion {
             label: self.label,
             bundle: self.text.into(),
             hash: self.hash,
-            made_by: Some(guest.actor_name().to_owned()),
+            made_by: Some(principal.actor_name().to_owned()),
             activate: how.activate,
         };
-        let change =
-            work.registry.change(guest.tenant(), &self.name, WorkflowChange::Add(new), expected, door.clock.now());
+        let change = services.registry.change(
+            principal.tenant(),
+            &self.name,
+            WorkflowChange::Add(new),
+            expected,
+            state.clock.now(),
+        );
         match change.await? {
             ChangeResult::Done { version, changes } => {
                 let is_first = expected == Some(0);
@@ -114,7 +120,7 @@ impl CheckedWorkflow {
             }
             ChangeResult::Stale { .. } if expected == Some(0) => Err(name_taken(&self.name)),
             ChangeResult::Stale { .. } => Err(etag::precondition_failed(&format!("`{}`", self.name))),
-            ChangeResult::Missing => Err(workflow_not_found(work, guest, &self.name).await),
+            ChangeResult::Missing => Err(workflow_not_found(services, principal, &self.name).await),
         }
     }
 }
@@ -132,7 +138,7 @@ fn saved_response(version: &WorkflowVersion, changes: u64, diagnostics: &[Diagno
     response
 }
 
-/// A name as it stands in an address.
+/// A name, percent-encoded for a path.
 pub(in crate::api) fn in_path(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
@@ -152,47 +158,49 @@ fn name_taken(name: &str) -> HttpProblem {
 #[utoipa::path(post, path = "/api/v1/workflows", tag = "workflows", params(SaveWorkflowQuery),
     request_body(content((Object = "application/json"), (String = "application/yaml"))), responses(
     (status = 201, body = SavedVersionSchema), (status = 200, body = SavedVersionSchema, description = "this very version is there already"),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn create(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(how): QueryParams<SaveWorkflowQuery>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let text = document(&door, body).await?;
-    let ready = CheckedWorkflow::read(&door, &guest, &text).await?;
-    save_new(&door, &guest, ready, &how).await
+    let text = document(&state, body).await?;
+    let ready = CheckedWorkflow::read(&state, &principal, &text).await?;
+    save_new(&state, &principal, ready, &how).await
 }
 
-/// One that is put away may be made anew.
+/// Creates a workflow. An archived one may be created again.
 async fn save_new(
-    door: &AppState,
-    guest: &Principal,
+    state: &AppState,
+    principal: &Principal,
     ready: CheckedWorkflow,
     how: &SaveWorkflowQuery,
 ) -> Result<Response, HttpProblem> {
-    let work = door.run_services()?;
-    let expected = match work.registry.workflow_status(guest.tenant(), &ready.name).await? {
+    let services = state.run_services()?;
+    let expected = match services.registry.workflow_status(principal.tenant(), &ready.name).await? {
         None => 0,
         Some(WorkflowStatus { archived_at: Some(_), changes, .. }) => changes,
         Some(standing) => {
-            let Some(same) = find_same_version(work, guest, &ready).await? else { return Err(name_taken(&ready.name)) };
+            let Some(same) = find_same_version(services, principal, &ready).await? else {
+                return Err(name_taken(&ready.name));
+            };
             if same.active || !how.activate {
                 return Ok(saved_response(&same, standing.changes, &ready.diagnostics, false));
             }
             standing.changes
         }
     };
-    ready.save(door, guest, how, Some(expected)).await
+    ready.save(state, principal, how, Some(expected)).await
 }
 
-/// The newest version, where it is this one.
+/// The newest version, if it is identical to this one.
 async fn find_same_version(
-    work: &RunServices,
-    guest: &Principal,
+    services: &RunServices,
+    principal: &Principal,
     ready: &CheckedWorkflow,
 ) -> Result<Option<WorkflowVersion>, HttpProblem> {
-    let newest = work.registry.versions(guest.tenant(), &ready.name).await?.into_iter().next();
+    let newest = services.registry.versions(principal.tenant(), &ready.name).await?.into_iter().next();
     Ok(newest.filter(|version| version.bundle == ready.hash))
 }
 
@@ -205,27 +213,27 @@ async fn find_same_version(
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
     request_body(content((Object = "application/json"), (String = "application/yaml"))), responses(
     (status = 200, body = SavedVersionSchema), (status = 201, body = SavedVersionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn replace(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     QueryParams(how): QueryParams<SaveWorkflowQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
     let expected = etag::if_match(&headers)?;
-    let text = document(&door, body).await?;
-    let work = door.run_services()?;
-    let ready = CheckedWorkflow::read(&door, &guest, &text).await?;
+    let text = document(&state, body).await?;
+    let services = state.run_services()?;
+    let ready = CheckedWorkflow::read(&state, &principal, &text).await?;
     if ready.name != name {
         let detail = format!("the document is called `{}`, and the address `{name}`", ready.name);
         let hint = "a workflow keeps its name; POST /api/v1/workflows makes another";
         return Err(HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::WORKFLOW_INVALID, detail).with_hint(hint));
     }
-    let is_there = work.registry.workflow_status(guest.tenant(), &name).await?.is_some();
+    let is_there = services.registry.workflow_status(principal.tenant(), &name).await?.is_some();
     let expected = if is_there || expected.is_some() { expected } else { Some(0) };
-    ready.save(&door, &guest, &how, expected).await
+    ready.save(&state, &principal, &how, expected).await
 }
 
 /// Puts a workflow away
@@ -235,28 +243,28 @@ pub(in crate::api) async fn replace(
 #[utoipa::path(delete, path = "/api/v1/workflows/{workflow_id}", tag = "workflows",
     params(("workflow_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
-    responses((status = 204), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 204), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn archive(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<Response, HttpProblem> {
-    super::activation::change_workflow(&door, &guest, &name, WorkflowChange::Archive, &headers).await?;
+    super::activation::change_workflow(&state, &principal, &name, WorkflowChange::Archive, &headers).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Checks a document, and keeps nothing
 #[utoipa::path(post, path = "/api/v1/workflows/validate", tag = "workflows",
     request_body(content((Object = "application/json"), (String = "application/yaml"))), responses(
-    (status = 200, body = ValidationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ValidationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn validate(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    let text = document(&door, body).await?;
-    let checked = check_document(&door, &guest, &text).await?;
+    let text = document(&state, body).await?;
+    let checked = check_document(&state, &principal, &text).await?;
     let workflow = checked.workflow.as_ref();
     Ok(Json(json!({
         "ok": checked.runnable().is_some(),
@@ -286,14 +294,14 @@ pub(in crate::api) struct ImportQuery {
 #[utoipa::path(post, path = "/api/v1/workflows/import", tag = "workflows", params(ImportQuery),
     request_body(content((Object = "application/json"), (String = "application/yaml"))), responses(
     (status = 201, body = SavedVersionSchema), (status = 200, body = SavedVersionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn import(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(ImportQuery { name, replace, activate }): QueryParams<ImportQuery>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let mut text = document(&door, body).await?;
+    let mut text = document(&state, body).await?;
     if let Some(name) = name {
         let tree = source::read(text.as_bytes());
         let mut definition =
@@ -304,11 +312,11 @@ pub(in crate::api) async fn import(
         }
         text = yaml::to_yaml(&definition);
     }
-    let work = door.run_services()?;
-    let ready = CheckedWorkflow::read(&door, &guest, &text).await?;
+    let services = state.run_services()?;
+    let ready = CheckedWorkflow::read(&state, &principal, &text).await?;
     let how = SaveWorkflowQuery { activate };
-    match work.registry.workflow_status(guest.tenant(), &ready.name).await? {
-        Some(standing) if replace => ready.save(&door, &guest, &how, Some(standing.changes)).await,
-        _ => save_new(&door, &guest, ready, &how).await,
+    match services.registry.workflow_status(principal.tenant(), &ready.name).await? {
+        Some(standing) if replace => ready.save(&state, &principal, &how, Some(standing.changes)).await,
+        _ => save_new(&state, &principal, ready, &how).await,
     }
 }

@@ -1,4 +1,5 @@
-//! A workflow from a goal: drafted by a model, checked like any other, and kept by whoever wants it.
+//! Generates a workflow from a goal: a model drafts it, it is checked like any other, and the caller decides
+//! whether to store it.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::api::principal::Principal;
-use crate::api::schemas::{GeneratedWorkflow, ProblemSchema as Refusal};
+use crate::api::schemas::{GeneratedWorkflow, ProblemSchema};
 use crate::api::tenant_catalog;
 use crate::body;
 use crate::code;
@@ -51,36 +52,36 @@ fn english() -> String {
 #[utoipa::path(post, path = "/api/v1/workflows/generate", tag = "workflows", request_body = GenerateWorkflowRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; one draft a key")),
     responses((status = 200, body = GeneratedWorkflow),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
-        (status = "5XX", body = Refusal, content_type = "application/problem+json")))]
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = "5XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn generate(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    let GenerateWorkflowRequest { goal, name, language } = body::json(body, door.limits).await?;
-    let (work, house) = (door.run_services()?, door.admin_services()?);
-    // Before anybody outside is asked, and paid.
+    let GenerateWorkflowRequest { goal, name, language } = body::json(body, state.limits).await?;
+    let (services, admin) = (state.run_services()?, state.admin_services()?);
+    // Checked before the model is called and paid.
     drafting::check_goal(&goal).map_err(generation_problem)?;
     if let Some(Err(wrong)) = name.as_deref().map(TenantId::parse) {
         return Err(HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, format!("`name`: {wrong}")));
     }
-    let taken = used_names(work, &guest).await?;
+    let taken = used_names(services, &principal).await?;
     if let Some(name) = name.as_ref().filter(|name| taken.contains(*name)) {
         let detail = format!("there is a workflow `{name}` already");
         return Err(
             HttpProblem::new(StatusCode::CONFLICT, code::NAME_TAKEN, detail).with_hint("give it another `name`")
         );
     }
-    let catalog = tenant_catalog::catalog(&door, guest.tenant(), "").await?;
-    let (found, _fault) = house.catalogue.search(guest.tenant(), &goal, TOOLS_FOUND).await;
+    let catalog = tenant_catalog::catalog(&state, principal.tenant(), "").await?;
+    let (found, _fault) = admin.catalogue.search(principal.tenant(), &goal, TOOLS_FOUND).await;
     let asker = ModelCaller {
-        key_id: Some(guest.key_id().to_owned()),
-        ..ModelCaller::of(guest.tenant().clone(), format!("generate-{}", uuid::Uuid::now_v7()))
+        key_id: Some(principal.key_id().to_owned()),
+        ..ModelCaller::of(principal.tenant().clone(), format!("generate-{}", uuid::Uuid::now_v7()))
     };
-    let shipped = house.catalogue.shipped().iter().map(ToString::to_string);
+    let shipped = admin.catalogue.shipped().iter().map(ToString::to_string);
     let drafting = DraftRequest {
-        models: &*door.models,
+        models: &*state.models,
         asker: &asker,
         catalog: &catalog,
         first: shipped.chain(found.iter().map(|tool| tool.name.to_string())).collect(),
@@ -101,13 +102,13 @@ pub(in crate::api) async fn generate(
     })))
 }
 
-/// Names that no draft may have.
-async fn used_names(work: &RunServices, guest: &Principal) -> Result<BTreeSet<String>, HttpProblem> {
-    let all = work.registry.workflows(guest.tenant()).await?.into_iter().map(|version| version.workflow);
+/// Names that a draft must not have.
+async fn used_names(services: &RunServices, principal: &Principal) -> Result<BTreeSet<String>, HttpProblem> {
+    let all = services.registry.workflows(principal.tenant()).await?.into_iter().map(|version| version.workflow);
     Ok(all.chain(super::edit::RESERVED_NAMES.map(str::to_owned)).collect())
 }
 
-/// The name, or the first of `NAME_2`, `NAME_3`, … that is free.
+/// The name, or the first free one of `NAME_2`, `NAME_3`, ….
 fn free_name(taken: &BTreeSet<String>, name: &str) -> String {
     let numbered = (2_usize..).map(|number| format!("{name}_{number}"));
     std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or_default()

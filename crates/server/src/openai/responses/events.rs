@@ -1,4 +1,4 @@
-//! A response as it is told: each item is begun, told and done, one after the other.
+//! The event stream of a response. Each item is added, streamed and completed before the next one starts.
 
 use std::collections::VecDeque;
 
@@ -15,9 +15,9 @@ use super::output::{ResponseEnvelope, function_call, message, message_status, te
 
 pub(super) struct ResponseEvents {
     shell: ResponseEnvelope,
-    /// Of the next event.
+    /// The sequence number of the next event.
     sequence: u64,
-    /// Items that are done.
+    /// Completed items.
     items: Vec<Value>,
     open: Option<OpenOutputItem>,
     ready: VecDeque<Event>,
@@ -25,7 +25,7 @@ pub(super) struct ResponseEvents {
     over: bool,
 }
 
-/// The item that is being told.
+/// The item that is being streamed.
 enum OpenOutputItem {
     Message { id: String, said: String },
     Call { id: String, index: usize, call: String, name: String, arguments: String },
@@ -39,7 +39,7 @@ impl EventFormat for ResponseEvents {
         match piece {
             ReplyDelta::Text(text) => self.push_text(&text),
             ReplyDelta::ToolCall { index, id, name, arguments } => self.push_call(index, id, name, &arguments),
-            // Only what nobody has seen can be taken back.
+            // Only a reply that was not sent yet can be withdrawn.
             ReplyDelta::Reset if !self.begun => {}
             ReplyDelta::Reset => self.fail(&interrupted()),
         }
@@ -49,7 +49,7 @@ impl EventFormat for ResponseEvents {
         if self.over {
             return;
         }
-        // A provider that does not stream gives everything at its end.
+        // A provider that does not stream delivers the whole reply at the end.
         if !self.begun {
             if !reply.content.is_empty() || reply.tool_calls.is_empty() {
                 self.push_text(&reply.content);
@@ -66,7 +66,7 @@ impl EventFormat for ResponseEvents {
         };
         self.push(kind, json!({ "response": response }));
         for (name, value) in chat::reply_headers(reply) {
-            // A comment has one line, and clients pass it over.
+            // A comment must be a single line; clients ignore it.
             let value = value.replace(['\n', '\r'], " ");
             self.ready.push_back(Event::default().comment(format!("{name}: {value}")));
         }
@@ -137,7 +137,7 @@ impl ResponseEvents {
         self.push_of_item("response.function_call_arguments.delta", delta);
     }
 
-    /// The item that is being told is done; where it is a message, it stands so.
+    /// Completes the item that is being streamed. `status` applies if it is a message.
     fn finish_item(&mut self, status: &str) {
         let item = match self.open.take() {
             None => return,
@@ -165,7 +165,7 @@ impl ResponseEvents {
         self.push_of_item(kind, json!({ "item_id": id, "content_index": 0, "part": part }));
     }
 
-    /// Of the item that is being told: the one behind those that are done.
+    /// Sends an event of the item that is being streamed, whose index follows the completed ones.
     fn push_of_item(&mut self, kind: &str, mut event: Value) {
         event["output_index"] = self.items.len().into();
         self.push(kind, event);

@@ -1,4 +1,4 @@
-//! A request of the Responses API, written as the chat completion that asks for the same.
+//! Converts a request of the Responses API into the equivalent chat completion.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -8,9 +8,9 @@ use super::super::request::{self, ChatRequest};
 use super::output::EchoedParameters;
 use crate::body;
 
-/// Items of input, with what was said before.
+/// Maximum number of input items, including earlier messages.
 const ITEMS_MAX: usize = 10_000;
-/// What belongs to no reply here, and is taken where a client asks for it out of habit.
+/// Values of `include` that have no effect here, and are accepted because clients send them by default.
 const INCLUDED: [&str; 1] = ["reasoning.encrypted_content"];
 
 #[derive(Deserialize)]
@@ -31,7 +31,7 @@ struct ResponsesRequestBody {
     max_output_tokens: Option<u32>,
     #[serde(default)]
     stream: Option<bool>,
-    /// It says how events are padded, which they are not here.
+    /// Configures padding of events, which are not padded here.
     #[serde(default)]
     #[expect(dead_code, reason = "nothing follows from it")]
     stream_options: Value,
@@ -47,7 +47,7 @@ struct ResponsesRequestBody {
     conversation: Value,
     #[serde(default)]
     prompt: Value,
-    /// Those that a chat completion has under the same name.
+    /// Fields that a chat completion has under the same name.
     #[serde(flatten)]
     more: Map<String, Value>,
 }
@@ -61,7 +61,7 @@ struct ResponsesTextOptions {
     verbosity: Option<Value>,
 }
 
-/// Reads a body; errors name the field as this path has it.
+/// Parses a body. Errors name the fields as this path does.
 pub(super) fn read(body: &[u8]) -> Result<(ChatRequest, EchoedParameters), OpenAiError> {
     if body::is_list(body) {
         return Err(OpenAiError::invalid("body", "the body is a list, and a request for a response is an object"));
@@ -165,7 +165,7 @@ impl ResponsesRequestBody {
         for (name, value) in self.reasoning.into_iter().flatten().filter(|(_, value)| !value.is_null()) {
             match name.as_str() {
                 "effort" => put("reasoning_effort", value),
-                // No summary of thoughts is told, so none need be asked for.
+                // Reasoning summaries are not produced, so these settings are ignored.
                 "summary" | "generate_summary" => {}
                 other => {
                     return Err(OpenAiError::invalid(
@@ -179,7 +179,7 @@ impl ResponsesRequestBody {
     }
 }
 
-/// An item as a message, or as a part of the one before.
+/// Adds an item as a message, or as a part of the previous one.
 fn add(messages: &mut Vec<Value>, item: Value) -> Result<(), String> {
     let Value::Object(mut item) = item else { return Err("an item is an object".to_owned()) };
     let kind = item.get("type").and_then(Value::as_str).unwrap_or("message").to_owned();
@@ -198,7 +198,7 @@ fn add(messages: &mut Vec<Value>, item: Value) -> Result<(), String> {
                 "id": text("call_id")?, "type": "function",
                 "function": { "name": text("name")?, "arguments": text("arguments")? },
             });
-            // Calls of one reply, and what was said with them, are one message.
+            // The calls of one reply and its text form a single message.
             let is_assistants = |message: &Value| message["role"] == "assistant";
             if !messages.last().is_some_and(is_assistants) {
                 messages.push(json!({ "role": "assistant", "content": null }));
@@ -215,7 +215,7 @@ fn add(messages: &mut Vec<Value>, item: Value) -> Result<(), String> {
             let output = content(item.remove("output").unwrap_or_default())?;
             messages.push(json!({ "role": "tool", "tool_call_id": call, "content": output }));
         }
-        // Thoughts are their provider's own, and none are told here.
+        // Reasoning items are specific to their provider, and none are produced here.
         "reasoning" => {}
         "item_reference" => return Err("nothing is kept of responses: send the item itself".to_owned()),
         other => return Err(format!("items of type `{other}` are not taken")),
@@ -223,7 +223,7 @@ fn add(messages: &mut Vec<Value>, item: Value) -> Result<(), String> {
     Ok(())
 }
 
-/// A text, or its parts as a chat completion has them.
+/// A text, or its parts in the form of a chat completion.
 fn content(content: Value) -> Result<Value, String> {
     let Value::Array(parts) = content else { return Ok(content) };
     let part = |mut part: Value| match part["type"].as_str() {
@@ -265,7 +265,7 @@ fn chat_tool_choice(choice: Value) -> Result<Value, OpenAiError> {
     }
 }
 
-/// Here a schema stands beside its type.
+/// In this API, a schema stands next to its type.
 fn chat_format(mut format: Map<String, Value>) -> Value {
     match format.remove("type") {
         Some(kind) if kind == "json_schema" => json!({ "type": kind, "json_schema": format }),

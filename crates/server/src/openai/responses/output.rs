@@ -1,11 +1,11 @@
-//! A response as it is written.
+//! The JSON form of a response.
 
 use baton_core::model::{FinishReason, ModelReply, TokenUsage};
 use serde_json::{Map, Value, json};
 
 use super::super::reply::{self, CompletionHead};
 
-/// What a response repeats of its request.
+/// The request parameters that a response repeats.
 #[derive(Clone, Debug)]
 pub(super) struct EchoedParameters {
     pub instructions: Option<String>,
@@ -20,7 +20,7 @@ pub(super) struct EchoedParameters {
     pub parallel_tool_calls: bool,
 }
 
-/// A response without what was said.
+/// A response without its output.
 #[derive(Clone, Debug)]
 pub(super) struct ResponseEnvelope {
     frame: CompletionHead,
@@ -32,12 +32,12 @@ impl ResponseEnvelope {
         Self { frame, echo }
     }
 
-    /// The response as it begins.
+    /// The response when it starts.
     pub fn in_progress(&self) -> Value {
         self.to_json(&self.frame.model, "in_progress", &[], None)
     }
 
-    /// A whole response.
+    /// A complete response.
     pub fn completed(&self, reply: &ModelReply) -> Value {
         self.finished(reply, &self.items(reply))
     }
@@ -56,14 +56,14 @@ impl ResponseEnvelope {
         response
     }
 
-    /// The response where it failed after it had begun.
+    /// The response if it failed after it had started.
     pub fn failed(&self, items: &[Value], code: &str, message: &str) -> Value {
         let mut response = self.to_json(&self.frame.model, "failed", items, None);
         response["error"] = json!({ "code": code, "message": message });
         response
     }
 
-    /// What a reply says, then what it calls.
+    /// The items of a reply: its message, then its calls.
     pub fn items(&self, reply: &ModelReply) -> Vec<Value> {
         let mut items = Vec::new();
         if !reply.content.is_empty() || reply.tool_calls.is_empty() {
@@ -76,7 +76,7 @@ impl ResponseEnvelope {
         items
     }
 
-    /// The id of its item at this place: a response that is told again has the same.
+    /// The id of the item at this index. A replayed response has the same ids.
     pub fn id_of(&self, prefix: &str, place: usize) -> String {
         let own = self.frame.id.split_once('-').map_or(self.frame.id.as_str(), |(_, own)| own);
         format!("{prefix}_{own}{place:02}")
@@ -114,7 +114,7 @@ impl ResponseEnvelope {
     }
 }
 
-/// How the words stand at the end: those that were cut off are not whole.
+/// The final status of a message: a reply that was cut off is incomplete.
 pub(super) fn message_status(finish: FinishReason) -> &'static str {
     match finish {
         FinishReason::Length => "incomplete",
@@ -122,7 +122,7 @@ pub(super) fn message_status(finish: FinishReason) -> &'static str {
     }
 }
 
-/// Words; nothing yet where there is no text.
+/// A message item; without content if there is no text yet.
 pub(super) fn message(id: &str, status: &str, said: Option<&str>) -> Value {
     let content: Vec<Value> = said.map(text).into_iter().collect();
     json!({ "id": id, "type": "message", "role": "assistant", "status": status, "content": content })

@@ -113,7 +113,7 @@ pub async fn one_persons_documents_go_and_nobody_elses(index: &impl DocumentInde
     assert!(index.document(&other_tenant(), KNOWLEDGE, "a").await.expect("reads").is_some());
 }
 
-/// Whatever the order of the numbers and the clock: the later of the two says that it was forgotten.
+/// Must hold whatever the order of the numbers and the clock: the later of the two decides that it was forgotten.
 pub async fn what_began_before_a_person_was_forgotten_is_not_kept(index: &impl DocumentIndex) {
     let hers = |name: &str| with(page(name, "about ana"), Some("ana"), json!({}));
     let tried = async |document, since| {
@@ -130,7 +130,7 @@ pub async fn what_began_before_a_person_was_forgotten_is_not_kept(index: &impl D
     assert!(!tried(hers("late"), before).await, "it began before");
     assert!(!tried(hers("late"), ForgetWatermark { at: at(4), ..after }).await, "it began before, and asked after");
     assert_eq!(index.documents(&tenant(), KNOWLEDGE, None, 10).await.expect("reads"), []);
-    // Nobody else is held up, here or elsewhere, and what begins after is kept.
+    // Other people are not affected, here or elsewhere, and operations that begin afterwards are stored.
     assert!(tried(with(page("b", "about ben"), Some("ben"), json!({})), before).await);
     assert!(tried(page("c", "about nobody"), before).await);
     let elsewhere =
@@ -139,7 +139,7 @@ pub async fn what_began_before_a_person_was_forgotten_is_not_kept(index: &impl D
     let theirs = index.put(&other_tenant(), KNOWLEDGE, hers("x"), before, at(9)).await.expect("answers");
     assert!(theirs.is_some());
     assert!(tried(hers("anew"), after).await);
-    // Others who are forgotten later change nothing about her; she herself does.
+    // A later forgetting of other people changes nothing about her; a forgetting of her does.
     index.forget(&tenant(), KNOWLEDGE, "ben", at(6)).await.expect("forgets");
     assert!(tried(hers("more"), after).await);
     index.forget(&tenant(), KNOWLEDGE, "ana", at(6)).await.expect("forgets");

@@ -48,7 +48,7 @@ pub async fn a_build_answers_once_every_document_is_laid_in_it(index: &impl Docu
     assert_eq!(waiting.iter().map(|head| head.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(index.make_live(&tenant(), next.id).await.expect("answers"), SwitchResult::Incomplete { documents: 2 });
     for head in waiting {
-        // Meanwhile the other one answers.
+        // In the meantime the other generation answers.
         assert_eq!(matching_words(index, &live, &["a"]).await, ["a"]);
         let pieces = vec![piece(&format!("new {}", head.name), 0.0)];
         index.add_chunks(&tenant(), next.id, index_write(kept(index, &head.name).await, pieces)).await.expect("lays");
@@ -72,7 +72,7 @@ pub async fn what_changes_during_a_build_must_be_laid_in_it_too(index: &impl Doc
         .expect("lays");
     let second = put(index, &tenant(), page("a", "second"), at(3)).await;
     assert_eq!(index.make_live(&tenant(), next.id).await.expect("answers"), SwitchResult::Incomplete { documents: 1 });
-    // The build may be ahead of what answers; what answers keeps what it has.
+    // The build may be ahead of the live generation, which keeps what it has.
     index.add_chunks(&tenant(), next.id, index_write(second, vec![piece("second", 0.0)])).await.expect("lays");
     assert_eq!(matching_words(index, &live, &["first", "second"]).await, ["first"]);
     assert_eq!(index.make_live(&tenant(), next.id).await.expect("switches"), SwitchResult::Done);

@@ -60,7 +60,7 @@ pub async fn an_overtaken_laying_writes_nothing(index: &impl DocumentIndex) {
     assert_eq!(near(index, &live, 0.0, &only(json!({}))).await, ["words"]);
 }
 
-/// As a slow build does that has read a document which was removed since.
+/// As in a slow build that has read a document which was removed in the meantime.
 pub async fn pieces_of_a_removed_document_never_become_those_of_another_of_its_name(index: &impl DocumentIndex) {
     let live = begin(index).await;
     let old = put(index, &tenant(), page("a", "what was removed"), at(1)).await;

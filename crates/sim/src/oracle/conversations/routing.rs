@@ -1,5 +1,5 @@
-//! The desk by the plainest rule there is: everybody and everything is looked at each time. It knows of the desk only what
-//! its journal says.
+//! The routing queue by the simplest rule: everybody and everything is checked each time. It knows only the queue's
+//! journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,12 +34,12 @@ struct OracleTicket {
     owner: Option<PersonId>,
     respond_by: Option<Time>,
     resolve_by: Time,
-    /// Steps that were taken: of which chain, begun when, which.
+    /// Steps that were taken: the chain, its beginning, and the index of the step.
     steps_taken: BTreeSet<(SlaBreach, Time, usize)>,
 }
 
 impl SimRoutingOracle {
-    /// Its chains are the drawn ones from the first conversation on: they are told before anybody writes.
+    /// Its chains are the drawn ones from the first conversation on: they are set before any message is written.
     pub fn new(settings: RoutingSettings) -> Self {
         Self { settings, ..Self::default() }
     }
@@ -126,7 +126,7 @@ impl SimRoutingOracle {
         Ok(())
     }
 
-    /// Only to somebody who is there and has room.
+    /// Assigns only to people who are online and have capacity.
     fn check_assignment(
         &mut self,
         conversation: &RunId,
@@ -155,7 +155,7 @@ impl SimRoutingOracle {
         }
     }
 
-    /// Once, behind the step before it, and not before its time.
+    /// Once, after the step before it, and not before its time.
     fn check_step(
         &mut self,
         at: Time,
@@ -193,7 +193,7 @@ impl SimRoutingOracle {
         Ok(())
     }
 
-    /// Steps of a missed answer or a missed end were taken where their time has come.
+    /// Steps for a missed response or resolution are taken when they are due.
     fn check_deadlines(&self, at: Time) -> Result<(), PromiseViolation> {
         for (conversation, thing) in &self.tickets {
             let missed = thing.respond_by.map(|by| (SlaBreach::FirstResponse, by));
@@ -213,12 +213,12 @@ impl SimRoutingOracle {
         Ok(())
     }
 
-    /// Whether something is with the desk still.
+    /// Whether the queue still has something to do.
     pub fn is_open(&self) -> bool {
         !self.tickets.is_empty()
     }
 
-    /// The stay of a conversation, the number of who has it, and who.
+    /// The queue ticket of a conversation, its ownership number, and its holder.
     pub fn ticket_of(&self, conversation: &RunId) -> Option<(u64, u64, Option<String>)> {
         let thing = self.tickets.get(conversation)?;
         Some((thing.ticket, thing.number, thing.owner.as_ref().map(PersonId::to_string)))

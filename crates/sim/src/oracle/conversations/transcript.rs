@@ -1,4 +1,4 @@
-//! What was said in one conversation, by whom, and who handled it.
+//! The transcript of one conversation: the messages, their authors, and who handled them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use baton_core::time::Time;
 use super::super::{PromiseViolation, violation};
 use super::ConversationHolder;
 
-/// How long a message that came early waits for those before it.
+/// How long a message that arrived early waits for those before it.
 const REORDER_WINDOW: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,15 +20,15 @@ enum OracleOwner {
     Person(String),
 }
 
-/// Where a customer's line is.
+/// The handler of a customer's message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum LineHandler {
-    /// Nobody has handled it yet.
+    /// Not handled yet.
     Unhandled,
     People,
-    /// A run was given it: as its first, 0, or under this number.
+    /// A run received it: as its first message, 0, or under this number.
     Run(RunId, u64),
-    /// The run that was given it has ended, and never took it.
+    /// The run that received it has ended without consuming it.
     Returned(RunId, u64),
 }
 
@@ -37,19 +37,19 @@ pub struct TranscriptOracle {
     pub id: RunId,
     /// Events of the last entry.
     pub last: Vec<ConversationEvent>,
-    /// What was acknowledged: by message id its text, and its place among those without numbers.
+    /// Acknowledged messages: by message id the text, and the position among those without numbers.
     acknowledged: BTreeMap<String, (String, usize)>,
     message_ids: BTreeSet<String>,
-    /// Of each sender with numbers: the newest that was said.
+    /// For each sender with numbers: the newest number in the transcript.
     newest: BTreeMap<String, u64>,
-    /// Since when those wait that came before their turn, by sender and number.
+    /// Since when messages that arrived early are held, by sender and number.
     held: BTreeMap<(String, u64), Time>,
-    /// The place of the last that was said of those without.
+    /// The position of the last message in the transcript without a number.
     unnumbered: Option<usize>,
     line_handlers: BTreeMap<u64, LineHandler>,
     owner: OracleOwner,
     number: u64,
-    /// The number it stands at the desk under.
+    /// Its ticket in the routing queue.
     ticket: Option<u64>,
     is_over: bool,
 }
@@ -109,7 +109,7 @@ impl TranscriptOracle {
             let (id, owner, number) = (&self.id, &self.owner, self.number);
             return violation("speaks", format!("{owner:?} owns `{id}` under {number}, and there speaks {line:?}"));
         }
-        // Whoever posts writes down what they quote.
+        // In the simulation, the text of a post contains the number that it quotes.
         if let LineAuthor::Person { name } = &line.from
             && line.text != format!("{name} under {}", self.number)
         {
@@ -142,8 +142,8 @@ impl TranscriptOracle {
         Ok(())
     }
 
-    /// It is the next of its sender, who counts from 0 or from 1; or marked as one that was missed, or whose gap was waited
-    /// for since the first that came early.
+    /// It is the next one of its sender, whose numbers begin at 0 or 1; or it is marked as one that follows a gap, or
+    /// whose gap was waited for since the first early message.
     fn is_next_message(&mut self, line: &ConversationLine, number: u64, at: Time) -> bool {
         let newest = self.newest.get(&line.source).copied();
         let next = newest.map_or(number.min(1), |newest| newest + 1);
@@ -160,7 +160,7 @@ impl TranscriptOracle {
         is_right
     }
 
-    /// Each owner comes under a number of their own, above all before.
+    /// Each owner gets a new ownership number, above all earlier ones.
     fn check_owner_change(&mut self, event: &ConversationEvent) -> Result<(), PromiseViolation> {
         let (owner, number) = match event {
             ConversationEvent::Begun(_) => (OracleOwner::Ai, 1),
@@ -213,7 +213,7 @@ impl TranscriptOracle {
         Ok(())
     }
 
-    /// What is handed out is the oldest that nobody has handled, and nobody had it before.
+    /// The message that is handed out is the oldest unhandled one, and no one received it before.
     fn check_handling(&mut self, event: &ConversationEvent) -> Result<(), PromiseViolation> {
         match event {
             ConversationEvent::ToPeople { messages } => {
@@ -259,7 +259,7 @@ impl TranscriptOracle {
         }
         let is_open = |hands: &LineHandler| matches!(hands, LineHandler::Unhandled | LineHandler::Returned(..));
         let older = self.line_handlers.range(..message).find(|(_, hands)| is_open(hands));
-        // People are shown everything, whatever comes back later.
+        // People see everything, whatever is returned later.
         if let (Some((older, _)), LineHandler::Run(..)) = (older, &to) {
             return violation("messages", format!("line {message} of `{id}` goes to {to:?} before line {older}"));
         }
@@ -276,20 +276,20 @@ impl TranscriptOracle {
         }
     }
 
-    /// Whether somebody must do something still.
+    /// Whether somebody must still act.
     pub fn is_open(&self) -> bool {
         let is_open = |hands: &LineHandler| matches!(hands, LineHandler::Unhandled | LineHandler::Returned(..));
         matches!(self.standing(), ConversationHolder::Waiting | ConversationHolder::Person(_))
             || self.line_handlers.values().any(is_open)
     }
 
-    /// Its stay at the desk, the number of who has it, and who, where that is a person of the desk's.
+    /// Its queue ticket, its ownership number, and its holder if that is a human agent of the routing queue.
     pub fn routing_ticket(&self) -> Option<(u64, u64, Option<String>)> {
         let person = if let OracleOwner::Person(name) = &self.owner { Some(name.clone()) } else { None };
         self.ticket.map(|stay| (stay, self.number, person))
     }
 
-    /// In the end everything that was acknowledged was said, and everything that was said was handled.
+    /// In the end every acknowledged message is in the transcript, and every message in it was handled.
     pub fn verdict(&self) -> Result<(), PromiseViolation> {
         let id = &self.id;
         if let Some(lost) = self.acknowledged.keys().find(|message| !self.message_ids.contains(*message)) {
@@ -304,7 +304,7 @@ impl TranscriptOracle {
         }
     }
 
-    /// Every run was in fact handed what it is said to have been handed.
+    /// Every run actually received the messages that it is recorded to have handled.
     pub fn check_deliveries(&self, has_arrived: impl Fn(&RunId, u64) -> bool) -> Result<(), PromiseViolation> {
         for (line, hands) in &self.line_handlers {
             if let LineHandler::Run(run, sequence) = hands

@@ -1,4 +1,4 @@
-//! Rows that were written before there was a chain, brought into one.
+//! Converts rows from before the hash chain to a chain.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use super::super::codec;
 use super::super::sql::numbered;
 use super::TIP_MOVES;
 
-/// As the layout of that time had it.
+/// The layout of that time.
 const INSERT: &str = "INSERT INTO audit_trail (seq, at, company_id, run, call, changes, user_id, agent_name, \
      conversation_id, action_type, action, details, status, sent, error_code, cost_nanos, duration_ms, salt, sealed, \
      hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
 
-/// Chains the rows of `audit_unchained` in the order they were written, and drops it. What was changed before now cannot
-/// be found: the chain begins here.
+/// Chains the rows of `audit_unchained` in the order in which they were written, and drops the table. Changes made
+/// before now cannot be detected: the chain starts here.
 pub(in crate::sqlite) fn chain_legacy_rows(connection: &Connection) -> rusqlite::Result<()> {
     let mut all = connection.prepare(
         "SELECT at, company_id, run, user_id, agent_name, conversation_id, action_type, action, details, status, \
@@ -85,7 +85,7 @@ fn legacy_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
         action: row.get(7)?,
         details: details.into(),
         status,
-        // Nobody wrote it down: what took time was asked.
+        // It was not recorded: a call that took time was sent.
         sent: row.get::<_, u64>(10)? > 0,
         error_code,
         cost,
@@ -94,8 +94,8 @@ fn legacy_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     })
 }
 
-/// The call of an effect's key, `run/node/call/generation` with `/undo` behind a compensation's. Which call that one undid
-/// is not in the key.
+/// The call in an effect's key, `run/node/call/generation`, with the suffix `/undo` for a compensation. The key does
+/// not contain the call that was compensated.
 fn call_of(key: &str) -> Option<String> {
     let (act, undo) = match key.strip_suffix("/undo") {
         Some(act) => (act, "/undo"),

@@ -1,4 +1,4 @@
-//! Reading rows of the audit trail by whatever is asked.
+//! Queries of the audit trail for any filter.
 
 use baton_core::audit::AuditEntry;
 use baton_core::id::{RunId, TenantId};
@@ -12,12 +12,12 @@ use super::super::codec;
 use super::super::read::rows;
 use super::super::sql::numbered;
 
-/// What is read.
+/// The view to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TrailView {
     /// Every row as it was written.
     Trail,
-    /// How each call stands.
+    /// The current state of each call.
     Latest,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn page(
     query.query_map(values, entry)?.collect()
 }
 
-/// A run has few rows and a person not many: where one is told, its index is the one to use, and `+` says so.
+/// A run or a person has few rows: if one is given, its index must be used; `+` disables the others.
 fn query(of: TrailView, filter: &AuditFilter) -> String {
     // An erasure is about no call.
     let (table, erases) = match of {
@@ -116,7 +116,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
     })
 }
 
-/// Each query with the index it must use, for the test of their plans.
+/// Each query with the index that it must use, for the test of query plans.
 #[cfg(test)]
 pub(in crate::sqlite) fn queries() -> Vec<(String, &'static str)> {
     let of_run = AuditFilter { run: Some("r".into()), ..AuditFilter::default() };

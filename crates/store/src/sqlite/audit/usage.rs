@@ -1,4 +1,4 @@
-//! Summing up the uses of tools. The rows of the asked time are read once; a million takes a second or two.
+//! Sums up the uses of tools. The rows of the given period are read once; a million takes a second or two.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ fn query(filter: &UsageFilter) -> String {
     )
 }
 
-/// What of a row counts; what does not is left empty.
+/// The fields of a row that count; the others are left empty.
 fn used(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     Ok(AuditRow {
         at: codec::time(row, 0)?,

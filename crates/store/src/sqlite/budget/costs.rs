@@ -1,4 +1,4 @@
-//! What was spent, by day and by all that costs are summed up by.
+//! Costs by day and by every dimension.
 
 use baton_core::model::TokenUsage;
 use baton_core::money::Usd;
@@ -63,7 +63,7 @@ fn query_of(filter: &CostFilter, by: &[CostDimension]) -> String {
         [] => (String::new(), String::new()),
         some => (format!(", {}", some.join(", ")), format!("GROUP BY {}", some.join(", "))),
     };
-    // Days in their order, newest first; within one, what is most expensive.
+    // Newest day first; within a day, most expensive first.
     let order = if by.contains(&CostDimension::Day) { "date DESC, " } else { "" };
     let whose = if filter.tenant.is_some() { "company_id = $1" } else { "$1 IS NULL" };
     format!(
@@ -101,7 +101,7 @@ fn cost_row(row: &Row<'_>, by: &[CostDimension]) -> rusqlite::Result<CostRow> {
             output_tokens: row.get(5)?,
             cached_tokens: row.get(6)?,
             cache_write_tokens: row.get(7)?,
-            // For how long it was written is in the cost already.
+            // The price of the cache duration is already included in the cost.
             ..TokenUsage::default()
         },
         latency_ms: row.get(8)?,

@@ -1,8 +1,8 @@
-//! What erased conversations asked for, in the journal of a desk.
+//! Removes the requirements of erased conversations from the journal of a routing queue.
 //!
-//! A desk is never over, so its journal stays, and is folded anew whenever a process takes it up. Its entries are written
-//! anew without the wishes of conversations that have left it, which changes nothing of what is folded: with a conversation
-//! its wishes go.
+//! A routing queue never ends, so its journal is kept, and is folded again whenever a process claims it. Its entries
+//! are rewritten without the requirements of conversations that have left it. This does not change the folded state: a
+//! conversation's requirements are removed with it.
 
 use baton_core::id::{RunId, TenantId};
 use baton_ports::erasure::ErasedIds;
@@ -14,11 +14,11 @@ use super::super::SqliteStore;
 use super::super::session::WriterSession;
 use super::super::sql::numbered;
 
-/// Entries that are read at once.
+/// Entries read at once.
 const READ_AT_ONCE: usize = 1_000;
-/// Entries that one transaction writes anew.
+/// Entries that one transaction rewrites.
 const WRITTEN_AT_ONCE: usize = 50;
-/// Events that say what a conversation asks for.
+/// Events that contain the requirements of a conversation.
 const WISHES: [&str; 3] = ["queued", "requeued", "redirected"];
 
 pub(super) async fn clear(
@@ -58,7 +58,7 @@ async fn clear_one(store: &SqliteStore, desk: i64, conversations: &ErasedIds) ->
         }
         after = next;
     }
-    // A snapshot may be of when they were there. It is a cache: the next one is without them.
+    // A snapshot may contain them. It is a cache: the next one is without them.
     let forget = store.write(0, move |session| {
         let mut forget = session.statement("DELETE FROM snapshot WHERE aggregate = $1")?;
         Ok(Ok::<u64, JournalError>(forget.execute([desk])? as u64))
@@ -67,7 +67,7 @@ async fn clear_one(store: &SqliteStore, desk: i64, conversations: &ErasedIds) ->
     Ok(cleared)
 }
 
-/// Entries with wishes of these conversations, of as many behind one as are read at once, and behind which to go on.
+/// Entries of one page that have requirements of these conversations, and the cursor of the next page.
 type RoutingPage = (Vec<i64>, Option<i64>);
 
 fn entries_with_requirements(
@@ -93,7 +93,7 @@ fn entries_with_requirements(
     Ok((found, (read == READ_AT_ONCE).then_some(last)))
 }
 
-/// Writes entries anew; a large one is kept beside the journal under its hash, and goes unless it is another's too.
+/// Rewrites entries; a large one is stored as a blob by its hash, which is deleted unless another entry uses it.
 fn strip_requirements(
     session: &mut WriterSession<'_>,
     rows: &[i64],
@@ -123,7 +123,7 @@ fn strip_requirements(
     Ok(cleared)
 }
 
-/// Says whether there were any.
+/// Returns whether there were any.
 fn remove_requirements(entry: &mut Value, conversations: &ErasedIds) -> bool {
     let nothing = json!({ "skills": [] });
     let mut had_some = false;

@@ -1,4 +1,4 @@
-//! The file after an erasure: no page and no log holds what was deleted.
+//! Scrubs the file after an erasure: no page and no log keeps deleted data.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,10 +8,10 @@ use baton_ports::journal::JournalError;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
-/// How long the log waits for readers of what is moved out of it.
+/// How long a checkpoint waits for readers of older data.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// In a thread of its own: it takes as long as the file is large.
+/// In a separate thread, because the time depends on the size of the file.
 pub(super) async fn scrub_in_thread(path: PathBuf, vacuum_bytes_max: u64) -> Result<ScrubResult, JournalError> {
     let (reply, answer) = oneshot::channel();
     let scrubbing = std::thread::Builder::new().name("baton-scrub".into());
@@ -22,15 +22,15 @@ pub(super) async fn scrub_in_thread(path: PathBuf, vacuum_bytes_max: u64) -> Res
     done.map_err(|error| unwritable(error.to_string()))
 }
 
-/// On a connection of its own: a database is not written anew inside a transaction, and the writer's never ends one for
-/// long. The log is moved in and cut whether or not there was room to write the database anew: it has the larger part of what
-/// was deleted.
+/// On a separate connection: a vacuum cannot run inside a transaction, and the writer's connection is rarely outside
+/// one. The log is checkpointed and truncated whether or not there was room for the vacuum: it holds most of the
+/// deleted data.
 pub(in super::super) fn scrub(path: &Path, vacuum_bytes_max: u64, wait: Duration) -> rusqlite::Result<ScrubResult> {
-    // Where the database was taken away, none is made in its place.
+    // If the database was removed, no new one is created.
     let connection = Connection::open_with_flags(path, OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE)?;
     connection.busy_timeout(wait)?;
     connection.pragma_update(None, "secure_delete", true)?;
-    // What was made before pages could be given back a few at a time can from the next vacuum on.
+    // A database created before incremental vacuum was enabled can use it after the next vacuum.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     let is_small = size(&connection)? <= vacuum_bytes_max;
     let written_anew = if is_small { connection.execute_batch("VACUUM").map(|()| true) } else { Ok(false) };

@@ -1,4 +1,4 @@
-//! How services stand that tools call, whose hosts may carry a name.
+//! Deletes circuits of services whose host may contain a person's name.
 
 use baton_core::id::TenantId;
 use baton_core::identifier::{IDENTIFIER_CHARS_MIN, fold};
@@ -44,7 +44,7 @@ pub(super) async fn clear(
     forget.await
 }
 
-/// Letters and digits alone: a host has dashes where a name has spaces.
+/// Only letters and digits: a host has dashes where a name has spaces.
 fn plain(name: &str) -> String {
     fold(name).chars().filter(|c| c.is_alphanumeric()).collect()
 }

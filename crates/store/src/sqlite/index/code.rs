@@ -1,16 +1,17 @@
-//! The sign of each number of a vector, as bits: 1/32 of its bytes, and still near where the vector is near.
+//! Binary codes: the sign of each component of a vector as one bit. A code has 1/32 of the vector's size, and codes are
+//! close if the vectors are.
 
 use std::collections::BinaryHeap;
 
-/// Bits of one word of a code.
+/// Bits per word of a code.
 const WORD_BITS: usize = 64;
 const WORD_BYTES: usize = WORD_BITS / 8;
-/// Bytes of a document's id before each code.
+/// Size of the document id before each code, in bytes.
 const OWNER_BYTES: usize = 8;
-/// Codes of one block. A new piece rewrites its block, and a search reads them all: larger is faster to search.
+/// Codes per block. A new chunk rewrites its block, and a search reads all blocks: larger blocks are faster to search.
 pub(in super::super) const BLOCK: u64 = 256;
 
-/// Bytes of a code; whole words.
+/// Size of a code in bytes; a whole number of words.
 pub(in super::super) fn bytes(dimensions: usize) -> usize {
     dimensions.div_ceil(WORD_BITS) * WORD_BYTES
 }
@@ -26,7 +27,7 @@ pub(in super::super) fn of(vector: &[f32]) -> Vec<u8> {
     code
 }
 
-/// Codes of consecutive places, each with its document; document 0 is nobody.
+/// The codes of consecutive positions, each with its document; document 0 means that the position is free.
 pub(in super::super) struct CodeBlock {
     bytes: Vec<u8>,
     entry: usize,
@@ -37,7 +38,7 @@ impl CodeBlock {
         Self { bytes, entry: OWNER_BYTES + code_bytes }
     }
 
-    /// Writes the entry at a place of the block.
+    /// Writes the entry at a position of the block.
     pub(in super::super) fn set(&mut self, slot: u64, document: i64, code: &[u8]) {
         let begins = usize::try_from(slot).unwrap_or(usize::MAX).saturating_mul(self.entry);
         let ends = begins + self.entry;
@@ -65,7 +66,7 @@ impl CodeBlock {
     }
 }
 
-/// Slot, document and code of each entry of a block's bytes.
+/// The slot, document and code of each entry in a block.
 fn entries(bytes: &[u8], code_bytes: usize) -> impl Iterator<Item = (u64, i64, &[u8])> {
     (0..).zip(bytes.chunks_exact(OWNER_BYTES + code_bytes)).map(|(slot, entry)| {
         let (owner, code) = entry.split_at(OWNER_BYTES);
@@ -73,11 +74,11 @@ fn entries(bytes: &[u8], code_bytes: usize) -> impl Iterator<Item = (u64, i64, &
     })
 }
 
-/// The places whose codes are nearest to one, of all that are shown to it.
+/// Selects the positions whose codes are nearest to a given one.
 pub(in super::super) struct NearestCodes<'c> {
     code: &'c [u8],
     max: usize,
-    /// The farthest of those kept is on top.
+    /// The farthest of the selected ones is on top.
     kept: BinaryHeap<(u32, u64)>,
 }
 
@@ -86,7 +87,7 @@ impl<'c> NearestCodes<'c> {
         Self { code, max: max.max(1), kept: BinaryHeap::with_capacity(max + 1) }
     }
 
-    /// Looks through a block whose first place is `first`.
+    /// Scans a block whose first position is `first`.
     pub(in super::super) fn scan(&mut self, first: u64, block: &[u8], mut may: impl FnMut(i64) -> bool) {
         for (slot, document, code) in entries(block, self.code.len()) {
             if document == 0 {
@@ -108,7 +109,7 @@ impl<'c> NearestCodes<'c> {
     }
 }
 
-/// How many bits differ.
+/// The Hamming distance.
 fn distance(one: &[u8], other: &[u8]) -> u32 {
     let (left, _) = one.as_chunks::<WORD_BYTES>();
     let (right, _) = other.as_chunks::<WORD_BYTES>();

@@ -1,4 +1,4 @@
-//! Documents: kept whole, so that a new generation can be made from them.
+//! Documents, stored in full so that a new generation can be built from them.
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
@@ -14,10 +14,10 @@ use super::super::session::WriterSession;
 use super::super::sql::numbered;
 use super::{forget_marks, generation};
 
-/// Documents one transaction forgets.
+/// Documents that one transaction deletes.
 const FORGOTTEN_MAX: usize = 64;
 
-/// Whose documents, and of which kind.
+/// The tenant and the collection of documents.
 #[derive(Clone, Debug)]
 pub(super) struct DocumentScope {
     pub(super) tenant: TenantId,
@@ -34,7 +34,7 @@ impl DocumentScope {
     }
 }
 
-/// The collection a column names.
+/// The collection in a column.
 pub(super) fn collection(row: &Row<'_>, column: usize) -> rusqlite::Result<MemoryCollection> {
     let found = row.get_ref(column)?.as_str()?;
     MemoryCollection::ALL.into_iter().find(|one| one.word() == found).ok_or_else(|| {
@@ -43,7 +43,7 @@ pub(super) fn collection(row: &Row<'_>, column: usize) -> rusqlite::Result<Memor
     })
 }
 
-/// A document to be kept, its JSON as text.
+/// A document to be stored, with its JSON as text.
 pub(super) struct DocumentPut {
     scope: DocumentScope,
     document: SourceDocument,
@@ -121,7 +121,7 @@ impl DocumentPut {
     }
 }
 
-/// A value as tags keep it. A whole number is the same however it is written.
+/// A value as stored in tags. An integer has the same form however it was written.
 pub(super) fn tag_value(scalar: &Value) -> String {
     #[expect(clippy::cast_possible_truncation, reason = "checked to be a whole number of that size")]
     match scalar.as_f64() {
@@ -136,7 +136,7 @@ fn untag(session: &WriterSession<'_>, document: u64) -> rusqlite::Result<()> {
 
 const HEAD: &str = "name, title, subject, metadata, revision, at";
 
-/// The columns of [`HEAD`], from this one on.
+/// Decodes the columns of [`HEAD`], starting with this one.
 pub(super) fn head(row: &Row<'_>, first: usize) -> rusqlite::Result<DocumentHeader> {
     let metadata = match codec::json(row, first + 3)? {
         Value::Object(fields) => fields,
@@ -197,7 +197,7 @@ pub(super) fn unindexed(
     all.query_map(params![tenant, collection, after, generation, limit], |row| head(row, 0))?.collect()
 }
 
-/// That a document's newest revision is not laid in generation `$4`.
+/// The condition that a document's newest revision is not indexed in generation `$4`.
 pub(super) const UNLAID: &str = "NOT EXISTS (SELECT 1 FROM memory_laid WHERE generation = $4 \
      AND document = memory_document.id AND memory_laid.revision = memory_document.revision)";
 
@@ -212,7 +212,7 @@ pub(super) fn remove(session: &mut WriterSession<'_>, scope: &DocumentScope, nam
     Ok(true)
 }
 
-/// Removes some documents about a person, and says how many.
+/// Deletes some documents about a person, and returns how many.
 pub(super) fn forget(session: &mut WriterSession<'_>, scope: &DocumentScope, subject: &str) -> rusqlite::Result<u64> {
     let mut find = session
         .statement("SELECT id FROM memory_document WHERE tenant = $1 AND collection = $2 AND subject = $3 LIMIT $4")?;
@@ -223,7 +223,7 @@ pub(super) fn forget(session: &mut WriterSession<'_>, scope: &DocumentScope, sub
     Ok(documents.len() as u64)
 }
 
-/// From here on nothing of the document is found; its pieces are debris.
+/// Nothing of the document is found from now on; its chunks are garbage.
 fn remove_one(session: &mut WriterSession<'_>, document: u64) -> rusqlite::Result<()> {
     untag(session, document)?;
     generation::subtract_document(session, document)?;

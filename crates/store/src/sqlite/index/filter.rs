@@ -1,4 +1,4 @@
-//! Which documents a search is about.
+//! Selects the documents of a search.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use super::document::{DocumentScope, tag_value};
 /// The documents that meet every condition.
 #[derive(Default)]
 pub(super) struct DocumentSelection {
-    /// None of it: all of them may.
+    /// `None` means all documents.
     only: Option<HashSet<i64>>,
     but: HashSet<i64>,
 }
@@ -39,7 +39,7 @@ pub(super) fn chosen(
     match &filter.subject {
         SubjectFilter::Anyone => {}
         SubjectFilter::Person(person) => chosen.and(about(connection, scope, "subject = $3", person)?),
-        // What is about others is little beside what is about nobody.
+        // Documents about other people are few compared with shared ones.
         SubjectFilter::SharedWith(Some(person)) => {
             chosen.but = about(connection, scope, "subject IS NOT NULL AND subject <> $3", person)?;
         }

@@ -1,4 +1,4 @@
-//! Persons who were forgotten, by the hash of what they are called: nothing that began before comes back.
+//! Forgotten people, by the hash of their id: work that began before cannot restore anything.
 
 use baton_core::bundle::ContentHash;
 use baton_core::time::Time;
@@ -10,7 +10,7 @@ use super::super::session::WriterSession;
 use super::super::sql::numbered;
 use super::document::DocumentScope;
 
-/// What a person is remembered as: that somebody was forgotten says nobody's name.
+/// The hash under which a person is recorded, so that the mark reveals no name.
 pub(super) fn person_hash(subject: &str) -> String {
     ContentHash::of(subject.as_bytes()).as_str().to_owned()
 }
@@ -31,7 +31,7 @@ pub(super) fn mark(session: &WriterSession<'_>, scope: &DocumentScope, person: &
     mark.execute(params![tenant, collection, person, number, at.as_ms()]).map(drop)
 }
 
-/// Whether a person was forgotten after a work began.
+/// Whether a person was forgotten after the work began.
 pub(super) fn is_forgotten_since(
     session: &WriterSession<'_>,
     scope: &DocumentScope,

@@ -1,4 +1,4 @@
-//! Clearing away what cannot be found any more.
+//! Deletes what can no longer be found.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use super::code::BLOCK;
 use super::index_write::change_block;
 use super::{generation, place};
 
-/// Pieces, or rows of one table, that one transaction clears away.
+/// Chunks, or rows of one table, that one transaction deletes.
 const SWEPT_MAX: usize = 128;
 /// Pages of a full-text table that one transaction merges.
 const MERGED_PAGES: i64 = 64;
 
-/// Pieces of a document below a revision, of one generation or of all; or where there is no document, all of a
+/// The chunks of a document below a revision, in one generation or in all; without a document, all chunks of a
 /// generation.
 struct GarbageBatch {
     id: i64,
@@ -24,14 +24,14 @@ struct GarbageBatch {
     below: Option<i64>,
 }
 
-/// A piece of it.
+/// A chunk in a batch.
 struct GarbageChunk {
     id: u64,
     heading: String,
     text: String,
 }
 
-/// Clears some of it away, and says whether there may be more.
+/// Deletes some garbage, and returns whether there may be more.
 pub(super) fn collect_some(session: &mut WriterSession<'_>) -> rusqlite::Result<bool> {
     let mut first =
         session.statement("SELECT id, generation, document, below FROM memory_debris ORDER BY id LIMIT 1")?;
@@ -45,8 +45,8 @@ pub(super) fn collect_some(session: &mut WriterSession<'_>) -> rusqlite::Result<
     Ok(true)
 }
 
-/// A removed word stays in the full-text table until its pages are merged. Merges some, and says whether there may be
-/// more; the first step begins with all there is.
+/// A deleted word stays in the full-text table until its pages are merged. Merges some pages, and returns whether there
+/// may be more; the first step starts with all pages.
 pub(super) fn merge(session: &mut WriterSession<'_>, generation: u64, is_first: bool) -> rusqlite::Result<bool> {
     if generation::any(session.connection, generation)?.is_none() {
         return Ok(false);
@@ -55,12 +55,12 @@ pub(super) fn merge(session: &mut WriterSession<'_>, generation: u64, is_first: 
     let mut merge = session.statement(&format!("INSERT INTO {table} ({table}, rank) VALUES ('merge', $1)"))?;
     let before = session.connection.total_changes();
     merge.execute([if is_first { -MERGED_PAGES } else { MERGED_PAGES }])?;
-    // As FTS5 documents: a merge that found nothing to do changes less than two rows.
+    // As documented for FTS5: a merge with nothing to do changes fewer than two rows.
     Ok(session.connection.total_changes() - before >= 2)
 }
 
 impl GarbageBatch {
-    /// Clears at most [`SWEPT_MAX`] pieces, and says how many.
+    /// Deletes at most [`SWEPT_MAX`] chunks, and returns how many.
     fn clear(&self, session: &mut WriterSession<'_>) -> rusqlite::Result<usize> {
         match (self.document, self.generation) {
             (Some(document), of) => self.clear_document(session, document, of),
@@ -89,7 +89,7 @@ impl GarbageBatch {
             of_generation.entry(place::generation_of(one.id)).or_default().push(one);
         }
         for (generation, pieces) in of_generation {
-            // Of a generation that is gone, only rows are left.
+            // A deleted generation has only rows left.
             if let Some(generation) = generation::any(session.connection, generation)? {
                 remove_from_text_index(session, &generation, &pieces)?;
             }
@@ -104,14 +104,14 @@ impl GarbageBatch {
     }
 }
 
-/// Takes pieces out of what searches look through.
+/// Removes chunks from the search structures.
 fn remove_from_text_index(
     session: &WriterSession<'_>,
     generation: &IndexGeneration,
     pieces: &[&GarbageChunk],
 ) -> rusqlite::Result<()> {
     let table = place::text_table(generation.id);
-    // A word that is removed leaves its page with the removal. Tables of earlier versions are not set so yet.
+    // A deleted word is removed from its page at once. Tables of earlier versions do not have this setting yet.
     session.statement(&format!("INSERT INTO {table} ({table}, rank) VALUES ('secure-delete', 1)"))?.execute([])?;
     let mut text = session
         .statement(&format!("INSERT INTO {table} ({table}, rowid, heading, text) VALUES ('delete', $1, $2, $3)"))?;
@@ -127,7 +127,7 @@ fn remove_from_text_index(
     Ok(())
 }
 
-/// Rows first, so that dropping the full-text table, which is one act, has little left to do.
+/// Rows first, so that dropping the full-text table, which is a single operation, has little left to do.
 fn clear_generation(session: &mut WriterSession<'_>, generation: u64) -> rusqlite::Result<usize> {
     let text = place::text_table(generation);
     let words = format!("{text}_data");

@@ -1,4 +1,4 @@
-//! Generations: begun, counted, switched and given up.
+//! Generations: creating, counting, switching and discarding.
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
@@ -12,11 +12,11 @@ use super::super::sql::numbered;
 use super::document::{self, DocumentScope, UNLAID};
 use super::place;
 
-/// How words are told apart and weighed: accents and English endings do not count, a word in the headings counts twice.
+/// How words are split and weighted: accents and English endings are ignored, and words in headings count twice.
 const TOKENIZER: &str = "porter unicode61 remove_diacritics 2";
 const RANK: &str = "bm25(2.0, 1.0)";
 
-/// A generation with whose it is, and the next free place in it.
+/// A generation with its owner and its next free position.
 pub(super) struct GenerationRow {
     pub(super) scope: DocumentScope,
     pub(super) generation: IndexGeneration,
@@ -43,14 +43,14 @@ fn found(row: &Row<'_>) -> rusqlite::Result<GenerationRow> {
     })
 }
 
-/// A generation, if it is this tenant's.
+/// A generation, if it belongs to this tenant.
 pub(super) fn one(connection: &Connection, tenant: &TenantId, id: u64) -> rusqlite::Result<Option<GenerationRow>> {
     let sql = format!("SELECT {COLUMNS} FROM memory_generation WHERE id = $1 AND tenant = $2");
     let mut one = connection.prepare_cached(&numbered(&sql))?;
     one.query_row(params![id, tenant.as_str()], found).optional()
 }
 
-/// A generation, whosever it is.
+/// A generation of any tenant.
 pub(super) fn any(connection: &Connection, id: u64) -> rusqlite::Result<Option<IndexGeneration>> {
     let sql = format!("SELECT {COLUMNS} FROM memory_generation WHERE id = $1");
     let mut one = connection.prepare_cached(&numbered(&sql))?;
@@ -117,7 +117,7 @@ pub(super) fn make_live(session: &mut WriterSession<'_>, tenant: &TenantId, id: 
     Ok(SwitchResult::Done)
 }
 
-/// Gives up a generation that is being built; one that answers stays.
+/// Discards a generation that is being built; a live one stays.
 pub(super) fn discard_building(session: &mut WriterSession<'_>, tenant: &TenantId, id: u64) -> rusqlite::Result<()> {
     match one(session.connection, tenant, id)? {
         Some(found) if !found.generation.live => discard(session, id),
@@ -125,13 +125,13 @@ pub(super) fn discard_building(session: &mut WriterSession<'_>, tenant: &TenantI
     }
 }
 
-/// From here on nothing of the generation is found; what it holds is debris.
+/// Nothing of the generation is found from now on; its content is garbage.
 fn discard(session: &mut WriterSession<'_>, id: u64) -> rusqlite::Result<()> {
     session.statement("DELETE FROM memory_generation WHERE id = $1")?.execute([id])?;
     session.statement("INSERT INTO memory_debris (generation) VALUES ($1)")?.execute([id]).map(drop)
 }
 
-/// Takes what is laid of a document out of the counts of its generations.
+/// Subtracts a document's chunks from the counts of its generations.
 pub(super) fn subtract_document(session: &mut WriterSession<'_>, document: u64) -> rusqlite::Result<()> {
     let mut uncount = session.statement(
         "UPDATE memory_generation SET documents = documents - 1, pieces = memory_generation.pieces - laid.pieces \

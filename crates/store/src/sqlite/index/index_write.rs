@@ -1,4 +1,4 @@
-//! Laying pieces of a document in a generation.
+//! Adds chunks of a document to a generation.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::code::{self, BLOCK, CodeBlock};
 use super::generation::{self, GenerationRow};
 use super::place::{self, PLACES_MAX};
 
-/// Pieces to be laid, their vectors as they are kept.
+/// Chunks to be added, with their vectors in stored form.
 pub(super) struct IndexWrite {
     tenant: TenantId,
     generation: u64,
@@ -23,12 +23,12 @@ pub(super) struct IndexWrite {
     codes: Vec<Vec<u8>>,
 }
 
-/// The document they are of, as it stands.
+/// The current state of their document.
 struct WriteProgress {
     document: i64,
-    /// The revision that can be found in this generation, and its pieces.
+    /// The searchable revision in this generation, and the number of its chunks.
     laid: Option<(u64, u64)>,
-    /// Pieces of the revision to be laid that are here already.
+    /// Number of chunks of the new revision that are present already.
     present: usize,
 }
 
@@ -70,7 +70,7 @@ impl IndexWrite {
         Ok(Ok(IndexProgress::Done))
     }
 
-    /// None if there is nothing to lay any more.
+    /// `None` if nothing is left to add.
     fn progress(&self, session: &WriterSession<'_>, found: &GenerationRow) -> rusqlite::Result<Option<WriteProgress>> {
         let mut document = session.statement(
             "SELECT id FROM memory_document WHERE tenant = $1 AND collection = $2 AND id = $3 AND revision = $4",
@@ -138,7 +138,7 @@ impl IndexWrite {
         next.execute(params![self.generation, found.next_place + self.codes.len() as u64]).map(drop)
     }
 
-    /// Puts the codes into the blocks of their places.
+    /// Writes the codes into the blocks of their positions.
     fn pack_codes(&self, session: &WriterSession<'_>, found: &GenerationRow, document: i64) -> rusqlite::Result<()> {
         let mut of_block: BTreeMap<u64, Vec<(u64, &[u8])>> = BTreeMap::new();
         for (place, code) in (found.next_place..).zip(&self.codes) {
@@ -152,7 +152,7 @@ impl IndexWrite {
         Ok(())
     }
 
-    /// The revision can be found from here on, and what was before it is debris.
+    /// The revision is searchable from now on, and older ones are garbage.
     fn finish(&self, session: &WriterSession<'_>, standing: &WriteProgress) -> rusqlite::Result<()> {
         let pieces = (standing.present + self.batch.pieces.len()) as u64;
         let (document, revision) = (standing.document, self.batch.revision);
@@ -174,7 +174,7 @@ impl IndexWrite {
     }
 }
 
-/// Reads a block, changes it and writes it back; one that holds nothing any more goes.
+/// Reads a block, changes it and writes it back; an empty block is deleted.
 pub(super) fn change_block(
     session: &WriterSession<'_>,
     generation: &IndexGeneration,

@@ -7,9 +7,10 @@ use super::super::sql::numbered;
 use super::filter::DocumentSelection;
 use super::place;
 
-/// Pieces that are scored for one search. Common words cost most and tell least, so the rarest come first.
+/// Maximum number of chunks scored by one search. Common words cost most and are least selective, so the rarest come
+/// first.
 const SCORED_MAX: u64 = 12_000;
-/// Words of one search.
+/// Maximum number of words in one search.
 const WORDS_MAX: usize = 32;
 
 pub(super) fn search(
@@ -37,7 +38,7 @@ pub(super) fn search(
         let (piece, rank): (u64, f64) = (row.get(0)?, row.get(1)?);
         let document: Option<i64> = visible.query_row(params![piece, generation], |row| row.get(0)).optional()?;
         if document.is_some_and(|document| chosen.contains(document)) {
-            // FTS5 says lower is better.
+            // In FTS5, lower is better.
             hits.push(SearchHit { piece, score: -rank });
         }
         if hits.len() == limit {
@@ -47,8 +48,8 @@ pub(super) fn search(
     Ok(hits)
 }
 
-/// The words worth looking for, quoted: the rarest that together are in at most [`SCORED_MAX`] pieces, and the rarest of
-/// all in any case.
+/// The words worth searching for, quoted: the rarest that together occur in at most [`SCORED_MAX`] chunks, and the
+/// rarest of all in any case.
 fn significant_words(connection: &Connection, table: &str, words: &[String]) -> rusqlite::Result<Vec<String>> {
     let mut count = connection.prepare_cached(&numbered(&format!(
         "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH $1 LIMIT $2)"

@@ -1,4 +1,4 @@
-//! Search by vector: the codes of a whole generation are looked through, and the nearest compared exactly.
+//! Search by vector: scans the codes of a whole generation, and compares the nearest exactly.
 
 use baton_ports::index::{IndexGeneration, SearchHit};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -8,7 +8,8 @@ use super::code::{self, BLOCK, NearestCodes};
 use super::filter::DocumentSelection;
 use super::place;
 
-/// Pieces compared exactly for each that is wanted, and at least. A collection no larger than this is searched exactly.
+/// Chunks compared exactly per requested hit, and the minimum number. A collection no larger than this is searched
+/// exactly.
 const COMPARED_PER_HIT: usize = 8;
 const COMPARED_MIN: usize = 400;
 
@@ -34,7 +35,8 @@ pub(super) fn search(
     compare(connection, generation.id, vector, nearest.places(), limit)
 }
 
-/// The best of these places by their whole vectors. Those of revisions that are not laid, or no more, are left out.
+/// The best of these positions by their full vectors. Positions of revisions that are not indexed, or no longer, are
+/// left out.
 fn compare(
     connection: &Connection,
     generation: u64,
@@ -59,7 +61,7 @@ fn compare(
     Ok(hits)
 }
 
-/// The scalar product with a vector as it is kept.
+/// The dot product with a stored vector.
 fn product(bytes: &[u8], vector: &[f32]) -> f64 {
     let (values, _) = bytes.as_chunks();
     let terms = values.iter().zip(vector).map(|(value, other)| f32::from_le_bytes(*value) * other);

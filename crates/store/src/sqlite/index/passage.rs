@@ -1,4 +1,4 @@
-//! Pieces as they are shown.
+//! Chunks as they are shown.
 
 use baton_ports::index::IndexedPassage;
 use rusqlite::{Connection, OptionalExtension, params};

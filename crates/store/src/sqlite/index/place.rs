@@ -1,13 +1,13 @@
-//! The id of a piece: its generation, and its place in it. A generation's pieces so lie together.
+//! The id of a chunk: its generation, and its position in it. The chunks of a generation are therefore contiguous.
 
 use baton_ports::index::IndexGeneration;
 
-/// Bits of an id that are the place.
+/// Number of bits of an id that hold the position.
 const PLACE_BITS: u32 = 32;
-/// The place behind the last one a generation can have.
+/// The position after the last one that a generation can have.
 pub(super) const PLACES_MAX: u64 = 1 << PLACE_BITS;
 
-/// No id is above this.
+/// The largest id.
 pub(super) const LAST: u64 = i64::MAX as u64;
 
 pub(super) fn id(generation: u64, place: u64) -> u64 {
@@ -22,7 +22,7 @@ pub(super) fn generation_of(id: u64) -> u64 {
     id >> PLACE_BITS
 }
 
-/// The ids a generation's pieces may have, first and last.
+/// The range of ids of a generation's chunks, first and last.
 pub(super) fn ids(generation: u64) -> (u64, u64) {
     (id(generation, 0), id(generation, PLACES_MAX - 1))
 }
@@ -32,7 +32,7 @@ pub(super) fn text_table(generation: u64) -> String {
     format!("memory_text_{generation}")
 }
 
-/// Bytes of a code in a generation's blocks.
+/// Size of a code in a generation's blocks, in bytes.
 pub(super) fn code_bytes(generation: &IndexGeneration) -> usize {
     super::code::bytes(generation.recipe.space.dimensions)
 }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::super::SqliteStore;
 use super::TestDatabase;
 
-/// Some rows, and the database past the store, its triggers gone: what somebody with the file could do.
+/// Some rows, and a direct connection without the triggers, as an attacker with the file could open.
 async fn filled(database: &TestDatabase, rows: &[&str]) -> (SqliteStore, Connection) {
     let store = database.open();
     let process = join(&store).await;

@@ -10,7 +10,7 @@ use baton_sim::conformance::fixtures::{FOLD, at, entry, join, owned, start, stea
 use super::super::{CheckDepth, check as look_through};
 use super::TestDatabase;
 
-/// Damages a run of three entries, the second of them large, and expects both readers to name the run and the reason.
+/// Damages a run of three entries, the second of them large, and expects both readers to report the run and the reason.
 async fn check(damage: &str, expect: &str) {
     let database = TestDatabase::new();
     let store = database.open();
@@ -54,7 +54,7 @@ async fn a_journal_without_its_large_payload_is_corrupt() {
 }
 
 impl TestDatabase {
-    /// Fills the first page of a table or index with zeroes, while nobody has it open.
+    /// Fills the first page of a table or index with zeroes, while the database is closed.
     fn zero(&self, name: &str) {
         let raw = self.raw();
         let ask = |sql: &str| raw.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();

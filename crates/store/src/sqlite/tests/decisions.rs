@@ -4,7 +4,7 @@ use baton_sim::conformance::fixtures::{at, decision};
 
 use super::TestDatabase;
 
-/// What seed 004 makes its daily summary of.
+/// The query from which seed 004 builds its daily summary.
 const SEED: &str = "SELECT DATE(created_at) as date, selected_model, requested_profile, COUNT(*) as total_calls, \
      SUM(actual_cost) as total_cost_usd, SUM(actual_input_tokens + actual_output_tokens) as total_tokens, \
      AVG(latency_ms) as avg_latency_ms FROM llm_routing_decisions \

@@ -15,7 +15,7 @@ use super::super::SqliteStore;
 use super::super::erasure::scrub::scrub;
 use super::TestDatabase;
 
-/// Words that nobody else uses.
+/// A unique text.
 const SECRET: &str = "xyzzy-plugh";
 
 /// A run that has ended, with a large entry that another run may share; its owner still holds it.
@@ -44,7 +44,7 @@ async fn erase(store: &SqliteStore, run: &str, rest: ErasureRemainder) -> u64 {
     }
 }
 
-/// How often the words stand in the database's files.
+/// How often the text occurs in the database's files.
 fn found(database: &TestDatabase) -> usize {
     let folder = database.path.parent().unwrap();
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
@@ -77,7 +77,7 @@ async fn an_erased_run_is_a_row_whose_owner_is_stale_and_which_nobody_reads_or_w
     );
     store.scrub(u64::MAX).await.unwrap();
     assert_eq!(found(&database), 0);
-    // What another aggregate sends there goes nowhere, and its append holds.
+    // A message to it from another aggregate is dropped, and the sender's append succeeds.
     let other = owned(&store, "other", process).await;
     let sends = JournalAppend { outbox: vec![message("one", "from-other")], ..entry("other", other, 0) };
     store.append(sends).await.unwrap();

@@ -1,4 +1,4 @@
-//! A disk that is full: nothing is acknowledged that is not kept, and writing goes on when there is room.
+//! Tests with a full disk: nothing is acknowledged that is not stored, and writing continues once there is room.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,8 @@ use super::super::erasure::scrub::scrub;
 use super::super::{SqliteStore, StoreOptions};
 use super::TestDatabase;
 
-/// Appends of 20 kB to eight runs side by side until nothing more is taken, and how often each run was acknowledged.
+/// Appends 20 kB to each of eight runs concurrently until writes are refused. Returns how many appends of each run were
+/// acknowledged.
 async fn fill(store: &SqliteStore, owners: &[Ownership]) -> Vec<u64> {
     let mut acknowledged = vec![0; owners.len()];
     for _ in 0..10_000 {
@@ -49,7 +50,7 @@ async fn owners(store: &SqliteStore) -> Vec<Ownership> {
     owners
 }
 
-/// Exactly what was acknowledged is there: no less, and nothing of what was not.
+/// Exactly what was acknowledged is stored: nothing is missing, and nothing else is there.
 async fn kept(store: &SqliteStore, acknowledged: &[u64]) {
     for (number, count) in acknowledged.iter().enumerate() {
         let shown = store.run(&tenant(), &format!("run-{number}").into()).await.unwrap().unwrap();
@@ -57,7 +58,7 @@ async fn kept(store: &SqliteStore, acknowledged: &[u64]) {
     }
 }
 
-/// Fills a store, gives it room, and expects it to go on by itself and to have kept every promise.
+/// Fills a store, makes room, and expects it to continue by itself and to have kept every guarantee.
 async fn check(path: &Path, options: StoreOptions, make_room: impl AsyncFn(&SqliteStore)) {
     let store = SqliteStore::open(path, options).unwrap();
     let owners = owners(&store).await;
@@ -113,7 +114,7 @@ async fn a_scrub_without_the_room_to_write_the_database_anew_cuts_the_log_all_th
     let store = SqliteStore::open(&path, StoreOptions::default()).unwrap();
     let owners = owners(&store).await;
     fill(&store, &owners).await;
-    // What was in the log is in the database, which has more than half of the disk then.
+    // The content of the log is in the database, which uses more than half of the disk then.
     disk.grow("16m");
     scrub(&path, 0, Duration::from_secs(5)).unwrap();
     let size = std::fs::metadata(&path).unwrap().len();
@@ -126,7 +127,7 @@ async fn a_scrub_without_the_room_to_write_the_database_anew_cuts_the_log_all_th
     assert!(done.vacuumed && done.unfinished.is_none(), "{done:?}");
 }
 
-/// A file system in memory of its own size.
+/// An in-memory file system of limited size.
 struct TestDisk(PathBuf);
 
 impl TestDisk {

@@ -1,4 +1,4 @@
-//! Callers that share a commit do not share its misfortunes.
+//! Callers that share a commit do not share their failures.
 
 use baton_core::money::Usd;
 use baton_core::run::RunState;
@@ -22,7 +22,7 @@ async fn what_the_database_rejects_goes_alone() {
     for number in 0..9 {
         owners.push(owned(&store, &format!("run-{number}"), process).await);
     }
-    // One run's next entry is there already, which no store would have written.
+    // One run's next entry exists already, which no store would have written.
     let taken =
         format!("INSERT INTO journal (aggregate, seq, at, payload) VALUES ({}, 1, 0, x'00')", owners[4].handle.0);
     database.raw().execute(&taken, []).unwrap();
@@ -47,7 +47,7 @@ async fn what_goes_alone_is_not_among_what_its_group_spent() {
     let process = join(&store).await;
     let holder = store.open(at(0)).await.unwrap();
     let (one, other) = (owned(&store, "one", process).await, owned(&store, "other", process).await);
-    // It is rejected by what is written behind its spend.
+    // It is rejected by what is written after its spend.
     let no = format!(
         "CREATE TRIGGER no BEFORE INSERT ON snapshot WHEN NEW.aggregate = {} BEGIN SELECT RAISE(ABORT, 'no'); END",
         other.handle.0
@@ -148,7 +148,7 @@ async fn ownership_that_nobody_received_goes_back() {
     assert!(futures::poll!(&mut submit).is_pending());
     drop((claim, submit));
     other.execute_batch("COMMIT").unwrap();
-    // The first of these may share their commit; the writer gives back before it takes the second up.
+    // The first of these may share their commit; the writer releases before it performs the second.
     for run in ["one-more", "another"] {
         store.submit(start(run, Some(process))).await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! What is SQLite's own about the index: what deleting leaves behind, and what the codes lose.
+//! Tests of what is specific to SQLite in the index: what deletion leaves behind, and how accurate the codes are.
 
 use baton_ports::index::{ChunkBatch, DocumentFilter, DocumentIndex, SwitchResult};
 use baton_sim::conformance::fixtures::{at, tenant};
@@ -12,7 +12,7 @@ use super::{SqliteStore, TestDatabase};
 const TABLES: [&str; 7] =
     ["memory_document", "memory_tag", "memory_laid", "memory_piece", "memory_vector", "memory_block", "memory_debris"];
 
-/// Rows of each table.
+/// The number of rows in each table.
 fn rows(database: &TestDatabase) -> [u64; 7] {
     let connection = database.raw();
     TABLES.map(|table| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap())
@@ -23,7 +23,7 @@ fn text_tables(database: &TestDatabase) -> u64 {
     database.raw().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-/// More pieces than one transaction lays or sweeps.
+/// More chunks than one transaction adds or deletes.
 async fn add_long(store: &SqliteStore, generation: u64, name: &str, pieces: usize) {
     let document = with(page(name, "long"), Some("ana"), json!({"kind": "long"}));
     let kept = put(store, &tenant(), document, at(1)).await;
@@ -72,7 +72,7 @@ async fn forgotten_words_are_nowhere_in_the_file() {
     }
     let secret = |text| with(page("a", text), Some("ana"), json!({"street": "zanzibarstreet"}));
     add(&store, &tenant(), &live, secret("she lives in xanadutown"), 0.0).await;
-    // What an older revision said goes too.
+    // The text of an older revision is deleted too.
     add(&store, &tenant(), &live, secret("she lives in qwghlmtown"), 0.0).await;
     assert_eq!(store.forget(&tenant(), KNOWLEDGE, "ana", at(3)).await.unwrap(), 1);
     drop(store);
@@ -90,7 +90,7 @@ async fn a_sweep_that_was_cut_off_goes_on_with_the_next_change() {
     let live = begin(&store).await;
     add_long(&store, live.id, "a", 200).await;
     add_long(&store, live.id, "b", 1).await;
-    // As a process leaves it that is killed behind the first transaction of a removal.
+    // The state after a process was killed after the first transaction of a deletion.
     database
         .raw()
         .execute_batch(
@@ -104,7 +104,7 @@ async fn a_sweep_that_was_cut_off_goes_on_with_the_next_change() {
     assert_eq!(rows(&database), [0; 7]);
 }
 
-/// Numbers between -1 and 1, always the same ones.
+/// Deterministic numbers between -1 and 1.
 struct VectorDraw(u64);
 
 impl VectorDraw {

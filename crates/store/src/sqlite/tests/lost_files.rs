@@ -1,4 +1,4 @@
-//! Files that are taken away while a store has them open: nothing is acknowledged that nobody will find.
+//! Tests in which files are removed while a store has them open: nothing is acknowledged that cannot be found later.
 
 use std::fs;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ fn is_moved<T: std::fmt::Debug>(answer: &Result<T, JournalError>) -> bool {
     matches!(answer, Err(JournalError::Outage(outage)) if outage.code() == STORE_MOVED)
 }
 
-/// Takes files away between two appends: the first is kept, and none is acknowledged from then on.
+/// Removes files between two appends: the first is stored, and none is acknowledged from then on.
 async fn check(database: &TestDatabase, take_away: impl Fn()) -> SqliteStore {
     let store = database.open();
     let process = join(&store).await;
@@ -44,7 +44,7 @@ async fn check(database: &TestDatabase, take_away: impl Fn()) -> SqliteStore {
 async fn without_its_log_nothing_is_acknowledged_and_what_was_is_in_the_database() {
     let database = TestDatabase::new();
     let store = check(&database, || fs::remove_file(database.beside("-wal")).unwrap()).await;
-    // As whoever comes after a kill finds it: only the file, with nothing of what this store still holds.
+    // What the next process finds after a kill: only the file, without what this store still holds.
     let copy = TestDatabase::new();
     fs::copy(&database.path, &copy.path).unwrap();
     let found = copy.open().run(&tenant(), &"run".into()).await.unwrap().expect("the run is there");

@@ -100,7 +100,7 @@ async fn what_waits_is_written_before_the_store_closes() {
     let store = database.open();
     let submitted = store.submit(start("run", None));
     let mut submitted = Box::pin(submitted);
-    // Asked once, so that it is in the queue, and not waited for.
+    // Polled once, so that it is in the queue, and not awaited.
     assert!(futures::poll!(&mut submitted).is_pending());
     drop(submitted);
     drop(store);

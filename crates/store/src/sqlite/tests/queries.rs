@@ -1,4 +1,4 @@
-//! Finding work costs what there is to do, not what there is.
+//! The cost of finding work depends on what is due, not on what is stored.
 
 use baton_ports::journal::JournalStore;
 use baton_ports::read::ReadModel;
@@ -75,7 +75,7 @@ async fn a_statement_is_prepared_once_whatever_values_it_is_given() {
     let database = TestDatabase::new();
     drop(database.open());
     let connection = connection::reader(&database.path, 1 << 20).unwrap();
-    // Tables with indexes that have a condition.
+    // Tables with partial indexes.
     for sql in [
         "SELECT revision FROM version WHERE tenant = $1 AND workflow = $2 AND active = 1",
         "SELECT value FROM record WHERE tenant = $1 AND space = $2",
@@ -107,7 +107,7 @@ async fn a_hundred_thousand_parked_runs_are_not_looked_at() {
     assert_eq!(counts, PARKED as u64 + 2);
 }
 
-/// What one look for work costs the database, in steps of its virtual machine.
+/// The cost of one poll for work, in steps of the database's virtual machine.
 fn steps(connection: &Connection) -> i32 {
     let steps = ownership::QUERIES.iter().map(|sql| {
         let mut statement = connection.prepare(&numbered(sql)).unwrap();

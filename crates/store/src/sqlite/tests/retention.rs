@@ -26,7 +26,7 @@ async fn keys(store: &SqliteStore, tenant: &TenantId, space: &str) -> Vec<String
     all.into_iter().map(|record| record.key).collect()
 }
 
-/// A run that goes on, and two that have ended.
+/// An active run, and two that have ended.
 fn add_runs(database: &TestDatabase) {
     for (run, ended) in [("goes-on", None), ("ended-late", Some(9_000)), ("ended-early", Some(2_000))] {
         database
@@ -40,7 +40,7 @@ fn add_runs(database: &TestDatabase) {
     }
 }
 
-/// Piece by piece to the end: the rows that went.
+/// Deletes batch by batch to the end, and returns the number of deleted rows.
 async fn all(store: &SqliteStore, what: RetentionClass) -> u64 {
     let (mut rows, mut after) = (0, None);
     loop {

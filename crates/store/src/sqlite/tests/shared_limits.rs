@@ -1,4 +1,4 @@
-//! What processes share of tools: rates, answers, circuits.
+//! Tests of tool state shared by processes: rate limits, cached answers, circuits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ async fn windows_that_are_over_go_when_a_new_one_begins() {
     for key in ["a", "b", "c"] {
         store.take(&tenant(), key, &limit("old"), at(0)).await.unwrap();
     }
-    // One that is over and begins again with another that is new stays.
+    // A past window that starts again together with a new one is kept.
     let both = [limit("again"), limit("new")].concat();
     store.take(&tenant(), "d", &limit("again"), at(0)).await.unwrap();
     store.take(&tenant(), "e", &both, at(3_600_000)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Two stores on one file, and two real processes.
+//! Tests with two stores on one file, and with two real processes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -93,7 +93,7 @@ async fn a_message_from_another_process_finds_its_run() {
     assert_eq!(serving.with_new_items(process, 10).await.unwrap(), ["awake".into()]);
 }
 
-/// Each of some processes takes whatever it can get, appends, and keeps some of it beyond its lease.
+/// Each of several processes claims what it can, appends, and keeps some of it beyond its lease.
 async fn scramble(store: SqliteStore, rounds: i64, step: Duration) -> BTreeMap<String, u64> {
     let mut appended = BTreeMap::new();
     let mut kept = Vec::new();
@@ -128,7 +128,7 @@ async fn scramble(store: SqliteStore, rounds: i64, step: Duration) -> BTreeMap<S
     appended
 }
 
-/// Renews now and then, so that the lease ends in between, and joins anew once that was noticed.
+/// Renews occasionally, so that the lease ends in between, and joins again once that was noticed.
 async fn renewed(store: &SqliteStore, process: ProcessId, now: MonotonicTime, round: i64) -> ProcessId {
     if round % 7 != 0 {
         return process;
@@ -149,7 +149,7 @@ async fn no_two_processes_ever_move_one_aggregate() {
     for number in 0..RUNS {
         parked(&store, &format!("run-{number}"), process, Some(at(0))).await;
     }
-    // Time passes at different speeds, so that each takes the other for dead now and then.
+    // Time passes at different speeds, so that each sometimes takes the other for dead.
     let steps = [LEASE / 5, LEASE / 3, LEASE / 2];
     let scrambling = steps.map(|step| tokio::spawn(scramble(database.open(), 60, step)));
     let mut acknowledged = BTreeMap::<String, u64>::new();
@@ -179,7 +179,7 @@ fn owner(entry: &[u8]) -> (u64, u64) {
     (process.parse().unwrap(), epoch.parse().unwrap())
 }
 
-/// Where the other process of the next test finds its database.
+/// The path of the database, for the other process of the next test.
 const DATABASE: &str = "BATON_STORE_TEST_DATABASE";
 
 #[test]
@@ -200,7 +200,7 @@ fn another_process() {
     }
 }
 
-/// Starts this very program again as the process above, and waits until it owns a run.
+/// Starts this program again as the process above, and waits until it owns a run.
 fn spawn(database: &Path) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "--nocapture", "sqlite::tests::two_processes::another_process"])

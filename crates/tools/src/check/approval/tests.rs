@@ -14,7 +14,7 @@ use crate::rules::ToolRules;
 use crate::testing::ToolsFixture;
 use crate::{ToolRegistry, ToolsConfig};
 
-/// What a call of this workflow needs.
+/// The approval that a call of this workflow needs.
 async fn needed(settings: Value, workflow: &str, tool: &str, arguments: Value) -> Option<ApprovalRequirement> {
     let world = ToolsFixture::with(settings);
     let mut call = world.call("k", tool, arguments);
@@ -103,7 +103,7 @@ async fn another_definition_under_the_same_name_is_asked_about_anew() {
     assert_ne!(hash("sends").await, hash("sends more").await);
 }
 
-/// A tool's settings with one account, the same with others, and a call of it.
+/// A tool's settings with one account, the same settings with others, and a call of it.
 fn accounts() -> Vec<(&'static str, Vec<Value>, Value)> {
     let stripe = |key: &str, url: &str| {
         let method = json!({"card": {"payment_method": "pm_1"}});
@@ -203,7 +203,7 @@ async fn a_leave_that_was_given_for_one_account_lets_nothing_out_with_another() 
             assert_ne!((&anew.hash, &anew.account), (&needed.hash, &needed.account), "{other}");
         }
     }
-    // What stays in this installation has none.
+    // A call that stays in this installation has no account.
     let own =
         needed(json!({"tool": {"charge_payment": {"approval": true}}}), "w", "charge_payment", json!({"amount": 5}));
     assert_eq!(own.await.unwrap().account, None);
@@ -226,7 +226,7 @@ async fn that_people_are_asked_anew_is_no_failure_of_the_service() {
     let world = ToolsFixture::with(json!({"email": {"smtp": smtp}}));
     let call = world.call("k", "send_email", json!({"to": "ana@clinic.example", "subject": "a", "body": "b"}));
     let (gates, rules) = (std::sync::Arc::new(ToolCallState::new(None)), ToolRules::new(&ToolsConfig::default()));
-    // More often than opens a circuit.
+    // More failures than it takes to open a circuit.
     for _ in 0..10 {
         let admitted = check::admit(&world.registry.catalogue(), &rules, &gates, &call, None, world.clock.now()).await;
         let Ok(mut admitted) = admitted else { panic!("is let through") };

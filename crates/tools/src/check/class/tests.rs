@@ -9,7 +9,7 @@ use crate::code;
 use crate::rules::ToolRules;
 use crate::testing::ToolsFixture;
 
-/// Why a call of this class is stopped, whatever its arguments say of where it belongs.
+/// Returns why a call of this class is stopped, whatever location its arguments claim.
 fn stopped(settings: &Value, tool: &str, arguments: Value, class: EffectClass, at: &Value) -> Option<String> {
     let world = ToolsFixture::with(settings.clone());
     let mut call = world.call("k", tool, arguments);
@@ -18,7 +18,7 @@ fn stopped(settings: &Value, tool: &str, arguments: Value, class: EffectClass, a
     let entry = catalogue.find(tool).unwrap();
     let rules = ToolRules::new(&serde_json::from_value(settings.clone()).unwrap());
     let mut request = check::settle(&catalogue, &rules, &call, entry).unwrap();
-    // Behind the schema, as if the tool took any argument.
+    // Bypasses the schema, as if the tool accepted any argument.
     Arc::make_mut(&mut request.call.arguments)["at"] = at.clone();
     match super::check(&request, entry) {
         Ok(()) => None,

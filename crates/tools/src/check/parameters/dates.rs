@@ -1,15 +1,15 @@
-//! Words for days: `tomorrow`, `pasado mañana`, `next friday`, `in 3 days`.
+//! Resolves relative dates: `tomorrow`, `pasado mañana`, `next friday`, `in 3 days`.
 
 use baton_core::time::Time;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, ToSpan};
 
-/// `in NodeBuilder days` reaches no further.
+/// The largest N in `in N days`.
 const DAYS_MAX: i32 = 3_660;
 
-/// The date that the words mean at an instant in a zone. `None` where they are not words for a day: a date already, or
-/// something the schema will refuse.
+/// Returns the date that the words mean at an instant in a time zone. `None` if they are not a relative date: already
+/// a date, or text that the schema will reject.
 pub(super) fn resolve(words: &str, at: Time, zone: &str) -> Option<Date> {
     if words.starts_with(|first: char| first.is_ascii_digit()) {
         return None;
@@ -23,7 +23,7 @@ pub(super) fn resolve(words: &str, at: Time, zone: &str) -> Option<Date> {
     weekday(&words).and_then(|day| next(today, day))
 }
 
-/// Lower case, accents of Spanish taken off, single spaces.
+/// Converts to lower case with single spaces, and removes Spanish accents.
 fn plain(words: &str) -> String {
     let lower = words.trim().to_lowercase();
     let letters = lower.chars().map(|char| match char {
@@ -89,7 +89,7 @@ fn weekday(words: &str) -> Option<Weekday> {
     })
 }
 
-/// The next such day; a week from now where it is that day today.
+/// Returns the next such weekday; a week later if today is that weekday.
 fn next(today: Date, day: Weekday) -> Option<Date> {
     let days = i32::from(today.weekday().until(day));
     today.checked_add(if days == 0 { 7.days() } else { days.days() }).ok()

@@ -8,17 +8,17 @@ use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value};
 
-/// Mistakes named in one refusal.
+/// Maximum number of validation errors in one refusal.
 const MISTAKES_MAX: usize = 5;
-/// Bytes of one mistake's description.
+/// Maximum size of one validation error's description, in bytes.
 const MISTAKE_BYTES_MAX: usize = 300;
 
-/// The schema of a call's arguments, draft 2020-12 unless it names another; no schema accepts anything.
+/// The schema of a call's arguments: draft 2020-12 unless it names another. A missing schema accepts any arguments.
 pub(crate) struct ArgumentSchema {
     document: Value,
     compiled: OnceLock<Result<Validator, String>>,
     defaults: Map<String, Value>,
-    /// Arguments of `format: date`, in which relative dates are settled.
+    /// Arguments of `format: date`, in which relative dates are resolved.
     dates: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ impl ArgumentSchema {
         &self.dates
     }
 
-    /// Compiles it now, to find out whether it is a schema at all.
+    /// Compiles the schema now, to find out whether it is valid.
     pub(crate) fn compile(&self) -> Result<(), &str> {
         match self.validator() {
             Some(Err(reason)) => Err(reason),
@@ -54,7 +54,7 @@ impl ArgumentSchema {
         }
     }
 
-    /// Whether the arguments fit; otherwise what is wrong, without the values, which may be private.
+    /// Validates the arguments. The error omits the values, which may be private.
     pub(crate) fn check(&self, arguments: &Value) -> Result<(), String> {
         match self.validator() {
             None => Ok(()),
@@ -115,7 +115,7 @@ impl ArgumentSchema {
     }
 }
 
-/// How a format is written, for those who did not.
+/// Describes how to write a value of this format, for an error message.
 fn written(format: &str) -> &'static str {
     match format {
         "date" => " (written YYYY-MM-DD)",

@@ -1,4 +1,4 @@
-//! What people allow is for one account and one version of an action.
+//! An approval is for one account and one version of an action.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ async fn what_was_allowed_with_one_account_is_asked_about_anew_with_another() {
     let second = needed(&project, Some(&first.hash)).await;
     assert_eq!(second.account.as_deref(), Some("ca_2, version 20251027_00"));
     assert_ne!(first.hash, second.hash);
-    // One that was let through just before goes out with neither.
+    // A call that was admitted with the first account just before is performed with neither account.
     let outcome = kept.perform(Duration::from_secs(5)).await.outcome;
     assert!(matches!(outcome, ToolOutcome::NotDone { retryable: true, .. }), "{outcome:?}");
     let (code, message) = not_done(outcome);

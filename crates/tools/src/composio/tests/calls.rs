@@ -1,4 +1,4 @@
-//! Performing actions, whatever Composio answers.
+//! Performs actions against all kinds of responses.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ async fn project() -> ComposioFixture {
     ComposioFixture::with(shop(), json!({})).await.connected(ComposioEntity::Company).await
 }
 
-/// What a read and an act come to where Composio answers so.
+/// The outcomes of a read and of an act if Composio responds this way.
 async fn come_to(says: impl Fn() -> CannedResponse) -> (ToolOutcome, ToolOutcome) {
     let project = project().await;
     project.fake.with(|world| world.answers = vec![says(), says()]);
@@ -70,7 +70,8 @@ async fn words_alone_leave_an_act_in_doubt_whatever_status_they_speak_of() {
         assert_eq!(code, "OUTCOME_UNKNOWN", "{words}");
         assert_eq!(project.done(), ["SHOPIFY_CREATE_RETURN"], "it is sent once");
     }
-    // An error of Composio's own that is no refusal is one too, though it speaks of an account.
+    // An error of Composio itself that is not a refusal leaves the outcome of an act unknown, even if it mentions an
+    // account.
     let says = || {
         let error = json!({"message": "Connected account ca_1 is in EXPIRED state", "status": 500});
         answer(500, &json!({"error": error}))
@@ -171,7 +172,7 @@ async fn what_only_a_person_can_renew_goes_to_the_desk_once_and_leaves_it_when_i
     project.fake.set("ca_1", "EXPIRED");
     let (code, _) = not_done(project.order("shopify.get_order").await);
     assert_eq!(code, "CONNECTION_EXPIRED");
-    // A person has begun to connect again and has not finished: the next call waits for them, and tells nobody twice.
+    // A person has begun to reconnect and has not finished: the next call waits for them and opens no second task.
     let (code, message) = not_done(project.order("shopify.get_order").await);
     assert_eq!(code, "CONNECTION_MISSING");
     assert!(message.contains("has not finished connecting"), "{message}");
@@ -194,7 +195,7 @@ async fn the_account_is_that_of_whom_the_settings_say() {
     assert!(message.contains("`baton tools connect shopify --user 'u2'`"), "{message}");
     other.caller.user_id = None;
     assert_eq!(not_done(project.send(&other).await.outcome).0, "INVALID_PARAMETERS");
-    // A workflow says otherwise for what it calls.
+    // A workflow overrides it for its own calls.
     let mut of_company = project.call("shopify.get_order", json!({"order_id": "1"}));
     of_company.caller.entity_id_source = Some("company_id".to_owned());
     let (code, message) = not_done(project.send(&of_company).await.outcome);
@@ -214,7 +215,7 @@ async fn one_tenants_connection_never_serves_another() {
     let mut other = project.call("shopify.get_order", json!({"order_id": "1"}));
     other.tenant = TenantId::from("rival");
     assert_eq!(not_done(project.send(&other).await.outcome).0, "CONNECTION_MISSING");
-    // The same user of the other tenant is another user at Composio too.
+    // The same user id in another tenant is another user at Composio too.
     let link = project
         .composio()
         .connect(&other.tenant, "shopify", ComposioEntity::User("u1".to_owned()), None)

@@ -1,4 +1,5 @@
-//! The registry does what the ports of connections and of the catalogue ask, with an app and without.
+//! The registry passes the conformance suites of the ports for connections and the catalogue, with an app and
+//! without.
 
 use baton_ports::connections::AppConnections;
 use baton_sim::conformance;

@@ -1,4 +1,4 @@
-//! Accounts: connected, looked after, disconnected.
+//! Accounts: connecting, checking and disconnecting them.
 
 use super::super::ConnectionStatus;
 use super::*;
@@ -67,7 +67,7 @@ async fn what_performs_goes_on_until_a_person_has_connected_the_next_account() {
     assert_eq!(states(&project).await, [ConnectionStatus::Active]);
 
     project.fake.set("ca_2", "ACTIVE");
-    // The next start looks, and so does the look at all connections, which has the account before deleted.
+    // The next start checks, and so does the check of all connections, which has the previous account deleted.
     assert_eq!(project.learn().await, []);
     done(project.order("shopify.create_return").await);
     assert_eq!(states(&project).await, [ConnectionStatus::Active]);
@@ -101,7 +101,7 @@ async fn of_a_look_and_a_new_connection_at_once_none_is_lost() {
     let project = ComposioFixture::begin(shop(), json!({})).await.connected(ComposioEntity::Company).await;
     let composio = project.composio();
     let mut looked = composio.stored_connections(&tenant()).await.unwrap().remove(0);
-    // Somebody disconnects and connects anew while the look at the first account is under way.
+    // The account is disconnected and connected again while the check of the first account is in progress.
     composio.disconnect(&tenant(), "shopify", ComposioEntity::Company).await.unwrap();
     project.fake.with(|world| drop(world.accounts.insert("ca_0".to_owned(), (String::new(), "EXPIRED"))));
     let anew = composio.connect(&tenant(), "shopify", ComposioEntity::Company, None).await.unwrap().connection;
@@ -146,7 +146,7 @@ async fn a_key_that_is_wrong_is_said_and_not_shown() {
     assert!(fault.contains("401") && fault.contains("Invalid API key") && !fault.contains("ak_wrong"), "{fault}");
 }
 
-/// A project whose door browsers reach.
+/// A project whose callback endpoint browsers can reach.
 async fn with_door() -> ComposioFixture {
     ComposioFixture::with(shop(), json!({"callback_base": "https://baton.example.com/"})).await
 }
@@ -183,12 +183,12 @@ async fn whoever_comes_back_too_late_or_without_having_finished_has_connected_no
     connect(STATE).await;
     project.clock.advance(std::time::Duration::from_secs(60 * 60));
     assert_eq!(project.composio().complete_callback(&tenant(), STATE).await.unwrap(), None, "an hour is over");
-    // What nobody came back from goes with the next request.
+    // Expired requests are deleted with the next request.
     connect("one").await;
     project.clock.advance(std::time::Duration::from_secs(60 * 60));
     connect("two").await;
     assert_eq!(project.records.space("composio.returns").len(), 1);
-    // A browser that says so has connected nothing: Composio is asked.
+    // A browser's claim connects nothing: Composio is asked.
     let back = project.composio().complete_callback(&tenant(), "two").await.unwrap().unwrap();
     assert_eq!(back.state, ConnectionStatus::Initiated);
 }

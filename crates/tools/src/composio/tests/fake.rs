@@ -1,5 +1,5 @@
-//! Composio on this machine, as its documents describe it: actions in pages, connected accounts with states, and what each
-//! action came to. What it did is counted, whatever it answered.
+//! A local fake of Composio, built from its documentation: actions in pages, connected accounts with a status, and
+//! results of actions. It counts what it performed, whatever it responded.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,18 +10,18 @@ use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json
 
 pub(super) const KEY: &str = "ak_s3cr3t";
 
-/// What the world behind it is like.
+/// The state of the fake.
 #[derive(Default)]
 pub(super) struct FakeComposioState {
     /// By toolkit.
     pub(super) actions: BTreeMap<&'static str, Vec<Value>>,
     /// By id: the user and the status.
     pub(super) accounts: BTreeMap<String, (String, &'static str)>,
-    /// What refreshing makes of an account that expired; nothing where a person must come.
+    /// Whether refreshing renews an expired account; if not, a person must connect it again.
     pub(super) renews: bool,
-    /// What executing answers, instead of an echo; taken one by one.
+    /// Responses to return from execute instead of an echo, used in order.
     pub(super) answers: Vec<CannedResponse>,
-    /// What was done, by slug: once for each time that the app was reached.
+    /// Performed actions by slug: one entry each time the app was reached.
     pub(super) done: Vec<String>,
     pub(super) page: usize,
 }
@@ -48,7 +48,7 @@ impl FakeComposio {
         self.with(|world| world.accounts.get_mut(account).unwrap().1 = status);
     }
 
-    /// Requests whose path begins so.
+    /// Recorded requests whose path starts with this prefix.
     pub(super) fn asked(&self, method: &str, path: &str) -> Vec<RecordedRequest> {
         let is_wanted =
             |asked: &RecordedRequest| asked.method == method && asked.target.starts_with(&format!("/api/v3/{path}"));
@@ -133,7 +133,7 @@ fn list(world: &FakeComposioState, query: &str) -> CannedResponse {
 fn execute(world: &mut FakeComposioState, slug: &str, body: &Value) -> CannedResponse {
     if !world.answers.is_empty() {
         let says = world.answers.remove(0);
-        // It acted, and whether anybody hears of it is another matter.
+        // The action was performed, even if the response gets lost.
         if !matches!(says, CannedResponse::Answer(400.., ..)) {
             world.done.push(slug.to_owned());
         }

@@ -1,4 +1,4 @@
-//! Which actions there are, and what they count as.
+//! Discovery of actions, and their effect classes.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn what_is_found_is_kept_so_that_a_start_needs_no_network() {
     let again = ComposioFixture::over(fake.clone(), records.clone(), clock.clone(), json!({}));
     assert_eq!(again.learn().await, []);
     assert_eq!((of_shop(&again).len(), fake.service.received().len()), (5, before));
-    // Old, and nobody answers: what is kept holds, and why it could not be looked up is said.
+    // Outdated, and Composio does not respond: the stored actions stay in use, and the reason is reported.
     clock.advance(Duration::from_secs(24 * 60 * 60));
     let offline = ComposioFixture::over(fake, records, clock, json!({"base_url": "http://127.0.0.1:1/api/v3"}));
     let faults = offline.learn().await;
@@ -169,7 +169,7 @@ async fn a_search_finds_the_tool_by_words_here_and_there() {
     let (found, fault) = project.registry.search(&tenant(), "create return", 3).await;
     assert_eq!((&*found[0].name, fault), ("shopify.create_return", None));
     assert!(project.fake.asked("GET", "tools?").last().unwrap().target.contains("search=create+return"));
-    // Nobody answers there: found all the same, and said.
+    // Composio does not respond: the tools are still found, and the failure is reported.
     let ComposioFixture { fake, records, clock, .. } = project;
     let offline = ComposioFixture::over(fake, records, clock, json!({"base_url": "http://127.0.0.1:1/api/v3"}));
     offline.registry.load_discovered(&tenant()).await.unwrap();

@@ -1,10 +1,10 @@
-//! A number: an exact decimal while it can be one, a double where it cannot.
+//! A number: an exact decimal where possible, otherwise a double.
 
 use std::cmp::Ordering;
 
 use serde_json::{Number as JsonNumber, Value};
 
-/// Digits behind the point of an exact number.
+/// Maximum number of decimal places of an exact number.
 const SCALE_MAX: u32 = 28;
 /// The largest exponent that is computed exactly; beyond it the power is a double.
 const EXACT_EXPONENT_MAX: u128 = 128;
@@ -13,7 +13,7 @@ type NumberResult = Result<ExactNumber, String>;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum ExactNumber {
-    /// `units / 10^scale`, without trailing zeros behind the point.
+    /// `units / 10^scale`, without trailing zeros after the decimal point.
     Exact {
         units: i128,
         scale: u32,
@@ -26,7 +26,7 @@ impl ExactNumber {
         Self::Exact { units, scale: 0 }
     }
 
-    /// Reads `12`, `0.5`, `1e-3`.
+    /// Parses `12`, `0.5`, `1e-3`.
     pub(super) fn parse(text: &str) -> NumberResult {
         if let Some(exact) = Self::exact(text) {
             return Ok(exact);
@@ -60,7 +60,7 @@ impl ExactNumber {
         }
     }
 
-    /// Takes trailing zeros off; `None` if too many digits stay behind the point.
+    /// Removes trailing zeros; `None` if too many decimal places remain.
     fn decimal(mut units: i128, mut scale: u32) -> Option<Self> {
         if units == 0 {
             return Some(Self::whole(0));
@@ -78,7 +78,7 @@ impl ExactNumber {
         }
     }
 
-    /// A whole number where it is one; `None` if it fits no JSON number.
+    /// Returns an integer where possible; `None` if no JSON number can hold the value.
     pub(super) fn to_json(self) -> Option<Value> {
         if let Self::Exact { units, scale: 0 } = self {
             if let Ok(small) = i64::try_from(units) {
@@ -94,7 +94,7 @@ impl ExactNumber {
     pub(super) fn to_double(self) -> f64 {
         match self {
             Self::Double(double) => double,
-            // Reading the decimal text rounds once; a division would round twice.
+            // Parsing the decimal text rounds once; a division would round twice.
             Self::Exact { units, scale } => format!("{units}e-{scale}").parse().unwrap_or(f64::NAN),
         }
     }
@@ -110,7 +110,7 @@ impl ExactNumber {
         if double.is_finite() { Ok(Self::Double(double)) } else { Err("the result overflows".to_owned()) }
     }
 
-    /// Both numbers over one power of ten.
+    /// Scales both numbers to a common power of ten.
     fn aligned(self, other: Self) -> Option<(i128, i128, u32)> {
         let (Self::Exact { units: one, scale: of_one }, Self::Exact { units: two, scale: of_two }) = (self, other)
         else {
@@ -162,7 +162,7 @@ impl ExactNumber {
         self.exact_quotient(other).map_or_else(|| Self::double(self.to_double() / other.to_double()), Ok)
     }
 
-    /// The quotient if its decimal expansion ends.
+    /// Returns the quotient if its decimal expansion is finite.
     fn exact_quotient(self, other: Self) -> Option<Self> {
         let (mut one, two, _) = self.aligned(other)?;
         let mut scale = 0;
@@ -176,7 +176,7 @@ impl ExactNumber {
         Self::decimal(one.checked_div(two)?, scale)
     }
 
-    /// Division to the whole number below, as Python's `//`.
+    /// Floor division, like Python's `//`.
     pub(super) fn floor_divide(self, other: Self) -> NumberResult {
         if other.is_zero() {
             return Err("division by zero".to_owned());
@@ -191,7 +191,7 @@ impl ExactNumber {
         )
     }
 
-    /// The remainder with the sign of the divisor, as Python's `%`.
+    /// The remainder with the sign of the divisor, like Python's `%`.
     pub(super) fn modulo(self, other: Self) -> NumberResult {
         self.subtract(self.floor_divide(other)?.multiply(other)?)
     }
@@ -253,7 +253,7 @@ impl ExactNumber {
         }
     }
 
-    /// To `places` behind the point, halves away from zero, as money is rounded.
+    /// Rounds to `places` decimal places, halves away from zero, as money is rounded.
     pub(super) fn round(self, places: Self) -> NumberResult {
         let Self::Exact { units: places @ 0..=28, scale: 0 } = places else {
             return Err("`round` takes 0 to 28 places".to_owned());

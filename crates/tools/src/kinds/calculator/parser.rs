@@ -1,12 +1,12 @@
-//! Reads and computes an expression in one pass, by precedence; nothing is built that could grow.
+//! Parses and evaluates an expression in one pass, by precedence. It builds no data structure that could grow.
 
 use serde_json::{Map, Value};
 
 use super::number::ExactNumber;
 
-/// How deep brackets, signs and powers may nest.
+/// Maximum nesting depth of brackets, signs and powers.
 const DEPTH_MAX: u32 = 64;
-/// Numbers of one `max` or `min`.
+/// Maximum number of arguments of one `max` or `min`.
 const ARGUMENTS_MAX: usize = 100;
 
 type CalculationResult = Result<ExactNumber, String>;
@@ -98,7 +98,7 @@ impl<'e> CalculationParser<'e> {
         &text[from..self.at]
     }
 
-    /// A variable, or a function and its arguments.
+    /// Parses a variable, or a function and its arguments.
     fn name(&mut self) -> CalculationResult {
         let (text, from) = (self.text, self.at);
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
@@ -129,7 +129,7 @@ impl<'e> CalculationParser<'e> {
         Ok(arguments)
     }
 
-    /// Steps over an operator of `width` bytes, reads what follows and combines.
+    /// Skips an operator of `width` bytes, parses its right operand and combines both.
     fn then(
         &mut self,
         width: usize,
@@ -150,7 +150,7 @@ impl<'e> CalculationParser<'e> {
         read
     }
 
-    /// The next byte that is not a space.
+    /// Returns the next byte that is not a space.
     fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while bytes.get(self.at).is_some_and(u8::is_ascii_whitespace) {

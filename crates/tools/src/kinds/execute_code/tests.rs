@@ -5,7 +5,7 @@ use baton_core::fault::Fault;
 use super::*;
 use crate::testing::{ToolsFixture, done, not_done};
 
-/// Answers what it was told to, and remembers what it was asked.
+/// Returns a scripted result and records the requests.
 struct ScriptedSandbox {
     answer: Result<ProgramOutcome, Fault>,
     asked: Mutex<Vec<SandboxProgram>>,

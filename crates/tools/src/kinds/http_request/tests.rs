@@ -93,7 +93,7 @@ async fn a_status_says_whether_the_call_was_done() {
     .await;
     let world = world();
     let send = async |method: &str, path: &str| {
-        // So many failures open the circuit: a minute later one call is let through.
+        // This many failures open the circuit; a minute later one call is admitted.
         world.clock.advance(Duration::from_secs(60));
         let call = world.call("k", "http_request", json!({"method": method, "url": service.url(path)}));
         world.send(&call).await.outcome

@@ -1,4 +1,4 @@
-//! A body of `multipart/form-data` (RFC 7578): a part for each field, files out of base64.
+//! Builds a body of `multipart/form-data` (RFC 7578): one part per field, with files decoded from base64.
 
 use std::collections::BTreeMap;
 
@@ -9,26 +9,26 @@ use serde_json::Value;
 
 use crate::kinds::http_request::as_text;
 
-/// Characters of what stands between parts; 70 at most.
+/// Length of the boundary, in characters; the maximum is 70.
 const BOUNDARY_CHARS: usize = 48;
 
 /// One field of a form.
 struct FormPart {
     name: String,
-    /// The kind of a file or of JSON; plain text has none.
+    /// The content type of a file or of JSON; `None` for plain text.
     kind: Option<String>,
     is_file: bool,
     bytes: Vec<u8>,
 }
 
-/// The content type and the bytes. `files` are the fields that are files, with their kinds; the error says which of them is
-/// no base64.
+/// Returns the content type and the bytes. `files` maps the fields that are files to their content types. The error
+/// names the one that is not valid base64.
 pub(super) fn body(value: &Value, files: &BTreeMap<String, String>) -> Result<(String, Vec<u8>), String> {
     let mut parts = Vec::new();
     let fields = value.as_object().ok_or_else(|| "a form is an object of fields".to_owned())?;
     for (name, value) in fields {
         match value {
-            // Several of a name, one after the other.
+            // Several parts of the same name, one after the other.
             Value::Array(items) => items.iter().try_for_each(|item| add(&mut parts, name, item, files.get(name)))?,
             one => add(&mut parts, name, one, files.get(name))?,
         }
@@ -64,7 +64,7 @@ fn add(parts: &mut Vec<FormPart>, name: &str, value: &Value, file: Option<&Strin
 }
 
 impl FormPart {
-    /// Its headers, up to the line before the empty one.
+    /// Returns its headers, up to the line before the empty one.
     fn head(&self) -> String {
         let name = quoted(&self.name);
         let file = if self.is_file { format!("; filename=\"{name}\"") } else { String::new() };
@@ -73,12 +73,12 @@ impl FormPart {
     }
 }
 
-/// As browsers write it: nothing in it ends the quotes or the line.
+/// Quotes a name as browsers do, so that nothing in it ends the quotes or the line.
 fn quoted(name: &str) -> String {
     name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// Of what lies between them, so that it is in none of them, and the same however often they are sent.
+/// Derives the boundary from the parts, so that it occurs in none of them and is the same for every retry.
 fn boundary(parts: &[FormPart]) -> String {
     let all: Vec<u8> = parts.iter().flat_map(|part| part.name.bytes().chain(part.bytes.iter().copied())).collect();
     let hash = ContentHash::of(&all);

@@ -1,4 +1,4 @@
-//! The databases that may be asked.
+//! Settings of the databases that may be queried.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,34 +10,34 @@ use serde::{Deserialize, Deserializer};
 use super::statement::SqlDialect;
 use crate::config::SecretString;
 
-/// A database under the name by which calls speak of it.
+/// A database, under the name that calls use.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseConfig {
     /// `sqlite:data/shop.db`, relative to the project's folder, or `postgres://user:password@host/name`.
     pub url: DatabaseUrl,
-    /// Rows of one answer; what comes after them is left out, and said to be.
+    /// Maximum number of rows in one result; further rows are dropped, and the result says so.
     #[serde(default = "rows_max")]
     pub rows_max: usize,
-    /// Bytes of one answer, about.
+    /// Approximate maximum size of one result, in bytes.
     #[serde(default = "bytes_max")]
     pub bytes_max: usize,
-    /// Functions that queries may call beside those known to have no effect: some of your own.
+    /// Functions that queries may call besides those known to be free of side effects, such as your own.
     #[serde(default)]
     pub functions: BTreeSet<String>,
-    /// Tenants whose calls may ask it; all of them unless told.
+    /// Tenants whose calls may query it. Default: all tenants.
     #[serde(default)]
     pub tenants: Option<BTreeSet<TenantId>>,
-    /// PostgreSQL: a PEM file with the authorities that a server's certificate is checked against, in place of the
+    /// PostgreSQL: a PEM file with the certificate authorities that verify the server's certificate, instead of the
     /// public ones. Relative to the project's folder.
     #[serde(default)]
     pub ca: Option<PathBuf>,
 }
 
-/// Most rows, unless a database says less or more.
+/// Default maximum number of rows.
 const ROWS: usize = 1_000;
 const BYTES: usize = 1 << 20;
-/// Answers go into the journal: more than this a call never gives.
+/// Upper limit of `rows_max`: results go into the journal.
 const ROWS_MAX: usize = 100_000;
 const BYTES_MAX: usize = 3 << 20;
 
@@ -50,7 +50,7 @@ fn bytes_max() -> usize {
 }
 
 impl DatabaseConfig {
-    /// Reads relative paths as within this folder.
+    /// Resolves relative paths against this folder.
     pub(crate) fn within(&mut self, folder: &Path) {
         if let DatabaseUrl::Sqlite(file) = &mut self.url {
             *file = folder.join(&*file);
@@ -60,7 +60,7 @@ impl DatabaseConfig {
         }
     }
 
-    /// What is wrong with it beyond its form.
+    /// Checks the settings beyond their syntax.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.rows_max == 0 || self.rows_max > ROWS_MAX {
             return Err(format!("`rows_max` is 1 to {ROWS_MAX}"));
@@ -82,7 +82,7 @@ impl DatabaseConfig {
     }
 }
 
-/// Where a database is. It may hold a password, so it is never shown.
+/// The location of a database. It may contain a password, so it is never shown.
 #[derive(Clone, Debug)]
 pub enum DatabaseUrl {
     Sqlite(PathBuf),
@@ -92,7 +92,7 @@ pub enum DatabaseUrl {
 impl<'de> Deserialize<'de> for DatabaseUrl {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        // What was written is not repeated: it may hold a password.
+        // The error does not repeat the input, which may contain a password.
         let wrong = || D::Error::custom("`url` is `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/DATABASE`");
         match text.split_once(':') {
             Some(("sqlite", file)) => {

@@ -1,7 +1,7 @@
-//! Functions that only compute: what a query may call.
+//! Functions without side effects, which a query may call.
 //!
-//! A list of what is allowed and not of what is forbidden: a function that nobody thought of (`pg_read_file`, `dblink`,
-//! `nextval`, `query_to_xml`, one that an extension brings) is then refused, and the operator may add it by name.
+//! This is an allow list, not a deny list: a function nobody considered is refused (`pg_read_file`, `dblink`,
+//! `nextval`, `query_to_xml`, or one from an extension), and the operator may add it by name.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ const BOTH: &str = "
     trim trunc upper
 ";
 
-/// Operators that SQLite performs by functions are among them.
+/// Includes operators that SQLite implements as functions.
 const SQLITE: &str = "
     -> ->> bm25 char date datetime glob group_concat hex highlight if ifnull iif instr json json_array
     json_array_length json_each json_error_position json_extract json_group_array json_group_object
@@ -28,7 +28,7 @@ const SQLITE: &str = "
     unixepoch unlikely zeroblob
 ";
 
-/// PostgreSQL's own, of its schema `pg_catalog`.
+/// PostgreSQL's own functions, of its schema `pg_catalog`.
 const POSTGRES: &str = "
     age any_value array_agg array_append array_cat array_dims array_length array_lower array_ndims
     array_position array_positions array_prepend array_remove array_replace array_to_json array_to_string
@@ -58,7 +58,8 @@ const POSTGRES: &str = "
     var_samp variance websearch_to_tsquery width_bucket word_similarity
 ";
 
-/// Whether a query may call the function of this name, as the database itself writes it. `own` are those the settings add.
+/// Returns whether a query may call the function of this name, in the database's own spelling. `own` are the
+/// functions that the settings add.
 pub(super) fn may_call(dialect: SqlDialect, name: &str, own: &BTreeSet<String>) -> bool {
     let special = match dialect {
         SqlDialect::Sqlite => SQLITE,

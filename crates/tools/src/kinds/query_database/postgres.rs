@@ -1,7 +1,7 @@
-//! Asking PostgreSQL: a connection for one query, in a transaction that can only read.
+//! Queries PostgreSQL: one connection per query, in a read-only transaction.
 //!
-//! Values come back as text that the server itself writes, so that none loses a digit; a value that is too large is cut
-//! by the server and never sent.
+//! Values are returned as text that the server writes, so that no digit is lost. A value that is too large is cut by
+//! the server and never sent.
 
 mod tls;
 mod value;
@@ -27,10 +27,10 @@ use tls::PostgresTls;
 use value::{ColumnDecoding, QueryArgument};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Telling the server that nobody waits any more.
+/// Time-out of the request that cancels a query.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 const COLUMNS_MAX: usize = 500;
-/// Bytes that the values of one row may take together.
+/// Maximum size of the values of one row together, in bytes.
 const ROW_BYTES_MAX: usize = 16 << 20;
 
 pub(super) async fn ask(
@@ -52,7 +52,7 @@ pub(super) async fn ask(
     Ok(answer?.output())
 }
 
-/// A connection. Dropped before it is closed, it tells the server to stop.
+/// A connection. If dropped before it is closed, it cancels the query on the server.
 struct PostgresSession {
     client: Client,
     tasks: Option<(CancelToken, PostgresTls)>,
@@ -61,11 +61,11 @@ struct PostgresSession {
 
 impl PostgresSession {
     async fn open(url: &SecretString, tls: &PostgresTls) -> Result<Self, ToolError> {
-        // The settings have read it once already.
+        // The settings have already been validated.
         let mut options: tokio_postgres::Config = url.expose().parse().map_err(|_| {
             ToolError::permanent(code::DATABASE_NOT_CONFIGURED, "the `url` of the database cannot be read")
         })?;
-        // Unsaid, what leaves this machine is encrypted, or not sent at all.
+        // By default, connections that leave this machine require encryption.
         if !url.expose().contains("sslmode=") && !is_local(&options) {
             options.ssl_mode(SslMode::Require);
         }
@@ -80,7 +80,7 @@ impl PostgresSession {
                 return Err(ToolError::transient(code::SERVICE_UNAVAILABLE, message));
             }
         };
-        // What goes wrong on the connection, the query hears.
+        // Errors of the connection are reported by the query.
         let connection = tokio::spawn(async move { drop(connection.await) });
         let tasks = Some((client.cancel_token(), tls.clone()));
         Ok(Self { client, tasks, connection })
@@ -97,7 +97,7 @@ impl Drop for PostgresSession {
         let (Some((token, tls)), Ok(runtime)) = (self.tasks.take(), tokio::runtime::Handle::try_current()) else {
             return;
         };
-        // Where the server cannot be told, its own time limit ends the query.
+        // If the cancel request fails, the server's own time limit ends the query.
         runtime.spawn(async move { drop(tokio::time::timeout(CANCEL_TIMEOUT, token.cancel_query(tls)).await) });
     }
 }
@@ -129,7 +129,7 @@ async fn read(client: &Client, config: &DatabaseConfig, statement: SqlStatement)
              SET LOCAL idle_in_transaction_session_timeout = {limit}; SET LOCAL standard_conforming_strings = on"
         ))
         .await?;
-    // The extended protocol prepares one statement and no more. This one only tells what the columns are.
+    // The extended protocol prepares exactly one statement. This one only describes the columns.
     let described = client.prepare(&statement.sql).await?;
     let columns = described.columns();
     if columns.is_empty() || columns.len() > COLUMNS_MAX {
@@ -164,7 +164,7 @@ async fn read(client: &Client, config: &DatabaseConfig, statement: SqlStatement)
     Ok(answer)
 }
 
-/// The query, its values written as text and cut, one row more than is told.
+/// Wraps the query so that its values are text and cut to size, and fetches one row more than is returned.
 fn wrapped(sql: &str, readings: &[ColumnDecoding], value_max: usize, rows_max: usize) -> String {
     let names: Vec<String> = (1..=readings.len()).map(|number| format!("c{number}")).collect();
     let values = readings.iter().zip(&names).map(|(reading, name)| {
@@ -175,7 +175,8 @@ fn wrapped(sql: &str, readings: &[ColumnDecoding], value_max: usize, rows_max: u
     format!("SELECT {values} FROM ({sql}) AS baton({}) LIMIT {}", names.join(", "), rows_max + 1)
 }
 
-/// The server's own words where it has some; ours name no address, which stands beside the password.
+/// Returns the server's message if there is one. Messages of the client library omit the address, which stands next
+/// to the password.
 fn server_message(error: &Error) -> String {
     match error.as_db_error() {
         Some(told) => {
@@ -189,7 +190,7 @@ fn server_message(error: &Error) -> String {
 fn connect_failure(error: &Error) -> ToolError {
     let message = format!("the database cannot be reached: {}", server_message(error));
     match error.code().map(SqlState::code) {
-        // Wrong password, no such database: another time will not help.
+        // Wrong password or unknown database: a retry cannot help.
         Some(code) if code.starts_with("28") || code.starts_with("3D") => {
             ToolError::permanent(code::SERVICE_REJECTED, message)
         }
@@ -208,7 +209,7 @@ fn failure(error: &Error) -> ToolError {
         &SqlState::READ_ONLY_SQL_TRANSACTION | &SqlState::INSUFFICIENT_PRIVILEGE => {
             ToolError::permanent(code::QUERY_REFUSED, message)
         }
-        // Connection, resources, the server going down.
+        // Connection errors, lack of resources, or a server that is shutting down.
         code if ["08", "53", "57", "58"].iter().any(|class| code.code().starts_with(class)) => {
             ToolError::transient(code::SERVICE_UNAVAILABLE, message)
         }

@@ -1,20 +1,20 @@
-//! Rows as they are told: objects by column, up to a number of rows and of bytes.
+//! The rows of a result: objects by column, up to a number of rows and of bytes.
 
 use serde_json::{Map, Value, json};
 
 use crate::value_size::json_size;
 
-/// What a column of an answer holds.
+/// A column of a result.
 #[derive(Clone, Debug)]
 pub(super) struct ResultColumn {
     pub(super) name: String,
-    /// As the database calls it.
+    /// The database's name of its type.
     pub(super) kind: String,
-    /// How a value is written where JSON has no such type.
+    /// The text format of values that have no JSON type.
     pub(super) written: Option<&'static str>,
 }
 
-/// An answer that grows row by row.
+/// A result that grows row by row.
 pub(super) struct ResultRows {
     columns: Vec<ResultColumn>,
     rows: Vec<Value>,
@@ -22,12 +22,12 @@ pub(super) struct ResultRows {
     rows_max: usize,
     bytes_max: usize,
     truncated: bool,
-    /// Values that alone are larger than an answer may be, told as null.
+    /// Number of values that alone exceed the size limit of a result, returned as null.
     cut: usize,
 }
 
 impl ResultRows {
-    /// Columns of one name are told apart by numbers: `id`, `id_2`.
+    /// Creates an empty result. Columns of the same name get numbers: `id`, `id_2`.
     pub(super) fn new(mut columns: Vec<ResultColumn>, rows_max: usize, bytes_max: usize) -> Self {
         for index in 1..columns.len() {
             let (before, rest) = columns.split_at_mut(index);
@@ -41,12 +41,12 @@ impl ResultRows {
         Self { columns, rows: Vec::new(), bytes: 0, rows_max, bytes_max, truncated: false, cut: 0 }
     }
 
-    /// How many columns a row has.
+    /// The number of columns.
     pub(super) fn width(&self) -> usize {
         self.columns.len()
     }
 
-    /// Takes a row, its values in the order of the columns; false once no more are wanted.
+    /// Adds a row, its values in the order of the columns. Returns false when no more rows are accepted.
     pub(super) fn push(&mut self, values: Vec<Value>) -> bool {
         if self.rows.len() >= self.rows_max {
             self.truncated = true;
@@ -64,7 +64,7 @@ impl ResultRows {
         true
     }
 
-    /// What stands for a value that is too large to be told.
+    /// Returns the placeholder of a value that is too large to return.
     pub(super) fn too_large(&mut self) -> Value {
         self.truncated = true;
         self.cut += 1;

@@ -1,4 +1,4 @@
-//! Asking SQLite: a connection that can only read, each statement looked at once more by SQLite itself.
+//! Queries SQLite on a read-only connection. SQLite's own authorizer checks each statement again.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,18 +21,18 @@ use crate::code;
 use crate::reach_tracker;
 use crate::tool_error::ToolError;
 
-/// How long a writer's lock is waited for.
+/// How long to wait for a writer's lock.
 const BUSY: Duration = Duration::from_millis(1_000);
-/// Steps of SQLite's machine between two looks at the clock: some hundred microseconds.
+/// SQLite virtual machine steps between two checks of the clock: some hundred microseconds.
 const STEPS: i32 = 10_000;
-/// Kibibytes of pages kept in memory; what sorting needs beyond goes to a temporary file.
+/// Page cache in KiB; sorting beyond it uses a temporary file.
 const CACHE_KIB: i32 = 8 << 10;
-/// Tables of full-text search and the like that can be asked.
+/// Maximum number of virtual tables that can be queried, such as full-text search.
 const VIRTUAL_TABLES_MAX: u32 = 100;
 const DEPTH_MAX: i32 = 200;
 const COLUMNS_MAX: i32 = 500;
 
-/// Asks on a thread of its own, which ends soon after the future is dropped.
+/// Runs the query on a thread of its own, which ends soon after the future is dropped.
 pub(super) async fn ask(file: &Path, config: &DatabaseConfig, statement: SqlStatement) -> Result<Value, ToolError> {
     let (file, config) = (file.to_owned(), config.clone());
     let wanted = CallerGuard(Arc::new(()));
@@ -45,7 +45,7 @@ pub(super) async fn ask(file: &Path, config: &DatabaseConfig, statement: SqlStat
     asked.unwrap_or_else(|_| Err(ToolError::transient(code::SERVICE_UNAVAILABLE, "the query's thread ended early")))
 }
 
-/// Held as long as somebody waits for the answer.
+/// Held as long as a caller waits for the result.
 struct CallerGuard(Arc<()>);
 
 fn on_thread(
@@ -62,14 +62,14 @@ fn on_thread(
 }
 
 fn open(file: &Path, config: &DatabaseConfig) -> rusqlite::Result<Connection> {
-    // Without URIs: a file's name is nothing but a name.
+    // Without URIs, a file name has no other meaning.
     let mut connection =
         Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    // What the schema's views call is held to what queries may call.
+    // Functions in the schema's views are restricted to those that queries may call.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, i32::try_from(config.bytes_max).unwrap_or(i32::MAX))?;
     connection.set_limit(Limit::SQLITE_LIMIT_EXPR_DEPTH, DEPTH_MAX)?;
@@ -83,9 +83,9 @@ fn open(file: &Path, config: &DatabaseConfig) -> rusqlite::Result<Connection> {
             AuthAction::Function { function_name } => {
                 functions::may_call(SqlDialect::Sqlite, &function_name.to_lowercase(), &own)
             }
-            // Full-text search asks whether its table was changed meanwhile.
+            // Full-text search checks whether its table has changed.
             AuthAction::Pragma { pragma_name: "data_version", pragma_value: None } => true,
-            // Everything else changes something, or looks beyond the database.
+            // Everything else changes something, or accesses data beyond the database.
             _ => false,
         };
         if may { Authorization::Allow } else { Authorization::Deny }
@@ -93,14 +93,14 @@ fn open(file: &Path, config: &DatabaseConfig) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Full-text tables are connected when they are first named, by a statement that looks like a change of the schema. So
-/// they are named here, before anything is refused.
+/// Connects full-text tables. SQLite does that when they are first named, by a statement that looks like a schema
+/// change, so they are named here before the authorizer is set.
 fn connect_virtual_tables(connection: &Connection) -> rusqlite::Result<()> {
     let find = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%' LIMIT ?1";
     let mut found = connection.prepare(find)?;
     let names = found.query_map([VIRTUAL_TABLES_MAX], |row| row.get::<_, String>(0))?;
     for name in names.collect::<rusqlite::Result<Vec<_>>>()? {
-        // One whose module is not built in here cannot be asked, and is no reason not to ask others.
+        // A table whose module is not built in cannot be queried, but does not prevent queries of other tables.
         let _ = connection.prepare(&format!("SELECT 1 FROM \"{}\"", name.replace('"', "\"\"")));
     }
     Ok(())
@@ -134,7 +134,7 @@ fn read(
             has_bytes |= matches!(value, ValueRef::Blob(_));
             values.push(to_json(value));
         }
-        // A row may cost fewer steps than the clock is looked at after.
+        // A row may take fewer steps than the interval between clock checks.
         if !answer.push(values) || is_over() {
             break;
         }
@@ -149,14 +149,14 @@ fn read(
     Ok(output)
 }
 
-/// Asks as if the checker had let it through.
+/// Runs a query as if the statement checker had accepted it.
 #[cfg(test)]
 pub(super) fn ask_unchecked(file: &Path, sql: &str) -> Result<Value, ToolError> {
     let config = serde_json::from_value(json!({"url": "sqlite:unused"})).expect("settings");
     on_thread(file, &config, &SqlStatement { sql: sql.to_owned(), values: Vec::new() }, || false)
 }
 
-/// An argument as SQLite keeps it: lists and objects are JSON.
+/// Converts an argument to an SQLite value: lists and objects become JSON.
 fn to_sqlite(value: &Value) -> Stored {
     match value {
         Value::Null => Stored::Null,
@@ -170,7 +170,7 @@ fn to_sqlite(value: &Value) -> Stored {
     }
 }
 
-/// A value as JSON: whole numbers exactly, text that is not UTF-8 with its wrong bytes replaced.
+/// Converts a value to JSON: integers exactly, and text with invalid UTF-8 replaced.
 fn to_json(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => Value::Null,
@@ -183,7 +183,7 @@ fn to_json(value: ValueRef<'_>) -> Value {
 }
 
 fn open_failure(error: &rusqlite::Error) -> ToolError {
-    // The path is the operator's and may be told; a message of SQLite's has no more than it.
+    // The path is the operator's and may be shown; SQLite's message contains nothing else.
     ToolError::transient(code::SERVICE_UNAVAILABLE, format!("the database cannot be opened: {error}"))
 }
 

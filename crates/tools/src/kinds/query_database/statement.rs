@@ -1,7 +1,7 @@
-//! One SELECT, and nothing that does anything but read.
+//! Accepts exactly one SELECT that does nothing but read.
 //!
-//! What is sent is not what was written: it is the parsed statement written out anew, without comments, and only if it
-//! reads as the very same statement again. So what was looked at is what the database is asked.
+//! The database never receives the original text. It receives the parsed statement, printed without comments, and
+//! only if the printed text parses to the same statement again. The checked statement is therefore the executed one.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -17,46 +17,46 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::functions;
 
-/// Bytes of one query.
+/// Maximum size of one query, in bytes.
 pub(super) const QUERY_BYTES_MAX: usize = 32 << 10;
-/// Words and signs of one query: each may be one level deeper than the one before.
+/// Maximum number of tokens of one query: each may nest one level deeper than the one before.
 const TOKENS_MAX: usize = 8_000;
-/// Values that one query may have holes for.
+/// Maximum number of placeholder values of one query.
 pub(super) const VALUES_MAX: usize = 200;
-/// A chain of operators is as deep as it is long, and walking it takes stack at each level. Only what is used of it is
-/// ever real memory.
+/// Stack of the parser thread. A chain of operators is as deep as it is long, and walking it uses stack at each
+/// level. Only the part in use becomes real memory.
 const STACK_BYTES: usize = 256 << 20;
 
-/// The language of a database.
+/// The SQL dialect of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SqlDialect {
     Sqlite,
     Postgres,
 }
 
-/// A query that may be asked, with the values for its holes in order.
+/// An accepted query, with the values of its placeholders in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SqlStatement {
     pub(crate) sql: String,
     pub(crate) values: Vec<Value>,
 }
 
-/// Why a query is not asked.
+/// Why a query is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StatementError {
     /// It does more than read, or might.
     NotAllowed(String),
-    /// It is no query, or none that can be read with certainty.
+    /// It is not a query, or cannot be parsed with certainty.
     Unreadable(String),
-    /// Its holes and the values for them do not go together.
+    /// Its placeholders and values do not match.
     Values(String),
 }
 
 impl SqlStatement {
-    /// Reads a query. `own` are functions that the settings allow.
+    /// Parses and checks a query. `own` are functions that the settings allow.
     ///
     /// # Errors
-    /// Says what of it is refused.
+    /// States which part of the query is refused.
     pub(crate) fn read(
         dialect: SqlDialect,
         query: &str,
@@ -105,14 +105,14 @@ impl SqlStatement {
     }
 }
 
-/// The one statement that a text holds.
+/// Parses a text that contains exactly one statement.
 fn parsed(dialect: SqlDialect, text: &str) -> Result<Parsed, StatementError> {
     let (sqlite, postgres) = (SQLiteDialect {}, PostgreSqlDialect {});
     let grammar: &dyn Grammar = match dialect {
         SqlDialect::Sqlite => &sqlite,
         SqlDialect::Postgres => &postgres,
     };
-    // Quoted text stays as it is written: what unescapes it could escape it differently.
+    // Quoted text stays as written: unescaping and escaping it again might change it.
     let tokens = Tokenizer::new(grammar, text).with_unescape(false).tokenize_with_location();
     let mut tokens = tokens.map_err(|error| StatementError::Unreadable(error.to_string()))?;
     let is_meant = |token: &&TokenWithSpan| !matches!(token.token, Token::Whitespace(_));
@@ -130,7 +130,7 @@ fn parsed(dialect: SqlDialect, text: &str) -> Result<Parsed, StatementError> {
     }
 }
 
-/// Holes without a number get the one of their place in the text.
+/// Numbers placeholders that have no number, by their order in the text.
 fn number_placeholders(tokens: &mut [TokenWithSpan]) {
     let mut next = 1_usize;
     for token in tokens {
@@ -143,7 +143,7 @@ fn number_placeholders(tokens: &mut [TokenWithSpan]) {
     }
 }
 
-/// Looks at every part of a statement. The reason is boxed because the walk is deep.
+/// Checks every part of a statement. The reason is boxed because the walk is deep.
 struct StatementChecker<'a> {
     dialect: SqlDialect,
     own: &'a BTreeSet<String>,
@@ -185,7 +185,8 @@ impl StatementChecker<'_> {
             .collect();
         let known = match parts.as_deref() {
             Some([name]) => functions::may_call(self.dialect, name, self.own),
-            // What only computes is of this schema; another may have one of the same name that does more.
+            // Functions without side effects are in this schema; another schema may have one of the same name that
+            // does more.
             Some([schema, name]) if self.dialect == SqlDialect::Postgres && schema == "pg_catalog" => {
                 functions::may_call(self.dialect, name, &BTreeSet::new())
             }
@@ -202,7 +203,7 @@ impl StatementChecker<'_> {
         ))
     }
 
-    /// What describes the database server rather than its data is not read.
+    /// Refuses relations that describe the database server instead of its data.
     fn relation(&self, name: &ObjectName) -> CheckFlow {
         let hidden = name.0.iter().any(|part| match part {
             ObjectNamePart::Identifier(ident) => {
@@ -218,7 +219,7 @@ impl StatementChecker<'_> {
     }
 }
 
-/// A name as the database looks it up.
+/// Normalises a name as the database does when it looks it up.
 fn folded_name(dialect: SqlDialect, ident: &Ident) -> String {
     match (dialect, ident.quote_style) {
         (SqlDialect::Postgres, Some(_)) => ident.value.clone(),
@@ -284,17 +285,17 @@ impl Visitor for StatementChecker<'_> {
     }
 }
 
-/// Gives the holes of a statement numbers, each its value.
+/// Numbers the placeholders of a statement, each with its value.
 struct PlaceholderBinder<'a> {
     dialect: SqlDialect,
     params: &'a Value,
-    /// What each was called, by its number.
+    /// The original name of each placeholder, by its number.
     taken: Vec<String>,
     values: Vec<Value>,
 }
 
 impl PlaceholderBinder<'_> {
-    /// The number of a hole, from 1.
+    /// Returns the number of a placeholder, from 1.
     fn place(&mut self, written: &str) -> Result<usize, String> {
         let name = written.trim_start_matches(['$', '?', ':', '@']);
         if let Some(index) = self.taken.iter().position(|taken| taken == name) {
@@ -316,7 +317,7 @@ impl PlaceholderBinder<'_> {
         Ok(self.values.len())
     }
 
-    /// A value that nothing uses is a mistake of the caller's.
+    /// A value without a placeholder is an error of the caller.
     fn all_used(&self) -> Result<(), StatementError> {
         let names: Vec<String> = match self.params {
             Value::Array(values) => (1..=values.len()).map(|number| number.to_string()).collect(),

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::ToolsConfig;
 use crate::testing::ToolsFixture;
 
-/// Statements as they would arrive if the checker let them through.
+/// Statements as they would arrive if the checker accepted them.
 fn checker_bypasses() -> [&'static str; 12] {
     [
         "DELETE FROM orders",

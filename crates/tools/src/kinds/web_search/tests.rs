@@ -8,7 +8,7 @@ use crate::ToolsConfig;
 use crate::testing::ToolsFixture;
 use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json as answer};
 
-/// What SearXNG answers to `/search?format=json`, by its documentation: fields that are not ours included.
+/// A SearXNG response to `/search?format=json`, from its documentation, including fields that are not used here.
 const RECORDED: &str = include_str!("testdata/searxng.json");
 
 fn world(service: &FakeService, more: Value) -> ToolsFixture {
@@ -42,7 +42,7 @@ async fn a_search_gives_what_can_be_followed_in_the_order_it_was_ranked() {
             "snippet": "A saga is a sequence of local transactions.",
         })
     );
-    // The one between has an address that no client should follow.
+    // The result between them has an address that no client should follow.
     assert_eq!(found["results"][1]["url"], "http://other.example/compensation");
     assert_eq!(found["results"][1]["score"], Value::Null);
     let snippet = found["results"][1]["snippet"].as_str().unwrap();

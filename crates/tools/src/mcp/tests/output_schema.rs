@@ -1,4 +1,4 @@
-//! What servers promise of their answers.
+//! Output schemas that servers declare.
 
 use baton_core::tool::ToolOutcome;
 use serde_json::{Value, json};
@@ -8,10 +8,10 @@ use crate::testing::service::FakeService;
 use crate::testing::{not_done, unknown};
 use crate::{ToolDefinition, ToolRegistry, ToolRisk, ToolsConfig};
 
-/// The one that the TypeScript SDK writes in.
+/// The dialect that the TypeScript SDK uses.
 const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
 
-/// Promises a number in `seat`, and answers with what the caller says.
+/// Declares a number in `seat`, and returns what the caller passes.
 fn promising(name: &str, annotations: Value) -> Value {
     let mut tool = tool(name, annotations);
     tool["outputSchema"] = json!({"$schema": DIALECT, "type": "object", "required": ["seat"], "properties": {"seat": {"$ref": "#/$defs/Seat"}},
@@ -54,7 +54,7 @@ async fn an_answer_that_breaks_its_servers_promise_is_no_result() {
     assert!(message.contains("its own `outputSchema`") && message.contains("`seat`"), "{message}");
     assert!(!message.contains("window"), "what was said is nobody's here: {message}");
     assert!(not_done(said(&registry, "far.look", None).await).1.contains("no data in it"));
-    // What acts has acted, and nobody can tell what.
+    // A tool with side effects has acted, and its outcome is unknown.
     assert_eq!(unknown(said(&registry, "far.book", Some(json!({}))).await).0, "SERVICE_UNAVAILABLE");
     for data in [None, Some(json!({"seat": "window"}))] {
         assert!(matches!(said(&registry, "far.free", data).await, ToolOutcome::Done { .. }), "it promises nothing");
@@ -81,7 +81,7 @@ async fn what_a_server_promises_is_in_the_catalogue_unless_a_person_says_otherwi
         (Some(&own), Some("x"))
     );
     assert_eq!(described("far.book").risk, ToolRisk::High);
-    // Whoever says it answers for it.
+    // An output schema in the definition overrides the server's.
     assert!(matches!(said(&registry, "far.book", Some(json!({}))).await, ToolOutcome::Done { .. }));
 }
 

@@ -1,4 +1,4 @@
-//! What a definition says of single operations, what a document says of its answers, and discriminators without words.
+//! Overrides of single operations, output schemas in documents, and discriminators without a mapping.
 
 use baton_core::tool::EffectClass;
 use baton_ports::tools::ToolGateway as _;
@@ -9,7 +9,7 @@ use crate::testing::service::{FakeService, json as says};
 use crate::testing::{ToolsFixture, registry};
 use crate::{ToolDefinition, ToolRisk};
 
-/// A shop with orders that can be placed, found and called off.
+/// A shop with orders that can be placed, found and cancelled.
 fn shop() -> Value {
     let id = json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string"}});
     let order =
@@ -88,7 +88,7 @@ async fn an_operation_takes_the_arguments_and_the_key_that_its_definition_says()
     world.done("key-2", "shop.find", json!({"words": "hats", "locale": "en"})).await;
     assert!(service.received().pop().unwrap().target.contains("locale=en"));
     let [long, unknown] = [json!({"words": "trousers"}), json!({"words": "hats", "limit": 5})];
-    // What the service asks for is asked for, whatever is said.
+    // Arguments that the service requires stay required, whatever the override says.
     for arguments in [long, unknown, json!({"locale": "es"}), json!({"words": "a", "locale": "fr"})] {
         assert_eq!(world.refused("key-3", "shop.find", arguments).await.0, "INVALID_PARAMETERS");
     }
@@ -184,7 +184,7 @@ fn what_an_operation_answers_is_in_the_catalogue_without_what_only_the_caller_wr
     assert_eq!(registry.describe_shared("shop.find").unwrap().output_schema, None, "its document does not say");
 }
 
-/// A post whose body is a cat or a dog, told apart by their kind.
+/// A post whose body is a cat or a dog, selected by their kind.
 fn pets(cat: Value, dog: Value, discriminator: Value) -> ToolsFixture {
     let body = json!({"oneOf": [{"$ref": "#/components/schemas/Cat"}, {"$ref": "#/components/schemas/Dog"}],
         "discriminator": discriminator});
@@ -197,7 +197,7 @@ fn pets(cat: Value, dog: Value, discriminator: Value) -> ToolsFixture {
     )
 }
 
-/// Whether a body is let through to the service, which is not there.
+/// Whether a body passes validation; the service itself does not exist.
 async fn is_let_through(world: &ToolsFixture, body: Value) -> bool {
     world.send(&world.call("k", "shop.add", json!({"id": "1", "body": body}))).await.outcome.fault().is_some_and(
         |fault| match &*fault.code {
@@ -216,19 +216,19 @@ async fn a_discriminator_without_a_mapping_means_the_names_of_the_schemas() {
         animal
     };
     let told_by = json!({"propertyName": "kind"});
-    // Without the names both fit, so none would.
+    // Without the names both alternatives match, so the value would be rejected.
     let plain = pets(animal(json!({})), animal(json!({"tail": {"type": "boolean"}})), told_by.clone());
     assert!(is_let_through(&plain, json!({"kind": "Cat", "name": "Tom"})).await);
     assert!(is_let_through(&plain, json!({"kind": "Dog", "tail": true})).await);
     assert!(!is_let_through(&plain, json!({"kind": "Dog", "tail": "long"})).await);
     assert!(!is_let_through(&plain, json!({"kind": "Cow"})).await);
-    // A mapping that names one leaves the other its name.
+    // A mapping that names one alternative leaves the other its own name.
     let mapped = json!({"propertyName": "kind", "mapping": {"tom": "Cat"}});
     let mapped = pets(animal(json!({})), animal(json!({})), mapped);
     assert!(is_let_through(&mapped, json!({"kind": "tom"})).await);
     assert!(is_let_through(&mapped, json!({"kind": "Dog"})).await);
     assert!(!is_let_through(&mapped, json!({"kind": "Cat"})).await);
-    // Schemas that say other values of themselves are taken at their word.
+    // Schemas that declare other values for themselves take precedence.
     let own = |value: &str| animal(json!({"kind": {"enum": [value]}}));
     let own = pets(own("cat"), own("dog"), told_by);
     assert!(is_let_through(&own, json!({"kind": "cat"})).await);

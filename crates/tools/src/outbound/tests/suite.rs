@@ -1,4 +1,5 @@
-//! Every way out, against every way to write an address inside. Something listens inside, and must hear nothing.
+//! Tests every outbound path against every notation of an internal address. An internal listener must receive
+//! nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +15,10 @@ use crate::testing::service::{FakeService, json as answer, redirect};
 use crate::{AgentEndpoints, ToolDefinition, ToolsConfig};
 
 const LIMIT: Duration = Duration::from_secs(5);
-/// Where an allowed service is: another address than the one that nobody may reach.
+/// The address of an allowed service. It differs from the address that must not be reached.
 const ALLOWED: &str = "127.0.0.2";
 
-/// Ways to write the address of what listens at this port of 127.0.0.1, or of what no call should reach.
+/// Notations of the address of the listener at this port of 127.0.0.1, and of addresses that no call may reach.
 fn inside(port: u16) -> Vec<String> {
     let forms = [
         // Numbers in other bases, and with fewer parts.
@@ -31,7 +32,7 @@ fn inside(port: u16) -> Vec<String> {
         "http://017700000001:PORT/",
         "http://0:PORT/",
         "http://0.0.0.0:PORT/",
-        // Letters that become digits and dots, and ends that are cut off.
+        // Characters that normalise to digits and dots, and ends that are cut off.
         "http://127.0.0.1.:PORT/",
         "http://１２７.0.0.1:PORT/",
         "http://127。0。0。1:PORT/",
@@ -50,7 +51,7 @@ fn inside(port: u16) -> Vec<String> {
         "http://[64:ff9b:1::127.0.0.1]:PORT/",
         "http://[2002:7f00:1::]:PORT/",
         "http://[2001:0:7f00:1::1]:PORT/",
-        // Who is asked is not who seems to be.
+        // The actual host differs from the apparent one.
         "http://public.example@127.0.0.1:PORT/",
         "http://public.example:80@127.0.0.1:PORT/",
         "http://127.0.0.1:PORT\\@public.example/",
@@ -60,7 +61,7 @@ fn inside(port: u16) -> Vec<String> {
         "http:///127.0.0.1:PORT/",
         "\thttp://127.0.0.1:PORT/\n",
         "https://127.0.0.1:PORT/",
-        // Services of clouds, and networks of one's own.
+        // Cloud services and private networks.
         "http://169.254.169.254/latest/meta-data/",
         "http://0xa9fea9fe/latest/meta-data/",
         "http://2852039166/latest/meta-data/",
@@ -72,7 +73,7 @@ fn inside(port: u16) -> Vec<String> {
         "http://[fe80::1]:PORT/",
         "http://10.0.0.1:PORT/",
         "http://192.168.0.1:PORT/",
-        // No HTTP at all.
+        // Not HTTP at all.
         "file:///etc/passwd",
         "ftp://127.0.0.1:PORT/",
         "gopher://127.0.0.1:PORT/_x",
@@ -83,7 +84,7 @@ fn inside(port: u16) -> Vec<String> {
     forms.iter().map(|form| form.replace("PORT", &port.to_string())).collect()
 }
 
-/// The ways out that take an address from whoever calls.
+/// Outbound paths that take an address from the caller.
 #[derive(Clone, Copy, Debug)]
 enum CallerAddressPath {
     HttpRequest,
@@ -97,7 +98,7 @@ enum CallerAddressPath {
 impl CallerAddressPath {
     const ALL: [Self; 4] = [Self::HttpRequest, Self::Agent, Self::Operation, Self::Reference];
 
-    /// What came of it: the code of the refusal, or what is told where there is nothing to call.
+    /// Returns the result: the code of the refusal, or the reported reason if there is nothing to call.
     async fn ask(self, url: &str) -> Result<Value, String> {
         match self {
             Self::HttpRequest => outcome(ToolsFixture::new(), "http_request", json!({"url": url})).await,
@@ -116,7 +117,7 @@ impl CallerAddressPath {
     }
 }
 
-/// The ways out that may be redirected. Each asks a service that is permitted.
+/// Outbound paths that may be redirected. Each calls a permitted service.
 #[derive(Clone, Copy, Debug)]
 enum RedirectablePath {
     HttpRequest,
@@ -197,7 +198,7 @@ async fn think(settings: Value, endpoint: &str) -> Result<Value, String> {
     step.map(|_| Value::Null).map_err(|fault| format!("{}: {}", fault.fault.code, fault.fault.message))
 }
 
-/// Calls the only operation of a document whose server this is, where that makes a tool.
+/// Calls the only operation of a document with this server, if the document results in a tool.
 async fn operation(settings: Value, server: &str, trusted: bool) -> Result<Value, String> {
     let paths = json!({"/": {"get": {"operationId": "get"}}});
     let document = json!({"openapi": "3.0.0", "servers": [{"url": server}], "paths": paths});
@@ -265,7 +266,7 @@ async fn no_argument_chooses_whom_a_defined_tool_asks() {
         format!("\r\nHost: 127.0.0.1:{port}"),
     ] {
         for tool in ["own", "bare", "doc.get"] {
-            // Asked or refused: never somebody else.
+            // The call is performed or refused, but never reaches another host.
             let _ = world.send(&world.call("k", tool, json!({"id": id, "rest": "x"}))).await;
             assert!(inside.received().is_empty(), "{tool} was led inside by {id:?}");
         }

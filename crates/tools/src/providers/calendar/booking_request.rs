@@ -1,4 +1,4 @@
-//! What a call asks the calendar for.
+//! A call's request to the calendar.
 
 use baton_core::time::Time;
 use jiff::civil::Date;
@@ -18,12 +18,12 @@ pub(super) struct BookingRequest<'c> {
     calendar: &'c CalendarConfig,
     pub(super) zone: TimeZone,
     pub(super) date: Date,
-    /// `HH:MM`, where a time was named.
+    /// `HH:MM`, if a time was named.
     pub(super) time: Option<String>,
     duration: i64,
     before: i64,
     after: i64,
-    /// The resources that will do, in the order they are tried.
+    /// The suitable resources, in the order in which they are tried.
     pub(super) resources: Vec<&'c str>,
 }
 
@@ -52,12 +52,12 @@ impl<'c> BookingRequest<'c> {
         self.duration / MINUTE_MS
     }
 
-    /// The appointment with its buffers: what nobody else may have.
+    /// The range of the appointment with its buffers, which must not overlap other bookings.
     pub(super) fn blocked_range(&self, slot: &CalendarSlot) -> TimeRange {
         TimeRange { from: slot.range.from - self.before, to: slot.range.to + self.after }
     }
 
-    /// The times to offer on the date, in order, taken or not.
+    /// Returns the times to offer on the date, in order, whether taken or not.
     pub(super) fn slots(&self, now: Time) -> Vec<CalendarSlot> {
         if self.is_too_far(now) {
             return Vec::new();
@@ -69,7 +69,8 @@ impl<'c> BookingRequest<'c> {
             let mut from = open.from;
             while from + self.duration <= open.to {
                 let slot = self.slot(from);
-                // When clocks go back an hour comes twice and its second time cannot be named: it is not offered.
+                // When clocks go back, one hour occurs twice. Its second occurrence cannot be named, so it is not
+                // offered.
                 if from >= self.earliest(now) && self.named(&slot.start) == Some(from) {
                     offered.push(slot);
                 }
@@ -79,7 +80,7 @@ impl<'c> BookingRequest<'c> {
         offered
     }
 
-    /// Those of the offered times that one of the resources still has, where `busy` says what each has.
+    /// Returns the offered times at which at least one resource is free, given what is busy for each.
     pub(super) fn free(&self, offered: Vec<CalendarSlot>, busy: &[Vec<TimeRange>]) -> Vec<CalendarSlot> {
         let has = |slot: &CalendarSlot, taken: &[TimeRange]| {
             taken.iter().all(|range| !self.blocked_range(slot).overlaps(*range))
@@ -87,7 +88,7 @@ impl<'c> BookingRequest<'c> {
         offered.into_iter().filter(|slot| busy.iter().any(|taken| has(slot, taken))).collect()
     }
 
-    /// The time that was named, if it can be booked at all.
+    /// Returns the named time, if it can be booked at all.
     pub(super) fn requested_slot(&self, now: Time) -> Result<CalendarSlot, ToolError> {
         let time = self.time.as_deref().unwrap_or_default();
         let at = self.named(time).map(|from| self.slot(from)).filter(|slot| slot.start == time);
@@ -115,7 +116,7 @@ impl<'c> BookingRequest<'c> {
         Ok(slot)
     }
 
-    /// Why no time is offered on the date.
+    /// Returns why no time is offered on the date.
     pub(super) fn no_slots_reason(&self, now: Time) -> &'static str {
         match () {
             () if self.date < self.today(now) => "past",
@@ -155,7 +156,7 @@ impl<'c> BookingRequest<'c> {
     }
 }
 
-/// The zone that a request's dates and times are in.
+/// Returns the zone of a request's dates and times.
 pub(super) fn zone(request: &PreparedRequest) -> Result<TimeZone, ToolError> {
     let name = request.zone();
     TimeZone::get(name)

@@ -1,7 +1,7 @@
-//! Any server that speaks CalDAV (RFC 4791): Nextcloud, Radicale, Fastmail, iCloud, and many more.
+//! Any server that supports CalDAV (RFC 4791): Nextcloud, Radicale, Fastmail, iCloud, and many more.
 //!
-//! A booking is an object whose name and UID are made of the effect's key. It is put with `If-None-Match: *`, so of two
-//! the second is refused and the first is looked up: one booking.
+//! A booking is an object whose name and UID derive from the effect's key. It is written with `If-None-Match: *`, so
+//! a duplicate is refused and the first object is looked up: one booking.
 
 pub(super) mod config;
 mod multistatus;
@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use reqwest::Method;
 use reqwest::header::{self, HeaderName};
 
-use self::config::CalDavConfig as Settings;
+use self::config::CalDavConfig;
 use super::calendars::CalendarServices;
 use super::config::CalendarConfig;
 use super::range::TimeRange;
@@ -29,7 +29,7 @@ use crate::vendor::{BaseUrl, VendorApi, VendorAuth, VendorError, VendorErrorMean
 
 pub(super) const NAME: &str = "caldav";
 const DEPTH: HeaderName = HeaderName::from_static("depth");
-/// Kept with our own entries: a hash of what was asked, and the time with its buffers.
+/// Property of this installation's own entries: a hash of the request, and the time with its buffers.
 const ASKED: &str = "X-BATON-ASKED";
 const HELD: &str = "X-BATON-HELD";
 
@@ -40,14 +40,14 @@ pub(super) struct CalDavCalendar {
     password: SecretString,
     /// By resource, the path of its calendar, which ends in `/`.
     calendars: BTreeMap<String, String>,
-    /// The longest buffer there is, in milliseconds.
+    /// The longest buffer of any treatment, in milliseconds.
     buffer: i64,
 }
 
 impl CalDavCalendar {
-    /// The error is what is wrong with the settings.
+    /// Creates the provider. The error states what is wrong with the settings.
     pub(super) fn new(
-        settings: &Settings,
+        settings: &CalDavConfig,
         calendar: &CalendarConfig,
         means: &CalendarServices,
     ) -> Result<Self, String> {
@@ -89,7 +89,7 @@ impl CalDavCalendar {
         text(ask.body("application/xml; charset=utf-8", body.into_bytes()).send(EffectClass::Read).await?)
     }
 
-    /// The events around a range, recurring ones as often as they happen in it, where the server can.
+    /// Returns the events around a range. Recurring events are expanded if the server can do it.
     async fn events(
         &self,
         resource: &str,
@@ -106,7 +106,7 @@ impl CalDavCalendar {
         Ok(events)
     }
 
-    /// What the server says is busy: it knows its own recurrences.
+    /// Queries the server's free-busy report: the server knows its own recurrences.
     async fn free_busy(&self, resource: &str, within: TimeRange, zone: &TimeZone) -> Result<Vec<TimeRange>, ToolError> {
         let answer = self.report(resource, free_busy_query(within)).await?;
         let calendar = icalendar::read(&answer, zone).map_err(|error| unread(resource, &error.to_string()))?;
@@ -201,7 +201,8 @@ impl RemoteCalendar for CalDavCalendar {
         draft: &EntryDraft<'_>,
         zone: &TimeZone,
     ) -> Result<Vec<ForeignEntry>, ToolError> {
-        // A rule that the server does not expand was looked at by the question before; one that came since is missed.
+        // A rule that the server does not expand was covered by the earlier free-busy query; a rule added since then
+        // is missed.
         let events = self.events(resource, draft.blocked.widened(self.buffer), zone).await?;
         let others = events.iter().filter(|event| event.busy && !event.is_recurring && event.uid != draft.id);
         Ok(others.map(|event| ForeignEntry { range: blocked_range(event), created_at: None }).collect())
@@ -212,7 +213,7 @@ impl RemoteCalendar for CalDavCalendar {
         if let Some(tag) = &entered.etag {
             ask = ask.header(header::IF_MATCH, tag);
         }
-        // 404 and 410: it is gone already.
+        // 404 and 410: already gone.
         let answer = ask.accepting(&[404, 410, 412]).send(EffectClass::Keyed).await?;
         match answer.status {
             412 => Err(ToolError::transient(code::CALENDAR_UNAVAILABLE, format!("`{}` was just changed", entered.id))),
@@ -221,7 +222,7 @@ impl RemoteCalendar for CalDavCalendar {
     }
 }
 
-/// With its buffers, where it is ours and where it was put.
+/// Returns the time with its buffers, if this installation made the event and it was not moved.
 fn blocked_range(event: &CalendarEvent) -> TimeRange {
     let at = TimeRange { from: event.starts, to: event.ends };
     let own = event.extensions.get(HELD).and_then(|held| held.split_once('/'));
@@ -247,7 +248,7 @@ fn unread(resource: &str, reason: &str) -> ToolError {
     ToolError::transient(code::CALENDAR_UNAVAILABLE, format!("the calendar of `{resource}` cannot be read: {reason}"))
 }
 
-/// 7.8, with recurring events as their instances (9.6.5).
+/// A calendar query (7.8), with recurring events as their instances (9.6.5).
 fn query(within: TimeRange) -> String {
     let range = attributes(within);
     format!(
@@ -259,7 +260,7 @@ fn query(within: TimeRange) -> String {
     )
 }
 
-/// 7.10.
+/// A free-busy query (7.10).
 fn free_busy_query(within: TimeRange) -> String {
     format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\
@@ -270,15 +271,15 @@ fn free_busy_query(within: TimeRange) -> String {
 
 fn attributes(within: TimeRange) -> String {
     let at = |at: i64| baton_core::time::Time::from_ms(at).to_timestamp().strftime("%Y%m%dT%H%M%SZ").to_string();
-    // Whole seconds, so the range is at least what was asked.
+    // Whole seconds, so the range is at least the requested one.
     format!("start=\"{}\" end=\"{}\"", at(within.from), at(within.to.saturating_add(999)))
 }
 
-/// Servers say little; the status says whose fault it is.
+/// Servers give few details; the status tells whose fault it is.
 fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
     let message = match answer.status {
         401 | 403 | 404 => "the account, or the path of the calendar, is not right",
-        // What a web server says to the methods of CalDAV.
+        // The response of a plain web server to the methods of CalDAV.
         405 | 501 => "there is no CalDAV at this path, or the path is not that of a calendar",
         _ => return None,
     };

@@ -1,4 +1,4 @@
-//! The calendar of each tenant, with who keeps it.
+//! The calendar of each tenant, with its provider.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -27,12 +27,12 @@ use crate::tool_error::ToolError;
 
 pub(super) struct CalendarTool {
     calendars: ByTenant<TenantCalendar>,
-    /// Has what was booked here before another kept the calendar.
+    /// Stores the bookings that were made here before the provider was changed.
     internal: InternalCalendar,
     services: CalendarServices,
 }
 
-/// What every keeper may need.
+/// Services that every provider may need.
 #[derive(Clone)]
 pub(crate) struct CalendarServices {
     pub(crate) records: Arc<dyn RecordStore>,
@@ -46,7 +46,7 @@ struct TenantCalendar {
 }
 
 impl CalendarTool {
-    /// The error is what is wrong with the settings.
+    /// Creates the calendars. The error states what is wrong with the settings.
     pub(super) fn new(settings: &ByTenant<CalendarConfig>, means: &CalendarServices) -> Result<Self, String> {
         Ok(Self {
             calendars: settings.try_map(|_place, settings| TenantCalendar::new(settings.clone(), means))?,
@@ -72,7 +72,7 @@ impl CalendarTool {
         }
     }
 
-    /// Where it was booked, which may be with another than who keeps the calendar now.
+    /// Cancels at the provider where it was booked, which may differ from the current one.
     async fn cancel(&self, calendar: &TenantCalendar, request: &PreparedRequest) -> Result<Value, ToolError> {
         let TenantCalendar { settings, provider: keeper } = calendar;
         let (tenant, id) = (&request.call.tenant, request.text("booking_id").unwrap_or_default());
@@ -169,14 +169,14 @@ impl ToolHandler for CalendarTool {
         let calendar = self.of(&request.call.tenant);
         let found = match request.text("action") {
             Some("create_booking") => calendar.provider.look_up(&calendar.settings, request).await,
-            // Cancelling what is cancelled is done, so it is sent again.
+            // Cancelling is idempotent, so it is sent again instead of looked up.
             _ => Err(ToolError::transient(code::CALENDAR_UNAVAILABLE, "only bookings are looked up")),
         };
         found.map_err(unavailable)
     }
 }
 
-/// In the calendar's own words, whatever it was that did not answer.
+/// Maps a failure to the calendar's own error code, whatever part did not respond.
 fn unavailable(failure: ToolError) -> ToolError {
     failure.map_fault(|mut fault| {
         if matches!(&*fault.code, code::STORAGE_UNAVAILABLE | code::SERVICE_UNAVAILABLE) {

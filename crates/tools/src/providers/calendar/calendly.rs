@@ -1,7 +1,7 @@
-//! Calendly, by its API v2.
+//! Calendly, through its API v2.
 //!
-//! It takes no idempotency key, so a booking is of class `verify`: its `tracking` carries an id that the effect's key
-//! decides, and a booking whose answer was lost is looked for by it before anything is sent again.
+//! It accepts no idempotency key, so a booking is of class `verify`: its `tracking` carries an id derived from the
+//! effect's key. After a lost response, the booking is looked up by that id before anything is sent again.
 
 pub(super) mod config;
 
@@ -10,7 +10,7 @@ use baton_core::fault::Fault;
 use baton_core::tool::EffectClass;
 use serde_json::{Value, json};
 
-use self::config::{BookingMode, CalendlyConfig as Settings, CalendlyEventType};
+use self::config::{BookingMode, CalendlyConfig, CalendlyEventType};
 use super::booking_request::{BookingRequest, zone};
 use super::calendars::CalendarServices;
 use super::config::CalendarConfig;
@@ -25,23 +25,23 @@ use crate::tool_error::ToolError;
 use crate::vendor::{VendorApi, VendorAuth, VendorError, VendorErrorMeaning, VendorRequest};
 
 pub(super) const NAME: &str = "calendly";
-/// What ids of links begin with.
+/// The prefix of the ids of links.
 const LINK: &str = "link_";
-/// Calendly tells of times that are to come, by its own clock.
+/// Margin for clock differences: Calendly returns only future times, by its own clock.
 const AHEAD_MS: i64 = 60_000;
-/// Events of one invitee at one time that are looked through.
+/// Maximum number of an invitee's events at one time that are searched.
 const EVENTS_MAX: &str = "100";
 
 pub(super) struct CalendlyProvider {
-    settings: Settings,
+    settings: CalendlyConfig,
     vendor: VendorApi,
     means: CalendarServices,
 }
 
 impl CalendlyProvider {
-    /// The error is what is wrong with the settings.
+    /// Creates the provider. The error states what is wrong with the settings.
     pub(super) fn new(
-        settings: &Settings,
+        settings: &CalendlyConfig,
         calendar: &CalendarConfig,
         means: &CalendarServices,
     ) -> Result<Self, String> {
@@ -61,7 +61,7 @@ impl CalendlyProvider {
         Ok(Self { settings: settings.clone(), vendor, means: means.clone() })
     }
 
-    /// What is booked for each wanted resource, in order.
+    /// Returns the event type for each wanted resource, in order.
     fn event_types<'s, 'w>(
         &'s self,
         wanted: &'w BookingRequest<'_>,
@@ -88,7 +88,7 @@ impl CalendlyProvider {
         Ok(found)
     }
 
-    /// Sends it. A service that asks us to slow down says so in a header of its own.
+    /// Sends a request. Calendly states its rate-limit delay in a header of its own.
     async fn send(
         &self,
         ask: VendorRequest<'_>,
@@ -113,7 +113,7 @@ impl CalendlyProvider {
         Ok(self.send(ask, &[], EffectClass::Read).await?.value())
     }
 
-    /// When an event type can begin, within a range.
+    /// Returns the available start times of an event type within a range.
     async fn starts(&self, event_type: &str, within: TimeRange) -> Result<Vec<i64>, ToolError> {
         let from = within.from.max(self.means.clock.now().as_ms() + AHEAD_MS);
         if from >= within.to {
@@ -132,7 +132,7 @@ impl CalendlyProvider {
         let id = request.id("bk");
         let mut starting = Vec::new();
         for (resource, kind) in self.event_types(wanted, request)? {
-            // A start is all that is told; the event type knows its own length.
+            // Only start times are returned; the event type has its own length.
             let around = TimeRange { from: slot.range.from, to: slot.range.to };
             if self.starts(kind, around).await?.contains(&slot.range.from) {
                 starting.push((resource, kind));
@@ -174,7 +174,7 @@ impl CalendlyProvider {
         Ok(output)
     }
 
-    /// A link with which the customer books once; nothing is booked by it yet.
+    /// Creates a link with which the customer books once; nothing is booked yet.
     async fn link(
         &self,
         wanted: &BookingRequest<'_>,
@@ -196,7 +196,7 @@ impl CalendlyProvider {
         Ok(output)
     }
 
-    /// The booking that carries our id, among the invitee's at that time.
+    /// Finds the booking with the effect's id among the invitee's events at that time.
     async fn find(&self, booking: &CalendlyInvitation<'_>) -> Result<Option<Value>, ToolError> {
         let CalendlyInvitation { request, wanted, slot, email, .. } = booking;
         let id = request.id("bk");
@@ -312,7 +312,7 @@ impl CalendarProvider for CalendlyProvider {
         let zone = zone(request)?;
         let reason = request.text("reason").unwrap_or("Cancelled");
         let ask = self.vendor.post(&["scheduled_events", id, "cancellation"]).json(&json!({"reason": reason}));
-        // It refuses to cancel what is cancelled, so then the event itself is asked.
+        // Calendly refuses to cancel a cancelled event, so the event itself is read then.
         let answer = self.send(ask, &[400, 403, 404, 409], EffectClass::Keyed).await?;
         let event = self.send(self.vendor.get(&["scheduled_events", id]), &[404], EffectClass::Read).await;
         let event = match (answer.status, event) {
@@ -345,7 +345,7 @@ impl CalendarProvider for CalendlyProvider {
         let wanted = BookingRequest::read(calendar, request).map_err(ToolError::into_unknown)?;
         let slot = wanted.requested_slot(request.call.at).map_err(ToolError::into_unknown)?;
         let found = match self.settings.booking {
-            // A link that nobody was given books nothing.
+            // A link that nobody received books nothing.
             BookingMode::Link => None,
             BookingMode::Api => {
                 let invitation = CalendlyInvitation::new(request, &wanted, &slot).map_err(ToolError::into_unknown)?;
@@ -361,7 +361,7 @@ impl CalendarProvider for CalendlyProvider {
     }
 }
 
-/// The customer's name, as far as a call says it.
+/// The customer's name, as far as the call provides it.
 fn name(request: &PreparedRequest, email: &str) -> String {
     let customer = request.argument("customer");
     let told = customer.as_str().or_else(|| customer["name"].as_str()).filter(|name| !name.trim().is_empty());
@@ -384,7 +384,7 @@ fn unread(what: &str) -> ToolError {
     ToolError::transient(code::CALENDAR_UNAVAILABLE, format!("the answer of calendly: {what} cannot be read"))
 }
 
-/// `{"title": "Permission Denied", "message": …}`.
+/// Reads an error `{"title": "Permission Denied", "message": …}`.
 fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
     let complaint = VendorError::from_response(answer, &["/message", "/title"])?;
     Some(match answer.status {

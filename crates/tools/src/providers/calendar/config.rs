@@ -13,35 +13,35 @@ use super::calendly::config::CalendlyConfig;
 use super::google::config::GoogleCalendarConfig;
 
 const DAY_MINUTES: u16 = 24 * 60;
-/// The closest that two offered times may be.
+/// The shortest interval between two offered times.
 const STEP_MINUTES_MIN: u16 = 5;
 
-/// As `baton.toml` writes it. Unsaid, the hours are Monday to Friday 9 to 18, Saturday 9 to 14.
+/// The settings, as `baton.toml` writes them. Default hours: Monday to Friday 9 to 18, Saturday 9 to 14.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CalendarConfig {
-    /// By day; a day that is not named is closed.
+    /// By day; a day that is not listed is closed.
     pub hours: BTreeMap<OpeningDay, Vec<OpeningHours>>,
     pub holidays: BTreeSet<Date>,
-    /// What is booked: rooms, people. A booking takes one of them.
+    /// What can be booked: rooms, people. A booking uses one of them.
     pub resources: Vec<String>,
-    /// By name, in any spelling of upper and lower case. With none, anything can be booked, for `duration_minutes`.
+    /// By name, case-insensitive. If empty, anything can be booked, for `duration_minutes`.
     pub treatments: BTreeMap<String, TreatmentConfig>,
     pub duration_minutes: NonZeroU16,
-    /// From one offered time to the next; unsaid, as long as the appointment and its buffers.
+    /// Interval between offered times. Default: the length of the appointment with its buffers.
     pub step_minutes: Option<SlotStep>,
-    /// How far ahead one may book.
+    /// How many days ahead an appointment can be booked.
     pub days_ahead_max: u16,
-    /// How long before its start an appointment must be booked.
+    /// How many minutes before its start an appointment must be booked.
     pub notice_minutes: u32,
-    /// Who keeps it.
+    /// The provider of the calendar.
     pub provider: CalendarProviderKind,
     pub google: Option<GoogleCalendarConfig>,
     pub calendly: Option<CalendlyConfig>,
     pub caldav: Option<CalDavConfig>,
 }
 
-/// Who keeps a calendar.
+/// The provider of a calendar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CalendarProviderKind {
@@ -61,7 +61,7 @@ pub struct TreatmentConfig {
     /// Kept free around the appointment, also outside the opening hours.
     pub buffer_before_minutes: u16,
     pub buffer_after_minutes: u16,
-    /// The resources that will do; empty means all.
+    /// The suitable resources; empty means all.
     pub resources: Vec<String>,
 }
 
@@ -91,7 +91,7 @@ impl Default for CalendarConfig {
 }
 
 impl CalendarConfig {
-    /// What no single value shows: treatments that need resources there are not.
+    /// Checks the settings across fields: treatments must not require unknown resources.
     pub(crate) fn check(&self) -> Result<(), String> {
         for (name, treatment) in &self.treatments {
             if let Some(missing) = treatment.resources.iter().find(|resource| !self.resources.contains(resource)) {
@@ -101,8 +101,8 @@ impl CalendarConfig {
         Ok(())
     }
 
-    /// Where each resource's calendar is, as the setting `name` says by resource; `alone` is that of the only resource,
-    /// where the setting says nothing. The error is what is missing.
+    /// Returns each resource's calendar, from the setting `name`. `alone` is the default for a single resource. The
+    /// error states what is missing.
     pub(super) fn places(
         &self,
         name: &str,
@@ -132,12 +132,12 @@ impl CalendarConfig {
         self.treatments.iter().find(|(known, _)| same(known)).map(|(_, treatment)| treatment)
     }
 
-    /// Without a single opening or resource there is no calendar.
+    /// Returns whether a calendar is configured: it needs at least one opening and one resource.
     pub(super) fn is_set_up(&self) -> bool {
         self.hours.values().any(|openings| !openings.is_empty()) && !self.resources.is_empty()
     }
 
-    /// When it is open on a date; never on a holiday.
+    /// The opening hours on a date; none on a holiday.
     pub(super) fn openings(&self, date: Date) -> &[OpeningHours] {
         if self.holidays.contains(&date) {
             return &[];
@@ -198,7 +198,7 @@ impl<'de> Deserialize<'de> for OpeningHours {
     }
 }
 
-/// Minutes of the day of `HH:MM`, up to `24:00`.
+/// Parses `HH:MM`, up to `24:00`, to minutes of the day.
 pub(super) fn minutes(time: &str) -> Option<u16> {
     let (hours, minutes) = time.trim().split_once(':')?;
     let digits = |text: &str| !text.is_empty() && text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,7 +1,7 @@
-//! Google Calendar, by its API v3.
+//! Google Calendar, through its API v3.
 //!
-//! An event's id is made of the effect's key, so an insert that is sent again answers 409 and the event is looked up:
-//! one booking. An id that was deleted stays used, which is why a call that was undone books nothing a second time.
+//! An event's id derives from the effect's key, so a repeated insert returns 409 and the event is looked up: one
+//! booking. A deleted id stays used, so a call that was undone never books a second time.
 
 pub(super) mod config;
 mod credentials;
@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use self::config::GoogleCalendarConfig as Settings;
+use self::config::GoogleCalendarConfig;
 use self::credentials::GoogleCredentials;
 use self::tokens::AccessTokenCache;
 use super::calendars::CalendarServices;
@@ -30,28 +30,28 @@ use crate::tool_error::ToolError;
 use crate::vendor::{VendorApi, VendorAuth, VendorError, VendorErrorMeaning, VendorRequest};
 
 pub(super) const NAME: &str = "google";
-/// Calendars of one free-busy query: as many as Google takes.
+/// Maximum number of calendars of one free-busy query, which is Google's limit.
 const CALENDARS_MAX: usize = 50;
-/// Pages of events around one day that are read.
+/// Maximum number of pages of events around one day that are read.
 const PAGES_MAX: usize = 10;
 
 pub(super) struct GoogleCalendar {
     vendor: VendorApi,
     tokens: AccessTokenCache,
-    /// The API's address and who we are there.
+    /// The API's address and the owner of the account.
     account: String,
-    /// The same, as people see it.
+    /// The account as shown to people.
     shown: String,
     /// By resource.
     calendars: BTreeMap<String, String>,
-    /// The longest buffer there is, in milliseconds; 0 spares the question for our own events.
+    /// The longest buffer of any treatment, in milliseconds; 0 saves the query for this installation's own events.
     buffer: i64,
 }
 
 impl GoogleCalendar {
-    /// The error is what is wrong with the settings.
+    /// Creates the provider. The error states what is wrong with the settings.
     pub(super) fn new(
-        settings: &Settings,
+        settings: &GoogleCalendarConfig,
         calendar: &CalendarConfig,
         means: &CalendarServices,
     ) -> Result<Self, String> {
@@ -72,8 +72,8 @@ impl GoogleCalendar {
         self.calendars.get(resource).map_or("primary", String::as_str)
     }
 
-    /// Sends what `ask` makes, with a token; once more with another, where the first has been refused. The statuses of
-    /// `also` are answers too.
+    /// Sends the request that `ask` builds, with an access token, and retries once with another if the first is
+    /// refused. The statuses in `also` count as responses too.
     async fn authorised<'v>(
         &'v self,
         class: EffectClass,
@@ -89,7 +89,7 @@ impl GoogleCalendar {
         ask().auth(VendorAuth::Bearer(&token)).accepting(also).send(class).await
     }
 
-    /// Events around a range, page by page.
+    /// Returns events around a range, page by page.
     async fn events(&self, resource: &str, within: TimeRange, only: &[(&str, &str)]) -> Result<Vec<Value>, ToolError> {
         let (from, to) = (event::utc(within.from), event::utc(within.to));
         let mut events = Vec::new();
@@ -150,7 +150,7 @@ impl RemoteCalendar for GoogleCalendar {
             }
         }
         if self.buffer > 0 {
-            // Google knows nothing of buffers: those of our own bookings are kept with them.
+            // Google has no buffers: those of Baton's own bookings are stored with the events.
             for (resource, ranges) in resources.iter().zip(&mut all) {
                 let only = [("privateExtendedProperty", event::MARK)];
                 let own = self.events(resource, within.widened(self.buffer), &only).await?;
@@ -178,7 +178,7 @@ impl RemoteCalendar for GoogleCalendar {
         let answer = self.authorised(EffectClass::Keyed, &[409], ask).await?;
         match answer.status {
             409 => Ok(EntryPutResult::Exists),
-            // What was made is made, even if its answer cannot be read.
+            // The event was created, even if the response cannot be read.
             _ => Ok(EntryPutResult::Created(event::entered(draft.id, &answer.value()))),
         }
     }
@@ -199,12 +199,12 @@ impl RemoteCalendar for GoogleCalendar {
         let event = event::id(&entered.id);
         let path = ["calendars", self.calendar(resource), "events", &event];
         let ask = || self.vendor.request(Method::DELETE, &path).query(&[("sendUpdates", "none")]);
-        // 404 and 410: it is gone already.
+        // 404 and 410: already gone.
         self.authorised(EffectClass::Keyed, &[404, 410], ask).await.map(drop)
     }
 }
 
-/// A calendar that Google cannot tell of is not a free one.
+/// Reads the busy times of a calendar. A calendar with an error is not treated as free.
 fn busy_of(calendar: &Value, id: &str) -> Result<Vec<TimeRange>, ToolError> {
     if let Some(error) = calendar["errors"].get(0) {
         let reason = error["reason"].as_str().unwrap_or("without a reason");
@@ -222,8 +222,8 @@ fn unread(what: &str) -> ToolError {
     ToolError::transient(code::CALENDAR_UNAVAILABLE, format!("the answer of google: {what}"))
 }
 
-/// Google's own words: of its APIs `{"error": {"errors": [{"reason": …}], "message": …}}`, of its tokens
-/// `{"error": "invalid_grant", "error_description": …}`.
+/// Reads Google's error: from its APIs `{"error": {"errors": [{"reason": …}], "message": …}}`, from its token
+/// endpoint `{"error": "invalid_grant", "error_description": …}`.
 fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
     let body = answer.value();
     if let Some(error) = body["error"].as_str() {
@@ -240,7 +240,7 @@ fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
         (403, "rateLimitExceeded" | "userRateLimitExceeded" | "quotaExceeded" | "dailyLimitExceeded") => {
             VendorErrorMeaning::RetryLater(code::RATE_LIMIT_EXCEEDED)
         }
-        // The account, what it may, or the calendar's id.
+        // The account, its permissions, or the calendar's id is wrong.
         (401 | 403 | 404, _) => VendorErrorMeaning::Refused(code::CALENDAR_NOT_CONFIGURED),
         _ => VendorErrorMeaning::AsStatus,
     };

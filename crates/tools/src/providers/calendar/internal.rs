@@ -1,5 +1,5 @@
-//! The calendar kept in this installation. A booking holds its range in the same batch as its key's row, so it exists
-//! once and overlaps nothing, however many ask at the same instant.
+//! The calendar stored in this installation. A booking reserves its range in the same batch as its key's row, so it
+//! exists once and overlaps nothing, whatever the concurrency.
 
 mod book;
 mod cancel;
@@ -22,7 +22,7 @@ use crate::idempotency::IdempotentAct;
 use crate::request::PreparedRequest;
 use crate::tool_error::ToolError;
 
-/// Bookings by id, and the ranges they hold, in milliseconds since the epoch.
+/// The record space of bookings by id, and of the ranges they hold, in milliseconds since the epoch.
 const SPACE: &str = "calendar";
 pub(super) const NAME: &str = "internal";
 
@@ -36,13 +36,13 @@ impl InternalCalendar {
         Self { records, clock }
     }
 
-    /// Whether a booking was made here.
+    /// Returns whether a booking was made here.
     pub(super) async fn has(&self, tenant: &TenantId, id: &str) -> Result<bool, ToolError> {
         let found = self.records.get(tenant, SPACE, id).await;
         Ok(found.map_err(|error| ToolError::from_read(&error))?.is_some())
     }
 
-    /// What is held around the offered times, for each resource that will do.
+    /// Returns the ranges held around the offered times, for each suitable resource.
     async fn busy(
         &self,
         wanted: &BookingRequest<'_>,

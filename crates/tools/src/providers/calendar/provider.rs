@@ -1,5 +1,5 @@
-//! Who keeps a calendar: this installation, or a service outside. What can be offered is the settings' matter, whoever
-//! it is; what of it is free is the keeper's.
+//! Providers of a calendar: this installation, or an external service. The settings decide which times can be
+//! offered; the provider decides which of them are free.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -11,24 +11,23 @@ use super::slot::CalendarSlot;
 use crate::request::PreparedRequest;
 use crate::tool_error::ToolError;
 
-/// Kept with a booking, for the people who work with it.
+/// Fields stored with a booking, for the people who work with it.
 pub(super) const RECORDED_FIELDS: &[&str] = &["treatment", "user_id", "customer", "email", "phone", "notes"];
 
 #[async_trait]
 pub(super) trait CalendarProvider: Send + Sync {
-    /// As results name it.
+    /// The name in results.
     fn name(&self) -> &'static str;
 
-    /// Whether it is a service outside, whose failures are counted.
+    /// Whether it is an external service, whose failures are counted.
     fn is_remote(&self) -> bool {
         true
     }
 
-    /// As which account it is asked, and for which calendars, as people see it who are asked to allow a call; nothing
-    /// where nobody outside is asked.
+    /// The account and the calendars, as shown to people who approve a call. `None` if no external service is called.
     fn account(&self, calendar: &CalendarConfig) -> Option<String>;
 
-    /// Those of the offered times that one of the wanted resources still has.
+    /// Returns the offered times at which at least one wanted resource is free.
     async fn free(
         &self,
         wanted: &BookingRequest<'_>,
@@ -38,14 +37,14 @@ pub(super) trait CalendarProvider: Send + Sync {
 
     async fn book(&self, calendar: &CalendarConfig, request: &PreparedRequest) -> Result<Value, ToolError>;
 
-    /// Cancelling what is cancelled is done.
+    /// Cancels a booking. Cancelling a cancelled booking succeeds.
     async fn cancel(&self, calendar: &CalendarConfig, request: &PreparedRequest) -> Result<Value, ToolError>;
 
-    /// What a booking that went out came to: its result, or `NotDone` if there certainly is none.
+    /// Looks up the outcome of a booking that was sent: its result, or `NotDone` if there certainly is none.
     async fn look_up(&self, calendar: &CalendarConfig, request: &PreparedRequest) -> Result<Value, ToolError>;
 }
 
-/// What a booking answers, whoever keeps it.
+/// The output of a booking, whatever the provider.
 pub(super) fn booking_output(
     id: &str,
     wanted: &BookingRequest<'_>,

@@ -1,11 +1,12 @@
-//! A calendar kept by a service outside that has no bookings of its own, only entries: Google Calendar, CalDAV.
+//! A calendar at an external service that has no bookings of its own, only entries: Google Calendar, CalDAV.
 //!
-//! Such a service promises that an id is there once, and nothing of two entries at the same time. So a time is booked in
-//! four steps: it is leased here, so that of all who book through this installation one goes on; the service is asked
-//! whether it is free; the entry is put there under an id that the effect's key decides; and the service is asked once
-//! more. If something else is there by then, somebody came between by another door, and ours is taken back.
+//! Such a service guarantees that an id exists once, but nothing about two entries at the same time. A time is
+//! therefore booked in four steps. First, it is leased here, so that one of the concurrent bookings through this
+//! installation proceeds. Second, the service is asked whether the time is free. Third, the entry is created under an
+//! id derived from the effect's key. Fourth, the service is asked again: if there is another entry by then, another
+//! client was faster, and this entry is removed.
 //!
-//! What no one can promise: a person who writes into the calendar after the last look, over our booking.
+//! One case cannot be prevented: a person who writes into the calendar after the last check, over the booking.
 
 pub(super) mod booking_record;
 mod lease;
@@ -28,7 +29,7 @@ use crate::code;
 use crate::request::PreparedRequest;
 use crate::tool_error::ToolError;
 
-/// What our bookings' ids begin with.
+/// The prefix of the ids of Baton's bookings.
 const PREFIX: &str = "bk";
 
 pub(super) struct RemoteCalendarProvider<A> {
@@ -41,7 +42,8 @@ impl<A: RemoteCalendar> RemoteCalendarProvider<A> {
         Self { calendar: agenda, services: means }
     }
 
-    /// Ours, if an earlier send of the same call put it there: it is then what makes its own time busy.
+    /// Returns Baton's own entry, if an earlier attempt of the same call created it. The time is then busy because of
+    /// that entry.
     async fn existing_entry(
         &self,
         booking: &BookingAttempt<'_, '_>,
@@ -58,14 +60,14 @@ impl<A: RemoteCalendar> RemoteCalendarProvider<A> {
         }
     }
 
-    /// Enters it in a calendar that was free, and looks again. `None` if somebody else has the time.
+    /// Creates the entry in a calendar that was free, and checks again. `None` if another party has the time.
     async fn place_entry(
         &self,
         booking: &BookingAttempt<'_, '_>,
         placed: &mut BookingRecord<'_>,
         resource: &str,
     ) -> Result<Option<Value>, ToolError> {
-        // First it is written down where it goes, so that whoever cancels it knows where it is.
+        // The destination is recorded first, so that a later cancellation knows where the entry is.
         placed.record_placement(self.calendar.name(), resource, &self.calendar.location_hash(resource)).await?;
         match self.calendar.insert(resource, &booking.draft).await? {
             EntryPutResult::Created(entered) => self.confirm_entry(booking, placed, resource, &entered).await,
@@ -76,7 +78,8 @@ impl<A: RemoteCalendar> RemoteCalendarProvider<A> {
         }
     }
 
-    /// The entry is there: it stays if the time is its own. Whatever fails from here on fails after acting.
+    /// Confirms an entry that exists: it stays if no other entry has the time. Every failure from here on happens
+    /// after acting.
     async fn confirm_entry(
         &self,
         booking: &BookingAttempt<'_, '_>,
@@ -86,12 +89,13 @@ impl<A: RemoteCalendar> RemoteCalendarProvider<A> {
     ) -> Result<Option<Value>, ToolError> {
         let draft = &booking.draft;
         if entered.cancelled {
-            // Taken back for somebody else, it may go elsewhere; taken out by anybody, it was undone.
+            // An entry that gave way to another party may move elsewhere; an entry that was removed by anybody else
+            // was undone.
             return if placed.has_left(resource) { Ok(None) } else { Err(already_undone(draft.id)) };
         }
         let others =
             self.calendar.foreign_entries(resource, draft, &booking.wanted.zone).await.map_err(after_acting)?;
-        // Of two, at most one finds that all others were there strictly later.
+        // Of two bookings, at most one finds that all others were created strictly later.
         let later = |made: Option<i64>| made.zip(entered.created_at).is_some_and(|(other, own)| other > own);
         if others.iter().all(|other| !other.range.overlaps(draft.blocked) || later(other.created_at)) {
             return Ok(Some(booking_output(
@@ -107,8 +111,8 @@ impl<A: RemoteCalendar> RemoteCalendarProvider<A> {
         Ok(None)
     }
 
-    /// The booking of an earlier send, or the calendars that are free. All are asked, for it may be in one that somebody
-    /// else has the lease of now.
+    /// Returns the booking of an earlier attempt, or the calendars that are free. All calendars are read, because the
+    /// booking may be in one that another call has leased now.
     async fn candidates(
         &self,
         booking: &BookingAttempt<'_, '_>,
@@ -121,7 +125,7 @@ impl<A: RemoteCalendar> RemoteCalendarProvider<A> {
             if !ranges.iter().any(|range| range.overlaps(booking.draft.blocked)) {
                 free.push((*resource).to_owned());
             } else if let Some(entered) = self.existing_entry(booking, resource).await? {
-                // One that goes for somebody else, now or before, may be in the next calendar.
+                // If this entry gives way, now or earlier, the booking may be in the next calendar.
                 if let Some(output) = self.confirm_entry(booking, placed, resource, &entered).await? {
                     return Ok(BookingCandidates::Own(output));
                 }
@@ -130,7 +134,8 @@ impl<A: RemoteCalendar> RemoteCalendarProvider<A> {
         Ok(BookingCandidates::Free(free))
     }
 
-    /// Of all who want a time at once, the one with the lease asks the service; the others are told to come again.
+    /// Books under a lease: of concurrent calls for the same time, the one with the lease asks the service; the
+    /// others are told to retry.
     async fn book_leased(&self, booking: &BookingAttempt<'_, '_>) -> Result<Value, ToolError> {
         let (draft, wanted) = (&booking.draft, booking.wanted);
         let lease = SlotLease::new(&self.services, self.calendar.name(), booking.request, draft.id);
@@ -164,7 +169,7 @@ impl<A: RemoteCalendar> RemoteCalendarProvider<A> {
             BookingCandidates::Own(output) => return Ok(output),
             BookingCandidates::Free(free) => free,
         };
-        // Nothing is there yet, so it counts from here whether it can still be booked.
+        // Nothing exists yet, so whether the time can still be booked is decided now.
         wanted.requested_slot(self.services.clock.now())?;
         for resource in free.iter().filter(|resource| leased.contains(&resource.as_str())) {
             if let Some(output) = self.place_entry(booking, &mut placed, resource).await? {
@@ -174,7 +179,7 @@ impl<A: RemoteCalendar> RemoteCalendarProvider<A> {
         if leased.len() < wanted.resources.len() { Err(in_progress(booking)) } else { Err(taken()) }
     }
 
-    /// It is in none of the calendars, and nothing says that it ever was.
+    /// The entry is in none of the calendars, and nothing indicates that it ever was.
     fn not_found(&self, placed: &BookingRecord<'_>, id: &str) -> ToolError {
         let name = self.calendar.name();
         let message = match placed.provider() {
@@ -187,7 +192,7 @@ impl<A: RemoteCalendar> RemoteCalendarProvider<A> {
         ToolError::permanent(code::BOOKING_NOT_FOUND, message)
     }
 
-    /// With the booking that a request stands for, whenever it is sent.
+    /// Calls a function with the booking that a request describes, whenever it is sent.
     fn booking<'b, 'c>(
         wanted: &'b BookingRequest<'c>,
         slot: &'b CalendarSlot,
@@ -210,7 +215,7 @@ impl<A: RemoteCalendar> RemoteCalendarProvider<A> {
 
 /// Where a booking may go.
 enum BookingCandidates {
-    /// It is there already.
+    /// It exists already.
     Own(Value),
     Free(Vec<String>),
 }
@@ -222,7 +227,7 @@ struct BookingAttempt<'b, 'c> {
     draft: EntryDraft<'b>,
 }
 
-/// What an entry says.
+/// The texts of an entry.
 struct EntryTexts {
     id: String,
     asked: String,
@@ -247,13 +252,14 @@ impl EntryTexts {
     }
 }
 
-/// Whoever has the lease may fail, so this is worth another try.
+/// The call that holds the lease may fail, so a retry is worthwhile.
 fn in_progress(booking: &BookingAttempt<'_, '_>) -> ToolError {
     let message = format!("{} {} is being booked by somebody else", booking.wanted.date, booking.slot.label());
     ToolError::transient(code::SLOT_TAKEN, message)
 }
 
-/// The entry is there, so a failure does not mean that nothing was done; unless it is another's entry.
+/// Marks a failure after the entry exists: it does not mean that nothing was done. Exception: the entry belongs to
+/// another call.
 fn after_acting(failure: ToolError) -> ToolError {
     match failure.fault().code.as_ref() {
         code::KEY_REUSED => failure,
@@ -287,7 +293,7 @@ impl<A: RemoteCalendar> CalendarProvider for RemoteCalendarProvider<A> {
 
     async fn book(&self, calendar: &CalendarConfig, request: &PreparedRequest) -> Result<Value, ToolError> {
         let wanted = BookingRequest::read(calendar, request)?;
-        // As of when it was scheduled: a call that is sent again is about the same appointment.
+        // As of the time it was scheduled, so that a retry refers to the same appointment.
         let slot = wanted.requested_slot(request.call.at)?;
         let texts = EntryTexts::of(request);
         self.book_leased(&Self::booking(&wanted, &slot, request, &texts)).await
@@ -303,7 +309,8 @@ impl<A: RemoteCalendar> CalendarProvider for RemoteCalendarProvider<A> {
         placed.record_cancelling().await?;
         let mut found = None;
         for resource in &calendar.resources {
-            // One that it left for somebody else may say that it is cancelled there; it may be in the next.
+            // An entry that gave way may be reported as cancelled in this calendar; the booking may be in the next
+            // one.
             match self.calendar.find(resource, id).await? {
                 Some(entered) if entered.cancelled => found = found.or(Some(entered)),
                 Some(entered) => {
@@ -314,7 +321,7 @@ impl<A: RemoteCalendar> CalendarProvider for RemoteCalendarProvider<A> {
                 None => {}
             }
         }
-        // What is gone from where it was booked is cancelled, whoever did it.
+        // A booking that no longer exists where it was made is cancelled, whoever removed it.
         let is_here = || calendar.resources.iter().any(|resource| placed.is_at(&self.calendar.location_hash(resource)));
         if found.is_none() && !placed.is_cancelled() && !is_here() {
             return Err(self.not_found(&placed, id));
@@ -351,7 +358,7 @@ fn timestamp(at: i64) -> jiff::Timestamp {
     baton_core::time::Time::from_ms(at).to_timestamp()
 }
 
-/// Whether an id is of the form that bookings made here have: no other entry of a calendar is taken out of it.
+/// Returns whether an id has the form of bookings made here. No other entry of a calendar is ever removed.
 fn is_ours(id: &str) -> bool {
     let digits = id.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('_'));
     digits.is_some_and(|digits| digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))

@@ -1,4 +1,4 @@
-//! One time an appointment may have.
+//! A possible time of an appointment.
 
 use baton_core::time::Time;
 use jiff::civil::Date;
@@ -20,19 +20,19 @@ impl CalendarSlot {
         Self { range, start: clock(range.from, zone), end: clock(range.to, zone) }
     }
 
-    /// As agents and customers read it: `10:00-11:00`.
+    /// The form that agents and customers read: `10:00-11:00`.
     pub(super) fn label(&self) -> String {
         format!("{}-{}", self.start, self.end)
     }
 }
 
-/// `HH:MM` of an instant.
+/// Formats an instant as `HH:MM`.
 pub(super) fn clock(at: i64, zone: &TimeZone) -> String {
     let time = zone.to_datetime(Time::from_ms(at).to_timestamp()).time();
     format!("{:02}:{:02}", time.hour(), time.minute())
 }
 
-/// The instant of a wall-clock time, up to `24:00`. Where clocks go back it is the first of the two; where they go
+/// Returns the instant of a wall-clock time, up to `24:00`. If clocks go back, it is the first of the two; if they go
 /// forward, the first instant after the gap.
 pub(super) fn instant(date: Date, minutes: u16, zone: &TimeZone) -> Option<i64> {
     let day = if minutes < 24 * 60 { date } else { date.tomorrow().ok()? };

@@ -280,7 +280,7 @@ async fn each_tenant_chooses_who_keeps_its_calendar() {
     }}}}));
     let free = world.done("k", "check_availability", json!({"date": "2025-01-20"})).await;
     assert_eq!(free["provider"], "internal");
-    // Nothing is asked of Calendly without an address to invite.
+    // Without an address to invite, Calendly is not called.
     let mut other = world.call("k", "google_calendar", booking("2025-01-20", "10:00"));
     other.tenant = "salon".into();
     let (code, message) = not_done(world.send(&other).await.outcome);

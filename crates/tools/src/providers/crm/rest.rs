@@ -1,7 +1,7 @@
-//! Contacts at a service of somebody else's.
+//! Contacts at an external service.
 //!
-//! What a field was is read before it is changed, and kept under the effect's key: sent again after a lost answer, the
-//! change itself is not taken for what was there before.
+//! The previous values are read before the change and stored under the effect's key, so that a retry after a lost
+//! response does not mistake the change itself for the previous values.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use crate::request::PreparedRequest;
 use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 
-/// Where contacts are unless the settings say.
+/// Default path of a contact.
 pub(super) const ONE: &str = "contacts/{id}";
-/// What contacts were, by the effect's key.
+/// The record space of previous values, by the effect's key.
 const SPACE: &str = "contacts_before";
 
 pub(super) struct UpdateRestCrm {
     pub(super) rest: RestClient,
     pub(super) records: Arc<dyn RecordStore>,
     pub(super) clock: Arc<dyn Clock>,
-    /// For what was changed before the service was chosen.
+    /// For changes made before the service was configured.
     pub(super) internal: Arc<dyn ToolHandler>,
 }
 
@@ -49,7 +49,7 @@ impl ToolHandler for UpdateRestCrm {
         Ok(self.output(request, id, &before))
     }
 
-    /// Whether the contact is what it was to become.
+    /// Looks up whether the contact has the requested values.
     async fn look_up(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         if request.text("at") == Some(INTERNAL) {
             return self.internal.look_up(request).await;
@@ -72,7 +72,7 @@ impl ToolHandler for UpdateRestCrm {
 }
 
 impl UpdateRestCrm {
-    /// What the fields were before this call changed any, as it was read the first time.
+    /// Returns the values before this call changed anything, as read the first time.
     async fn snapshot_before(&self, request: &PreparedRequest, id: &str) -> Result<Value, ToolError> {
         check_same_place(request, &self.rest.at())?;
         if let Some(kept) = self.stored_snapshot(request).await? {
@@ -102,7 +102,7 @@ impl UpdateRestCrm {
         Ok(row.map_err(|error| ToolError::from_read(&error))?.map(|row| row.value))
     }
 
-    /// The contact as the service has it, and whether it has it.
+    /// Returns the contact at the service, and whether it exists.
     async fn contact(&self, id: &str) -> Result<(Value, bool), ToolError> {
         let answer = self.rest.request_one(Method::GET, id).accepting(&[404, 410]).send(EffectClass::Read).await?;
         if matches!(answer.status, 404 | 410) {

@@ -1,5 +1,5 @@
-//! Against a real mail server with TLS and passwords: aiosmtpd, which `cargo xtask test` starts and tells of by the
-//! variables below.
+//! Tests against a real mail server with TLS and passwords: aiosmtpd, which `cargo xtask test` starts and announces
+//! through the variables below.
 
 use std::path::{Path, PathBuf};
 
@@ -8,16 +8,17 @@ use serde_json::{Value, json};
 
 use crate::testing::{ToolsFixture, done, not_done};
 
-/// Where `baton` may log in with the password `s3cr3t`: beginning in the clear, and with TLS from the first byte.
+/// Ports at which `baton` can log in with the password `s3cr3t`: with STARTTLS, and with implicit TLS.
 const PORTS: [(&str, &str); 2] = [("starttls", "TEST_SMTP_STARTTLS_PORT"), ("implicit", "TEST_SMTP_IMPLICIT_PORT")];
-/// The authority of the server's certificate, which names 127.0.0.1 and not 127.0.0.2, where the server is too.
+/// The certificate authority of the server. Its certificate names 127.0.0.1 but not 127.0.0.2, where the server
+/// listens too.
 const AUTHORITY: &str = "TEST_SMTP_CA";
-/// The folder of what the server was told: `LOGIN`, `MAIL_TOOL` and `LETTER`, a line each as JSON.
+/// The folder of what the server received: `LOGIN`, `MAIL` and `LETTER`, one JSON line each.
 const HEARD: &str = "TEST_SMTP_HEARD";
 
 struct SmtpServerFixture {
     heard: PathBuf,
-    /// What the server has heard before this test.
+    /// The number of lines received before this test.
     before: usize,
 }
 
@@ -54,7 +55,7 @@ async fn sent(tls: &str, port: &str, change: Value) -> ToolOutcome {
     world.send(&world.call("k", "send_email", letter)).await.outcome
 }
 
-/// One test, so that nobody else speaks to the server meanwhile.
+/// A single test, so that no other test uses the server at the same time.
 #[tokio::test]
 #[ignore = "`cargo xtask test` starts the server"]
 async fn a_real_mail_server_takes_a_letter_by_tls_from_whom_it_knows() {
@@ -74,7 +75,7 @@ async fn a_real_mail_server_takes_a_letter_by_tls_from_whom_it_knows() {
         assert!(message.contains("535") && !message.contains("wrong-one"), "{tls}: {message}");
         assert!(server.heard().iter().all(|line| line["what"] == "LOGIN"), "{tls}: {:?}", server.heard());
 
-        // An authority nobody knows, and a server that calls itself something else.
+        // An unknown authority, and a server with another name.
         for (change, why) in
             [(json!({"ca": null}), "UnknownIssuer"), (json!({"host": "127.0.0.2"}), "not valid for name")]
         {

@@ -1,11 +1,11 @@
-//! What goes along with a letter.
+//! Attachments of an e-mail.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lettre::message::header::ContentType;
 use serde_json::Value;
 
-/// Attachments of one letter, and their bytes in all.
+/// Maximum number of attachments of one e-mail, and their total size in bytes.
 pub(super) const COUNT_MAX: usize = 10;
 const BYTES_MAX: usize = 5 << 20;
 
@@ -13,12 +13,12 @@ const BYTES_MAX: usize = 5 << 20;
 pub(super) struct EmailAttachment {
     pub(super) filename: String,
     pub(super) content_type: ContentType,
-    /// The same as it was written: `application/pdf`.
+    /// The media type as written: `application/pdf`.
     pub(super) media: String,
     pub(super) content: Vec<u8>,
 }
 
-/// Reads all; the error names the one that is wrong.
+/// Reads all attachments; the error names the invalid one.
 pub(super) fn read(given: &Value) -> Result<Vec<EmailAttachment>, String> {
     let mut attachments = Vec::new();
     let mut left = BYTES_MAX;

@@ -1,4 +1,4 @@
-//! An e-mail, read from a call's arguments.
+//! An e-mail composed from a call's arguments.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ pub(super) struct ComposedEmail<'r> {
 }
 
 impl<'r> ComposedEmail<'r> {
-    /// What a call says itself stands in place of what its template says.
+    /// Reads the arguments. Fields of the call override those of its template.
     pub(super) fn read(request: &'r PreparedRequest, templates: &EmailTemplates) -> Result<Self, ToolError> {
         let invalid = |reason: String| ToolError::permanent(code::INVALID_PARAMETERS, reason);
         let all = |name: &str| mailboxes(name, request.argument(name)).map_err(invalid);
@@ -52,7 +52,7 @@ impl<'r> ComposedEmail<'r> {
         })
     }
 
-    /// What the outbox keeps: everything but the contents of attachments.
+    /// The form stored in the outbox: everything but the contents of attachments.
     pub(super) fn summary(&self) -> Value {
         let shown = |mailboxes: &[Mailbox]| mailboxes.iter().map(Mailbox::to_string).collect::<Vec<_>>();
         let attachments = self
@@ -71,7 +71,7 @@ impl<'r> ComposedEmail<'r> {
         })
     }
 
-    /// The letter as it goes over the wire.
+    /// Builds the message in wire format.
     pub(super) fn message(&self, from: &Mailbox, id: &str, at: std::time::SystemTime) -> Result<Message, String> {
         let message_id = format!("<{id}@{}>", from.email.domain());
         let mut builder =
@@ -120,14 +120,14 @@ enum EmailBody {
     Both(MultiPart),
 }
 
-/// Always in base64: lettre would send bytes such as NUL, which no 7-bit part may have, as they are.
+/// Always uses base64: lettre would send bytes such as NUL, which no 7-bit part may contain, unchanged.
 fn part(attachment: &EmailAttachment) -> SinglePart {
     let content = Body::new_with_encoding(attachment.content.clone(), ContentTransferEncoding::Base64);
     let content = content.unwrap_or_else(Body::new);
     lettre::message::Attachment::new(attachment.filename.clone()).body(content, attachment.content_type.clone())
 }
 
-/// One address or several; the error names the one that is none, by its place.
+/// Parses one address or several; the error names the index of the invalid one.
 fn mailboxes(name: &str, given: &Value) -> Result<Vec<Mailbox>, String> {
     let parse = |place: String, text: &str| {
         text.trim().parse::<Mailbox>().map_err(|_| format!("`{place}` is not an e-mail address"))

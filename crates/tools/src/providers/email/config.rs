@@ -9,17 +9,17 @@ use serde::{Deserialize, Deserializer};
 use crate::config::SecretString;
 use crate::vendor::BaseUrl;
 
-/// Without a server or a service, e-mail goes into the outbox.
+/// The settings. Without a server or a service, e-mail goes into the outbox.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EmailConfig {
-    /// Which of those below sends; needed only where both are there.
+    /// Which of the providers below sends; required only if both are configured.
     pub provider: Option<EmailProvider>,
     pub smtp: Option<SmtpConfig>,
     pub sendgrid: Option<SendGridConfig>,
 }
 
-/// Who sends.
+/// The provider that sends e-mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EmailProvider {
@@ -36,12 +36,12 @@ pub struct SendGridConfig {
     pub api_key: Option<SecretString>,
     /// The sender, verified at SendGrid: `ClinicProject <hello@clinic.example>`.
     pub from: EmailSender,
-    /// Where the API is, if not at SendGrid itself: `https://api.eu.sendgrid.com`, a proxy.
+    /// The address of the API, if not SendGrid's own: `https://api.eu.sendgrid.com`, a proxy.
     #[serde(default)]
     pub base_url: Option<BaseUrl>,
 }
 
-/// Who sends, with its settings.
+/// The chosen provider with its settings.
 pub(super) enum EmailTransport<'c> {
     Outbox,
     Smtp(&'c SmtpConfig),
@@ -49,14 +49,14 @@ pub(super) enum EmailTransport<'c> {
 }
 
 impl EmailConfig {
-    /// Reads relative paths as within this folder.
+    /// Resolves relative paths against this folder.
     pub(crate) fn within(&mut self, folder: &Path) {
         if let Some(ca) = self.smtp.as_mut().and_then(|smtp| smtp.ca.as_mut()) {
             *ca = folder.join(&*ca);
         }
     }
 
-    /// The error is the reason nobody can be chosen.
+    /// Chooses the provider. The error states why none can be chosen.
     pub(super) fn transport(&self) -> Result<EmailTransport<'_>, String> {
         match (self.provider, &self.smtp, &self.sendgrid) {
             (None | Some(EmailProvider::Smtp), Some(smtp), None) | (Some(EmailProvider::Smtp), Some(smtp), Some(_)) => {
@@ -76,12 +76,12 @@ impl EmailConfig {
     }
 }
 
-/// A mail server that takes our mail.
+/// A mail server that accepts e-mail from Baton.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SmtpConfig {
     pub host: String,
-    /// 465 with `implicit`, 587 with `starttls`, 25 with `none`, unless told.
+    /// Default: 465 with `implicit`, 587 with `starttls`, 25 with `none`.
     #[serde(default)]
     pub port: Option<u16>,
     #[serde(default)]
@@ -92,26 +92,26 @@ pub struct SmtpConfig {
     pub password: Option<SecretString>,
     /// The sender: `ClinicProject <hello@clinic.example>`.
     pub from: EmailSender,
-    /// What we call ourselves to the server; the machine's name unless told.
+    /// The host name sent in the greeting. Default: the machine's name.
     #[serde(default)]
     pub hello: Option<String>,
-    /// A PEM file with the authorities that the server's certificate is checked against, in place of the public ones.
+    /// A PEM file with the certificate authorities that verify the server's certificate, instead of the public ones.
     /// Relative to the project's folder.
     #[serde(default)]
     pub ca: Option<PathBuf>,
 }
 
-/// How the connection is kept private.
+/// How the connection is encrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SmtpTls {
     /// TLS from the first byte.
     Implicit,
-    /// Begins in the clear and must become TLS before anything is said.
+    /// Starts in plain text and must be upgraded to TLS before anything is sent.
     #[default]
     #[serde(rename = "starttls")]
     Upgrade,
-    /// In the clear: only for a server on this machine or network.
+    /// Plain text: only for a server on this machine or network.
     None,
 }
 
@@ -125,7 +125,7 @@ impl SmtpConfig {
     }
 }
 
-/// A mail address, perhaps with a name.
+/// A mail address, optionally with a name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmailSender(pub(super) Mailbox);
 

@@ -1,6 +1,6 @@
-//! E-mail by SendGrid's Mail Send (API v3).
+//! E-mail through SendGrid's Mail Send (API v3).
 //!
-//! It takes no idempotency key, and what became of a letter can be asked only with an add-on: class `once`.
+//! It accepts no idempotency key, and the status of an e-mail can be read only with an add-on: class `once`.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -29,7 +29,7 @@ use crate::vendor::{BaseUrl, VendorApi, VendorAuth, VendorError, VendorErrorMean
 pub(super) const NAME: &str = "sendgrid";
 const BASE: BaseUrl = BaseUrl::documented("https://api.sendgrid.com");
 
-/// Where the API of an account is.
+/// The address of the API of an account.
 pub(super) fn base(config: &SendGridConfig) -> BaseUrl {
     config.base_url.clone().unwrap_or(BASE)
 }
@@ -58,7 +58,7 @@ impl SendGridClient {
         }
     }
 
-    /// Sends the letter. Their own id of it, where they say one.
+    /// Sends the e-mail and returns SendGrid's id of it, if there is one.
     pub(super) async fn send(
         &self,
         letter: &ComposedEmail<'_>,
@@ -72,7 +72,7 @@ impl SendGridClient {
     }
 
     fn body(&self, letter: &ComposedEmail<'_>, id: &str) -> Value {
-        // SendGrid refuses a letter that names a receiver twice.
+        // SendGrid refuses an e-mail that names a recipient twice.
         let mut seen = BTreeSet::new();
         let mut addresses = |mailboxes: &[Mailbox]| {
             let new = mailboxes.iter().filter(|mailbox| seen.insert(mailbox.email.to_string().to_lowercase()));
@@ -93,7 +93,7 @@ impl SendGridClient {
             "from": address(&self.from),
             "subject": letter.subject,
             "content": text.into_iter().chain(html).collect::<Vec<_>>(),
-            // Comes back with every event of this letter.
+            // Returned with every event of this e-mail.
             "custom_args": {"baton_message_id": id},
         });
         if let Some(reply_to) = &letter.reply_to {
@@ -149,7 +149,8 @@ fn attached(attachment: &EmailAttachment) -> Value {
     })
 }
 
-/// `{"errors": [{"message", "field", "help"}]}`. What is wrong with the letter is the letter's, not the account's.
+/// Reads an error `{"errors": [{"message", "field", "help"}]}`. An error of the e-mail itself is not a fault of the
+/// account.
 fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
     let complaint = VendorError::from_response(answer, &["/errors/0/message"])?;
     let field = answer.value().pointer("/errors/0/field").and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! SMTP, spoken step by step, so that it is known whether the server had the letter when something went wrong.
+//! SMTP, step by step, so that after a failure it is known whether the server had accepted the e-mail.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,17 +16,17 @@ use crate::code;
 use crate::reach_tracker;
 use crate::tool_error::ToolError;
 
-/// How long we wait for the server to say good-bye; it has the letter by then.
+/// Time-out of the QUIT exchange; the server has accepted the e-mail by then.
 const QUIT_TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) struct SmtpClient {
     config: SmtpConfig,
-    /// Whose word is taken for the server's name: of these, or of the public authorities where there are none.
+    /// Certificate authorities that verify the server; if empty, the public ones.
     authorities: Vec<Certificate>,
 }
 
 impl SmtpClient {
-    /// The error is what is wrong with the file of authorities.
+    /// Creates the transport. The error states what is wrong with the file of authorities.
     pub(super) fn new(config: SmtpConfig) -> Result<Self, String> {
         let found = config.ca.as_deref().map(authority::load_pem_certificates).transpose()?.unwrap_or_default();
         let found = found.iter().map(|one| Certificate::from_der(one.to_vec()));
@@ -34,14 +34,14 @@ impl SmtpClient {
         Ok(Self { config, authorities })
     }
 
-    /// The server, who we are there, and whose name the letters bear.
+    /// The server, the account there, and the sender.
     pub(super) fn account(&self) -> String {
         let SmtpConfig { host, username, from, .. } = &self.config;
         let who = username.as_deref().map(|username| format!(" as {username}")).unwrap_or_default();
         format!("smtp at {host}:{}{who}, from {}", self.config.port(), from.0)
     }
 
-    /// Sends the letter and answers with the server's words.
+    /// Sends the e-mail and returns the server's response.
     pub(super) async fn send(&self, letter: &ComposedEmail<'_>, id: &str, now: Time) -> Result<String, ToolError> {
         let date = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now.as_ms()).unwrap_or(0));
         let message = letter.message(&self.config.from.0, id, date);
@@ -50,7 +50,7 @@ impl SmtpClient {
         let mut connection = self.connect().await.map_err(|error| self.connect_failure(&error))?;
         let answer = connection.send(message.envelope(), &message.formatted()).await;
         let answer = answer.map_err(|error| self.send_failure(&error))?;
-        // The letter is accepted: what happens to the connection now changes nothing.
+        // The e-mail is accepted; what happens to the connection now changes nothing.
         let _ = tokio::time::timeout(QUIT_TIMEOUT, connection.quit()).await;
         Ok(answer.message().collect::<Vec<_>>().join(" "))
     }
@@ -82,7 +82,7 @@ impl SmtpClient {
         parameters.build()
     }
 
-    /// Nothing of the letter was said yet.
+    /// Maps a failure to connect: nothing of the e-mail was sent yet.
     fn connect_failure(&self, error: &Error) -> ToolError {
         let message = format!("the mail server {}:{}: {error}", self.config.host, self.config.port());
         if error.is_permanent() {
@@ -91,7 +91,7 @@ impl SmtpClient {
         ToolError::transient(code::SERVICE_UNAVAILABLE, message)
     }
 
-    /// An answer of the server is certain; silence is not.
+    /// Maps a failure to send: a response of the server is certain, a missing one is not.
     fn send_failure(&self, error: &Error) -> ToolError {
         let message = format!("the mail server {}:{}: {error}", self.config.host, self.config.port());
         if error.is_permanent() {

@@ -1,5 +1,5 @@
-//! Letters that Baton writes itself, by the provider that a tenant's `send_email` goes by. The outbox delivers to nobody, so
-//! it counts as no provider here.
+//! E-mails that Baton sends itself, through the provider of a tenant's `send_email`. The outbox delivers nothing, so
+//! it does not count as a provider here.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::tool::EffectClass;
 use baton_ports::clock::Clock;
-use baton_ports::mail::{MailError, MailMessage as Own, MailSender};
+use baton_ports::mail::{MailError, MailMessage, MailSender};
 
 use super::TIMEOUT;
 use super::composed_email::ComposedEmail;
@@ -17,12 +17,12 @@ use super::sendgrid::{self, SendGridClient};
 use super::smtp::SmtpClient;
 use super::template::EmailTemplates;
 use crate::by_tenant::ByTenant;
-use crate::config::{SecretString, ToolsConfig as Settings};
+use crate::config::{SecretString, ToolsConfig};
 use crate::error::ToolSetupError;
 use crate::outbound::OutboundClient;
 use crate::tool_error::ToolError;
 
-/// Sends them.
+/// A sender of such e-mails.
 pub struct SystemMailer {
     transports: ByTenant<Arc<MailTransport>>,
     clock: Arc<dyn Clock>,
@@ -36,8 +36,8 @@ enum MailTransport {
 
 impl SystemMailer {
     /// # Errors
-    /// Settings of e-mail by which nobody can be chosen.
-    pub fn new(config: &Settings, clock: Arc<dyn Clock>) -> Result<Self, ToolSetupError> {
+    /// The e-mail settings choose no valid provider.
+    pub fn new(config: &ToolsConfig, clock: Arc<dyn Clock>) -> Result<Self, ToolSetupError> {
         let outbound = Arc::new(OutboundClient::new(config.outbound.clone()));
         let templates = Arc::new(EmailTemplates::read(config)?);
         let settings = ByTenant::read(config, config.email.clone(), |tenant| tenant.email.clone());
@@ -84,7 +84,7 @@ impl SystemMailer {
 
 #[async_trait]
 impl MailSender for SystemMailer {
-    async fn send(&self, tenant: &TenantId, letter: &Own) -> Result<(), MailError> {
+    async fn send(&self, tenant: &TenantId, letter: &MailMessage) -> Result<(), MailError> {
         let by = self.transports.of(tenant).clone();
         if let MailTransport::Nobody(why) = &*by {
             return Err(MailError::NoProvider(why.clone()));

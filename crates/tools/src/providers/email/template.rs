@@ -1,8 +1,8 @@
-//! Templates of e-mails: Jinja for the subject, the text and the HTML, in as many languages as there are.
+//! E-mail templates: Jinja for the subject, the text and the HTML, in any number of languages.
 
 use std::collections::BTreeMap;
 
-use baton_core::expr::{JinjaTemplate as Compiled, JsonContext};
+use baton_core::expr::{JinjaTemplate, JsonContext};
 use baton_core::id::TenantId;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -14,32 +14,32 @@ use crate::kinds::http::expression_error;
 use crate::request::PreparedRequest;
 use crate::tool_error::ToolError;
 
-/// The language of a part that is written once for all.
+/// The language key of a part that is the same for all languages.
 const ANY: &str = "";
 
-/// A template as it is written: each part a text, or texts by language (`en`, `es`, …).
+/// A template as written: each part is a text, or texts by language (`en`, `es`, …).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmailTemplate {
     subject: TemplatePart,
     #[serde(default)]
     body: Option<TemplatePart>,
-    /// What a variable brings is escaped.
+    /// Values of variables are escaped.
     #[serde(default)]
     html: Option<TemplatePart>,
 }
 
 #[derive(Clone, Debug)]
-struct TemplatePart(BTreeMap<String, Compiled>);
+struct TemplatePart(BTreeMap<String, JinjaTemplate>);
 
-/// All templates, with those that a tenant has of its own.
+/// All templates, with those of single tenants.
 #[derive(Debug)]
 pub(super) struct EmailTemplates {
     shared: BTreeMap<String, EmailTemplate>,
     own: BTreeMap<TenantId, BTreeMap<String, EmailTemplate>>,
 }
 
-/// A template with its holes filled.
+/// A rendered template.
 #[derive(Debug, Default)]
 pub(super) struct RenderedEmail {
     pub(super) subject: Option<String>,
@@ -60,7 +60,7 @@ impl EmailTemplates {
         Ok(Self { shared: config.templates.clone(), own })
     }
 
-    /// Every name, whoever it is of.
+    /// The names of all templates, of every tenant.
     pub(super) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> =
             self.own.values().chain([&self.shared]).flat_map(|all| all.keys().cloned()).collect();
@@ -94,8 +94,8 @@ impl EmailTemplates {
 }
 
 impl TemplatePart {
-    /// In the customer's language, else in the tenant's, else in the first there is.
-    fn in_language(&self, request: &PreparedRequest) -> Option<&Compiled> {
+    /// Returns the text in the customer's language, else in the tenant's, else in the first available one.
+    fn in_language(&self, request: &PreparedRequest) -> Option<&JinjaTemplate> {
         let customer = request.call.caller.language.as_deref().and_then(|tag| tag.split(['-', '_']).next());
         let customer = customer.map(str::to_ascii_lowercase);
         let wanted = [customer.as_deref().unwrap_or(ANY), request.language.tag(), ANY];
@@ -115,7 +115,7 @@ impl<'de> Deserialize<'de> for TemplatePart {
             TemplatePartForm::One(text) => BTreeMap::from([(ANY.to_owned(), text)]),
             TemplatePartForm::Many(texts) => texts,
         };
-        let compiled = texts.into_iter().map(|(tag, text)| match Compiled::parse(&text) {
+        let compiled = texts.into_iter().map(|(tag, text)| match JinjaTemplate::parse(&text) {
             Ok(template) => Ok((tag, template)),
             Err(error) => Err(serde::de::Error::custom(format!("the template cannot be read: {error}"))),
         });
@@ -123,7 +123,7 @@ impl<'de> Deserialize<'de> for TemplatePart {
     }
 }
 
-/// Every text in it as HTML shows it: what a customer wrote must not become a link or a script.
+/// Escapes every text in a value for HTML, so that customer input cannot become a link or a script.
 fn escaped(value: &Value) -> Value {
     match value {
         Value::String(text) => {

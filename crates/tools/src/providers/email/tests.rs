@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::testing::{ToolsFixture, done, not_done, unknown};
 
-/// A mail server that speaks RFC 5321, and answers `DATA`, the letter or a recipient as it is told.
+/// A mail server that implements RFC 5321, with scripted responses to `DATA`, the e-mail or a recipient.
 struct FakeMailServer {
     port: u16,
     letters: SharedLines,
@@ -17,7 +17,7 @@ struct FakeMailServer {
 
 type SharedLines = Arc<Mutex<Vec<String>>>;
 
-/// The answer to the line that begins so; an empty answer closes the connection.
+/// The response to the line with this prefix; an empty response closes the connection.
 type ReplyOverride = (&'static str, &'static str);
 const AFTER_LETTER: &str = ".";
 

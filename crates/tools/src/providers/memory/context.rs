@@ -1,4 +1,4 @@
-//! `get_context`: what an agent should know before it answers.
+//! `get_context`: what an agent should know before it replies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::request::PreparedRequest;
 use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 
-/// Searches, and now and then a summary of what was said before.
+/// Time for the searches, and occasionally a summary of earlier messages.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) fn entry(memory: Arc<dyn MemoryStore>) -> ToolEntry {
@@ -70,11 +70,11 @@ impl ToolHandler for GetContext {
         let context = self.memory.context(&request.call.tenant, &wanted).await;
         let mut context = context.map_err(|error| failure(&error))?;
         if self.was_summarised(request, &wanted, &context).await {
-            // What was gathered before is an answer still where it cannot be gathered anew.
+            // If the context cannot be gathered again, the earlier one is returned.
             context = self.memory.context(&request.call.tenant, &wanted).await.unwrap_or(context);
         }
         for similar in &mut context.similar_conversations {
-            // It was another person's.
+            // It belonged to another person.
             similar.summary = redact::text(&similar.summary).into_owned();
         }
         let mut output = json!(context);
@@ -85,9 +85,9 @@ impl ToolHandler for GetContext {
 }
 
 impl GetContext {
-    /// Has what no longer fits into the context summarised, on the run's behalf, so that what was said is told in fewer
-    /// words and never in none; whether there is another summary now. Half of the messages that fit stay out of it, so
-    /// that the next ones need no summary of their own.
+    /// Summarises messages that no longer fit into the context, at the run's expense, so that they are shortened and
+    /// not dropped. Returns whether there is a new summary. Half of the messages that fit are left out of it, so that
+    /// the next ones do not each need a new summary.
     async fn was_summarised(
         &self,
         request: &PreparedRequest,
@@ -101,7 +101,7 @@ impl GetContext {
         let but = context.recent_messages.len() / 2;
         match self.memory.summarise(&asker(request), conversation, but).await {
             Ok(summary) => summary.is_some_and(|summary| context.summary.as_ref() != Some(&summary.text)),
-            // What was gathered is an answer, also where nothing can be written.
+            // The gathered context is still returned if nothing can be stored.
             Err(_unkept) => false,
         }
     }

@@ -1,4 +1,5 @@
-//! `remember_message` and `close_conversation`: what was said, kept while it matters, and findable once it is over.
+//! `remember_message` and `close_conversation`: store messages while the conversation is open, and make them
+//! searchable once it is closed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::tool_error::ToolError;
 use crate::tool_set::TIMEOUT;
 
 const OUTCOME_CHARS_MAX: usize = 100;
-/// A model sums up a long conversation in several calls.
+/// A model summarises a long conversation in several calls.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(100);
 
 pub(super) fn remember_entry(memory: Arc<dyn MemoryStore>, clock: Arc<dyn Clock>) -> ToolEntry {
@@ -86,7 +87,7 @@ struct RememberMessage {
 
 #[async_trait]
 impl ToolHandler for RememberMessage {
-    /// The message's id is the key's, so the same call again is the same message.
+    /// The message's id derives from the key, so a repeated call stores the same message.
     async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let (conversation, id) = (named(request)?, request.id("msg"));
         let speaker = serde_json::from_value(request.argument("role").clone()).unwrap_or(MessageSpeaker::Customer);
@@ -105,7 +106,7 @@ struct CloseConversation {
 
 #[async_trait]
 impl ToolHandler for CloseConversation {
-    /// One that is closed already answers as it did.
+    /// A conversation that is already closed returns its first result.
     async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let conversation = named(request)?;
         let outcome = request.text("outcome").unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! `similar_executions` and `record_execution`: how goals like this one were gone about, and what came of it.
+//! `similar_executions` and `record_execution`: how similar goals were pursued, and with what result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::tool_error::ToolError;
 use crate::tool_set::TIMEOUT;
 
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
-/// How much of a plan or of results is shown to whoever plans the next.
+/// How much of a plan or of results is shown to the next planner.
 const SHOWN: RedactionBounds = RedactionBounds { bytes: 16 << 10, string_bytes: 1 << 10, items: 50, depth: 12 };
 
 pub(super) fn similar_entry(memory: Arc<dyn MemoryStore>) -> ToolEntry {
@@ -86,7 +86,7 @@ impl ToolHandler for SimilarExecutions {
     }
 }
 
-/// Without what it was another person's.
+/// Removes data that belongs to another person.
 fn shown(similar: &SimilarExecution) -> Value {
     let SimilarExecution { execution, score } = similar;
     json!({
@@ -104,7 +104,7 @@ struct RecordExecution {
 
 #[async_trait]
 impl ToolHandler for RecordExecution {
-    /// The id is the key's, so the same call again is the same execution.
+    /// The id derives from the key, so a repeated call records the same execution.
     async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let id = request.id("ex");
         let number = |name: &str| request.argument(name).as_u64();

@@ -1,5 +1,5 @@
-//! `knowledge_base`: passages of the tenant's documents, with where they are from. They are in Baton's own memory, or in an
-//! index outside.
+//! `knowledge_base`: passages of the tenant's documents with their sources, from Baton's own memory or from an
+//! external index.
 
 mod chroma;
 mod config;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use super::{AUDIT_TYPE, CATEGORY, PROVIDER, count, failure, filter, filters_schema, word};
 use crate::by_tenant::ByTenant;
 use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
-use crate::config::{BoundSecret, SecretString, ToolsConfig as Settings};
+use crate::config::{BoundSecret, SecretString, ToolsConfig};
 use crate::error::ToolSetupError;
 use crate::outbound::OutboundClient;
 use crate::rate::CallRate;
@@ -35,7 +35,7 @@ use self::pinecone::PineconeIndex;
 pub use config::{ChromaConfig, KnowledgeConfig, PineconeConfig};
 pub use external_chunks::{ExternalKnowledgeBase, IndexedChunk};
 
-/// How long one search may take.
+/// Time-out of one search.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 const OFFERED: &[ProviderOption] = &[
@@ -43,8 +43,8 @@ const OFFERED: &[ProviderOption] = &[
     ProviderOption::free(chroma::NAME, &["knowledge.chroma.base_url"]),
     ProviderOption::free(pinecone::NAME, &["knowledge.pinecone.host", "knowledge.pinecone.api_key"]).at(PINECONE_USD),
 ];
-/// The fields by which every piece in an index outside says whose it is, and of which document. A customer's name that is
-/// empty: everybody's.
+/// The fields of every chunk in an external index that name its tenant, its customer and its document. An empty
+/// customer means everybody.
 const TENANT: &str = "tenant";
 const CUSTOMER: &str = "customer";
 const DOCUMENT: &str = "document";
@@ -52,7 +52,7 @@ const DOCUMENT: &str = "document";
 const PINECONE_USD: f64 = 0.002;
 
 pub(super) fn entry(
-    settings: &Settings,
+    settings: &ToolsConfig,
     memory: &Arc<dyn MemoryStore>,
     embedder: Option<&Arc<dyn Embedder>>,
     outbound: &Arc<OutboundClient>,
@@ -82,7 +82,7 @@ pub(super) fn entry(
                 },
             },
         }),
-        // Somebody waits for the passages: what does not come at once is done without.
+        // A caller waits for the passages, so retries are few and short.
         retry: RetryPolicy { max_attempts: 2, initial: Duration::from_millis(200), ..RetryPolicy::default() },
         ..ToolContract::new(EffectClass::Read, TIMEOUT)
     };
@@ -113,7 +113,7 @@ fn performer(
     }
 }
 
-/// The index outside that these settings name; or whose, and the setting it lacks.
+/// Returns the external index of these settings, or the provider and the setting that it lacks.
 fn index(
     config: &KnowledgeConfig,
     place: &str,
@@ -140,8 +140,8 @@ struct KnowledgeBase {
 
 #[async_trait]
 impl ToolHandler for KnowledgeBase {
-    /// A customer is better served with nothing than with an error: where the knowledge base cannot be read, it is empty
-    /// and says so.
+    /// Searches. A missing knowledge base serves a customer better than an error: if it cannot be read, the result is
+    /// empty and says so.
     async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let query = request.text("query").unwrap_or_default();
         let search = SearchRequest {
@@ -162,7 +162,7 @@ impl ToolHandler for KnowledgeBase {
     }
 }
 
-/// Passages with the numbers they are cited by.
+/// Passages with their citation numbers.
 pub(super) fn numbered(passages: &[CitedPassage]) -> Vec<Value> {
     let numbered = |(number, passage): (usize, &CitedPassage)| {
         let mut result = json!(passage);

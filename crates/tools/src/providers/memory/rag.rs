@@ -1,4 +1,4 @@
-//! `rag_query`: the knowledge base asked in rounds, until a model says that what was found answers the question.
+//! `rag_query`: searches the knowledge base in rounds, until a model decides that the passages answer the question.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::request::PreparedRequest;
 use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 
-/// Three searches and three judgements.
+/// Time for three searches and three judgements.
 const TIMEOUT: Duration = Duration::from_secs(100);
 
 pub(super) fn entry(memory: Arc<dyn MemoryStore>) -> ToolEntry {
@@ -74,7 +74,7 @@ fn output(question: &str, inquired: &InquiryResult) -> Value {
         "query": question,
         "results": numbered(&inquired.passages),
         "count": inquired.passages.len(),
-        // What nobody judged is not said to be enough.
+        // Passages that no model judged are not reported as sufficient.
         "sufficient": inquired.stopped == InquiryEnd::Sufficient,
         "missing": inquired.rounds.iter().rev().find_map(|round| round.missing.clone()).filter(|_| {
             inquired.stopped != InquiryEnd::Sufficient

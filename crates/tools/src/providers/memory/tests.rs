@@ -24,7 +24,7 @@ use serde_json::{Map, json};
 use super::*;
 use crate::testing::{ToolsFixture, done, not_done};
 
-/// Remembers what it was asked, and answers what it was told to.
+/// Records its requests, and returns scripted results.
 #[derive(Default)]
 struct FakeAgentMemory {
     found: Mutex<Option<Result<SearchResult, MemoryError>>>,
@@ -34,9 +34,9 @@ struct FakeAgentMemory {
     inquired: Mutex<Vec<(ModelCaller, InquiryRequest)>>,
     said: Mutex<Vec<(String, Option<String>, ThreadMessage)>>,
     closed: Mutex<Vec<(ModelCaller, String, ConversationClosing)>>,
-    /// Its conversations are longer than a context, until they are summarised.
+    /// Whether its conversations exceed the context until they are summarised.
     is_long: AtomicBool,
-    /// It cannot be read once something is summarised.
+    /// Whether reading fails after a summary.
     breaks: AtomicBool,
     summaries: Mutex<Vec<(ModelCaller, String, usize)>>,
 }
@@ -47,7 +47,7 @@ impl FakeAgentMemory {
     }
 }
 
-/// What the judge's answer costs.
+/// The cost of the judge's response.
 fn judged() -> PendingCharge {
     let spend = CallSpend {
         tenant: "acme".into(),
@@ -321,7 +321,7 @@ async fn what_no_longer_fits_is_summarised_at_the_runs_expense_and_told() {
     let output = done(performed.outcome);
     assert_eq!((&output["summary"], &output["left_out"]["unsummarised"]), (&json!("They spoke."), &json!(0)));
     let (asker, conversation, but) = memory.summaries.lock().unwrap()[0].clone();
-    // Half of what fitted stays word by word.
+    // Half of the messages that fit stay verbatim.
     assert_eq!((asker.key.as_str(), conversation.as_str(), but), ("k", "now", 4));
     done(world.send(&call).await.outcome);
     assert_eq!(memory.summaries.lock().unwrap().len(), 1, "there is nothing left to tell");
@@ -370,7 +370,7 @@ async fn a_question_is_asked_in_rounds_on_the_runs_behalf() {
     assert_eq!(output["rounds"][0], json!({"query": "refunds", "new": 1, "sufficient": false, "missing": "dates"}));
     let (asker, inquiry) = memory.inquired.lock().unwrap()[0].clone();
     assert_eq!((asker.run.as_ref().map(ToString::to_string), asker.key.as_str()), (Some("run-1".to_owned()), "k"));
-    // The consumer's own key is not here, and nobody pays in its stead.
+    // The consumer's own key is not available here, and no other key pays instead.
     assert_eq!((asker.key_id.as_deref(), asker.key_is_missing), (Some("key-1"), true));
     assert_eq!((inquiry.question.as_str(), inquiry.top, inquiry.rounds), ("When?", 5, 2));
     assert_eq!(inquiry.filter.subject, SubjectFilter::SharedWith(None));

@@ -5,35 +5,35 @@ use serde::Deserialize;
 use crate::config::SecretString;
 use crate::vendor::BaseUrl;
 
-/// Without a provider, messages go into the outbox.
+/// The settings. Without a provider, messages go into the outbox.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MessageConfig {
     pub twilio: Option<TwilioConfig>,
 }
 
-/// An account at Twilio that sends for us.
+/// An account at Twilio.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TwilioConfig {
     /// `AC…`.
     pub account_sid: String,
-    /// Of the account, or the secret of the API key that `api_key_sid` names.
+    /// The token of the account, or the secret of the API key that `api_key_sid` names.
     pub auth_token: Option<SecretString>,
-    /// `SK…`: who we are in place of the account itself.
+    /// `SK…`: the API key to authenticate with, instead of the account's token.
     pub api_key_sid: Option<String>,
-    /// The number or name that text messages are from: `+15551234567`.
+    /// The number or name that sends text messages: `+15551234567`.
     pub from: Option<String>,
-    /// `MG…`: chooses the number that text messages are from, in place of `from`.
+    /// `MG…`: the service that chooses the sender of text messages, instead of `from`.
     pub messaging_service_sid: Option<String>,
-    /// The number that WhatsApp messages are from.
+    /// The number that sends WhatsApp messages.
     pub whatsapp_from: Option<String>,
-    /// Where the API is, if not at Twilio itself: a region, a proxy.
+    /// The address of the API, if not Twilio's own: a region, a proxy.
     pub base_url: Option<BaseUrl>,
 }
 
 impl TwilioConfig {
-    /// A token alone chooses nothing: the variable `TWILIO_AUTH_TOKEN` may be there for other software.
+    /// A token alone does not choose Twilio: the variable `TWILIO_AUTH_TOKEN` may be set for other software.
     fn is_chosen(&self) -> bool {
         let others = [&self.api_key_sid, &self.from, &self.messaging_service_sid, &self.whatsapp_from];
         !self.account_sid.is_empty() || others.iter().any(|other| other.is_some())
@@ -41,12 +41,12 @@ impl TwilioConfig {
 }
 
 impl MessageConfig {
-    /// The account that sends, if one is set up.
+    /// The account that sends, if one is configured.
     pub(super) fn twilio(&self) -> Option<&TwilioConfig> {
         self.twilio.as_ref().filter(|twilio| twilio.is_chosen())
     }
 
-    /// Whether what is said can be meant; the error is the reason it cannot.
+    /// Checks that the settings are consistent; the error states why not.
     pub(crate) fn check(&self) -> Result<(), String> {
         let Some(twilio) = &self.twilio else { return Ok(()) };
         if twilio.from.is_some() && twilio.messaging_service_sid.is_some() {

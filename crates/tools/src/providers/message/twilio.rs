@@ -1,8 +1,9 @@
-//! Messages by Twilio's Messages resource (API 2010-04-01).
+//! Messages through Twilio's Messages resource (API 2010-04-01).
 //!
-//! Twilio takes no idempotency key, so a message whose answer was lost is looked for among those sent to the number: the
-//! same words, since the call was scheduled. What is found there was sent. What is not found may still come up, so that is
-//! never taken for not sent: the look-ups end with a person, and no customer gets a message twice.
+//! Twilio accepts no idempotency key. After a lost response, the message is therefore searched among those sent to
+//! the number: the same text, created since the call was scheduled. A message that is found was sent. A message that
+//! is not found may still appear, so it is never treated as not sent: the look-ups end with a person, and no customer
+//! receives a message twice.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,21 +24,21 @@ use crate::tool_error::ToolError;
 use crate::vendor::{BaseUrl, VendorApi, VendorAuth, VendorError, VendorErrorMeaning};
 
 pub(super) const NAME: &str = "twilio";
-/// What a trial account writes before a message.
+/// The prefix that a trial account adds to a message.
 const TRIAL: &str = "Sent from your Twilio trial account -";
 const BASE: BaseUrl = BaseUrl::documented("https://api.twilio.com");
 const VERSION: &str = "2010-04-01";
-/// Messages to one number that are looked through, the newest first.
+/// Maximum number of messages to one number that are searched, newest first.
 const LISTED_MAX: &str = "100";
-/// By how much Twilio's clock may be behind ours, in milliseconds.
+/// How far Twilio's clock may be behind this machine's, in milliseconds.
 const CLOCKS_DIFFER_MS: i64 = 5_000;
 
-/// Twilio's error codes that say more than their HTTP status does: <https://www.twilio.com/docs/api/errors>.
+/// Twilio's error codes that are more precise than their HTTP status: <https://www.twilio.com/docs/api/errors>.
 const NOT_A_NUMBER: [u64; 9] = [21211, 21214, 21217, 21401, 21602, 21604, 21605, 21614, 21617];
 const NOT_DELIVERED: [u64; 6] = [21408, 21610, 21612, 63003, 63007, 63016];
 const TOO_OFTEN: [u64; 5] = [14107, 20429, 21611, 63018, 63038];
 
-/// Where the API of an account is.
+/// The address of the API of an account.
 pub(super) fn base(config: &TwilioConfig) -> BaseUrl {
     config.base_url.clone().unwrap_or(BASE)
 }
@@ -84,7 +85,7 @@ impl TwilioTool {
         VendorAuth::Basic { username: &self.username, password: &self.password }
     }
 
-    /// The receiver's address on this channel.
+    /// Returns the recipient's address on this channel.
     fn to(&self, request: &PreparedRequest) -> Result<String, ToolError> {
         let number = international(request.text("to").unwrap_or_default());
         let number = number.map_err(|reason| ToolError::permanent(code::INVALID_PARAMETERS, reason))?;
@@ -145,8 +146,8 @@ impl ToolHandler for TwilioTool {
     }
 }
 
-/// Whether a listed message says just these words, was made since then, and is on its way. A trial account writes a line
-/// before them.
+/// Returns whether a listed message has exactly this text, was created since then, and has not failed. A trial
+/// account adds a prefix.
 fn is_own_message(message: &Value, words: &str, since: Time) -> bool {
     let text = |name: &str| message[name].as_str().unwrap_or_default();
     let made = jiff::fmt::rfc2822::parse(text("date_created")).map(|at| at.timestamp().as_millisecond());
@@ -156,7 +157,7 @@ fn is_own_message(message: &Value, words: &str, since: Time) -> bool {
         && made.is_ok_and(|made| made + CLOCKS_DIFFER_MS >= since.as_ms())
 }
 
-/// E.164, which Twilio asks for: `+34612345678`.
+/// Converts a number to E.164, which Twilio requires: `+34612345678`.
 fn international(given: &str) -> Result<String, String> {
     let digits: String = given.chars().filter(char::is_ascii_digit).collect();
     if given.trim_start().starts_with('+') {

@@ -1,15 +1,15 @@
-//! Money of any currency, in its smallest unit.
+//! Amounts of any currency, in its smallest unit.
 
 use serde_json::{Number, Value};
 
 /// The largest amount of one charge, in whole units of its currency.
 pub(super) const MAJOR_MAX: u32 = 1_000_000_000;
 
-/// Cents, pence; yen, which have no smaller unit.
+/// An amount in the smallest unit: cents, pence, or yen, which have no smaller unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct MinorUnits(pub(super) i64);
 
-/// Digits behind the point (ISO 4217), where they are not two.
+/// Number of decimal places (ISO 4217), if not two.
 pub(super) fn places(currency: &str) -> usize {
     match currency {
         "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
@@ -20,7 +20,7 @@ pub(super) fn places(currency: &str) -> usize {
 }
 
 impl MinorUnits {
-    /// Reads `49.99` exactly, by its decimal digits.
+    /// Parses `49.99` exactly, by its decimal digits.
     pub(super) fn read(amount: &Number, currency: &str) -> Result<Self, String> {
         let text = amount.to_string();
         let places = places(currency);
@@ -37,7 +37,7 @@ impl MinorUnits {
         minor.map(Self).map_err(|_| format!("`amount` is {text}, more than can be charged"))
     }
 
-    /// The amount as a JSON number in whole units: `49.99`, `50`.
+    /// Returns the amount as a JSON number in whole units: `49.99`, `50`.
     #[expect(clippy::cast_precision_loss, reason = "amounts are far below 2^53 of the smallest unit")]
     pub(super) fn to_json(self, currency: &str) -> Value {
         let unit = 10_i64.pow(u32::try_from(places(currency)).unwrap_or(2));

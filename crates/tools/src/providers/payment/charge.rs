@@ -1,4 +1,4 @@
-//! Charging: the key's row, the charge and the method's balance in one batch.
+//! Charges: the key's row, the charge and the method's balance in one batch.
 
 use std::sync::Arc;
 
@@ -114,7 +114,7 @@ impl<'a> LedgerChargeRequest<'a> {
     }
 }
 
-/// Nothing was charged, and asking again changes nothing.
+/// Nothing was charged, and a retry changes nothing.
 fn declined(method: &str, reason: &str) -> ToolError {
     let fault = Fault::new(code::PAYMENT_DECLINED, format!("`{method}` was declined: {reason}"));
     ToolError::NotDone { fault, retryable: false, retry_after: None }

@@ -8,20 +8,20 @@ use serde_json::Number;
 use crate::config::SecretString;
 use crate::vendor::BaseUrl;
 
-/// A method that no rule names accepts every charge.
+/// The settings. A method without a rule accepts every charge.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PaymentConfig {
     pub provider: Option<PaymentProvider>,
-    /// ISO 4217, where a charge names none.
+    /// ISO 4217, used if a charge names no currency.
     pub currency: String,
-    /// Where a charge names none.
+    /// Used if a charge names no method.
     pub method: String,
     pub methods: BTreeMap<String, PaymentMethod>,
     pub stripe: Option<StripeConfig>,
 }
 
-/// Who charges; Stripe where it is set up, unless told.
+/// The provider that charges. Default: Stripe, if it is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PaymentProvider {
@@ -33,11 +33,11 @@ pub enum PaymentProvider {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StripeConfig {
-    /// `sk_…`, or better a restricted key `rk_…`.
+    /// `sk_…`, or preferably a restricted key `rk_…`.
     pub secret_key: Option<SecretString>,
-    /// What a charge's `method` stands for; one that is not here must be Stripe's own id, `pm_…`.
+    /// The payment methods that a charge's `method` can name; any other value must be Stripe's own id, `pm_…`.
     pub methods: BTreeMap<String, StripeMethod>,
-    /// Where the API is, if not at Stripe itself.
+    /// The address of the API, if not Stripe's own.
     pub base_url: Option<BaseUrl>,
 }
 
@@ -47,7 +47,7 @@ pub struct StripeConfig {
 pub struct StripeMethod {
     /// `pm_…`.
     pub payment_method: String,
-    /// `cus_…`: whose it is, where it is attached to a customer.
+    /// `cus_…`: the customer it is attached to, if any.
     #[serde(default)]
     pub customer: Option<String>,
 }
@@ -58,15 +58,15 @@ pub struct StripeMethod {
 pub struct PaymentMethod {
     /// Declines every charge, for this reason.
     pub decline: Option<String>,
-    /// What can be charged in all, in whole units of the charge's currency; refunds give it back.
+    /// The total that can be charged, in whole units of the charge's currency; refunds restore it.
     pub balance: Option<Number>,
 }
 
-/// Declines always, for trying out, unless a rule says otherwise.
+/// A method for testing that always declines, unless a rule says otherwise.
 const DECLINED: &str = "declined";
 
 impl PaymentConfig {
-    /// The account that charges, if one is chosen; the error is the reason it cannot be.
+    /// Returns the Stripe account, if it is chosen; the error states why it cannot be used.
     pub(super) fn stripe(&self) -> Result<Option<&StripeConfig>, String> {
         match (self.provider, &self.stripe) {
             (Some(PaymentProvider::Internal), _) | (None, None) => Ok(None),
@@ -75,12 +75,12 @@ impl PaymentConfig {
         }
     }
 
-    /// Charges in the ledger only, with the rules for its methods.
+    /// Forces the internal ledger, and keeps the rules for its methods.
     pub(crate) fn force_internal(&mut self) {
         (self.provider, self.stripe) = (None, None);
     }
 
-    /// Why the method declines every charge, if it does.
+    /// Returns why the method declines every charge, if it does.
     pub(super) fn decline(&self, method: &str) -> Option<&str> {
         match self.methods.get(method) {
             Some(rule) => rule.decline.as_deref(),

@@ -1,4 +1,4 @@
-//! The internal ledger: charges by transaction id, refunds, and what methods with a balance have spent.
+//! The internal ledger: charges by transaction id, refunds, and the amounts spent by methods with a balance.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::tool_error::ToolError;
 pub(super) const CHARGES: &str = "payments";
 pub(super) const REFUNDS: &str = "refunds";
 const BALANCES: &str = "payment_balances";
-/// How often a record may change under our hands before we give up.
+/// Maximum number of attempts when a concurrent writer changes a record.
 pub(super) const TRIES_MAX: usize = 10;
 
 pub(super) struct PaymentLedger {
@@ -24,7 +24,7 @@ pub(super) struct PaymentLedger {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// What a method has spent so far, and the version that says so.
+/// The amount a method has spent so far, and the version of its record.
 pub(super) struct MethodBalance {
     key: String,
     record: Option<StoredRecord>,
@@ -66,7 +66,7 @@ impl MethodBalance {
         MinorUnits(spent.unwrap_or(0))
     }
 
-    /// Sets what is spent, if nobody else has meanwhile.
+    /// Sets the spent amount, if no concurrent writer has changed it.
     pub(super) fn set(self, amount: MinorUnits) -> RecordOp {
         let (space, key, value) = (BALANCES.to_owned(), self.key, spent_row(amount));
         match self.record {

@@ -1,4 +1,4 @@
-//! Giving back: the key's row, the charge's new rest, the refund and the method's balance in one batch.
+//! Refunds: the key's row, the charge's remaining amount, the refund and the method's balance in one batch.
 
 use std::sync::Arc;
 
@@ -41,11 +41,11 @@ impl ToolHandler for LedgerRefund {
     }
 }
 
-/// A refund that the charge still has room for.
+/// A refund that does not exceed what remains of the charge.
 struct LedgerRefundRequest {
     amount: MinorUnits,
     charged: MinorUnits,
-    /// What will have been given back, this refund included.
+    /// The total refunded, including this refund.
     total: MinorUnits,
     currency: String,
 }
@@ -75,7 +75,7 @@ impl LedgerRefundRequest {
         charge: StoredRecord,
         request: &PreparedRequest,
     ) -> Result<Vec<RecordOp>, ToolError> {
-        // A charge that is given back whole already is left as it is: only the key's row says that we were asked.
+        // A charge that is already refunded in full stays unchanged: only the key's row records the request.
         if self.amount == MinorUnits(0) {
             return Ok(Vec::new());
         }

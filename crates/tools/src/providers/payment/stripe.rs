@@ -1,7 +1,7 @@
-//! Payments by Stripe (API 2024-06-20): PaymentIntents that are confirmed when they are made, and refunds.
+//! Payments through Stripe (API 2024-06-20): PaymentIntents that are confirmed on creation, and refunds.
 //!
-//! Every request that acts carries the effect's key, so what is sent again is done once. Stripe forgets keys after a day;
-//! a call that was scheduled longer ago is looked for by the key in the intent's metadata before it is made.
+//! Every request with side effects carries the effect's key, so a retry acts only once. Stripe forgets keys after a
+//! day. If a call was scheduled longer ago, the intent is first searched by the key in its metadata.
 
 mod charge;
 mod refund;
@@ -28,18 +28,18 @@ pub(super) use refund::StripeRefund;
 
 pub(super) const NAME: &str = "stripe";
 const BASE: BaseUrl = BaseUrl::documented("https://api.stripe.com");
-/// The shape of answers that is read here.
+/// The API version of the responses that are read here.
 const VERSION: &str = "2024-06-20";
 
-/// Stripe keeps a key for at least a day; beyond this what it did before is looked for instead.
+/// Stripe keeps a key for at least a day; after this time, earlier acts are searched instead.
 const KEY_LIFETIME: Duration = Duration::from_secs(20 * 3_600);
 
-/// Whether Stripe may have forgotten the key of this call by now.
+/// Returns whether Stripe may have forgotten the key of this call by now.
 fn is_key_expired(request: &PreparedRequest, now: Time) -> bool {
     now.since(request.call.at) > KEY_LIFETIME
 }
 
-/// Where the API of an account is.
+/// The address of the API of an account.
 pub(super) fn base(config: &StripeConfig) -> BaseUrl {
     config.base_url.clone().unwrap_or(BASE)
 }
@@ -70,7 +70,7 @@ impl StripeClient {
     }
 }
 
-/// A JSON answer to what acted. One that cannot be read does not say that nothing was done.
+/// Parses the JSON response to an act. An unreadable one does not mean that nothing was done.
 fn object(answer: &OutboundResponse) -> Result<Value, ToolError> {
     match answer.value() {
         object @ Value::Object(_) if object["id"].is_string() => Ok(object),
@@ -81,13 +81,14 @@ fn object(answer: &OutboundResponse) -> Result<Value, ToolError> {
     }
 }
 
-/// `{"error": {"type", "code", "decline_code", "message", "param"}}`: <https://docs.stripe.com/api/errors>.
+/// Reads an error `{"error": {"type", "code", "decline_code", "message", "param"}}`:
+/// <https://docs.stripe.com/api/errors>.
 fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
     let complaint = VendorError::from_response(answer, &["/error/message"])?;
     let body = answer.value();
     let text = |name: &str| body["error"][name].as_str().unwrap_or_default();
     let meaning = match (text("type"), text("code"), text("param")) {
-        // Another request under this key is still at it.
+        // Another request under this key is still in progress.
         (_, "idempotency_key_in_use", _) => VendorErrorMeaning::Unclear,
         _ if answer.status == 409 => VendorErrorMeaning::Unclear,
         ("card_error", _, _) => VendorErrorMeaning::Refused(code::PAYMENT_DECLINED),

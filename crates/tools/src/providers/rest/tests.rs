@@ -1,4 +1,4 @@
-//! Contacts and tickets at a service of somebody else's, which is a real server here and keeps what it is told.
+//! Contacts and tickets at an external service: a real server here, which stores what it receives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -13,21 +13,21 @@ use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json
 use crate::testing::{ToolsFixture, done, not_done, unknown};
 use crate::{ToolRegistry, ToolsConfig};
 
-/// What the other side keeps.
+/// The state of the fake service.
 #[derive(Default)]
 struct FakeRestState {
     objects: BTreeMap<String, Map<String, Value>>,
     keys: BTreeSet<String>,
     acts: usize,
-    /// Acts, and says nothing.
+    /// Acts, but sends no response.
     loses_answers: bool,
-    /// Says nothing, and does nothing.
+    /// Neither acts nor responds.
     is_down: bool,
 }
 
 type SharedRestState = Arc<Mutex<FakeRestState>>;
 
-/// It speaks of `properties`, calls the city `address_city`, and acts once per key where there is one.
+/// The service nests fields in `properties`, calls the city `address_city`, and acts once per key if there is one.
 fn serve(kept: &SharedRestState, asked: &RecordedRequest) -> CannedResponse {
     let mut kept = kept.lock().unwrap();
     if asked.header("authorization") != Some("Bearer t0k3n") {
@@ -89,7 +89,7 @@ fn settings(service: &FakeService, keyed: bool) -> Value {
     })
 }
 
-/// How the catalogue says that it is undone.
+/// Undoes a call as the catalogue describes.
 async fn undo(world: &ToolsFixture, tool: &str, arguments: &Value, output: &Value) -> ToolOutcome {
     let call = undo_call(world, tool, arguments, output);
     world.send(&call).await.outcome
@@ -174,7 +174,7 @@ async fn what_somebody_changed_since_is_left_as_it_is_and_said() {
         let (code, message) = not_done(undo(&world, "update_crm", &arguments, &output).await);
         assert_eq!(code, "CONTACT_CHANGED");
         assert!(message.contains("`city` was changed since"), "{message}");
-        // What else was changed is no reason.
+        // Changes to other fields are no obstacle.
         let arguments = json!({"contact_id": "ana", "fields": {"vip": false}});
         let output = world.done("update_crm/1", "update_crm", arguments.clone()).await;
         let facts = world.registry.facts("update_crm").unwrap().compensation.clone().unwrap();
@@ -200,7 +200,7 @@ async fn what_was_done_in_one_place_is_not_undone_in_another() {
     let (kept, service) = other().await;
     let (own, rest) = (ToolsFixture::new(), settings(&service, true));
     let arguments = json!({"contact_id": "ana", "fields": {"city": "Sevilla"}});
-    // Done here, and the service is chosen then: undone here.
+    // Done here before the service is configured: undone here.
     let output = own.done("update_crm/0", "update_crm", arguments.clone()).await;
     let after = ToolsFixture {
         registry: Arc::new(registry(&own, rest.clone())),
@@ -213,7 +213,7 @@ async fn what_was_done_in_one_place_is_not_undone_in_another() {
     let ticket = own.done("create_ticket/0", "create_ticket", json!({"subject": "x"})).await;
     done(undo(&after, "create_ticket", &Value::Null, &ticket).await);
     assert_eq!(own.records.space("tickets")[0]["status"], "closed");
-    // Done there, and then no service is chosen, or another.
+    // Done at the service, and then no service or another one is configured.
     let there = ToolsFixture::with(rest);
     let output = there.done("update_crm/0", "update_crm", arguments.clone()).await;
     let (_, elsewhere) = other().await;
@@ -233,7 +233,7 @@ async fn what_was_done_here_is_undone_here_though_the_service_that_was_chosen_si
     let own = ToolsFixture::new();
     let arguments = json!({"contact_id": "ana", "fields": {"city": "Sevilla"}});
     let output = own.done("update_crm/0", "update_crm", arguments.clone()).await;
-    // Of the class that the run's version pinned.
+    // With the class that the run's version pinned.
     let call = undo_call(&own, "update_crm", &arguments, &output);
     assert_eq!(call.class, EffectClass::Keyed);
     let registry = Arc::new(registry(&own, settings(&service, false)));

@@ -1,4 +1,4 @@
-//! Tickets at a service of somebody else's.
+//! Tickets at an external service.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::request::PreparedRequest;
 use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 
-/// Where tickets are, and one of them, unless the settings say.
+/// Default paths of all tickets and of one.
 const ALL: &str = "tickets";
 pub(super) const ONE: &str = "tickets/{id}";
-/// What the service is told of a ticket, where the call says it.
+/// Fields of a ticket that are sent to the service, if the call sets them.
 const SENT_FIELDS: [&str; 6] = ["subject", "description", "priority", "category", "customer", "order_id"];
 
 pub(super) struct CreateRestTicket(pub(super) Arc<RestClient>);
@@ -37,7 +37,7 @@ impl ToolHandler for CreateRestTicket {
         let answer = ask.send(class).await?;
         let id = rest.id(&answer);
         if id.is_none() && class == EffectClass::Keyed {
-            // Asked again under the same key, it may say which it was.
+            // A retry under the same key may return the id.
             let message = format!("{} answered {} and no id of the ticket", answer.from, answer.status);
             return Err(ToolError::indeterminate(class, Fault::new(code::OUTCOME_UNKNOWN, message)));
         }
@@ -54,7 +54,7 @@ impl ToolHandler for CreateRestTicket {
 
 pub(super) struct CloseRestTicket {
     pub(super) rest: Arc<RestClient>,
-    /// For tickets that were opened before the service was chosen.
+    /// For tickets that were created before the service was configured.
     pub(super) internal: Arc<dyn ToolHandler>,
 }
 
@@ -74,7 +74,7 @@ impl ToolHandler for CloseRestTicket {
         );
         let ask = rest.request_one(rest.config.change.method(), id).json(&close).accepting(&[404, 410]);
         let ask = if rest.config.idempotency_key { ask.idempotency_key(&request.call.key) } else { ask };
-        // Closed twice it is closed once, whoever asks.
+        // Closing is idempotent.
         let answer = ask.send(EffectClass::Keyed).await?;
         match answer.status {
             404 => Err(ToolError::permanent(code::TICKET_NOT_FOUND, format!("{} has no ticket `{id}`", rest.at()))),
@@ -90,7 +90,7 @@ impl ToolHandler for CloseRestTicket {
     }
 }
 
-/// Whether it was opened in this installation.
+/// Returns whether it was created in this installation.
 fn is_internal(request: &PreparedRequest) -> bool {
     let own =
         || request.text("ticket_id").and_then(|id| id.strip_prefix(PREFIX)).is_some_and(|rest| rest.starts_with('_'));

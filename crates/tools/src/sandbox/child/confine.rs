@@ -1,10 +1,14 @@
-//! Giving up everything, for good, on Linux.
+//! Drops all privileges permanently, on Linux.
 //!
-//! In this order, each step checked: files but the three standard ones are closed; the environment must hold nothing but
-//! a word to the allocator, as the other side starts us with; the process cannot be inspected or traced; it has limits on
-//! memory, processor time, files, processes and core dumps; it has no capabilities and can gain none; and last, a
-//! filter ends it at any system call that an interpreter at rest has no need of. No call that opens, connects, starts
-//! or sends is among those it may make, and reading and writing go to the standard files only.
+//! The steps run in this order, each of them checked:
+//!
+//! 1. Files other than the three standard ones are closed.
+//! 2. The environment must contain nothing but the allocator's options, as the parent sets it.
+//! 3. The process cannot be inspected or traced.
+//! 4. It has limits on memory, CPU time, files, processes and core dumps.
+//! 5. It has no capabilities and can gain none.
+//! 6. A filter kills it at any system call that an idle interpreter does not need. The allowed calls include none
+//!    that opens, connects, starts or sends, and reading and writing are limited to the standard files.
 
 use std::collections::BTreeMap;
 use std::num::TryFromIntError;
@@ -20,15 +24,15 @@ use super::{ALLOCATOR, ChildArguments};
 
 /// Standard input, output and error.
 const STANDARD_FILES: i32 = 3;
-/// The interpreter's own stack: what bounds it is the depth of calls, well before this.
+/// The interpreter's own stack. The limit on call depth takes effect well before it.
 const STACK_BYTES: u64 = 16 << 20;
-/// Weighs half as much as other processes where they compete: a program has half a processor.
+/// Nice value: half the weight of other processes under contention, so a program gets half a processor.
 const NICENESS: i32 = 3;
 
-/// Answers with the memory that the process may ever take.
+/// Confines the process, and returns the memory that it may ever use.
 ///
 /// # Errors
-/// The step that failed, and why. The process is then not fit to run a program.
+/// The step that failed, and why. The process must then not run a program.
 pub(super) fn confine(arguments: &ChildArguments) -> Result<u64, String> {
     close_files()?;
     if !std::env::vars_os().eq(ALLOCATOR.map(|(name, value)| (name.into(), value.into()))) {
@@ -50,12 +54,12 @@ fn step<T, E: std::fmt::Display>(what: &str, done: Result<T, E>) -> Result<(), S
     done.map(drop).map_err(|error| format!("{what}: {error}"))
 }
 
-/// Files that whoever started us left open.
+/// Closes files that the parent left open.
 fn close_files() -> Result<(), String> {
     let listed = std::fs::read_dir("/proc/self/fd").map_err(|error| format!("listing open files: {error}"))?;
     let open: Vec<i32> = listed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
     for file in open.into_iter().filter(|file| *file >= STANDARD_FILES) {
-        // The listing itself is among them, and closed already.
+        // The directory listing itself is among them, and already closed.
         let _ = nix::unistd::close(file);
     }
     Ok(())
@@ -66,7 +70,7 @@ fn limit(arguments: &ChildArguments) -> Result<u64, String> {
     let memory_bytes = at_rest.memory.saturating_add(arguments.memory_bytes);
     let limits = [
         (Resource::Stack, STACK_BYTES),
-        // An allocator may hold far more addresses than it has taken memory for: what counts is memory that can be written.
+        // An allocator may reserve far more addresses than it uses: the limit applies to writable memory.
         (Resource::Data, memory_bytes),
         (Resource::As, at_rest.addresses.saturating_add(arguments.memory_bytes)),
         (Resource::Cpu, arguments.cpu_seconds.saturating_add(1)),
@@ -78,9 +82,9 @@ fn limit(arguments: &ChildArguments) -> Result<u64, String> {
         (Resource::Core, 0),
     ];
     for (resource, most) in limits {
-        // Whoever started us may have set less, which only they could raise.
+        // The parent may have set a lower limit, which only the parent could raise.
         let most = getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most));
-        // At the soft limit of processor time the signal says what it is for; at the hard one it is a plain kill.
+        // At the soft limit of CPU time, the signal states the cause; at the hard limit it is a plain kill.
         let most_now = if resource == Resource::Cpu { most.saturating_sub(1) } else { most };
         let limit = Rlimit { current: Some(most_now), maximum: Some(most) };
         step("limiting itself", setrlimit(resource, limit))?;
@@ -88,11 +92,11 @@ fn limit(arguments: &ChildArguments) -> Result<u64, String> {
     Ok(memory_bytes)
 }
 
-/// Bytes this process has.
+/// Current usage of the process, in bytes.
 struct IdleUsage {
-    /// Of memory that it alone can write.
+    /// Private writable memory.
     memory: u64,
-    /// Of addresses, with its stack at its largest.
+    /// Address space, with its stack at its largest.
     addresses: u64,
 }
 
@@ -106,7 +110,7 @@ fn idle_usage() -> Result<IdleUsage, String> {
     Ok(IdleUsage { memory: bytes(5)?, addresses: bytes(0)?.saturating_add(STACK_BYTES) })
 }
 
-/// Ends the process at every call but these.
+/// Builds the filter, which kills the process at every call that is not allowed.
 fn filter() -> Result<BpfProgram, Box<dyn std::error::Error>> {
     let filter = SeccompFilter::new(
         allowed()?,
@@ -117,14 +121,15 @@ fn filter() -> Result<BpfProgram, Box<dyn std::error::Error>> {
     Ok(filter.try_into()?)
 }
 
-/// What an interpreter at rest needs. An empty list of rules allows the call whatever its arguments.
+/// The calls that an idle interpreter needs. An empty list of rules allows the call whatever its arguments.
 fn allowed() -> Result<BTreeMap<i64, Vec<Rule>>, Box<dyn std::error::Error>> {
     let own = u64::from(std::process::id());
     let is = |place: u8, value: u64| Condition::new(place, Width::Dword, Compare::Eq, value);
     let executable = flag(libc::PROT_EXEC)?;
     let has_no_code = |place: u8| Condition::new(place, Width::Dword, Compare::MaskedEq(executable), 0);
     let anonymous = flag(libc::MAP_ANONYMOUS)?;
-    // What is shared, grows like a stack, or is not to be written any more is not counted by the limit of memory.
+    // Memory that is shared, grows like a stack, or becomes read-only is not counted by the memory limit, so it
+    // is refused.
     let kinds = flag(libc::MAP_ANONYMOUS | libc::MAP_SHARED | libc::MAP_GROWSDOWN)?;
     let is_counted = Condition::new(3, Width::Dword, Compare::MaskedEq(kinds), anonymous)?;
     let writable = flag(libc::PROT_WRITE)?;
@@ -132,10 +137,10 @@ fn allowed() -> Result<BTreeMap<i64, Vec<Rule>>, Box<dyn std::error::Error>> {
     let guarded = [
         (libc::SYS_read, vec![Rule::new(vec![is(0, 0)?])?]),
         (libc::SYS_write, vec![Rule::new(vec![is(0, 1)?])?, Rule::new(vec![is(0, 2)?])?]),
-        // Memory, never from a file and never to be executed.
+        // Anonymous memory only, never executable.
         (libc::SYS_mmap, vec![Rule::new(vec![has_no_code(2)?, is_counted])?]),
         (libc::SYS_mprotect, vec![Rule::new(vec![kept_counted])?]),
-        // The name of a piece of memory, which the allocator gives.
+        // Names a memory region, as the allocator does.
         (libc::SYS_prctl, vec![Rule::new(vec![is(0, flag(libc::PR_SET_VMA)?)?])?]),
         // A signal to itself, which is how it aborts.
         (libc::SYS_tgkill, vec![Rule::new(vec![is(0, own)?])?]),

@@ -1,10 +1,10 @@
-//! What a program prints.
+//! The printed output of a program.
 
 use std::borrow::Cow;
 
 use monty_types::{ExcType, MontyException, PrintWriter, PrintWriterCallback};
 
-/// Printed text, up to a limit. Beyond it the program is stopped where it next prints, and it stays known that it was.
+/// Printed text, up to a limit. Beyond it the program is stopped at its next print, and the buffer records that.
 pub(super) struct PrintBuffer {
     text: String,
     /// Bytes that may still be printed.
@@ -25,7 +25,7 @@ impl PrintBuffer {
         self.overflowed
     }
 
-    /// Forgets what was printed so far, which stays counted.
+    /// Discards what was printed so far, which still counts towards the limit.
     pub(super) fn discard(&mut self) {
         self.text.clear();
     }

@@ -1,4 +1,4 @@
-//! One order: a program from its start, or from where it stopped, to its end or to its next calls.
+//! Handles one request: runs a program from its start, or from where it paused, to its end or to its next calls.
 
 mod call;
 mod exception;
@@ -20,12 +20,12 @@ use crate::sandbox::frame::{
     ProgramFailureKind,
 };
 
-/// The name of the program's text in tracebacks.
+/// The name of the program's source in tracebacks.
 const FILE: &str = "program.py";
 
 type InterpreterProgress = Result<RunProgress, MontyException>;
 
-/// Does what is ordered.
+/// Performs a request.
 pub(super) fn perform(order: ChildRequest) -> ChildResponse {
     let ChildRequest { work, functions, awaits, budget } = order;
     let mut leg = ProgramSegment {
@@ -50,10 +50,10 @@ pub(super) fn perform(order: ChildRequest) -> ChildResponse {
     leg.answer(stopped)
 }
 
-/// What ends a leg.
+/// What ends a segment.
 enum SegmentEnd {
     Finished(MontyObject),
-    /// With the state it can go on from.
+    /// Paused for calls, with the state to resume from.
     Calls(String),
     Stale,
     Failed(ProgramFailureKind, String),
@@ -65,26 +65,26 @@ impl SegmentEnd {
     }
 }
 
-/// A program on its way.
+/// A program in progress.
 struct ProgramSegment {
     functions: Vec<String>,
     awaits: bool,
     budget: ChildBudget,
     printed: PrintBuffer,
-    /// What a program that is replayed asked for before, and was given.
+    /// The earlier calls of a replayed program, with their results.
     recorded: VecDeque<(ProgramCall, CallReply)>,
     /// Recorded results of calls that it has not awaited yet, by the interpreter's number of the call.
     replies: BTreeMap<u32, CallReply>,
-    /// Calls it made and has no results of, in order, with the interpreter's numbers.
+    /// Calls without results, in order, with the interpreter's numbers.
     pending: Vec<(u32, ProgramCall)>,
     pending_bytes: usize,
-    /// Calls it made in this leg.
+    /// Number of calls made in this segment.
     calls: usize,
 }
 
 impl ProgramSegment {
     fn start(&mut self, source: String, inputs: BTreeMap<String, Value>) -> SegmentEnd {
-        // Functions are variables of the program, so that a tool is found before anything built in of the same name.
+        // Functions are variables of the program, so that a tool takes precedence over a builtin of the same name.
         let function = |name: &String| (name.clone(), MontyObject::Function { name: name.clone(), docstring: None });
         let given = inputs.into_iter().map(|(name, value)| (name, to_python(value)));
         let (names, values) = self.functions.iter().map(function).chain(given).unzip();
@@ -112,7 +112,7 @@ impl ProgramSegment {
                 call.resume(external_result(result), self.printed.writer())
             }
             (RunProgress::ResolveFutures(futures), Some(first)) if count == futures.pending_call_ids().len() => {
-                // The interpreter numbers calls in the order they are made, and lists them in any.
+                // The interpreter numbers calls in the order they are made, but lists them in any order.
                 let mut calls = futures.pending_call_ids().to_vec();
                 calls.sort_unstable();
                 let results = std::iter::once(first).chain(results).map(external_result);
@@ -128,7 +128,7 @@ impl ProgramSegment {
         self.drive(next)
     }
 
-    /// Goes on until something must be answered.
+    /// Runs until something must be answered.
     fn drive(&mut self, mut progress: InterpreterProgress) -> SegmentEnd {
         loop {
             let next = match progress {
@@ -177,7 +177,7 @@ impl ProgramSegment {
         Err(state::suspend(RunProgress::FunctionCall(call)))
     }
 
-    /// A call that was made before gets what it got then.
+    /// A call that was made before gets its recorded result.
     fn replay_call(
         &mut self,
         call: FunctionCall,
@@ -196,7 +196,8 @@ impl ProgramSegment {
         Ok(call.resume(external_result(given), self.printed.writer()))
     }
 
-    /// It waits for calls: for those it made again, or else for all it has made.
+    /// The program waits for calls: replayed calls get their recorded results, otherwise it pauses for all calls it
+    /// has made.
     fn resolve_futures(&mut self, futures: ResolveFutures) -> Result<InterpreterProgress, SegmentEnd> {
         if !self.replies.is_empty() {
             let given = std::mem::take(&mut self.replies);
@@ -215,7 +216,7 @@ impl ProgramSegment {
         Err(state::suspend(RunProgress::ResolveFutures(futures)))
     }
 
-    /// What was printed before the last recorded result was told when that result was asked for.
+    /// Output before the last recorded result was already reported when the program paused for that result.
     fn discard_replayed_output(&mut self) {
         if self.recorded.is_empty() {
             self.printed.discard();
@@ -282,7 +283,7 @@ impl ProgramSegment {
     }
 }
 
-/// What the program sees of a call's result.
+/// The result of a call as the program sees it.
 fn external_result(given: CallReply) -> ExtFunctionResult {
     match given {
         CallReply::Value(value) => ExtFunctionResult::Return(to_python(value)),

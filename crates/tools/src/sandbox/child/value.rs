@@ -1,11 +1,11 @@
-//! JSON as Python values, and back.
+//! Converts JSON to Python values, and back.
 
 use monty_types::MontyObject as Object;
 use serde_json::{Map, Number, Value};
 
 use crate::sandbox::frame::VALUE_DEPTH_MAX;
 
-/// As a program sees it.
+/// Converts to a Python value.
 pub(super) fn to_python(value: Value) -> Object {
     match value {
         Value::Null => Object::None,
@@ -29,10 +29,10 @@ fn number_to_python(number: &Number) -> Object {
     }
 }
 
-/// As JSON.
+/// Converts to JSON.
 ///
 /// # Errors
-/// It has no such form. The message says what, and the way out.
+/// The value has no JSON form. The message says which value, and how to fix it.
 pub(super) fn to_json(object: Object) -> Result<Value, String> {
     within(object, VALUE_DEPTH_MAX)
 }
@@ -68,7 +68,7 @@ fn within(object: Object, depth: usize) -> Result<Value, String> {
     }
 }
 
-/// Keys as `json.dumps` writes them.
+/// Formats keys as `json.dumps` does.
 fn fields(pairs: impl IntoIterator<Item = (Object, Object)>, depth: usize) -> Result<Map<String, Value>, String> {
     let mut fields = Map::new();
     for (key, value) in pairs {
@@ -87,7 +87,7 @@ fn fields(pairs: impl IntoIterator<Item = (Object, Object)>, depth: usize) -> Re
     Ok(fields)
 }
 
-/// Enough of a text to know it by.
+/// Shortens a text so that it is still recognisable.
 fn short(text: &str) -> String {
     const CHARS: usize = 60;
     match text.char_indices().nth(CHARS) {

@@ -1,4 +1,4 @@
-//! How many programs run, and how many wait.
+//! Limits how many programs run, and how many wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,10 +37,10 @@ impl PoolAdmission {
         }
     }
 
-    /// Waits until one more may run.
+    /// Waits until one more program may run.
     ///
     /// # Errors
-    /// Too many wait already, or it would have to wait too long.
+    /// Too many programs are waiting already, or the wait took too long.
     pub(super) async fn acquire(&self) -> Result<PoolPermit, Fault> {
         let Self { children, waiting, wait, .. } = self;
         let inside =

@@ -1,4 +1,4 @@
-//! Children without a program.
+//! Idle children.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -6,9 +6,9 @@ use crate::sandbox::config::SandboxConfig;
 use crate::sandbox::worker::SandboxWorker;
 
 pub(super) struct IdleWorkers {
-    /// How many should stand ready.
+    /// How many should be ready.
     target: usize,
-    /// How many may: those that come back from a program are more than should.
+    /// How many may be: children that return from a program may exceed the target.
     max: usize,
     state: Mutex<IdleWorkerState>,
 }
@@ -16,7 +16,7 @@ pub(super) struct IdleWorkers {
 #[derive(Default)]
 struct IdleWorkerState {
     ready: Vec<SandboxWorker>,
-    /// Those that are on their way.
+    /// Children that are being started.
     starting: usize,
 }
 
@@ -25,7 +25,7 @@ impl IdleWorkers {
         Self { target: config.idle, max: config.idle.max(config.children), state: Mutex::default() }
     }
 
-    /// A child that stands ready; a `fresh` one has run no program.
+    /// Takes an idle child; with `fresh`, only one that has run no program.
     pub(super) fn take(&self, fresh: bool) -> Option<SandboxWorker> {
         let mut kept = self.state();
         kept.ready.retain_mut(SandboxWorker::is_alive);
@@ -33,7 +33,7 @@ impl IdleWorkers {
         Some(kept.ready.swap_remove(place))
     }
 
-    /// Keeps a child, unless enough stand ready.
+    /// Keeps a child, unless enough are idle.
     pub(super) fn put(&self, worker: SandboxWorker) {
         let mut kept = self.state();
         if kept.ready.len() < self.max {
@@ -41,12 +41,12 @@ impl IdleWorkers {
         }
     }
 
-    /// Whether fewer stand ready than should.
+    /// Returns whether fewer children are idle than the target.
     pub(super) fn is_below_target(&self) -> bool {
         self.state().ready.len() < self.target
     }
 
-    /// The place of a child to be started, if fewer are ready or on their way than should be.
+    /// Reserves a slot for a child to be started, if fewer than the target are idle or starting.
     pub(super) fn reserve_slot(self: &Arc<Self>) -> Option<WorkerSlot> {
         let mut kept = self.state();
         if kept.ready.len() + kept.starting >= self.target {
@@ -56,13 +56,13 @@ impl IdleWorkers {
         Some(WorkerSlot { idle: self.clone() })
     }
 
-    /// Nothing that holds the lock leaves what it guards half done.
+    /// No code that holds the lock leaves the state half changed.
     fn state(&self) -> MutexGuard<'_, IdleWorkerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The place of a child that is on its way; given back if it does not come.
+/// The slot of a child that is being started; released if the start fails.
 pub(super) struct WorkerSlot {
     idle: Arc<IdleWorkers>,
 }

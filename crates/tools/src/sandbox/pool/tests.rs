@@ -1,4 +1,4 @@
-//! The pool against children that are not ours: what a process answers that a program has taken over.
+//! Tests the pool against foreign children: the responses of a process that a program has taken over.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::sandbox::frame::{ChildResponse, LENGTH_BYTES, encode};
 
-/// A pool whose children say that they are ready, take an order's first bytes, and answer this.
+/// A pool whose children report that they are ready, read the first bytes of a request, and send this response.
 async fn answered(bytes: &[u8]) -> Result<ProgramOutcome, Fault> {
     let ready = encode(&ChildResponse::Ready { memory_bytes: None }, 1_000).unwrap();
     let script = format!("printf '{}'; head -c {LENGTH_BYTES} >&2; printf '{}'; cat >&2", octal(&ready), octal(bytes));
@@ -19,7 +19,7 @@ async fn answered(bytes: &[u8]) -> Result<ProgramOutcome, Fault> {
     pool.run(&program, &pool.limits()).await
 }
 
-/// As `printf` reads it.
+/// Formats bytes as octal escapes for `printf`.
 fn octal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("\\{byte:03o}")).collect()
 }
@@ -57,7 +57,7 @@ async fn frames_that_were_tampered_with_are_refused() {
         (framed(json!({"ready": {"memory_bytes": null}})), "CODE_CRASHED"),
         (cut, "CODE_CRASHED"),
         (call("pay"), "CODE_CRASHED"),
-        // It announces more than it says, and nothing at all: neither ends before its time does.
+        // One announces more than it sends, and one sends nothing at all: both are waited for until the time is up.
         (vec![9, 0, 0, 0, b'{'], "CODE_TIMEOUT"),
         (vec![], "CODE_TIMEOUT"),
     ] {

@@ -10,7 +10,7 @@ use crate::sandbox::frame::ChildResponse;
 const LIMITS: SandboxLimits =
     SandboxLimits { memory_bytes: 64 << 20, time: Duration::from_secs(1), recursion: 100, output_bytes: 20, calls: 2 };
 
-/// What an answer to a program with two tools is worth.
+/// The interpretation of a response to a program with two tools.
 fn judged(answer: ChildResponse) -> Result<SegmentResult, &'static str> {
     let program = SandboxProgram::Start {
         source: String::new(),
@@ -45,7 +45,7 @@ fn a_child_in_other_hands_gets_nothing_it_was_not_granted() {
     let [find, pay] = [("find", json!({})), ("shop_pay", json!({}))];
     assert!(judged(calls(&[find.clone(), pay.clone()], "AAAA", "")).is_ok());
     disbelieved(calls(&[("send_email", json!({}))], "AAAA", ""), "not granted");
-    // A tool goes by its function's name only, never by its own.
+    // A tool is addressed by its function's name only, never by its own.
     disbelieved(calls(&[("shop.pay", json!({}))], "AAAA", ""), "not granted");
     disbelieved(calls(&[find.clone(), find.clone(), find.clone()], "AAAA", ""), "more calls than it may");
     disbelieved(calls(&[], "AAAA", ""), "or for none");

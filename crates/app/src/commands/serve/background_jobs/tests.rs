@@ -1,4 +1,4 @@
-//! By a clock that is set, with two processes' worth of systems over one store.
+//! Tests with a manual clock and the systems of two processes over one store.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -68,7 +68,7 @@ impl JobsFixture {
         kept.await.expect("is kept");
     }
 
-    /// Two processes look at the same time.
+    /// Two processes run a round at the same time.
     async fn run_twice(&self) {
         let (one, other) = (self.system().await, self.system().await);
         let both = one.serve_with_engine(async |engine| {
@@ -113,7 +113,7 @@ async fn an_instant_is_one_run_by_two_processes_and_after_a_crash_between_the_ru
     scene.run_twice().await;
     let first = scene.runs().await;
     assert_eq!(first.len(), 1);
-    // As if whoever began it had died before it wrote that down.
+    // As if the process that started the run had died before it recorded that.
     let forgot = json!({ "done": time("2026-11-23T09:59:00Z"), "last_run": null, "last_instant": null, "error": null });
     let put = RecordOp::Put { space: STATE.to_owned(), key: "hourly".to_owned(), value: forgot };
     scene.store.commit(&scene.tenant(), vec![put], scene.clock.now()).await.expect("is written");
@@ -126,7 +126,7 @@ async fn an_instant_is_one_run_by_two_processes_and_after_a_crash_between_the_ru
     assert_eq!(scene.runs().await.len(), 2);
 }
 
-/// Runs after four hours in which nothing served, and after the next instant.
+/// The number of runs after four hours without a server, and after the next scheduled time.
 async fn check_missed(missed: MissedRunPolicy, expected: (usize, usize)) {
     let scene = JobsFixture::at("2026-11-23T10:00:00Z");
     scene.keep(hourly(missed, OverlapPolicy::Allow, "tick")).await;
@@ -191,7 +191,7 @@ async fn a_paused_schedule_begins_nothing_and_makes_nothing_up() {
     assert_eq!(scene.runs().await.len(), 1);
 }
 
-/// An address that answers as it is told, and remembers what it heard.
+/// A subscriber that gives configured responses and records its requests.
 #[derive(Default)]
 struct FakeSubscriber {
     answers: Mutex<Vec<Result<PostResponse, PostError>>>,
@@ -224,7 +224,7 @@ impl WebhookClient for FakeSubscriber {
 const TAKEN: Result<PostResponse, PostError> = Ok(PostResponse { status: 204, retry_after_ms: None });
 const FAILED: Result<PostResponse, PostError> = Ok(PostResponse { status: 503, retry_after_ms: None });
 
-/// Runs a workflow to its end with somebody subscribed, whose address answers so, the last first.
+/// Executes a workflow to its end with a subscriber that gives these responses, the last one first.
 async fn deliver_run(
     answers: Vec<Result<PostResponse, PostError>>,
 ) -> (JobsFixture, Arc<FakeSubscriber>, WebhookSender) {

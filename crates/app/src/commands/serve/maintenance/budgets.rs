@@ -1,7 +1,8 @@
-//! Writes to people, and tells hooks, of budgets that are nearly or wholly spent.
+//! Notifies people and hooks about budgets that are nearly or fully spent.
 //!
-//! What is to be told was written down with the spend that passed the mark, so that no crash loses it; it stays until
-//! everybody was told, or could not be. Each letter is a run, so it goes out once and is tried again as the tool says.
+//! A notice is stored together with the spend that passed the threshold, so that a crash cannot lose it. It stays until
+//! every delivery has succeeded or failed. Each delivery is a run, so it happens once and is retried as its tool
+//! defines.
 
 use std::time::Duration;
 
@@ -21,21 +22,21 @@ use super::{DAY, MAIL_TOOL, TenantMaintenance, one_line};
 use crate::config;
 use crate::wiring::ProjectSystem;
 
-/// Notices that are read at once.
+/// Number of notices in one read.
 const PAGE: usize = 100;
-/// How long after its window a notice is of use to anybody: longer than a letter waits for its service.
+/// How long a notice stays useful after its window. It is longer than an e-mail waits for its service.
 const NOTICE_TTL: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
-/// One way in which people are told.
+/// One way to deliver notices.
 struct NoticeChannel {
-    /// As messages name it.
+    /// The name in messages.
     name: String,
     tool: String,
     arguments: Value,
 }
 
 impl TenantMaintenance<'_> {
-    /// Tells of each notice in all ways that the settings name, and forgets it then.
+    /// Delivers each notice over all configured channels, then deletes it.
     pub(super) async fn send_budget_notices(&self) -> anyhow::Result<()> {
         let (ProjectSystem { store, .. }, tenant) = (self.system, self.tenant);
         let mut after: Option<String> = None;
@@ -55,7 +56,7 @@ impl TenantMaintenance<'_> {
         }
     }
 
-    /// Forgets what all were told of, or could not be.
+    /// Deletes a notice once every delivery has succeeded or failed.
     async fn settle_notice(&self, record: StoredRecord) -> anyhow::Result<()> {
         let (ProjectSystem { store, clock, .. }, tenant) = (self.system, self.tenant);
         if self.deliver_notice(&record).await? {
@@ -65,7 +66,7 @@ impl TenantMaintenance<'_> {
         Ok(())
     }
 
-    /// Begins what is not begun. Whether nothing is left to do.
+    /// Starts missing deliveries. Returns whether nothing is left to do.
     async fn deliver_notice(&self, record: &StoredRecord) -> anyhow::Result<bool> {
         let ProjectSystem { store, clock, tenant: house, .. } = self.system;
         let Some(notice) = BudgetNotice::read(record) else { return Ok(true) };
@@ -74,7 +75,7 @@ impl TenantMaintenance<'_> {
         for way in self.notice_channels(&notice) {
             let run = notice_run_id(self.tenant, record, &way);
             match store.run(house, &run).await? {
-                // Nobody was there to tell it while it was news.
+                // No process was serving while the notice was current.
                 None if now >= notice.resets_at + DAY => failed.push((way.name, "nothing served meanwhile".to_owned())),
                 None => {
                     self.send(run, &way.tool, way.arguments).await?;
@@ -122,7 +123,7 @@ impl TenantMaintenance<'_> {
         mail.into_iter().chain(hooks).collect()
     }
 
-    /// What the desk shows of a notice that somebody was not told.
+    /// The task inbox item for a notice that could not be delivered.
     fn undelivered_task(
         &self,
         record: &StoredRecord,
@@ -146,13 +147,13 @@ impl TenantMaintenance<'_> {
     }
 }
 
-/// The run that tells of it in this way: the same in every process.
+/// The id of the run for one channel. It is the same in every process.
 fn notice_run_id(tenant: &TenantId, record: &StoredRecord, way: &NoticeChannel) -> RunId {
     let hash = ContentHash::of(format!("{tenant}\n{}\n{}", record.key, way.tool).as_bytes());
     RunId::new(format!("budget-notice-{}", hash.as_str()))
 }
 
-/// Why a run that is over told nobody; nothing where it did.
+/// Why a finished run did not deliver the notice. `None` if it did.
 fn failure(run: &Run) -> Option<String> {
     match envelope(run) {
         Some(envelope) if envelope.success => None,

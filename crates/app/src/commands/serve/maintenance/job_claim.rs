@@ -1,4 +1,4 @@
-//! Whose turn a job is that one process of many does once in a while.
+//! Claims for periodic jobs that one of several processes does.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use serde_json::json;
 
 const SPACE: &str = "upkeep";
 
-/// Whether the caller is the one who does this job in the period that holds `now`: nobody else is told so, and nobody is
-/// told so twice. One who then fails, or dies, leaves it to the next period.
+/// Returns whether the caller does this job in the period that contains `now`. Only one call per period returns true.
+/// If that caller fails or dies, the job waits for the next period.
 pub async fn claim_period(
     records: &dyn RecordStore,
     tenant: &TenantId,
@@ -33,7 +33,7 @@ pub async fn claim_period(
     };
     match records.commit(tenant, vec![op], now).await {
         Ok(()) => Ok(true),
-        // Somebody else was first.
+        // Another process was first.
         Err(RecordError::Conflict { .. }) => Ok(false),
         Err(error) => Err(error),
     }

@@ -1,7 +1,8 @@
-//! Deleting what is older than the settings keep it: once a day, piece by piece, so that nobody who writes waits long.
+//! Deletes data that has passed its retention period, once a day and in small transactions, so that writers do not wait
+//! long.
 //!
-//! What was deleted is in the log, and in `baton_retention_deleted_total` by kind. Pages that hold nothing any more are given
-//! back to the file system a few at a time.
+//! Deletions are logged and counted in `baton_retention_deleted_total` by kind. Free pages of the database are returned
+//! to the file system a few at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -21,18 +22,18 @@ use crate::config::RetentionSettings;
 use crate::project::Project;
 use crate::wiring::ProjectSystem;
 
-/// Pieces that are deleted of one kind in a day, at most.
+/// Maximum number of deletions of one kind in a day.
 const DELETIONS_MAX: usize = 2_000;
-/// Documents of memory that are looked at at once.
+/// Number of memory documents in one read.
 const DOCUMENTS: usize = 500;
-/// Pages of the database that one transaction gives back: 1 MB.
+/// Pages of the database that one transaction frees: 1 MB.
 const PAGES: u32 = 256;
-/// An erasure that somebody is at is theirs to finish for so long.
+/// How long an erasure belongs to the process that started it.
 const ERASURE_LEASE: Duration = HOUR;
 
 impl TenantMaintenance<'_> {
-    /// Once a day, what the settings do not keep any longer. A kind that fails is said on the log and tried tomorrow; the
-    /// others are deleted all the same.
+    /// Deletes expired data, once a day. A failure of one kind is logged and retried the next day. The others are still
+    /// deleted.
     pub(super) async fn apply_retention(&self) -> anyhow::Result<()> {
         let (ProjectSystem { store, clock, .. }, tenant) = (self.system, self.tenant);
         let now = clock.now();
@@ -59,7 +60,7 @@ impl TenantMaintenance<'_> {
         for (what, days) in of_effects.into_iter().chain(others).filter(|(_, days)| *days > 0) {
             self.record_deleted(word(what), self.delete_all(what, now - DAY * days).await, days);
         }
-        // Conversations first: what is left of one says whether its runs may go.
+        // Conversations come first: what remains of a conversation determines whether its runs may be deleted.
         for (kind, name, days) in [
             (AggregateKind::Conversation, "conversations", kept.conversations_days),
             (AggregateKind::Run, "runs", kept.runs_days),
@@ -77,9 +78,9 @@ impl TenantMaintenance<'_> {
         self.vacuum_pages().await
     }
 
-    /// What a process that died left, whatever day it is. A customer's erasure is done again whole: until all that is tied
-    /// to their runs is gone, the marks alone say which runs those were. A file that an erasure could not scrub is scrubbed. What
-    /// was marked for its age has contents alone.
+    /// Finishes erasures of processes that died, on any day. A customer's erasure is repeated as a whole: until all
+    /// data of their runs is gone, only the marks record which runs those were. A file that an erasure could not scrub
+    /// is scrubbed. An aggregate that was marked for its age only needs its contents deleted.
     pub(super) async fn finish_erasures(&self) -> anyhow::Result<()> {
         let (store, before) = (&self.system.store, self.system.clock.now() - ERASURE_LEASE);
         let shelf = self.knowledge_stores();
@@ -91,7 +92,7 @@ impl TenantMaintenance<'_> {
         finished.context("an erasure of a customer")
     }
 
-    /// Knowledge goes by the settings alone, and by nothing else of a project.
+    /// Knowledge depends on the settings alone, and on no other part of a project.
     fn knowledge_stores(&self) -> KnowledgeStores {
         let project = Project {
             root: PathBuf::new(),
@@ -110,7 +111,7 @@ impl TenantMaintenance<'_> {
         KnowledgeStores::of(&project, self.system)
     }
 
-    /// Counts what was deleted of a kind, or says why it was not.
+    /// Counts the deletions of one kind, or logs why they failed.
     fn record_deleted(&self, kind: &'static str, deleted: anyhow::Result<u64>, days: u32) {
         let tenant = self.tenant.as_str();
         match deleted {
@@ -141,7 +142,8 @@ impl TenantMaintenance<'_> {
         Ok(rows)
     }
 
-    /// Each with all that it began, or none of it; those that were begun go first.
+    /// Deletes each aggregate together with everything that it started, or not at all. Those that it started are
+    /// deleted first.
     async fn delete_aggregates(&self, kind: AggregateKind, before: Time, now: Time) -> anyhow::Result<u64> {
         let (ProjectSystem { store, .. }, tenant) = (self.system, self.tenant);
         let (mut gone, mut after) = (0, None);
@@ -149,7 +151,7 @@ impl TenantMaintenance<'_> {
             let (families, next) = store.expired(tenant, kind, before, after).await?;
             for family in families {
                 if store.mark_all(tenant, &family, ErasureRemainder::Nothing, now).await? != MarkResult::Done {
-                    // Something came for one of it meanwhile: it is looked at again tomorrow.
+                    // One of them received new input meanwhile. It is considered again the next day.
                     continue;
                 }
                 for id in family {
@@ -215,7 +217,7 @@ impl TenantMaintenance<'_> {
     }
 }
 
-/// As the metric's `kind` has it.
+/// The metric's `kind` label.
 fn word(what: RetentionClass) -> &'static str {
     match what {
         RetentionClass::Outbox => "outbox",

@@ -1,4 +1,4 @@
-//! By a clock that is set, with two processes' worth of systems over one store.
+//! Tests with a manual clock and the systems of two processes over one store.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ fn time(text: &str) -> Time {
     text.parse().expect("a time")
 }
 
-/// A project with these settings, and its clock.
+/// A project with the given settings, and its clock.
 struct MaintenanceFixture {
     _folder: tempfile::TempDir,
     project: Project,
@@ -57,7 +57,7 @@ impl MaintenanceFixture {
         ProjectSystem::with_clock(&self.project, self.store.clone(), self.clock.clone()).expect("is put together")
     }
 
-    /// Two processes look at the same time; what they began is moved to its end.
+    /// Two processes run a round at the same time. The runs that they start are completed.
     async fn run_twice(&self) {
         let (one, other) = (self.system(), self.system());
         let both = one.serve_with_engine(async |engine| {
@@ -67,7 +67,7 @@ impl MaintenanceFixture {
                 tokio::join!(first.run_once(), second.run_once());
                 Ok(())
             });
-            // The other one stops: what it did not bring to its end, this one does.
+            // The other process stops. This one completes what the other left.
             beside.await?;
             let made = one.agent_registry.tenants().all().await?.into_iter().map(|tenant| tenant.id);
             for tenant in made.chain([one.tenant.clone()]) {
@@ -91,7 +91,7 @@ impl MaintenanceFixture {
         self.store.list(tenant, "outbox", "", None, 100).await.expect("is read")
     }
 
-    /// Makes tenants with these names.
+    /// Creates tenants with these names.
     async fn make(&self, names: impl IntoIterator<Item = String>) -> Vec<TenantId> {
         let (system, mut made) = (self.system(), Vec::new());
         for name in names {
@@ -113,7 +113,7 @@ const REPORT: &str = "[upkeep]\nreport_to = [\"admin@clinic.example\", \"olga@cl
 
 #[tokio::test]
 async fn the_weekly_report_is_sent_once_a_week_however_many_serve() {
-    // Monday, an hour before it is due.
+    // Monday, an hour before the report is due.
     let scene = MaintenanceFixture::at("2026-11-23T06:00:00Z", REPORT);
     scene.run_twice().await;
     assert_eq!(scene.outbox().await.len(), 0);
@@ -141,7 +141,7 @@ async fn nobody_is_written_to_unless_the_settings_name_somebody() {
     assert_eq!(scene.outbox().await.len(), 0);
 }
 
-/// As the look after an account puts it on the desk.
+/// Opens a task inbox item in the same way as the account check.
 async fn open(scene: &MaintenanceFixture, at: &str) {
     open_of(scene, scene.project.tenant().expect("a tenant"), at).await;
 }
@@ -181,7 +181,7 @@ async fn an_account_to_connect_again_is_written_about_once_until_it_breaks_again
     assert_eq!(scene.outbox().await.len(), 2, "it broke a second time");
 }
 
-/// Spends so much of the tenant's hour of ten dollars, as a call does.
+/// Spends an amount of the tenant's hourly budget of ten dollars, as a call does.
 async fn spend(scene: &MaintenanceFixture, dollars: f64) {
     let (tenant, now) = (scene.project.tenant().expect("a tenant"), Clock::now(&*scene.clock));
     let holder = budget::BudgetStore::open(&scene.store, now).await.expect("opens");
@@ -438,7 +438,7 @@ async fn of_many_who_want_a_turn_one_has_it() {
     assert!(!hour("2026-11-24T09:30:00Z").await, "a clock that went back has no turn");
 }
 
-/// The run of the report of that week.
+/// The run of that week's report.
 async fn letter(scene: &MaintenanceFixture, week: &str) -> Option<baton_ports::read::RunHead> {
     let tenant = scene.project.tenant().expect("a tenant");
     let run = RunId::new(format!("weekly-report-{tenant}-{week}"));
@@ -477,7 +477,7 @@ async fn a_chain_that_was_cut_at_its_old_end_still_holds_and_one_that_lost_a_row
     let scene =
         MaintenanceFixture::at("2026-03-02T09:00:00Z", &format!("{REPORT}[upkeep.retention]\naudit_days = 30\n"));
     scene.run_twice().await;
-    // The last row is never cut, and what the third look begins may come behind its cut: so there are two.
+    // The last row is never deleted, and the rows of the third round may follow its cut. So there must be two.
     scene.set("2026-03-09T09:00:00Z");
     scene.run_twice().await;
     let tenant = scene.project.tenant().expect("a tenant");

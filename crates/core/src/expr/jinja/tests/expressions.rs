@@ -1,4 +1,4 @@
-//! Operators, fields, and what is not there.
+//! Operators, fields, and missing values.
 
 use serde_json::json;
 

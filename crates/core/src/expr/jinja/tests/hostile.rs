@@ -1,4 +1,4 @@
-//! Sources that want more than an expression may have. Each ends in an error, soon and small.
+//! Sources that exceed the limits of an expression. Each ends in an error, quickly and with little memory.
 
 use serde_json::json;
 
@@ -210,7 +210,7 @@ fn every_text_is_read_or_refused_and_never_panics() {
         "range",
         "%",
     ];
-    // A small generator, so that the same sources are tried every time.
+    // A small generator, so that the same sources are tested every time.
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     let names = json!({"x": [1, {"a": "é"}], "is": null});
     for _ in 0..20_000 {

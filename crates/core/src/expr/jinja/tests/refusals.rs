@@ -1,4 +1,4 @@
-//! What is refused, and what is said.
+//! Rejected sources and their error messages.
 
 use serde_json::json;
 

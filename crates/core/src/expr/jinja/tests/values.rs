@@ -1,4 +1,4 @@
-//! What can be done with text, lists, objects, dates and money.
+//! Operations on text, lists, objects, dates and money.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The tools an agent asks for: those it may have become calls of its node, of the others it is told why not.
+//! An agent's tool requests: permitted ones become calls of its node, the others are answered with the reason.
 
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ pub fn request(draft: &mut RunDraft<'_>, at: &NodeAddress, requests: Vec<ToolReq
     }
 }
 
-/// Tells in a selection's output what the tools it left out would have cost, one call of each (seed 000 §3.4).
+/// Adds to a selection's output the cost of the tools that it left out, one call of each (seed 000 §3.4).
 pub fn add_saved_cost(draft: &RunDraft<'_>, at: &NodeAddress, output: &mut Value) {
     let Some((graph, place)) = draft.node(at) else { return };
     let NodeKind::Agent(agent) = &graph.node(place).kind else { return };
@@ -47,7 +47,7 @@ pub fn add_saved_cost(draft: &RunDraft<'_>, at: &NodeAddress, output: &mut Value
     fields.insert(SAVED_COST_KEY.to_owned(), Value::from(saved.as_f64()));
 }
 
-/// The facts of a tool that the agent may have for this call; else why not.
+/// Returns the contract of a tool that the agent may use for this call; otherwise the reason why not.
 fn granted_tool<'a>(agent: &'a AgentNode, task: &AgentTask, request: &ToolRequest) -> Result<&'a ToolContract, String> {
     let tool = request.tool.as_str();
     let is_offered = task.tools.iter().any(|offer| offer.name == tool);

@@ -1,4 +1,4 @@
-//! Who works on an agent's node: the agent it names, or one that stands in.
+//! The agent that works on an agent's node: the one it names, or a fallback.
 
 use std::borrow::Cow;
 
@@ -15,18 +15,18 @@ use crate::run::event::RunEvent;
 use crate::run::scope_view::ScopeView;
 use crate::run::state::NodeActivity;
 
-/// The task of the first agent that is well and may run; where none is well, of the first that may.
+/// Returns the task of the first agent that is healthy and may run; if none is healthy, of the first that may run.
 ///
 /// # Errors
-/// Why the node's own agent may not run, where nobody may.
+/// The reason why the node's own agent may not run, if no agent may.
 pub fn choose(draft: &RunDraft<'_>, at: &NodeAddress, agent: &AgentNode) -> Result<AgentTask, Fault> {
     let unwell = |one: &&AgentNode| draft.run.advice.failing.contains(&one.agent.name);
     let well = candidates(agent).filter(|one| !unwell(one));
     first_available(draft, at, agent, well.chain(candidates(agent).filter(unwell)))
 }
 
-/// Lets the next agent begin in the place of one that gave up; says whether there was one. An agent that may have changed
-/// something is not replaced: the next would do it once more.
+/// Starts the next agent in the place of one that gave up; returns whether there was one. An agent that may have
+/// changed something is not replaced, since the next one would repeat the change.
 pub fn fall_back(draft: &mut RunDraft<'_>, at: &NodeAddress, agent: &AgentNode, fault: &Fault) -> bool {
     let Some(NodeActivity::Agent { task, acted: false, .. }) = draft.run.activity(at) else { return false };
     let behind = candidates(agent).skip_while(|one| one.agent.name != task.agent.name).skip(1);
@@ -56,7 +56,7 @@ fn first_available<'a>(
     Err(refused.unwrap_or_else(|| Fault::new(code::AGENT_GAVE_UP, "nobody stands in for the agent")))
 }
 
-/// What an agent is asked to do here, within the tenant's limits.
+/// Returns the agent's task at this node, within the tenant's limits.
 fn task_of(draft: &RunDraft<'_>, at: &NodeAddress, persona: &AgentNode, selects: bool) -> Result<AgentTask, Fault> {
     let view = draft.view(&at.scope);
     let unwritten = |what: &str, error: &EvalError| prompt_fault(at, &persona.agent.name, what, error);
@@ -70,7 +70,7 @@ fn task_of(draft: &RunDraft<'_>, at: &NodeAddress, persona: &AgentNode, selects:
         parameters: facts.parameters.clone(),
         strict: None,
     });
-    // What memory is asked by before it thinks is no tool the tenant's tier counts.
+    // Memory tools that are only called for context do not count towards the tier's limit.
     let (lent, mut tools): (Vec<ToolOffer>, Vec<ToolOffer>) =
         offered.partition(|offer| context::is_context_only(&persona.agent, &offer.name));
     let mut agent = persona.agent.clone();
@@ -81,14 +81,14 @@ fn task_of(draft: &RunDraft<'_>, at: &NodeAddress, persona: &AgentNode, selects:
     Ok(AgentTask { agent, system, prompt, tools, selects, language })
 }
 
-/// That a prompt of an agent cannot be written here; the error knows the name and what there is instead.
+/// Returns the fault for a prompt that cannot be rendered here; the error contains the name and the known names.
 fn prompt_fault(at: &NodeAddress, agent: &str, what: &str, error: &EvalError) -> Fault {
     let message =
         format!("agent `{agent}`: its {what} at node `{}` cannot be written: {error} ({})", at.node, error.code);
     Fault::new(code::PROMPT_FAILED, message)
 }
 
-/// The customer's: the name `language`, else `context.language`, else what is known of the caller.
+/// Returns the customer's language: the name `language`, otherwise `context.language`, otherwise the caller's.
 fn language(view: &ScopeView<'_>) -> String {
     let said = |value: Option<Cow<'_, Value>>| value.and_then(|value| value.as_str().map(str::to_owned));
     let context = view.lookup("context").and_then(|context| context.get("language").cloned().map(Cow::Owned));

@@ -89,7 +89,7 @@ async fn tokens_of_the_cache_have_their_own_prices_streamed_or_not() {
     assert_eq!(whole, usd(21.0, 1_000.0, 188_086.0, 393.0));
 }
 
-/// Recorded bytes with another text at one place.
+/// Recorded bytes with one text replaced.
 fn but(recorded: &[u8], was: &str, is: &str) -> Vec<u8> {
     let text = std::str::from_utf8(recorded).expect("text");
     assert!(text.contains(was), "{was}");
@@ -160,7 +160,7 @@ async fn every_failure_says_whether_to_try_again() {
         (429, testdata!("anthropic/error_429.json"), code::RATE_LIMIT_EXCEEDED, true),
         (500, testdata!("anthropic/error_500.json"), code::SERVICE_UNAVAILABLE, true),
         (529, testdata!("anthropic/error_529.json"), code::SERVICE_UNAVAILABLE, true),
-        // The same inside a success, where only the type says it.
+        // The same inside a success, where only the type tells.
         (200, testdata!("anthropic/error_529.json"), code::SERVICE_UNAVAILABLE, true),
         (200, testdata!("anthropic/error_429.json"), code::RATE_LIMIT_EXCEEDED, true),
     ] {
@@ -179,7 +179,7 @@ async fn nobody_knows_what_a_stream_that_fails_has_cost() {
     });
     let failure = outcome.await.0.expect_err("a failure");
     assert_eq!((failure.fault.fault.code.as_ref(), failure.has_streamed), (code::SERVICE_UNAVAILABLE, false));
-    // It had counted its input, and nobody counted what it wrote.
+    // It had counted its input, but its output is uncounted.
     assert_eq!(failure.spent, AttemptSpend::Unknown);
 }
 
@@ -201,7 +201,7 @@ async fn a_stream_out_of_order_is_no_reply() {
         outcome.map(|answered| answered.reply.content).map_err(|failure| failure.fault.fault.code.into_owned())
     };
     assert_eq!(streamed(&[start, open, text, shut, stopped, end]).await, Ok("a".into()));
-    // The last event may be missing, for everything was said.
+    // The last event may be missing: the reply is complete without it.
     assert_eq!(streamed(&[start, open, text, shut, stopped]).await, Ok("a".into()));
     for wrong in [
         [start, text, shut, stopped, end].as_slice(),

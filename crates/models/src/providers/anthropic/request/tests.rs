@@ -103,7 +103,7 @@ async fn results_stand_before_whatever_else_the_user_says() {
         body["messages"][2]["content"],
         json!([result("a_1", "of a.1"), result("b", "of b"), {"type": "text", "text": "hurry"}])
     );
-    // The API wants to know the tools that the messages speak of, though none may be called now.
+    // The API requires the tools that the messages mention, even if none may be called now.
     assert_eq!(body["tools"], json!([{"name": "x", "input_schema": {"type": "object"}}]));
     assert_eq!(body["tool_choice"], json!({"type": "none"}));
 }
@@ -302,11 +302,11 @@ async fn a_schema_is_enforced_by_the_model_by_a_tool_or_by_words() {
     assert_eq!(sent("claude-3-haiku-20240307", StructuredOutput::JsonSchema, answering()).await, (false, true, false));
     assert_eq!(sent("claude-sonnet-4-5", StructuredOutput::JsonObject, answering()).await, (false, true, false));
     assert_eq!(sent("claude-sonnet-4-5", StructuredOutput::Prompt, answering()).await, (false, false, true));
-    // What the model cannot enforce, a tool takes; what may not be forced either, is asked for.
+    // A schema that the model cannot enforce goes into a tool; if no tool may be forced either, the prompt asks for it.
     let free = ModelRequest { schema: Some(json!({"type": "object"})), ..answering() };
     assert_eq!(sent("claude-sonnet-4-5", StructuredOutput::JsonSchema, free.clone()).await, (false, true, false));
     assert_eq!(sent("claude-opus-5-5", StructuredOutput::JsonSchema, free).await, (false, false, true));
-    // Beside tools nothing is forced.
+    // With other tools offered, nothing is forced.
     let tools = sent("claude-3-haiku-20240307", StructuredOutput::JsonSchema, with_tools());
     assert_eq!(tools.await, (false, false, true));
 }
@@ -344,7 +344,7 @@ async fn what_a_model_thought_goes_back_word_for_word_and_to_no_other() {
         assert_eq!(back("Let me see.", "claude-opus-5-5").await, json!(thinking.parts));
         let plain = json!([{"type": "text", "text": "Let me see."}, thinking.parts[2]]);
         assert_eq!(back("Let me see.", "claude-sonnet-5").await, plain);
-        // A turn that is no longer the one it was is not passed off as such.
+        // A turn that has changed is not sent back as the original.
         assert_eq!(back("Changed.", "claude-opus-5-5").await[0], json!({"type": "text", "text": "Changed."}));
     }
     let unread = ThinkingBlock { model: "claude-opus-5-5".into(), parts: Vec::new() };

@@ -35,7 +35,7 @@ async fn a_reply_is_read_and_priced() {
 #[tokio::test]
 async fn cached_tokens_have_their_own_price_streamed_or_not() {
     let cost = async |answer: StubAnswer| reply(answer, |call| call.model("gpt-4.1").streaming()).await.cost;
-    // Per million: 2 in, 0.50 cached, 8 out; what is cached is among the tokens of the prompt.
+    // Per million: 2 in, 0.50 cached, 8 out; cached tokens are included in those of the prompt.
     let usd = |input: f64, cached: f64, output: f64| Usd::from_f64((input * 2.0 + cached * 0.5 + output * 8.0) / 1e6);
     assert_eq!(cost(StubAnswer::stream(testdata!("openai/stream.sse"))).await, usd(5.0, 4.0, 3.0));
     assert_eq!(cost(StubAnswer::json(testdata!("openai/completion.json"))).await, usd(19.0, 1_000.0, 10.0));
@@ -64,7 +64,7 @@ async fn tool_calls_are_read_under_our_names() {
     let reply = reply(StubAnswer::json(testdata!("openai/tool_calls.json")), |call| call.of(with_tools())).await;
     let expected = [
         ("call_abc123", "shopify.get_order", json!({"id": "12345"})),
-        // Arguments that are no JSON are a text, which no schema of parameters accepts.
+        // Arguments that are not JSON become a string, which no parameter schema accepts.
         ("call_def456", "search_kb", json!("{\"query\": \"return po")),
     ];
     assert_eq!((reply.finish, calls(&reply)), (FinishReason::ToolCalls, expected.to_vec()));

@@ -187,7 +187,7 @@ async fn names_details_and_strict_tools_are_written_where_openai_has_them() {
     let names: Vec<&Value> = body["messages"].as_array().expect("messages").iter().map(|said| &said["name"]).collect();
     assert_eq!(names, ["house", "ana", "helper"]);
     assert_eq!(body["messages"][1]["content"][1]["image_url"]["detail"], "low");
-    // One that strict mode would refuse goes out as it is, and whoever asked checks its calls.
+    // A schema that strict mode would refuse is sent unchanged, and the caller validates its calls.
     let strict = [0, 1, 2, 3].map(|place| body["tools"][place]["function"].get("strict").cloned());
     assert_eq!(strict, [Some(json!(true)), None, Some(json!(false)), None]);
 }
@@ -197,7 +197,7 @@ async fn any_object_is_asked_for_in_json_mode_and_in_words() {
     let any = ModelRequest { schema: Some(json!({"type": "object"})), ..request("a", &["u: hi"]) };
     let body = body(|call| call.model("gpt-4o").of(any)).await;
     assert_eq!(body["response_format"], json!({"type": "json_object"}));
-    // The API refuses JSON mode where no message speaks of JSON.
+    // The API refuses JSON mode if no message mentions JSON.
     assert!(body["messages"][0]["content"].as_str().is_some_and(|told| told.contains("JSON")), "{body}");
 }
 
@@ -270,7 +270,7 @@ async fn what_is_sealed_beside_a_call_goes_back_beside_it() {
         name: None,
     };
     let body = body(|call| call.of(ModelRequest { messages: vec![said], ..with_tools() })).await;
-    // The instruction about the schema stands before it.
+    // The instruction about the schema comes before it.
     let calls = &body["messages"][1]["tool_calls"];
     assert_eq!(calls[0]["extra_content"], json!({"google": {"thought_signature": "CvQBA"}}));
     assert_eq!(calls[1].get("extra_content"), None);

@@ -1,4 +1,4 @@
-//! Keys go where they must and are told nowhere.
+//! API keys are sent where they belong and appear nowhere else.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Once};
@@ -24,12 +24,12 @@ thread_local! {
     static LOGGED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
 
-/// Where a thread that listens keeps what it logs.
+/// The log output of the current thread.
 struct LogCapture;
 
 impl LogCapture {
-    /// Down to the finest. One subscriber serves the whole process: one of a thread's own may miss a line that another
-    /// thread came to first.
+    /// Captures down to the finest level. One subscriber serves the whole process: a subscriber of one thread may miss
+    /// a line whose call site another thread registered first.
     fn listen() {
         static SUBSCRIBER: Once = Once::new();
         SUBSCRIBER.call_once(|| {
@@ -74,7 +74,7 @@ async fn no_key_and_no_word_of_a_customers_is_logged() {
     }
 }
 
-/// Everything a call can tell, with keys that the provider repeats wherever it can.
+/// Covers everything that a call can output, with keys that the provider repeats wherever it can.
 #[tokio::test]
 async fn no_key_is_told_in_any_way() {
     const THEIRS: &str = "consumer-key-0123456789";

@@ -1,4 +1,4 @@
-//! A service that repeats what it was asked, secrets and all.
+//! A service that echoes the request, including its secrets.
 
 use baton_core::tool::ToolOutcome;
 use serde_json::{Value, json};
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::testing::ToolsFixture;
 use crate::testing::service::{CannedResponse, FakeService, RecordedRequest};
 
-/// With what a URL, a form, a JSON text and base64 write otherwise.
+/// Contains characters that a URL, a form, JSON and base64 encode.
 const SECRET: &str = "s3cr3t/\"key\" +é";
 
-/// All of the request, as services repeat it: as text, in JSON, encoded and decoded.
+/// Echoes the whole request in the ways services do: as text, in JSON, encoded and decoded.
 fn repeats(status: u16, asked: &RecordedRequest) -> CannedResponse {
     let decoded = |text: &str| {
         let query = text.split_once('?').map_or(text, |(_, query)| query);
@@ -20,7 +20,7 @@ fn repeats(status: u16, asked: &RecordedRequest) -> CannedResponse {
         "target": asked.target, "decoded": decoded(&asked.target), "headers": asked.headers, "body": asked.body,
     });
     let headers = format!("content-type: application/json\r\nx-request-id: {}\r\n", asked.target);
-    // Any character of a JSON text may be written as its number.
+    // JSON may write any character as a numeric escape.
     CannedResponse::Answer(status, headers, body.to_string().replace("s3cr3t", "s\\u0033cr3t"))
 }
 
@@ -50,7 +50,7 @@ async fn world(status: u16, plain: bool) -> (ToolsFixture, FakeService) {
     (ToolsFixture::with_definitions(json!({"secrets": {"crm": SECRET, "plain": "pl41n-s3cr3t-k3y"}}), tools), service)
 }
 
-/// Forms in which a secret may not be anywhere.
+/// Asserts that the secret does not occur in any encoding.
 fn is_clean(written: &str) {
     let undone = written.replace("\\", "");
     for text in [written, &undone] {

@@ -1,4 +1,5 @@
-//! What an answer says of the call: the table of `docs/concepts/effects.md`, row by row, by a real server.
+//! What a response says about the outcome of a call: the table of `docs/concepts/effects.md`, row by row, against a
+//! real server.
 
 use baton_core::tool::ToolOutcome;
 use serde_json::json;
@@ -8,7 +9,7 @@ use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json
 
 const CLASSES: [&str; 4] = ["read", "keyed", "verify", "once"];
 
-/// What came of it, in a word, with the code where there is one.
+/// The outcome as one word, with its code if there is one.
 fn told(outcome: &ToolOutcome) -> String {
     match outcome {
         ToolOutcome::Done { output, .. } if output["gone"] == true => "gone".to_owned(),
@@ -21,7 +22,7 @@ fn told(outcome: &ToolOutcome) -> String {
     }
 }
 
-/// By a tool of each class, of `kind: http` and of an OpenAPI document.
+/// Calls a tool of each class, of `kind: http` and of an OpenAPI document.
 async fn by_class(method: &str, says: impl Fn() -> CannedResponse + Send + Sync + 'static) -> [String; 4] {
     let service = FakeService::start(move |_: &RecordedRequest| says()).await;
     let operation = json!({"operationId": "act", "responses": {}});
@@ -40,7 +41,7 @@ async fn by_class(method: &str, says: impl Fn() -> CannedResponse + Send + Sync 
     };
     let mut all = Vec::new();
     for class in CLASSES {
-        // A world of its own, so that no circuit opens over the failures of another.
+        // Uses a separate fixture, so that the failures of one case open no circuit for another.
         let world = ToolsFixture::with_definitions(json!({}), of(class));
         let name = format!("http_{class}");
         let own = told(&world.send(&world.call(&format!("{name}/0"), &name, json!({}))).await.outcome);

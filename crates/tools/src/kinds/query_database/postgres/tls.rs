@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL, by the same library as everything else here. The server's certificate is always checked.
+//! TLS to PostgreSQL, with the same library as all other connections. The server's certificate is always verified.
 
 use std::future::Future;
 use std::io;
@@ -16,12 +16,12 @@ use tokio_rustls::client::TlsStream as Stream;
 
 use crate::authority;
 
-/// Makes connections encrypted.
+/// Makes encrypted connections.
 #[derive(Clone)]
 pub(super) struct PostgresTls(Arc<ClientConfig>);
 
 impl PostgresTls {
-    /// Against the public authorities, or those of a PEM file.
+    /// Verifies certificates against the public authorities, or those of a PEM file.
     pub(super) fn new(ca: Option<&Path>) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
         match ca {
@@ -45,7 +45,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for P
     type Error = io::Error;
 
     fn make_tls_connect(&mut self, domain: &str) -> io::Result<PostgresConnector> {
-        // A socket in the file system has no name, and no TLS either.
+        // A Unix socket has no host name and does not use TLS.
         Ok(PostgresConnector { config: self.0.clone(), name: ServerName::try_from(domain.to_owned()).ok() })
     }
 }

@@ -1,4 +1,4 @@
-//! Values of PostgreSQL, to and from JSON.
+//! Converts PostgreSQL values to and from JSON.
 
 use std::error::Error;
 
@@ -10,13 +10,13 @@ use tokio_postgres::types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ColumnDecoding {
     Boolean,
-    /// Whole and floating numbers: JSON's own, digit by digit as the server writes them.
+    /// Integers and floating-point numbers: JSON numbers, digit by digit as the server writes them.
     Number,
-    /// Exact numbers: text, for JSON's readers round.
+    /// Exact numbers: text, because JSON parsers round.
     Exact,
     ExactList,
     Json,
-    /// Lists and rows: as JSON that the server makes of them.
+    /// Arrays and rows: the JSON that the server makes of them.
     AsJson,
     /// Dates and times: ISO 8601.
     Instant,
@@ -45,7 +45,7 @@ impl ColumnDecoding {
         }
     }
 
-    /// How values are written where JSON has no such type.
+    /// The text format of values that have no JSON type.
     pub(super) fn written(self) -> Option<&'static str> {
         match self {
             Self::Exact => Some("decimal text"),
@@ -56,7 +56,7 @@ impl ColumnDecoding {
         }
     }
 
-    /// The column as text.
+    /// The SQL that returns the column as text.
     pub(super) fn sql(self, column: &str) -> String {
         match self {
             Self::Boolean | Self::Number | Self::Exact | Self::Json | Self::Text => {
@@ -67,14 +67,14 @@ impl ColumnDecoding {
             }
             Self::AsJson => format!("CAST(pg_catalog.to_json({column}) AS pg_catalog.text)"),
             Self::Instant => format!("(pg_catalog.to_json({column}) #>> '{{}}')"),
-            // The server breaks lines of base64.
+            // The server inserts line breaks into base64.
             Self::Bytes => {
                 format!("pg_catalog.replace(pg_catalog.encode({column}, 'base64'), pg_catalog.chr(10), '')")
             }
         }
     }
 
-    /// What that text stands for. A number that JSON cannot write (NaN, infinity) stays text.
+    /// Converts that text to JSON. A number that JSON cannot represent (NaN, infinity) stays text.
     pub(super) fn value(self, text: &str) -> Value {
         match self {
             Self::Boolean => json!(text == "true"),
@@ -89,7 +89,8 @@ impl ColumnDecoding {
     }
 }
 
-/// A value for a hole. It is sent as text, which the server reads as the type it found for the hole.
+/// A value for a placeholder. It is sent as text, which the server parses as the type it inferred for the
+/// placeholder.
 #[derive(Debug)]
 pub(super) struct QueryArgument(pub(super) Value);
 
@@ -119,7 +120,7 @@ impl ToSql for QueryArgument {
     to_sql_checked!();
 }
 
-/// A list as PostgreSQL writes it: `{"a","b",NULL}`.
+/// Formats a list as a PostgreSQL array: `{"a","b",NULL}`.
 fn list(items: &[Value]) -> String {
     let item = |item: &Value| match item {
         Value::Null => "NULL".to_owned(),

@@ -1,5 +1,5 @@
-//! Against a real server: `POSTGRES_FOR_TESTS` is its address, as a user who may do everything there. `cargo xtask test`
-//! starts one where PostgreSQL is installed.
+//! Tests against a real server: `POSTGRES_FOR_TESTS` is its address, with a superuser. `cargo xtask test` starts one
+//! if PostgreSQL is installed.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio_postgres::{Client, NoTls};
 use crate::testing::ToolsFixture;
 
 const VARIABLE: &str = "POSTGRES_FOR_TESTS";
-/// The file of the authority whose certificate the server shows.
+/// Environment variable with the file of the certificate authority of the server.
 const CA: &str = "POSTGRES_CA_FOR_TESTS";
 
-/// A schema of a test's own in the server there is.
+/// A schema on the server that belongs to one test.
 struct PostgresFixture {
     world: ToolsFixture,
     url: String,
@@ -22,7 +22,7 @@ struct PostgresFixture {
 }
 
 impl PostgresFixture {
-    /// `None` where there is no server; the test then says so and holds nothing.
+    /// Returns `None` if there is no server; the test then prints that and checks nothing.
     async fn find(schema: &'static str, more: Value) -> Option<Self> {
         let Ok(url) = std::env::var(VARIABLE) else {
             eprintln!("skipped: {VARIABLE} names no PostgreSQL; `cargo xtask test` starts one where it is installed");
@@ -127,7 +127,7 @@ async fn hostile_queries_leave_postgres_as_it_was() {
         let outcome =
             server.world.send(&server.world.call("k", "query_database", json!({"query": query}))).await.outcome;
         if let ToolOutcome::Done { output, .. } = &outcome {
-            // Text that only looks like a statement is told as the text it is.
+            // Text that only looks like a statement is returned as text.
             assert!(output["rows"][0].to_string().contains("DELETE FROM orders"), "{query}: {outcome:?}");
         }
     }
@@ -149,7 +149,7 @@ async fn rows_and_bytes_of_postgres_are_bounded_by_the_server() {
     assert_eq!((&answer["count"], &answer["truncated"]), (&json!(1), &json!(true)));
 }
 
-/// Queries of this kind that the server works at.
+/// Number of queries of this kind that the server is running.
 async fn running(server: &PostgresFixture) -> i64 {
     let query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'baton' AND state = 'active' AND query LIKE '%forever%'";
     server.admin.query_one(query, &[]).await.unwrap().get(0)

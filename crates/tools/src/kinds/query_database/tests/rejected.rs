@@ -1,5 +1,5 @@
-//! What is no query, or does more than read. Each is tried by the checker alone; what reaches a database is in the
-//! files beside.
+//! Statements that are not queries, or do more than read. The checker alone is tested here; the sibling files test
+//! what reaches a database.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ fn read(dialect: SqlDialect, query: &str) -> Result<SqlStatement, StatementError
     SqlStatement::read(dialect, query, &Value::Null, &BTreeSet::new())
 }
 
-/// Refused in both languages.
+/// Refused in both dialects.
 const BOTH: &[&str] = &[
     "",
     ";",
@@ -59,7 +59,7 @@ const BOTH: &[&str] = &[
     "SELECT \"unterminated",
     "SELECT /* unterminated",
     "SELEKT 1",
-    // Letters that look like others are others.
+    // Look-alike letters are different letters.
     "SELECT ｐg_sleep(1)",
     "ＳＥＬＥＣＴ 1; DROP TABLE t",
     "SELECT loa\u{200b}d_extension('x')",

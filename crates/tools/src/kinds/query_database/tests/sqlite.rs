@@ -1,4 +1,4 @@
-//! Against a real file.
+//! Tests against a real file.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ async fn rows_and_bytes_are_bounded() {
     assert_eq!((&answer["count"], &answer["truncated"]), (&json!(3), &json!(true)), "an endless query is left");
     let answer = shop.ask("SELECT printf('%.*c', 150, 'x') FROM orders", json!([])).await;
     assert_eq!((&answer["count"], &answer["truncated"]), (&json!(1), &json!(true)));
-    // One value beyond the limit is refused by SQLite before it is made.
+    // SQLite refuses a value beyond the limit before it creates it.
     let (code, message) = shop.refused("SELECT zeroblob(1000000000)").await;
     assert_eq!(code, "QUERY_FAILED", "{message}");
 }
@@ -93,13 +93,13 @@ async fn a_query_that_never_ends_is_stopped_and_its_thread_with_it() {
     let call = shop.world.call("k", "query_database", json!({"query": endless}));
     let outcome = shop.world.send_within(&call, Duration::from_millis(100)).await.outcome;
     assert!(matches!(&outcome, ToolOutcome::NotDone { fault, .. } if fault.code == "TIMEOUT"), "{outcome:?}");
-    // The runtime of this test ends only when its threads have: an uninterrupted query would keep it for ever.
+    // The runtime of this test ends only when its threads end: an uninterrupted query would block it for ever.
 }
 
 #[tokio::test]
 async fn sqlite_itself_refuses_what_a_checker_could_have_missed() {
     let shop = SqliteFixture::new();
-    // The text of the query names nothing that is forbidden.
+    // The text of the query itself names nothing forbidden.
     let (code, message) = shop.refused("SELECT y FROM sly").await;
     assert_eq!((code.as_str(), message.contains("unsafe use of load_extension")), ("QUERY_FAILED", true), "{message}");
     for query in super::super::tests::checker_bypasses() {

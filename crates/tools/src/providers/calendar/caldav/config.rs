@@ -19,7 +19,7 @@ pub struct CalDavConfig {
     pub password: SecretString,
 }
 
-/// As it is written: the password is where nobody writes it into a file.
+/// The settings as written: the password may be missing, because it comes from an environment variable.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CalDavFields {

@@ -1,13 +1,13 @@
-//! What a server answers to a REPORT (RFC 4918, 13; RFC 4791, 7.8).
+//! Parses a server's response to a REPORT (RFC 4918, 13; RFC 4791, 7.8).
 
 use roxmltree::{Document, Node, ParsingOptions};
 
 const DAV: &str = "DAV:";
 const CALDAV: &str = "urn:ietf:params:xml:ns:caldav";
-/// Elements and texts of one answer.
+/// Maximum number of elements and texts of one response.
 const NODES_MAX: u32 = 200_000;
 
-/// The calendar objects of an answer, as text. The error is what of it cannot be read.
+/// Returns the calendar objects of a response, as text. The error states what cannot be read.
 pub(super) fn calendars(xml: &str) -> Result<Vec<String>, String> {
     let options = ParsingOptions { nodes_limit: NODES_MAX, ..ParsingOptions::default() };
     let document = Document::parse_with_options(xml, options).map_err(|error| error.to_string())?;

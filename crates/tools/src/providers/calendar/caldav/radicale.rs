@@ -1,5 +1,5 @@
-//! Against a real Radicale, whose address `cargo xtask test` puts into [`SERVER`]. Without one these tests say that they
-//! are left out.
+//! Tests against a real Radicale, whose address `cargo xtask test` sets in [`SERVER`]. Without one, these tests print
+//! that they are skipped.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::testing::{ToolsFixture, done, not_done};
 
-/// `http://127.0.0.1:PORT`, where `baton` with the password `baton` may do everything.
+/// `http://127.0.0.1:PORT`, where `baton` with the password `baton` has full access.
 const SERVER: &str = "TEST_RADICALE_URL";
 
 struct RadicaleFixture {
@@ -19,13 +19,13 @@ struct RadicaleFixture {
 }
 
 impl RadicaleFixture {
-    /// With an empty calendar of this name; `None` where there is no server.
+    /// Creates an empty calendar of this name; `None` if there is no server.
     async fn with(calendar: &'static str) -> Option<Self> {
         let Ok(server) = std::env::var(SERVER) else {
             eprintln!("left out: {SERVER} names no server; `cargo xtask test` starts one");
             return None;
         };
-        // As any client of ours does: no system proxy, and the provider is chosen by whoever is first.
+        // As in Baton's own clients: no system proxy, and the first installed crypto provider is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().build().unwrap();
         let radicale = Self { server, client, calendar };
@@ -45,7 +45,7 @@ impl RadicaleFixture {
         format!("/baton/{}/", self.calendar)
     }
 
-    /// An event that a person has made.
+    /// Creates an event as a person would.
     async fn has(&self, id: &str, lines: &str) {
         let text = format!(
             "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Person//EN\r\nBEGIN:VEVENT\r\nUID:{id}\r\nDTSTAMP:20250101T000000Z\r\n\
@@ -195,7 +195,7 @@ async fn an_entry_that_a_person_has_moved_is_still_the_booking() {
         .replace("20250120T10", "20250120T15")
         .replace("20250120T11", "20250120T16");
     assert!((200..300).contains(&radicale.ask("PUT", &object, moved).await.0));
-    // Sent again: the time is free, the id is not.
+    // Sent again: the time is free, but the id exists.
     assert_eq!(
         done(world.send(&world.call("k", "google_calendar", booking("2025-01-20", "10:00"))).await.outcome),
         first

@@ -1,4 +1,4 @@
-//! Against recorded bytes; `radicale.rs` asks a real server.
+//! Tests against recorded bytes; `radicale.rs` tests against a real server.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::testing::service::{CannedResponse, FakeService, RecordedRequest};
 use crate::testing::{ToolsFixture, done, not_done, unknown};
 
-/// As Radicale 3.9 answers.
+/// A response as Radicale 3.9 sends it.
 fn multistatus(objects: &[&str]) -> CannedResponse {
     let response = |object: &&str| {
         format!(
@@ -55,7 +55,7 @@ fn checked() -> Value {
     json!({"action": "check_availability", "date": "2025-01-20"})
 }
 
-/// A server that keeps one object, and answers `first` to the first request of a method.
+/// A server that stores one object, and returns `first` for the first request of a method.
 async fn keeping(method: &'static str, first: CannedResponse) -> FakeService {
     let (kept, first) = (Mutex::new(None::<String>), Mutex::new(Some(first)));
     FakeService::start(move |asked: &RecordedRequest| {
@@ -139,7 +139,7 @@ async fn a_412_is_the_same_booking() {
     let service = keeping("REPORT", multistatus(&[])).await;
     let world = world(&service);
     let first = done(outcome(&world, "k", booking()).await);
-    // The server lags behind: it still says that the time is free.
+    // The server lags behind: it still reports the time as free.
     let reports = Mutex::new(0);
     let object = service.received().into_iter().find(|asked| asked.method == "PUT").unwrap().body;
     let lagging = FakeService::start(move |asked| match asked.method.as_str() {

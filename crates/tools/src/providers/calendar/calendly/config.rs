@@ -5,45 +5,45 @@ use serde::Deserialize;
 use crate::config::SecretString;
 use crate::vendor::BaseUrl;
 
-/// Where the API is documented to be.
+/// The documented address of the API.
 const API: BaseUrl = BaseUrl::documented("https://api.calendly.com");
 
-/// One account. Times are Calendly's: an event type has its own length, which must be the treatment's.
+/// One account. Calendly decides the times: an event type has its own length, which must equal the treatment's.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CalendlyConfig {
     /// A personal access token.
     pub token: SecretString,
-    /// The first that fits a call is booked.
+    /// The first one that matches a call is booked.
     pub event_types: Vec<CalendlyEventType>,
-    /// Where bookings are looked up: unsaid, among those of the token's own user.
+    /// The organization whose bookings are searched. Default: those of the token's own user.
     #[serde(default)]
     pub organization: Option<String>,
-    /// Where the appointment is, if the event type asks for it.
+    /// The location of the appointment, if the event type requires one.
     #[serde(default)]
     pub location: Option<EventLocation>,
-    /// Whether we book, or give the customer a link to book with. Booking needs a paid plan.
+    /// Whether Baton books, or gives the customer a link to book with. Booking requires a paid plan.
     #[serde(default)]
     pub booking: BookingMode,
     #[serde(default = "api")]
     pub base_url: BaseUrl,
 }
 
-/// What is booked there.
+/// A Calendly event type that can be booked.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CalendlyEventType {
     /// `https://api.calendly.com/event_types/…`.
     pub uri: String,
-    /// Only for this treatment; unsaid, for any.
+    /// Only for this treatment. Default: any.
     #[serde(default)]
     pub treatment: Option<String>,
-    /// Only for this resource; unsaid, for any.
+    /// Only for this resource. Default: any.
     #[serde(default)]
     pub resource: Option<String>,
 }
 
-/// A location as Calendly knows it: `physical`, `ask_invitee`, `google_conference`, …
+/// A location in Calendly's terms: `physical`, `ask_invitee`, `google_conference`, …
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventLocation {

@@ -27,7 +27,8 @@ async fn outcome(world: &ToolsFixture, key: &str, arguments: Value) -> ToolOutco
     world.send(&world.call(key, "google_calendar", arguments)).await.outcome
 }
 
-/// As its documentation shows them; the first request whose method and path begin so is answered otherwise.
+/// A fake that responds as the documentation shows; the first request whose method and path start with `on` gets
+/// another response.
 async fn calendly(on: &'static str, first: Option<CannedResponse>, acts: bool) -> FakeService {
     let (first, booked, cancelled) = (Mutex::new(first), Mutex::new(None::<Value>), Mutex::new(false));
     FakeService::start(move |asked: &RecordedRequest| {
@@ -103,7 +104,7 @@ async fn of_the_times_that_can_be_offered_those_that_calendly_has_are() {
     let service = plain().await;
     let world = world(&service, json!({}));
     let output = done(outcome(&world, "k", json!({"action": "check_availability", "date": "2025-01-20"})).await);
-    // 14:30 is open at Calendly, and no time of ours.
+    // 14:30 is available at Calendly, but outside the configured times.
     assert_eq!(
         (&output["slots"], &output["available_slots"]),
         (&json!(["09:00-10:00", "10:00-11:00"]), &json!(["09:00", "10:00"]))
@@ -169,7 +170,7 @@ async fn a_booking_that_counts_on_another_calendar_is_not_made_here() {
         if tool == "create_booking" {
             arguments.as_object_mut().unwrap().remove("action");
         }
-        // As a version pinned it while the calendar was our own.
+        // As a version pinned it while the provider was `internal`.
         let mut call = world.call("k", tool, arguments);
         assert_eq!(call.class, EffectClass::Verify);
         call.class = EffectClass::Keyed;
@@ -178,7 +179,7 @@ async fn a_booking_that_counts_on_another_calendar_is_not_made_here() {
         assert!(message.contains("`calendly`") && message.contains("\"keyed\""), "{message}");
     }
     assert!(service.received().is_empty());
-    // What only asks, and what is done twice without harm, is as it was.
+    // Reads, and acts that can safely be repeated, are unchanged.
     for (key, arguments, class) in [
         ("a", json!({"action": "check_availability", "date": "2025-01-20"}), EffectClass::Read),
         ("b", json!({"action": "cancel_booking", "booking_id": "GBGBDCAADAEDCRZ2"}), EffectClass::Keyed),

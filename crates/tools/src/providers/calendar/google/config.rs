@@ -7,24 +7,24 @@ use serde::Deserialize;
 use crate::config::SecretString;
 use crate::vendor::BaseUrl;
 
-/// Where the API is documented to be.
+/// The documented address of the API.
 const API: BaseUrl = BaseUrl::documented("https://www.googleapis.com/calendar/v3");
-/// Where tokens are had (RFC 6749, RFC 7523).
+/// The token endpoint (RFC 6749, RFC 7523).
 const TOKENS: BaseUrl = BaseUrl::documented("https://oauth2.googleapis.com/token");
 
-/// One account, by `credentials` or by the three of a refresh token.
+/// One account, given by `credentials` or by the three fields of a refresh token.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GoogleCalendarConfig {
-    /// By resource, the id of its calendar: `…@group.calendar.google.com`, an address, or `primary`. With one resource
-    /// and none named here, it is `primary`.
+    /// By resource, the id of its calendar: `…@group.calendar.google.com`, an address, or `primary`. With one
+    /// resource and none listed here, it is `primary`.
     pub calendars: BTreeMap<String, String>,
-    /// The text of the file that Google gives: a service account's key, or an authorised user's.
+    /// The content of the file that Google provides: a service account's key, or an authorised user's.
     pub credentials: Option<SecretString>,
     pub client_id: Option<String>,
     pub client_secret: Option<SecretString>,
     pub refresh_token: Option<SecretString>,
-    /// The person on whose behalf a service account acts, where a domain has allowed it.
+    /// The user that a service account impersonates, if the domain allows it.
     pub subject: Option<String>,
     pub base_url: BaseUrl,
     pub token_url: BaseUrl,

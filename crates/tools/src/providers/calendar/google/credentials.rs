@@ -1,4 +1,4 @@
-//! What proves to Google who we are: a refresh token, or a service account's key.
+//! Credentials for Google: a refresh token, or a service account's key.
 
 use std::fmt;
 
@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use super::config::GoogleCalendarConfig;
 use crate::config::SecretString;
 
-/// Reading and writing events, and seeing what is busy.
+/// Reads and writes events, and reads busy times.
 const SCOPE: &str = "https://www.googleapis.com/auth/calendar";
-/// How long an assertion may be used, in seconds: the longest that Google allows.
+/// Lifetime of an assertion, in seconds: the longest that Google allows.
 const ASSERTION_LASTS: i64 = 3_600;
 /// RFC 7523.
 const BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -29,13 +29,13 @@ pub(super) enum GoogleCredentials {
 pub(super) struct GoogleServiceAccount {
     email: String,
     subject: Option<String>,
-    /// Who the assertion is for.
+    /// The audience of the assertion.
     audience: String,
     key_id: Option<String>,
     key: RsaKeyPair,
 }
 
-/// The files that Google gives, by their `type`.
+/// The credential files that Google provides, by their `type`.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum CredentialsFile {
@@ -54,10 +54,11 @@ enum CredentialsFile {
 }
 
 impl GoogleCredentials {
-    /// The error names what is missing or wrong, and shows no part of a secret.
+    /// Reads the credentials. The error names what is missing or wrong, and contains no part of a secret.
     pub(super) fn read(settings: &GoogleCalendarConfig) -> Result<Self, String> {
         let GoogleCalendarConfig { credentials, client_id, client_secret, refresh_token, subject, .. } = settings;
-        // What the project spells out comes before a file's text, which a variable of the machine may have brought.
+        // Fields of the project's settings take precedence over the content of a credentials file, which may come
+        // from an environment variable of the machine.
         if let (Some(client_id), Some(client_secret), Some(refresh_token)) = (client_id, client_secret, refresh_token) {
             return Ok(Self::Refresh {
                 client_id: client_id.clone(),
@@ -70,7 +71,7 @@ impl GoogleCredentials {
             .ok_or_else(|| "needs `credentials`, or `client_id`, `client_secret` and `refresh_token`".to_owned())?;
         match serde_json::from_str(file.expose()) {
             Ok(file) => Self::of_file(file, subject.clone()),
-            // The error itself may quote what it read.
+            // The error itself may quote the input.
             Err(error) => Err(format!(
                 "has `credentials` that are not the text of a file of Google's, a service account's or an authorised \
                  user's: {:?} error at line {}",
@@ -98,7 +99,8 @@ impl GoogleCredentials {
         })
     }
 
-    /// Whose calendars are meant, to be hashed: of a refresh token nobody says, so another one may be another person's.
+    /// Identifies the owner of the calendars, to be hashed. The owner of a refresh token is unknown, so another token
+    /// may belong to another person.
     pub(super) fn holder(&self) -> String {
         match self {
             Self::Refresh { client_id, refresh_token, .. } => format!("{client_id}\n{}", refresh_token.expose()),
@@ -106,7 +108,7 @@ impl GoogleCredentials {
         }
     }
 
-    /// Whose calendars are meant, as people see it.
+    /// The owner of the calendars, as shown to people.
     pub(super) fn shown(&self) -> String {
         match self {
             Self::Refresh { client_id, refresh_token, .. } => {
@@ -119,7 +121,7 @@ impl GoogleCredentials {
         }
     }
 
-    /// The fields of a request for a token, with those that no message may carry.
+    /// The fields of a token request, with those that no message may contain.
     pub(super) fn grant(&self, now_seconds: i64) -> Result<TokenGrant, String> {
         Ok(match self {
             Self::Refresh { client_id, client_secret, refresh_token } => TokenGrant {
@@ -142,14 +144,14 @@ impl GoogleCredentials {
     }
 }
 
-/// What is sent to have a token.
+/// The form of a token request.
 pub(super) struct TokenGrant {
     pub(super) fields: Vec<(&'static str, String)>,
     pub(super) secrets: Vec<SecretString>,
 }
 
 impl GoogleServiceAccount {
-    /// A signed JSON web token (RS256) that says who we are and what we ask for.
+    /// A signed JSON Web Token (RS256) with the account and the requested scope.
     fn assertion(&self, now_seconds: i64) -> Result<String, String> {
         let mut header = json!({"alg": "RS256", "typ": "JWT"});
         if let Some(id) = &self.key_id {
@@ -180,7 +182,7 @@ impl fmt::Debug for GoogleCredentials {
     }
 }
 
-/// The bytes of a key written as PEM (RFC 7468).
+/// Decodes a PEM key (RFC 7468).
 fn pkcs8(pem: &str) -> Option<Vec<u8>> {
     let (_, rest) = pem.split_once("-----BEGIN PRIVATE KEY-----")?;
     let (body, _) = rest.split_once("-----END PRIVATE KEY-----")?;

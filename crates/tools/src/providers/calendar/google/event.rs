@@ -1,4 +1,4 @@
-//! Events as the API writes them.
+//! Events in the format of the API.
 
 use baton_core::time::Time;
 use jiff::tz::TimeZone;
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::providers::calendar::range::{TimeRange, rfc3339};
 use crate::providers::calendar::remote::remote_calendar::{EntryDraft, ForeignEntry, RemoteEntry};
 
-/// Marks what we have booked, for a query.
+/// Marks events that Baton booked, for queries.
 pub(super) const MARK: &str = "baton=1";
 
-/// The id of an event: lower-case base32hex (RFC 4648), which our digits are, and no `_`.
+/// The id of an event. It must be lower-case base32hex (RFC 4648), which hexadecimal digits satisfy, without `_`.
 pub(super) fn id(booking: &str) -> String {
     booking.replace('_', "")
 }
@@ -44,16 +44,17 @@ pub(super) fn entered(booking: &str, event: &Value) -> RemoteEntry {
     }
 }
 
-/// With its buffers, where it is ours.
+/// Returns the time with its buffers, if Baton booked the event.
 pub(super) fn blocked_range(event: &Value, zone: &TimeZone) -> Option<TimeRange> {
     let own = private(event, "batonHeld").and_then(|held| held.split_once('/'));
     let own = own.and_then(|(from, to)| Some(TimeRange { from: from.parse().ok()?, to: to.parse().ok()? }));
-    // A person may have moved it since: then its buffers are where it was, and only its own time is certain.
+    // A person may have moved the event since. Its buffers then describe the old time, and only its own time is
+    // certain.
     own.filter(|own| range(event, zone).is_none_or(|at| own.from <= at.from && at.to <= own.to))
         .or_else(|| range(event, zone))
 }
 
-/// `None` for what takes no time.
+/// Reads a foreign event; `None` if it blocks no time.
 pub(super) fn other(event: &Value, zone: &TimeZone) -> Option<ForeignEntry> {
     let takes_none = event["status"] == "cancelled"
         || event["transparency"] == "transparent"
@@ -67,7 +68,7 @@ pub(super) fn other(event: &Value, zone: &TimeZone) -> Option<ForeignEntry> {
     Some(ForeignEntry { range: blocked_range(event, zone)?, created_at: event["created"].as_str().and_then(instant) })
 }
 
-/// A busy time of a free-busy answer.
+/// Reads a busy time of a free-busy response.
 pub(super) fn busy(busy: &Value) -> Option<TimeRange> {
     Some(TimeRange { from: instant(busy["start"].as_str()?)?, to: instant(busy["end"].as_str()?)? })
 }

@@ -1,4 +1,5 @@
-//! A server that answers as Google documents: tokens, `freeBusy.query`, `events.insert`, `get`, `list` and `delete`.
+//! A fake server that responds as Google documents: tokens, `freeBusy.query`, `events.insert`, `get`, `list` and
+//! `delete`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -11,13 +12,14 @@ use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json
 pub(super) struct FakeGoogleState {
     /// By calendar and id.
     pub(super) events: BTreeMap<(String, String), Value>,
-    /// The access tokens given, in order; only the last is good.
+    /// The number of access tokens issued; only the last is valid.
     pub(super) tokens: usize,
-    /// What the next requests answer whose method and path begin so; `after` they were done, or in place of that.
+    /// Responses for the next requests whose method and path start with a prefix; with `after`, the request is
+    /// performed first.
     pub(super) faults: VecDeque<FakeGoogleFault>,
-    /// Put into the calendar right after our next insert: somebody else's event.
+    /// Another party's event, added right after the next insert.
     pub(super) rival: Option<Value>,
-    /// Rises with each event, as the clock of the service.
+    /// Rises with each event; serves as the clock of the service.
     made: u32,
 }
 
@@ -44,7 +46,7 @@ impl FakeGoogle {
         self.state.lock().unwrap().faults.push_back(FakeGoogleFault { on, says, after: false });
     }
 
-    /// It does what is asked, and answers this.
+    /// Performs the request, and then returns this response.
     pub(super) fn fails_after(&self, on: &'static str, says: CannedResponse) {
         self.state.lock().unwrap().faults.push_back(FakeGoogleFault { on, says, after: true });
     }
@@ -54,7 +56,7 @@ impl FakeGoogle {
         state.events.values().filter(|event| event["status"] != "cancelled").cloned().collect()
     }
 
-    /// An event that a person has made.
+    /// Adds an event that a person created.
     pub(super) fn has(&self, calendar: &str, id: &str, start: &str, end: &str) {
         let event = json!({"id": id, "start": {"dateTime": start}, "end": {"dateTime": end}});
         self.state.lock().unwrap().put(calendar, event);
@@ -172,7 +174,7 @@ impl FakeGoogleState {
         let items = self.of(calendar).filter(|event| overlaps(event, from, to));
         let items = items.filter(|event| !ours || event["extendedProperties"]["private"]["baton"] == "1");
         let mut items: Vec<&Value> = items.collect();
-        // One event a page, to be read page by page.
+        // One event per page, to test paging.
         let at: usize = pairs.get("pageToken").map_or(0, |page| page.parse().unwrap());
         let next = (at + 1 < items.len()).then(|| (at + 1).to_string());
         items = items.into_iter().skip(at).take(1).collect();
@@ -184,7 +186,7 @@ impl FakeGoogleState {
     }
 }
 
-/// As the documentation of errors has it.
+/// An error in the documented format.
 pub(super) fn error(status: u16, reason: &str, message: &str) -> CannedResponse {
     let error = json!({"domain": "global", "reason": reason, "message": message});
     answer(status, &json!({"error": {"errors": [error], "code": status, "message": message}}))

@@ -1,4 +1,4 @@
-//! Bookings whose calendar is kept by somebody else now, that were undone, or that left a room to somebody else.
+//! Bookings whose provider was changed, that were undone, or that gave way to another party's entry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ async fn outcome(world: &ToolsFixture, key: &str, arguments: Value) -> ToolOutco
     world.send(&world.call(key, "google_calendar", arguments)).await.outcome
 }
 
-/// Who is at ten, from before or from right after our insert.
+/// Another party's event at ten, created earlier or right after Baton's insert.
 fn rival(created: &str) -> Value {
     let at = |time: &str| json!({"dateTime": format!("2025-01-20T{time}:00Z")});
     json!({"id": "rival", "created": created, "start": at("09:00"), "end": at("10:00")})
@@ -103,11 +103,11 @@ async fn a_booking_in_a_calendar_that_is_named_no_longer_is_not_said_to_be_cance
         assert_eq!(code, "BOOKING_NOT_FOUND");
         assert!(message.contains("settings name no longer"), "{message}");
     }
-    // Another token finds it all the same, and then it does not matter whose token it is.
+    // Another token finds it as well, and then it does not matter whose token it is.
     let renewed = reconfigured(&before, google(&fake, "1//another", json!({"a": TWO, "b": ONE})));
     assert_eq!(done(outcome(&renewed, "k3", cancelling(&booked)).await)["status"], "cancelled");
     assert!(fake.events().is_empty());
-    // What was cancelled here stays so, wherever the calendar is now.
+    // A booking that was cancelled here stays cancelled, wherever the calendar is now.
     let gone = reconfigured(&before, google(&fake, "1//r3fresh", json!({"room 1": "new@group.calendar.google.com"})));
     assert_eq!(done(outcome(&gone, "k4", cancelling(&booked)).await)["status"], "cancelled");
 }
@@ -166,7 +166,7 @@ async fn a_booking_that_left_its_room_to_another_is_found_in_the_next() {
     fake.state.lock().unwrap().rival = Some(rival("2025-01-15T08:00:00Z"));
     fake.fails_after("POST /calendars/two", CannedResponse::Disconnect);
     unknown(outcome(&world, "k", booking()).await);
-    // The first room has the other's event, and ours as a cancelled one: that is no answer about the second.
+    // The first room has the other event, and Baton's as a cancelled one. That says nothing about the second room.
     let booked = done(outcome(&world, "k", booking()).await);
     assert_eq!((&booked["resource"], fake.events().len()), (&json!("room 2"), 2));
     done(outcome(&world, "k2", cancelling(&booked)).await);
@@ -191,7 +191,7 @@ async fn an_attempt_that_was_given_up_keeps_others_waiting_a_short_time_and_itse
     done(outcome(&world, "k2", cancelling(&json!({"booking_id": booked}))).await);
 
     gives_up("k3").await;
-    // The lease is shortened beside whatever goes on.
+    // The lease is shortened in the background.
     while world.records.space("calendar_lease")[0]["until"].as_i64().unwrap() > world.clock_ms() + 15_000 {
         tokio::task::yield_now().await;
     }

@@ -141,7 +141,7 @@ async fn an_insert_that_is_never_answered_is_unknown_and_found_again() {
 async fn an_insert_whose_409_alone_arrives_is_the_same_booking() {
     let fake = FakeGoogle::start().await;
     let world = world(&fake, json!({}));
-    // The service says that the time is free although it has the event: its answers may lag behind.
+    // The service reports the time as free although it has the event: its responses may lag behind.
     fake.fails_after("POST /calendars/primary/events", CannedResponse::Disconnect);
     unknown(outcome(&world, "k", booking("10:00")).await);
     let free = json!({"calendars": {"primary": {"busy": []}}});
@@ -187,7 +187,7 @@ async fn a_booking_that_cannot_be_taken_back_is_unknown() {
     fake.state.lock().unwrap().rival = Some(rival);
     fake.fails("DELETE ", error(500, "backendError", "Backend Error"));
     assert_eq!(unknown(outcome(&world, "k", booking("10:00")).await).0, "CALENDAR_UNAVAILABLE");
-    // Sent again it finds its own event, and the other, and goes.
+    // The retry finds its own event and the other one, and gives way.
     assert_eq!(not_done(outcome(&world, "k", booking("10:00")).await).0, "SLOT_TAKEN");
     assert_eq!(fake.events().len(), 1);
 }
@@ -199,7 +199,7 @@ async fn a_booking_takes_any_resource_that_is_free_and_is_found_in_it_again() {
     fake.has("one@group.calendar.google.com", "other", "2025-01-20T09:00:00Z", "2025-01-20T10:00:00Z");
     fake.fails_after("POST /calendars/two", CannedResponse::Disconnect);
     unknown(outcome(&world, "k", booking("10:00")).await);
-    // The first room is free by now; the booking is in the second all the same.
+    // The first room is free by now; the booking stays in the second.
     fake.state.lock().unwrap().events.retain(|(_, id), _| id != "other");
     assert_eq!(done(outcome(&world, "k", booking("10:00")).await)["resource"], "room 2");
     assert_eq!(fake.events().len(), 1);
@@ -275,7 +275,7 @@ async fn cancelling_takes_the_event_out_and_twice_is_once() {
     );
     assert_eq!(fake.events().len(), 1, "what is not ours stays");
     assert_eq!(done(outcome(&world, "k3", cancel.clone()).await)["status"], "cancelled");
-    // Gone altogether, or gone between our look and our word: cancelled.
+    // Already deleted, or deleted between the look-up and the request: cancelled.
     fake.state.lock().unwrap().events.clear();
     assert_eq!(done(outcome(&world, "k4", cancel.clone()).await)["status"], "cancelled");
     done(outcome(&world, "k5", booking("12:00")).await);
@@ -374,7 +374,7 @@ async fn a_token_that_is_refused_is_had_anew_once() {
     let fake = FakeGoogle::start().await;
     let world = world(&fake, json!({}));
     done(outcome(&world, "k1", checked()).await);
-    // Revoked: the service knows a newer one only.
+    // Revoked: the service accepts only a newer token.
     fake.state.lock().unwrap().tokens = 7;
     done(outcome(&world, "k2", checked()).await);
     assert_eq!(fake.asked("/token").len(), 2);

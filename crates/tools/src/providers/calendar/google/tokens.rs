@@ -1,4 +1,4 @@
-//! Access tokens: one at a time, kept until shortly before it ends.
+//! Access tokens: one at a time, cached until shortly before it expires.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use crate::config::SecretString;
 use crate::tool_error::ToolError;
 use crate::vendor::VendorApi;
 
-/// How long before its end a token is no longer used.
+/// How long before its expiry a token is no longer used.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
-/// How long we wait for a token.
+/// Time-out of a token request.
 const LIMIT: Duration = Duration::from_secs(5);
-/// How long a token lasts whose answer does not say, in seconds.
+/// Assumed lifetime of a token whose response states none, in seconds.
 const DEFAULT_LIFETIME_SECONDS: i64 = 300;
 
 pub(super) struct AccessTokenCache {
     credentials: GoogleCredentials,
     vendor: VendorApi,
     clock: Arc<dyn Clock>,
-    /// Held while one is fetched, so that of all who need one, one asks.
+    /// Locked during a fetch, so that concurrent callers send one request.
     cached: Mutex<Option<AccessToken>>,
 }
 
@@ -40,7 +40,7 @@ impl AccessTokenCache {
         Self { credentials, vendor, clock, cached: Mutex::new(None) }
     }
 
-    /// One that is good; another than `refused`, where the service has refused that one.
+    /// Returns a valid token. If the service has refused `refused`, returns another one.
     pub(super) async fn token(&self, refused: Option<&SecretString>) -> Result<SecretString, ToolError> {
         let mut kept = self.cached.lock().await;
         let early = i64::try_from(EXPIRY_MARGIN.as_millis()).unwrap_or(0);
@@ -51,7 +51,7 @@ impl AccessTokenCache {
         if let Some(token) = kept.as_ref().filter(good) {
             return Ok(token.secret.clone());
         }
-        // Should this wait be cut short, the next one asks.
+        // If this future is dropped, the next caller fetches.
         *kept = None;
         let token = self.fetch().await?;
         let secret = token.secret.clone();

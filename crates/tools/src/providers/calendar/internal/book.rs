@@ -1,4 +1,4 @@
-//! Booking: the key's row, the booking and its held range in one batch.
+//! Books: the key's row, the booking and its held range in one batch.
 
 use baton_ports::records::RecordOp;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::idempotency::{ActError, IdempotentAct};
 use crate::request::PreparedRequest;
 use crate::tool_error::ToolError;
 
-/// The operation of the batch that holds the range, as [`ActError::Conflict`] counts them.
+/// Index in the batch of the operation that holds the range, as in [`ActError::Conflict`].
 const HOLD: usize = 1;
 
 pub(super) async fn book(
@@ -46,7 +46,7 @@ pub(super) async fn book(
         ];
         match act.commit(ops, output, now).await {
             Ok(output) => return Ok(output),
-            // Taken here; another resource may be free.
+            // Taken at this resource; another one may be free.
             Err(ActError::Conflict { index: HOLD }) => {}
             Err(ActError::Conflict { .. }) => {
                 return Err(ToolError::transient(

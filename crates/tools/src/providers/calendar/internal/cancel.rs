@@ -1,4 +1,4 @@
-//! Cancelling: the booking says so and its range is free, in one batch.
+//! Cancels: marks the booking as cancelled and frees its range, in one batch.
 
 use baton_ports::records::{RecordError, RecordOp};
 use serde_json::{Value, json};
@@ -8,10 +8,10 @@ use crate::code;
 use crate::request::PreparedRequest;
 use crate::tool_error::ToolError;
 
-/// How often a booking may change under our hands before we give up.
+/// Maximum number of attempts when a concurrent writer changes the booking.
 const TRIES_MAX: usize = 3;
 
-/// Naturally done once: a booking that is cancelled stays so, whoever asks and however often.
+/// Cancels a booking. The act is idempotent: a cancelled booking stays cancelled.
 pub(super) async fn cancel(internal: &InternalCalendar, request: &PreparedRequest) -> Result<Value, ToolError> {
     let tenant = &request.call.tenant;
     let id = request.text("booking_id").unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Where a booking is: in which calendar of which service, written down before it is entered there.
+//! Records which calendar of which service a booking is in, before the entry is created there.
 //!
-//! A service that has no entry says no more than that. Whether ours was taken out, or is in a calendar that the settings
-//! name no longer, is known from here.
+//! A service without the entry reports no more than that. This record tells whether the entry was removed, or is in a
+//! calendar that the settings no longer name.
 
 use baton_core::bundle::ContentHash;
 use baton_core::id::TenantId;
@@ -13,12 +13,12 @@ use crate::code;
 use crate::providers::calendar::calendars::CalendarServices;
 use crate::tool_error::ToolError;
 
-/// By the booking's id.
+/// Record space, by the booking's id.
 const SPACE: &str = "calendar_placed";
-/// How often another attempt of the same booking may come first.
+/// Maximum number of conflicts with another attempt of the same booking.
 const TRIES_MAX: usize = 3;
 
-/// What is written down of one booking, and changed as it moves.
+/// The record of one booking, updated as the booking moves.
 pub(in crate::providers::calendar) struct BookingRecord<'a> {
     services: &'a CalendarServices,
     tenant: &'a TenantId,
@@ -33,10 +33,10 @@ struct BookingRow {
     resource: String,
     /// The account and the calendar at the service, as a hash.
     at: String,
-    /// Resources whose calendar it left again, because somebody else had the time.
+    /// Resources whose calendar it left again, because another party had the time.
     #[serde(default)]
     left: Vec<String>,
-    /// Whether somebody asked to cancel it: it is entered nowhere again.
+    /// Whether a cancellation was requested: no new entry is created then.
     #[serde(default)]
     cancelling: bool,
     #[serde(default)]
@@ -61,17 +61,17 @@ impl<'a> BookingRecord<'a> {
         Ok(())
     }
 
-    /// The service it was booked at, where that is known.
+    /// The service it was booked at, if known.
     pub(in crate::providers::calendar) fn provider(&self) -> Option<&str> {
         self.row.as_ref().map(|(row, _)| row.provider.as_str())
     }
 
-    /// Whether it was booked in the calendar whose hash this is.
+    /// Returns whether it was booked in the calendar with this hash.
     pub(super) fn is_at(&self, at: &ContentHash) -> bool {
         self.row.as_ref().is_some_and(|(row, _)| row.at == at.as_str())
     }
 
-    /// Whether it left this resource's calendar for somebody else.
+    /// Returns whether it left this resource's calendar for another party.
     pub(super) fn has_left(&self, resource: &str) -> bool {
         self.row.as_ref().is_some_and(|(row, _)| row.left.iter().any(|left| left == resource))
     }
@@ -84,7 +84,7 @@ impl<'a> BookingRecord<'a> {
         self.row.as_ref().is_some_and(|(row, _)| row.cancelled_at.is_some())
     }
 
-    /// It is about to be entered there.
+    /// Records that the entry is about to be created there.
     pub(super) async fn record_placement(
         &mut self,
         provider: &str,
@@ -111,7 +111,7 @@ impl<'a> BookingRecord<'a> {
         Err(busy(self.id))
     }
 
-    /// It is about to leave this resource's calendar for somebody else.
+    /// Records that it is about to leave this resource's calendar for another party.
     pub(super) async fn record_removal(&mut self, resource: &str) -> Result<(), ToolError> {
         self.change(|row| {
             if !row.left.iter().any(|left| left == resource) {
@@ -121,18 +121,18 @@ impl<'a> BookingRecord<'a> {
         .await
     }
 
-    /// It is about to be cancelled.
+    /// Records that it is about to be cancelled.
     pub(super) async fn record_cancelling(&mut self) -> Result<(), ToolError> {
         self.change(|row| row.cancelling = true).await
     }
 
-    /// It is in no calendar any more.
+    /// Records that it is in no calendar any more.
     pub(super) async fn record_cancelled(&mut self) -> Result<(), ToolError> {
         let now = self.services.clock.now();
         self.change(|row| row.cancelled_at = row.cancelled_at.or(Some(now))).await
     }
 
-    /// Of a booking made before places were written down nothing is changed.
+    /// Changes the record. A booking made before these records existed has none and is not changed.
     async fn change(&mut self, change: impl Fn(&mut BookingRow)) -> Result<(), ToolError> {
         for _ in 0..TRIES_MAX {
             let Some((row, _)) = &self.row else { return Ok(()) };
@@ -145,7 +145,7 @@ impl<'a> BookingRecord<'a> {
         Err(busy(self.id))
     }
 
-    /// Whether it is written now. Where another attempt came first, what it wrote has been read.
+    /// Writes the record. Returns false if another attempt wrote first; its version has then been read.
     async fn write(&mut self, row: BookingRow) -> Result<bool, ToolError> {
         let (space, key) = (SPACE.to_owned(), self.id.to_owned());
         let value = serde_json::to_value(&row).unwrap_or_default();
@@ -160,14 +160,14 @@ impl<'a> BookingRecord<'a> {
                 self.read().await?;
                 return Ok(false);
             }
-            // Nothing is done outside before it is written down.
+            // Nothing is done at the service before it is recorded.
             Err(error) => return Err(ToolError::from_read(&error)),
         }
         Ok(true)
     }
 }
 
-/// A call that was undone books nothing when it is sent once more.
+/// The error of a call that was undone: a retry books nothing.
 pub(super) fn already_undone(id: &str) -> ToolError {
     ToolError::permanent(
         code::SLOT_TAKEN,

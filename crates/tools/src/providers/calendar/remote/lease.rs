@@ -1,4 +1,4 @@
-//! The right to book a time in a calendar outside, for as long as one attempt takes.
+//! The right to book a time in an external calendar, for the duration of one attempt.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::providers::calendar::range::TimeRange;
 use crate::request::PreparedRequest;
 use crate::tool_error::ToolError;
 
-/// Leases by booking, and the ranges they hold, in milliseconds since the epoch.
+/// The record space of leases by booking, and of the ranges they hold, in milliseconds since the epoch.
 const SPACE: &str = "calendar_lease";
-/// After this long whoever took it has died: an attempt has seconds.
+/// After this time the holder is assumed dead: an attempt takes seconds.
 const LEASE_TTL: Duration = Duration::from_secs(120);
-/// How long others wait for an attempt that was given up: what it sent may still arrive. Its own next attempt waits for
-/// nothing, for it finds what arrived.
+/// How long other calls wait for an attempt that was given up, because its request may still arrive. Its own next
+/// attempt does not wait, because it finds what arrived.
 const GRACE: Duration = Duration::from_secs(15);
-/// How often a lease that ran out may be cleared away before we give up.
+/// Maximum number of times that an expired lease is cleared before giving up.
 const TRIES_MAX: usize = 3;
 
 pub(super) struct SlotLease<'a> {
@@ -42,7 +42,8 @@ impl<'a> SlotLease<'a> {
         Self { services: means, request, service, id, is_held: AtomicBool::new(false) }
     }
 
-    /// Whether the time is now ours to book. Taking it twice for one booking is taking it once.
+    /// Takes the lease and returns whether this booking holds it now. Taking it twice for one booking has no further
+    /// effect.
     pub(super) async fn take(&self, draft: &EntryDraft<'_>, resource: &str) -> Result<bool, ToolError> {
         let (tenant, id, held) = (&self.request.call.tenant, self.id, draft.blocked);
         let resource = format!("{}/{resource}", self.service);
@@ -59,12 +60,13 @@ impl<'a> SlotLease<'a> {
                     key: id.to_owned(),
                 },
             ];
-            // Set before it is known, so that an attempt that is given up right here leaves nothing behind for long.
+            // Set before the result is known, so that an attempt that is dropped right here leaves nothing behind for
+            // long.
             self.is_held.store(true, Ordering::Relaxed);
             match self.services.records.commit(tenant, ops, now).await {
                 Ok(()) => return Ok(true),
                 Err(RecordError::Conflict { .. }) => {}
-                // Nothing was done outside yet.
+                // Nothing was done at the service yet.
                 Err(error) => return Err(ToolError::from_read(&error)),
             }
             if !self.clear_expired(&resource, held).await? {
@@ -74,7 +76,7 @@ impl<'a> SlotLease<'a> {
         Ok(false)
     }
 
-    /// Frees what was left behind by attempts that died; whether there was only such.
+    /// Removes expired leases of dead attempts. Returns whether there were no others.
     async fn clear_expired(&self, resource: &str, held: TimeRange) -> Result<bool, ToolError> {
         let Self { services: means, request, .. } = self;
         let (tenant, now) = (&request.call.tenant, means.clock.now());
@@ -91,14 +93,15 @@ impl<'a> SlotLease<'a> {
         Ok(true)
     }
 
-    /// Should this fail, the lease runs out.
+    /// Releases the lease. If this fails, the lease expires.
     pub(super) async fn release(&self) {
         let _ = self.services.records.commit(&self.request.call.tenant, free(self.id), self.services.clock.now()).await;
         self.is_held.store(false, Ordering::Relaxed);
     }
 }
 
-/// An attempt that is given up is dropped wherever it waits: its lease then lasts no longer than what is under way.
+/// An attempt that is given up is dropped wherever it waits. Its lease then lasts no longer than the request in
+/// flight.
 impl Drop for SlotLease<'_> {
     fn drop(&mut self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
@@ -109,7 +112,7 @@ impl Drop for SlotLease<'_> {
     }
 }
 
-/// Unless the next attempt has the lease by now.
+/// Shortens the lease, unless the next attempt holds it by now.
 async fn shorten(means: CalendarServices, tenant: TenantId, id: String, attempt: u32) {
     let Ok(Some(row)) = means.records.get(&tenant, SPACE, &id).await else { return };
     if row.value.get("attempt").and_then(Value::as_u64) != Some(u64::from(attempt)) {
@@ -118,7 +121,7 @@ async fn shorten(means: CalendarServices, tenant: TenantId, id: String, attempt:
     let now = means.clock.now();
     let value = json!({"until": (now + GRACE).as_ms(), "attempt": attempt});
     let op = RecordOp::CompareAndSet { space: SPACE.to_owned(), key: id, version: row.version, value };
-    // Should this fail, the lease runs out all the same, later.
+    // If this fails, the lease still expires, only later.
     let _ = means.records.commit(&tenant, vec![op], now).await;
 }
 

@@ -1,4 +1,4 @@
-//! What a service that keeps entries must answer.
+//! The interface of an external service that stores calendar entries.
 
 use async_trait::async_trait;
 use baton_core::bundle::ContentHash;
@@ -9,17 +9,17 @@ use crate::tool_error::ToolError;
 
 #[async_trait]
 pub(crate) trait RemoteCalendar: Send + Sync {
-    /// As results and circuits know it.
+    /// The name in results and circuits.
     fn name(&self) -> &'static str;
 
-    /// The service and who we are there, as people see it.
+    /// The service and the account there, as shown to people.
     fn account(&self) -> String;
 
-    /// The account and the calendar of a resource, as a hash: other settings have another.
+    /// The account and the calendar of a resource, as a hash: other settings have another hash.
     fn location_hash(&self, resource: &str) -> ContentHash;
 
-    /// What is busy within a range, for each of the resources; our own bookings with their buffers. Times that name no
-    /// zone are in `zone`.
+    /// Returns the busy ranges for each resource, with the buffers of Baton's own bookings. Times without a zone are
+    /// in `zone`.
     async fn busy(
         &self,
         resources: &[&str],
@@ -27,13 +27,13 @@ pub(crate) trait RemoteCalendar: Send + Sync {
         zone: &TimeZone,
     ) -> Result<Vec<Vec<TimeRange>>, ToolError>;
 
-    /// The entry under one of our ids.
+    /// Finds the entry with one of Baton's ids.
     async fn find(&self, resource: &str, id: &str) -> Result<Option<RemoteEntry>, ToolError>;
 
-    /// Puts an entry under its id, unless there is one.
+    /// Creates an entry under its id, unless that id exists.
     async fn insert(&self, resource: &str, draft: &EntryDraft<'_>) -> Result<EntryPutResult, ToolError>;
 
-    /// What else is around the entry's time and takes time.
+    /// Returns other entries around the entry's time that block time.
     async fn foreign_entries(
         &self,
         resource: &str,
@@ -41,46 +41,46 @@ pub(crate) trait RemoteCalendar: Send + Sync {
         zone: &TimeZone,
     ) -> Result<Vec<ForeignEntry>, ToolError>;
 
-    /// Takes an entry out; one that is gone is out.
+    /// Removes an entry; succeeds if it is already gone.
     async fn remove(&self, resource: &str, entered: &RemoteEntry) -> Result<(), ToolError>;
 }
 
-/// An entry to put.
+/// An entry to create.
 pub(crate) struct EntryDraft<'a> {
     /// `bk_` and hexadecimal digits, the same for the same effect.
     pub(crate) id: &'a str,
     pub(crate) range: TimeRange,
-    /// With its buffers.
+    /// The range with its buffers.
     pub(crate) blocked: TimeRange,
     pub(crate) zone: &'a TimeZone,
     pub(crate) summary: &'a str,
     pub(crate) description: &'a str,
-    /// A hash of what was asked, kept with the entry.
+    /// A hash of the request, stored with the entry.
     pub(crate) request_hash: &'a str,
-    /// When it was asked for.
+    /// When it was requested.
     pub(crate) at: i64,
 }
 
 pub(crate) enum EntryPutResult {
     Created(RemoteEntry),
-    /// There is one under this id.
+    /// The id already exists.
     Exists,
 }
 
-/// An entry that is there.
+/// An existing entry.
 #[derive(Clone, Debug)]
 pub(crate) struct RemoteEntry {
     pub(crate) id: String,
     pub(crate) range: Option<TimeRange>,
     pub(crate) cancelled: bool,
     pub(crate) request_hash: Option<String>,
-    /// When the service made it, by the service's own clock, where it says.
+    /// When the service created it, by the service's own clock, if it reports that.
     pub(crate) created_at: Option<i64>,
-    /// Which version of it this is, where the service says.
+    /// The version of the entry, if the service reports one.
     pub(crate) etag: Option<String>,
 }
 
-/// Something else in the calendar.
+/// An entry that Baton did not create.
 #[derive(Clone, Debug)]
 pub(crate) struct ForeignEntry {
     pub(crate) range: TimeRange,

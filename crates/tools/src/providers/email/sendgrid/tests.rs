@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json as answer};
 use crate::testing::{ToolsFixture, done, unknown};
 
-/// SendGrid's documented answer to a letter that it took.
+/// SendGrid's documented response to an accepted e-mail.
 fn taken() -> CannedResponse {
     CannedResponse::Answer(202, "x-message-id: 14c5d75ce93.dfd.64b469\r\n".to_owned(), String::new())
 }

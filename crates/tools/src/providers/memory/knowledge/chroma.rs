@@ -35,7 +35,7 @@ impl ChromaIndex {
         vector: &[f32],
     ) -> Result<Vec<ExternalHit>, ToolError> {
         let collection = named(&self.config.collection, wanted.tenant);
-        // A collection is asked by its id, which changes when it is made anew: it is looked up each time.
+        // A collection is addressed by its id, which changes when it is created again, so it is looked up each time.
         let found = self.identified(self.vendor.get(&self.path(&[&collection]))).send(EffectClass::Read).await?.value();
         let id = found["id"].as_str().ok_or_else(|| unreadable_response(NAME))?;
         let body = json!({
@@ -53,7 +53,7 @@ impl ChromaIndex {
             "ids": column(|record| json!(record.id)), "embeddings": column(|record| json!(record.vector)),
             "documents": column(|record| json!(record.text)), "metadatas": column(|record| json!(record.metadata)),
         });
-        // The same records again are the same records.
+        // Upserting the same records again has no further effect.
         let ask = self.identified(self.vendor.post(&self.path(&[&id, "upsert"]))).json(&body);
         ask.send(EffectClass::Read).await.map(drop)
     }
@@ -72,7 +72,7 @@ impl ChromaIndex {
         }
     }
 
-    /// The id of the tenant's collection, which is made where there is none.
+    /// Returns the id of the tenant's collection, and creates it if there is none.
     async fn ensure_collection(&self, tenant: &str) -> Result<String, ToolError> {
         let body = json!({"name": named(&self.config.collection, tenant), "get_or_create": true});
         let made =
@@ -95,7 +95,7 @@ impl ChromaIndex {
     }
 }
 
-/// Lists of lists, one for each query; we ask one.
+/// Results are lists of lists, one for each query; there is one query.
 fn hits(answer: &Value) -> Option<Vec<ExternalHit>> {
     let column = |name: &str| answer[name][0].as_array().map(Vec::as_slice).unwrap_or_default();
     let (documents, metadatas, distances) = (column("documents"), column("metadatas"), column("distances"));
@@ -114,11 +114,11 @@ fn hits(answer: &Value) -> Option<Vec<ExternalHit>> {
     Some(ids.iter().enumerate().map(hit).collect())
 }
 
-/// `{"error", "message"}`.
+/// Reads an error `{"error", "message"}`.
 fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
     let complaint = VendorError::from_response(answer, &["/message", "/error"])?;
     let meaning = match answer.status {
-        // A vector of another length than the collection's comes here too.
+        // Also returned for a vector whose dimension differs from the collection's.
         400 | 422 => VendorErrorMeaning::Refused(code::SERVICE_REJECTED),
         _ => VendorErrorMeaning::AsStatus,
     };

@@ -5,10 +5,10 @@ use serde::Deserialize;
 use crate::config::SecretString;
 use crate::vendor::BaseUrl;
 
-/// What stands for the tenant's name in a collection or a namespace.
+/// The placeholder of the tenant's name in a collection or a namespace.
 const TENANT: &str = "{tenant}";
 
-/// Without a service, passages come from Baton's own memory.
+/// The settings. Without a service, passages come from Baton's own memory.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KnowledgeConfig {
@@ -27,10 +27,11 @@ pub struct ChromaConfig {
     pub tenant: String,
     #[serde(default = "default_database")]
     pub database: String,
-    /// `{tenant}` stands for the name of Baton's tenant, and is what it is unless told: no two share a collection by chance.
+    /// `{tenant}` is replaced by the name of Baton's tenant. It is also the default, so that no two tenants share a
+    /// collection by accident.
     #[serde(default = "own")]
     pub collection: String,
-    /// Where the server asks for one.
+    /// If the server requires one.
     #[serde(default)]
     pub token: Option<SecretString>,
 }
@@ -43,19 +44,19 @@ pub struct PineconeConfig {
     pub host: BaseUrl,
     #[serde(default)]
     pub api_key: Option<SecretString>,
-    /// As for `collection` of Chroma.
+    /// Like Chroma's `collection`.
     #[serde(default = "own")]
     pub namespace: String,
-    /// The field of a record that has its text.
+    /// The field of a record that contains its text.
     #[serde(default = "text")]
     pub text_field: String,
-    /// Whether the index embeds by itself; else Baton's embedder makes the vector.
+    /// Whether the index computes embeddings itself; otherwise Baton's embedder does.
     #[serde(default)]
     pub integrated: bool,
 }
 
 impl KnowledgeConfig {
-    /// The error is the reason nobody can be chosen.
+    /// Checks the settings. The error states why no service can be chosen.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.chroma.is_some() && self.pinecone.is_some() {
             return Err("`chroma` and `pinecone` are both there; leave one".to_owned());
@@ -64,7 +65,7 @@ impl KnowledgeConfig {
     }
 }
 
-/// A collection's or a namespace's name for a tenant.
+/// Returns a collection's or a namespace's name for a tenant.
 pub(super) fn named(template: &str, tenant: &str) -> String {
     template.replace(TENANT, tenant)
 }

@@ -1,5 +1,5 @@
-//! `knowledge_base` over an index outside: Chroma or Pinecone. Every piece in there says whose it is, whoever put it there,
-//! and nobody is shown another's.
+//! `knowledge_base` over an external index: Chroma or Pinecone. Every chunk there names its tenant and customer,
+//! whoever stored it, and no caller sees those of another.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::request::PreparedRequest;
 use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 
-/// A little less than the tool's own time-out, so that what is slow is said of the index by its name.
+/// Slightly less than the tool's own time-out, so that a slow index is reported by its name.
 const INDEX_TIMEOUT: Duration = Duration::from_millis(2_700);
 
 pub(super) enum ExternalIndex {
@@ -39,7 +39,7 @@ pub(super) struct ExternalHit {
     pub(super) metadata: Map<String, Value>,
 }
 
-/// What is looked for.
+/// A search query.
 pub(super) struct ExternalQuery<'r> {
     pub(super) query: &'r str,
     pub(super) tenant: &'r str,
@@ -49,7 +49,7 @@ pub(super) struct ExternalQuery<'r> {
 }
 
 impl ExternalIndex {
-    /// Whether it makes vectors by itself.
+    /// Returns whether the index computes embeddings itself.
     pub(super) fn embeds(&self) -> bool {
         matches!(self, Self::Pinecone(pinecone) if pinecone.is_integrated())
     }
@@ -61,7 +61,7 @@ impl ExternalIndex {
         }
     }
 
-    /// Takes away what meets a filter; done only where nothing of it is found any more.
+    /// Deletes what matches a filter. Succeeds only if a search no longer finds any of it.
     pub(super) async fn delete(&self, tenant: &str, filter: &Value) -> Result<(), ToolError> {
         match self {
             Self::Chroma(chroma) => chroma.delete(tenant, filter).await,
@@ -77,8 +77,9 @@ pub(super) struct ExternalKnowledgeTool {
 
 #[async_trait]
 impl ToolHandler for ExternalKnowledgeTool {
-    /// An index that cannot be asked is an outage: its circuit counts it, and `on_unavailable` says what is done, unless
-    /// told that the knowledge base is empty and says so. A refusal is another matter: somebody must mend the settings.
+    /// Searches. An index that does not respond is an outage: its circuit counts it, and `on_unavailable` decides
+    /// what happens; the default is an empty result that says so. A refusal is different: somebody must correct the
+    /// settings.
     async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let wanted = ExternalQuery {
             query: request.text("query").unwrap_or_default(),
@@ -129,7 +130,7 @@ impl ExternalKnowledgeTool {
         vectors.into_iter().next().ok_or_else(|| unavailable("the embedder made no vector".to_owned()))
     }
 
-    /// The same fields as passages of Baton's own memory have.
+    /// Returns the same fields as passages from Baton's own memory.
     fn output(&self, query: &str, hits: Vec<ExternalHit>) -> Value {
         let passage = |(number, hit): (usize, ExternalHit)| {
             let told = |names: &[&str]| names.iter().find_map(|name| hit.metadata.get(*name)?.as_str());
@@ -146,8 +147,8 @@ impl ExternalKnowledgeTool {
     }
 }
 
-/// `{lang: es, kind: [a, b]}` as both services write it, and besides: the tenant's own pieces, about nobody or about the
-/// person it is for.
+/// Builds the filter in the syntax of both services, for example from `{lang: es, kind: [a, b]}`. It also restricts
+/// the search to the tenant's own chunks, about no person or about the person the run serves.
 fn filter(tenant: &str, customer: Option<&str>, given: &Value) -> Value {
     let one = |(name, value): (&String, &Value)| match value {
         Value::Array(_) => json!({name: {"$in": value}}),
@@ -159,12 +160,12 @@ fn filter(tenant: &str, customer: Option<&str>, given: &Value) -> Value {
     json!({"$and": conditions})
 }
 
-/// What was deleted and is still found.
+/// The error of deleted chunks that are still found.
 pub(super) fn not_deleted(name: &str) -> ToolError {
     ToolError::transient(code::SERVICE_UNAVAILABLE, format!("{name} still has what was to be deleted"))
 }
 
-/// An answer that is not what the service documents: it may be another time.
+/// The error of a response in an undocumented format; it may be retried.
 pub(super) fn unreadable_response(name: &str) -> ToolError {
     ToolError::transient(code::SERVICE_UNAVAILABLE, format!("{name} answered something that is no list of passages"))
 }

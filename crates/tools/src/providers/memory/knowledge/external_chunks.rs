@@ -1,5 +1,5 @@
-//! What Baton itself keeps in an index outside: pieces of documents, each with whose it is. What is deleted there is looked
-//! for afterwards, so that nothing is said to be gone that is not.
+//! Chunks of documents that Baton stores in an external index, each with its owner. After a deletion, Baton searches
+//! for the chunks, so that nothing is reported as deleted while it still exists.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,36 +17,36 @@ use super::external::ExternalIndex;
 use super::{CUSTOMER, DOCUMENT, KnowledgeConfig, TENANT, chroma, index, pinecone};
 use crate::by_tenant::ByTenant;
 use crate::code;
-use crate::config::ToolsConfig as Settings;
+use crate::config::ToolsConfig;
 use crate::error::ToolSetupError;
 use crate::outbound::OutboundClient;
 use crate::providers::memory::embed_failure;
 use crate::tool_error::ToolError;
 
-/// Pieces that are sent at once.
+/// Number of chunks sent at once.
 const AT_ONCE: usize = 64;
-/// How often a service that cannot be asked is asked again, and the first wait between.
+/// Maximum number of attempts if a service does not respond, and the first delay between them.
 const TRIES: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 
-/// The index outside that a tenant's settings name.
+/// The external index of a tenant's settings.
 pub struct ExternalKnowledgeBase {
     index: ExternalIndex,
     embedder: Arc<dyn Embedder>,
     tenant: TenantId,
 }
 
-/// A piece of a document's text, as it was cut.
+/// A chunk of a document's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexedChunk {
-    /// The headings it stands under.
+    /// The headings above it.
     pub heading: String,
     /// Bytes `begins..ends` of the document's text.
     pub begins: usize,
     pub ends: usize,
 }
 
-/// A piece as the services keep it.
+/// A chunk in the form that the services store.
 pub(super) struct VectorRecord {
     pub(super) id: String,
     pub(super) vector: Vec<f32>,
@@ -55,12 +55,12 @@ pub(super) struct VectorRecord {
 }
 
 impl ExternalKnowledgeBase {
-    /// None where the tenant's knowledge is in Baton's own memory.
+    /// Returns `None` if the tenant's knowledge is in Baton's own memory.
     ///
     /// # Errors
-    /// A setting that cannot be used, by name.
+    /// Names the setting that cannot be used.
     pub fn of(
-        settings: &Settings,
+        settings: &ToolsConfig,
         tenant: &TenantId,
         embedder: Arc<dyn Embedder>,
     ) -> Result<Option<Self>, ToolSetupError> {
@@ -86,10 +86,10 @@ impl ExternalKnowledgeBase {
         }
     }
 
-    /// Keeps a document's pieces in place of those it had.
+    /// Replaces the chunks of a document.
     ///
     /// # Errors
-    /// Why not all of them are there. Doing it again mends that.
+    /// Why some chunks are missing. Repeating the call repairs that.
     pub async fn upsert(&self, document: &SourceDocument, pieces: &[IndexedChunk]) -> Result<(), Fault> {
         self.remove(&document.name).await?;
         let numbered: Vec<(usize, &IndexedChunk)> = pieces.iter().enumerate().collect();
@@ -101,7 +101,7 @@ impl ExternalKnowledgeBase {
     }
 
     /// # Errors
-    /// Why it may still be there.
+    /// Why it may still exist.
     pub async fn remove(&self, document: &str) -> Result<(), Fault> {
         self.delete(DOCUMENT, document).await
     }
@@ -109,9 +109,9 @@ impl ExternalKnowledgeBase {
     /// Removes everything about a person.
     ///
     /// # Errors
-    /// Why something of them may still be there.
+    /// Why some of it may still exist.
     pub async fn remove_customer(&self, customer: &str) -> Result<(), Fault> {
-        // Nobody's pieces are everybody's.
+        // Chunks about no person belong to everybody.
         if customer.is_empty() {
             return Err(Fault::new(code::INVALID_PARAMETERS, "a customer's id is empty"));
         }
@@ -140,7 +140,7 @@ impl ExternalKnowledgeBase {
         };
         let record = |((number, piece), vector): (&(usize, &IndexedChunk), Vec<f32>)| {
             let place = format!("{}\u{1f}{}\u{1f}{number}", self.tenant, document.name);
-            // Ours are put last: no field of a document's own says whose it is.
+            // Baton's own fields are added last, so that no field of a document can override its owner.
             let mut metadata: Map<String, Value> =
                 document.metadata.iter().filter(|(_, value)| !value.is_array()).map(owned).collect();
             metadata.insert(TENANT.to_owned(), json!(self.tenant.as_str()));
@@ -159,7 +159,7 @@ impl ExternalKnowledgeBase {
         Ok(pieces.iter().zip(vectors).map(record).collect())
     }
 
-    /// Asks again where the service could not be asked.
+    /// Retries if the service does not respond.
     async fn with_retries<'a>(&self, act: impl Fn() -> BoxFuture<'a, Result<(), ToolError>>) -> Result<(), Fault> {
         let mut wait = FIRST_WAIT;
         for tries in 1.. {

@@ -1,4 +1,5 @@
-//! Pinecone's data plane (API 2025-10): by a vector of ours, or by words where the index embeds by itself.
+//! Pinecone's data plane (API 2025-10): queries by a vector from Baton's embedder, or by text if the index computes
+//! embeddings itself.
 
 use std::sync::Arc;
 
@@ -62,7 +63,7 @@ impl PineconeIndex {
             metadata
         };
         let ask = if self.is_integrated() {
-            // One JSON object a line.
+            // One JSON object per line.
             let line = |record: &VectorRecord| {
                 let mut fields = with_text(record);
                 fields.insert("_id".to_owned(), json!(record.id));
@@ -77,15 +78,15 @@ impl PineconeIndex {
             let ask = self.identified(self.vendor.post(&["vectors", "upsert"]));
             ask.json(&json!({"namespace": namespace, "vectors": vectors}))
         };
-        // The same records again are the same records.
+        // Upserting the same records again has no further effect.
         ask.send(EffectClass::Read).await.map(drop)
     }
 
-    /// Pinecone deletes in its own time: what it has taken on is done, and searches may see it a moment longer.
+    /// Deletes asynchronously: an accepted deletion is done, but searches may still find it for a moment.
     pub(super) async fn delete(&self, tenant: &str, filter: &Value) -> Result<(), ToolError> {
         let body = json!({"namespace": named(&self.config.namespace, tenant), "filter": filter});
         let ask = self.identified(self.vendor.post(&["vectors", "delete"])).json(&body);
-        // A namespace that is not there has nothing in it.
+        // A namespace that does not exist is empty.
         ask.accepting(&[404]).send(EffectClass::Read).await.map(drop)
     }
 
@@ -110,7 +111,7 @@ impl PineconeIndex {
     }
 }
 
-/// `{"code", "message"}`, or the same below `error`.
+/// Reads an error `{"code", "message"}`, or the same below `error`.
 fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
     VendorError::from_response(answer, &["/message", "/error/message"])
 }

@@ -1,4 +1,4 @@
-//! `knowledge_base` by Chroma and Pinecone.
+//! `knowledge_base` with Chroma and Pinecone.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::*;
 use crate::providers::memory::knowledge::{ExternalKnowledgeBase, IndexedChunk};
 use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json as answer};
 
-/// Knows three words.
+/// An embedder that knows three words.
 struct ThreeWordEmbedder(VectorSpace);
 
 #[async_trait]
@@ -55,7 +55,7 @@ fn chroma(url: &str) -> ToolsFixture {
 
 const COLLECTIONS: &str = "/api/v2/tenants/default_tenant/databases/default_database/collections";
 
-/// What Chroma 1.5 answered to these requests.
+/// Chroma 1.5's recorded responses to these requests.
 fn recorded(asked: &RecordedRequest) -> CannedResponse {
     match asked.method.as_str() {
         "GET" => {
@@ -136,7 +136,7 @@ async fn one_that_fails_five_times_is_left_alone_and_an_answer_counts_from_the_b
     use std::sync::atomic::{AtomicUsize, Ordering};
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
-    // Its fifth answer is a good one; all others fail.
+    // Its fifth response succeeds; all others fail.
     let service = FakeService::start(move |request| match count.fetch_add(1, Ordering::Relaxed) {
         4 | 5 => recorded(request),
         _ => answer(503, &json!({"error": "InternalError", "message": "oops"})),
@@ -227,14 +227,14 @@ async fn an_index_without_its_key_is_named() {
     assert_eq!(world.registry.unavailable_providers()[0].setting, "tools.knowledge.pinecone.api_key");
 }
 
-/// What `settings` keep outside.
+/// The external index that the settings name.
 fn outside(knowledge: Value) -> ExternalKnowledgeBase {
     let settings = serde_json::from_value(json!({"knowledge": knowledge})).unwrap();
     let embedder = ThreeWordEmbedder(VectorSpace { name: "three".to_owned(), dimensions: 3 });
     ExternalKnowledgeBase::of(&settings, &"clinic".into(), Arc::new(embedder)).unwrap().expect("an index outside")
 }
 
-/// A document of two pieces about somebody, or about nobody.
+/// A document of two chunks, about one person or about nobody.
 fn contract(about: Option<&str>) -> (SourceDocument, [IndexedChunk; 2]) {
     let text = "Refunds take 14 days. We open at nine.".to_owned();
     let document = SourceDocument {
@@ -297,7 +297,7 @@ async fn what_is_said_to_be_deleted_is_gone() {
     assert_eq!(delete.json(), json!({"where": theirs}));
     assert_eq!(chroma(service.url("")).remove_customer("").await.unwrap_err().code, "INVALID_PARAMETERS");
 
-    // One that says it is done and is not; one that fails; one that refuses.
+    // One service that reports success and has deleted nothing, one that fails, and one that refuses.
     let still = FakeService::start(|asked| match asked.target.rsplit('/').next() {
         Some("get") => answer(200, &json!({"ids": ["a"]})),
         _ => answer(200, &json!({"id": "b64d84fa"})),
@@ -349,7 +349,7 @@ async fn pinecone_keeps_pieces_by_vector_or_by_words() {
 async fn a_real_chroma_answers_in_the_shape_that_was_recorded() {
     let url = std::env::var("TEST_CHROMA_URL").expect("TEST_CHROMA_URL names a Chroma server");
     let base = serde_json::from_value(json!(url)).unwrap();
-    let outbound = Arc::new(crate::outbound::OutboundClient::new(crate::settings::Outbound::default()));
+    let outbound = Arc::new(crate::outbound::OutboundClient::new(crate::settings::OutboundConfig::default()));
     let direct = crate::vendor::VendorApi::new("chroma", base, outbound, |_| None);
     let root = ["api", "v2", "tenants", "default_tenant", "databases", "default_database", "collections"];
     let made = direct.post(&root).json(&json!({"name": "clinic"})).send(EffectClass::Read).await.unwrap().value();
@@ -379,7 +379,7 @@ async fn a_real_chroma_answers_in_the_shape_that_was_recorded() {
     assert_eq!(code, "SERVICE_REJECTED", "another tenant has no collection: {message}");
     assert!(message.contains("shop"), "{message}");
 
-    // What Baton keeps there itself: hers is shown to her alone, and goes with her.
+    // Chunks that Baton stores there: those of one person are shown only to that person, and deleted with her.
     let shelf = outside(json!({"chroma": {"base_url": url, "token": "ck-s3cr3t"}}));
     let (document, pieces) = contract(Some("ana"));
     shelf.upsert(&document, &pieces).await.unwrap();

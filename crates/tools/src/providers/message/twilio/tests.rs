@@ -10,7 +10,7 @@ use crate::testing::{ToolsFixture, done, not_done, unknown};
 
 const SENDS: &str = "/2010-04-01/Accounts/ACaaaa/Messages.json";
 
-/// Twilio's documented answer to a message that it took.
+/// Twilio's documented response to an accepted message.
 fn taken(to: &str) -> Value {
     json!({
         "account_sid": "ACaaaa", "api_version": "2010-04-01", "body": "Tu cita está confirmada",
@@ -160,7 +160,7 @@ async fn an_answer_that_does_not_tell_leaves_the_message_unknown() {
     }
 }
 
-/// What Twilio lists, given the message it took.
+/// The look-up outcome if Twilio returns this list, built from the message it accepted.
 async fn looked_up(listed: impl Fn(Value) -> Vec<Value> + Send + Sync + 'static) -> ToolOutcome {
     let (service, world) = twilio(move |asked| match asked.method.as_str() {
         "GET" => {

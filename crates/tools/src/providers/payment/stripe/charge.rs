@@ -1,4 +1,4 @@
-//! Charging by a PaymentIntent, off session: the customer has agreed before and is not asked now.
+//! Charges with a PaymentIntent, off session: the customer has agreed before and is not asked now.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::request::PreparedRequest;
 use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 
-/// Characters of one value of metadata.
+/// Maximum length of one metadata value, in characters.
 const METADATA_CHARS_MAX: usize = 500;
 
 pub(in crate::providers::payment) struct StripeCharge {
@@ -49,7 +49,7 @@ impl ToolHandler for StripeCharge {
 }
 
 impl StripeCharge {
-    /// The intent that this key made before. The search knows what is older than a minute.
+    /// Finds the intent that this key created before. Stripe's search lags by up to a minute.
     async fn find_earlier(&self, key: &str) -> Result<Option<Value>, ToolError> {
         let quoted = key.replace('\\', "\\\\").replace('\'', "\\'");
         let query = format!("metadata['baton_key']:'{quoted}'");
@@ -62,7 +62,7 @@ impl StripeCharge {
     }
 }
 
-/// A charge that Stripe can be told.
+/// A charge in a form that Stripe accepts.
 struct StripeChargeRequest<'r> {
     units: i64,
     currency: String,
@@ -97,7 +97,7 @@ impl<'r> StripeChargeRequest<'r> {
             currency,
             method,
             payment_method,
-            // Stripe's own ids only: a name or an address is for the description.
+            // Only Stripe's own ids; a name or an address goes into the description.
             customer: mapped.or(customer.filter(|customer| customer.starts_with("cus_"))),
             order: request.text("order_id").map_or_else(|| request.id("or"), str::to_owned),
             key: idempotency_key(&request.call.key).to_str().unwrap_or_default().to_owned(),
@@ -128,7 +128,7 @@ impl<'r> StripeChargeRequest<'r> {
         let text = |name: &str| intent[name].as_str().unwrap_or_default();
         let status = match text("status") {
             "succeeded" => "charged",
-            // Debits by a bank take days; Stripe has taken the order.
+            // Bank debits take days; Stripe has accepted the charge.
             "processing" => "processing",
             "requires_payment_method" | "requires_action" | "requires_confirmation" | "canceled" => {
                 let message = format!("`{}` was declined: the intent is {}", self.method, text("status"));

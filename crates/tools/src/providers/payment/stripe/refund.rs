@@ -1,4 +1,4 @@
-//! Giving back a charge that Stripe made. One of our own ledger is given back there, whoever charges today.
+//! Refunds a charge made by Stripe. A charge of the internal ledger is refunded there, whatever the current provider.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use crate::request::PreparedRequest;
 use crate::tool::ToolHandler;
 use crate::tool_error::ToolError;
 
-/// Refunds of one charge that are looked through, the newest first: as many as Stripe tells at once.
+/// Maximum number of refunds of one charge that are searched, newest first: Stripe's largest page.
 const REFUNDS_READ: &str = "100";
 
 pub(in crate::providers::payment) struct StripeRefund {
     pub(in crate::providers::payment) stripe: Arc<StripeClient>,
-    /// For charges that were made before Stripe was chosen.
+    /// For charges made before Stripe was configured.
     pub(in crate::providers::payment) ledger: Arc<dyn ToolHandler>,
     pub(in crate::providers::payment) clock: Arc<dyn Clock>,
 }
@@ -76,7 +76,7 @@ impl StripeRefund {
         Ok(if target == "charge" { found } else { found["latest_charge"].clone() })
     }
 
-    /// The refund that this key made before, with its charge.
+    /// Finds the refund that this key created before, with its charge.
     async fn find_earlier(&self, target: &str, id: &str, key: &str) -> Result<Option<Value>, ToolError> {
         let query = [(target, id), ("limit", REFUNDS_READ), ("expand[]", "data.charge")];
         let found = self.stripe.get(&["v1", "refunds"]).query(&query).send(EffectClass::Read).await?.value();
@@ -103,7 +103,7 @@ impl StripeRefund {
         currency.ok_or_else(|| ToolError::permanent(code::PAYMENT_NOT_FOUND, format!("`{id}` was not charged")))
     }
 
-    /// All of it was given back before; there is nothing left to do, and that is said as the ledger says it.
+    /// The charge was already refunded in full; returns the same result as the ledger does.
     async fn already_refunded(&self, target: &str, id: &str, request: &PreparedRequest) -> Result<Value, ToolError> {
         let charge = self.charge(target, id).await?;
         let currency = charge["currency"].as_str().unwrap_or_default().to_ascii_uppercase();
@@ -116,7 +116,7 @@ impl StripeRefund {
     }
 }
 
-/// Ids of the ledger: `tx_…`. Stripe has none that begin so.
+/// Returns whether it is an id of the ledger, `tx_…`. No Stripe id has that prefix.
 fn is_of_ledger(id: &str) -> bool {
     id.strip_prefix(TRANSACTION).is_some_and(|rest| rest.starts_with('_'))
 }

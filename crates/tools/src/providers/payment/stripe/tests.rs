@@ -22,7 +22,7 @@ async fn stripe(
     (service, world)
 }
 
-/// A PaymentIntent as Stripe documents it, as far as it is read.
+/// A PaymentIntent as Stripe documents it, limited to the fields in use.
 fn intent(status: &str, amount: i64) -> Value {
     json!({
         "id": "pi_3Mtw", "object": "payment_intent", "amount": amount, "amount_received": amount, "currency": "eur",
@@ -134,7 +134,7 @@ async fn a_declined_card_is_certain_and_the_customer_is_told() {
     }
 }
 
-/// What Stripe says, the code that it becomes, and whether it may be tried again.
+/// Stripe's response, the resulting code, and whether it may be retried.
 type StripeErrorCase = (fn() -> CannedResponse, &'static str, bool);
 
 #[tokio::test]

@@ -1,19 +1,19 @@
-//! Amounts as Stripe counts them: mostly the smallest unit, not always: <https://docs.stripe.com/currencies>.
+//! Amounts in Stripe's units: mostly, but not always, the smallest unit: <https://docs.stripe.com/currencies>.
 
 use crate::providers::payment::amount::{MinorUnits, places};
 
-/// Digits behind the point that Stripe's integers stand for, where they are not ISO's.
+/// Number of decimal places of Stripe's integers, where they differ from ISO's.
 fn stripe_places(currency: &str) -> usize {
     match currency {
-        // They have no smaller unit, and Stripe counts in hundredths all the same.
+        // These have no smaller unit, but Stripe counts hundredths.
         "ISK" | "UGX" => 2,
-        // Its smaller unit is a fifth; Stripe counts whole ones.
+        // Its smaller unit is a fifth; Stripe counts whole units.
         "MGA" => 0,
         other => places(other),
     }
 }
 
-/// The integer that Stripe is told; the error is the reason there is none.
+/// Converts to Stripe's integer; the error states why it cannot be represented.
 pub(super) fn to_stripe_units(amount: MinorUnits, currency: &str) -> Result<i64, String> {
     let (ours, theirs) = (places(currency), stripe_places(currency));
     let unit = |digits: usize| 10_i64.pow(u32::try_from(digits).unwrap_or(0));
@@ -24,14 +24,14 @@ pub(super) fn to_stripe_units(amount: MinorUnits, currency: &str) -> Result<i64,
     } else {
         return Err(format!("`amount`: Stripe charges {currency} in whole units"));
     };
-    // With three digits behind the point the last must be a zero.
+    // With three decimal places, the last digit must be zero.
     if theirs == 3 && units % 10 != 0 {
         return Err(format!("`amount`: Stripe charges {currency} in hundredths"));
     }
     Ok(units)
 }
 
-/// What an integer of Stripe's stands for.
+/// Converts from Stripe's integer.
 pub(super) fn from_stripe_units(units: i64, currency: &str) -> MinorUnits {
     let (ours, theirs) = (places(currency), stripe_places(currency));
     let unit = |digits: usize| 10_i64.pow(u32::try_from(digits).unwrap_or(0));

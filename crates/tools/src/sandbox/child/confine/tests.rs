@@ -1,5 +1,5 @@
-//! What a confined process can still do, tried by native code: this stands for a program that has broken out of the
-//! interpreter. Each attempt is made by a process of its own, which is this test binary, started anew.
+//! Tests what a confined process can still do, from native code: this simulates a program that has escaped the
+//! interpreter. Each attempt runs in a process of its own, which is this test binary, started again.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -14,7 +14,7 @@ use rustix::process::{Pid, Resource, Rlimit, setrlimit, test_kill_process};
 use super::*;
 
 const ARGUMENTS: ChildArguments = ChildArguments { memory_bytes: 32 << 20, cpu_seconds: 1, unconfined: false };
-/// Written once an attempt did not end the process.
+/// Printed if an attempt did not end the process.
 const OUTLIVED: &str = "outlived";
 
 fn ignored<T>(_outcome: T) {}
@@ -49,7 +49,7 @@ const FATAL: &[ConfinementProbe] = &[
     ("watch another process", || ignored(fs::read("/proc/1/environ"))),
 ];
 
-/// Each must leave the process as it was.
+/// Each must leave the process unaffected.
 const HARMLESS: &[ConfinementProbe] = &[
     ("nothing", || {}),
     ("take and give back memory", || ignored(vec![1_u8; 16 << 20])),
@@ -57,7 +57,7 @@ const HARMLESS: &[ConfinementProbe] = &[
     ("seed a table", || ignored(std::collections::hash_map::RandomState::new())),
 ];
 
-/// What a process comes to that tries this.
+/// Runs an attempt in a confined process and returns how the process ended.
 fn tried(attempt: &str) -> (ExitStatus, String) {
     let mut process = Command::new(std::env::current_exe().unwrap());
     process.args(["--exact", "sandbox::child::confine::tests::the_attempt_that_is_named", "--ignored", "--nocapture"]);
@@ -69,7 +69,7 @@ fn tried(attempt: &str) -> (ExitStatus, String) {
     (ended.status, said)
 }
 
-/// Not a test, but what [`tried`] starts.
+/// Not a test: [`tried`] starts it.
 #[test]
 #[ignore = "makes an attempt that ends the process; the other tests start it"]
 fn the_attempt_that_is_named() {

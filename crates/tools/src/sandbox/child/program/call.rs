@@ -1,4 +1,4 @@
-//! A call of a tool, as the program makes it: `tool(name=value, …)`, or `tool({"name": value, …})`.
+//! A tool call, as the program writes it: `tool(name=value, …)`, or `tool({"name": value, …})`.
 
 use monty::FunctionCall;
 use monty_types::{ExcType, MontyException, MontyObject};
@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 use crate::sandbox::child::value::to_json;
 use crate::sandbox::frame::ProgramCall;
 
-/// Functions that a message names; there may be a thousand.
+/// Maximum number of functions listed in a message; there may be a thousand.
 const NAMED_MAX: usize = 20;
 
-/// What is asked for.
+/// Reads a call.
 ///
 /// # Errors
-/// What the program is to see raised at the call.
+/// The message of the exception to raise at the call.
 pub(super) fn read_call(call: &FunctionCall, functions: &[String]) -> Result<ProgramCall, MontyException> {
     let function = &call.function_name;
     if call.object_id.is_some() || !functions.contains(function) {
@@ -51,7 +51,7 @@ fn no_such_function(function: &str, functions: &[String]) -> MontyException {
     MontyException::new(ExcType::NameError, Some(format!("name '{function}' is not defined; {may}")))
 }
 
-/// In what the call with this number differs from the one that is recorded.
+/// Describes how the call with this number differs from the recorded one.
 pub(super) fn difference(number: usize, asked: &ProgramCall, recorded: &ProgramCall) -> String {
     if asked.function != recorded.function {
         return format!("its call {number} is of `{}`, and was of `{}`", asked.function, recorded.function);

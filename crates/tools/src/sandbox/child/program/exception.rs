@@ -1,11 +1,11 @@
-//! What an exception that nobody caught says of the program.
+//! Classifies an uncaught exception of a program.
 
 use monty_types::{ExcType, MontyException};
 
 use crate::sandbox::frame::{MESSAGE_BYTES_MAX, ProgramFailureKind};
 
-/// Limits are exceptions of the interpreter's own, told by their words; a program that raises the same words fails in
-/// the same way.
+/// Determines the cause. Exceeded limits are exceptions of the interpreter, recognised by their message; a program
+/// that raises the same message fails in the same way.
 pub(super) fn cause(error: &MontyException) -> ProgramFailureKind {
     let begins = |words: &str| error.message().is_some_and(|message| message.starts_with(words));
     match error.exc_type() {
@@ -19,7 +19,7 @@ pub(super) fn cause(error: &MontyException) -> ProgramFailureKind {
     }
 }
 
-/// The traceback; its beginning and its end, if it is long.
+/// Returns the traceback; only its start and its end, if it is long.
 pub(super) fn traceback(error: &MontyException) -> String {
     const LEFT_OUT: &str = "\n…\n";
     let text = error.to_string();

@@ -1,4 +1,4 @@
-//! The state of a program that waits, as it leaves the child and comes back.
+//! The state of a paused program, as it leaves the child and returns.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -8,7 +8,7 @@ use monty::{Dump, DumpError, RunProgress, Session, SessionRef};
 use super::{FILE, SegmentEnd};
 use crate::sandbox::frame::ProgramFailureKind;
 
-/// What stops a program whose state is this.
+/// Ends the segment with the program's state.
 pub(super) fn suspend(paused: RunProgress) -> SegmentEnd {
     match monty::dump(FILE, None, SessionRef::Running(&paused)) {
         Ok(state) if state.len() <= SNAPSHOT_BYTES_MAX => SegmentEnd::Calls(BASE64.encode(state)),
