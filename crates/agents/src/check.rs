@@ -1,7 +1,7 @@
 //! Checks agent definitions, so that a defect is found before a run meets it.
 
 use baton_core::agent::{AgentDefinition, AgentKind};
-use baton_core::expr::JinjaTemplate;
+use baton_expr::JinjaTemplate;
 
 use crate::schema;
 

@@ -1,9 +1,9 @@
 //! The faults with which an agent gives up, and the errors of a reply that can still be corrected.
 
-use baton_core::expr::nearest;
 use baton_core::fault::Fault;
 use baton_core::model::ToolOffer;
 use baton_core::structured::{ReplySchemaError, extract};
+use baton_expr::nearest;
 
 /// Maximum number of characters of an unknown name that a message repeats.
 const NAME_CHARS_MAX: usize = 80;

@@ -4,10 +4,10 @@
 //! passes the findings back.
 
 use baton_core::agent::{AgentDefinition, AgentTask, SYSTEM_PROMPT, primary_language};
-use baton_core::expr::{JinjaTemplate, JsonContext};
 use baton_core::fault::Fault;
 use baton_core::model::{ModelReply, ModelRequest, ToolOffer};
 use baton_core::structured::extract;
+use baton_expr::{JinjaTemplate, JsonContext};
 use serde_json::{Value, json};
 
 use crate::fault::code;

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use baton_core::agent::{AgentDefinition, AgentKind, AgentTask, SYSTEM_PROMPT, primary_language};
-use baton_core::expr::{JinjaTemplate, JsonContext, nearest};
 use baton_core::fault::Fault;
 use baton_core::model::ToolOffer;
+use baton_expr::{JinjaTemplate, JsonContext, nearest};
 use serde_json::{Value, json};
 
 use crate::fault::code;

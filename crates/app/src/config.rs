@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use baton_core::definition::source::SourceSpan;
-use baton_core::expr::nearest;
 use baton_core::id::TenantId;
 use baton_core::time::TimeZone;
 use baton_core::tool::Caller;
+use baton_expr::nearest;
 use serde::Deserialize;
 use toml::Value;
 

@@ -8,10 +8,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use baton_core::expr::nearest;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_engine::settings::{self, SettingPrecondition, SettingStore, SettingTopic, TenantSetting};
+use baton_expr::nearest;
 use baton_ports::clock::Clock;
 use baton_ports::sources::{self, SOURCES_MAX, SourceDefinition, SourceError, SourceKind, SourceListing, TOOLS_MAX};
 use baton_tools::ToolRegistry;

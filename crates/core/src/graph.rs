@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::conversation::HandoverPolicy;
-use crate::expr::Condition;
 use crate::id::NodeId;
 use crate::money::Usd;
+use baton_expr::Condition;
 
 pub use draw::{DrawnBody, DrawnEdge, DrawnNode, GraphDrawing, dot, mermaid};
 pub use input::InputDeclaration;

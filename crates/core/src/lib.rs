@@ -14,7 +14,6 @@ pub mod canonical;
 pub mod circuit;
 pub mod conversation;
 pub mod definition;
-pub mod expr;
 pub mod fault;
 pub mod friendly_error;
 pub mod graph;

@@ -11,10 +11,10 @@ pub mod webhook;
 use std::sync::Arc;
 
 use baton_core::bundle::ContentHash;
-use baton_core::expr::{JsonContext, ParamsDialect, ParamsTemplate};
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
 use baton_core::tool::Caller;
+use baton_expr::{JsonContext, ParamsDialect, ParamsTemplate};
 use baton_ports::read::ReadModel;
 use baton_ports::records::{self, RecordStore};
 use baton_ports::registry::{WorkflowRegistry, WorkflowVersion};

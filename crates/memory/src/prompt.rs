@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use baton_core::agent::primary_language;
-use baton_core::expr::{JinjaTemplate, JsonContext};
+use baton_expr::{JinjaTemplate, JsonContext};
 use serde_json::{Value, json};
 
 /// Identifies a prompt. Its word is also the agent name of the call.

@@ -10,9 +10,9 @@ mod to_yaml;
 
 use std::collections::BTreeMap;
 
-use baton_core::expr::nearest;
 use baton_core::model::ModelProfile;
 use baton_core::money::Usd;
+use baton_expr::nearest;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 

@@ -10,8 +10,8 @@ mod search;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use baton_core::expr::nearest;
 use baton_core::tool::{OnUnavailable, ToolInvocation};
+use baton_expr::nearest;
 
 use crate::config::ToolSettings;
 use crate::error::ToolSetupError;

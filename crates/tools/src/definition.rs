@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use baton_core::canonical::{self, ListPart};
-use baton_core::expr::{ParamsDialect, ParamsTemplate, nearest};
 use baton_core::friendly_error::friendly_at;
+use baton_expr::{ParamsDialect, ParamsTemplate, nearest};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 

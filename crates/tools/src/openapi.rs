@@ -16,7 +16,7 @@ mod warnings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use baton_core::expr::ParamsTemplate;
+use baton_expr::ParamsTemplate;
 use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde_json::{Map, Value};

@@ -1,6 +1,6 @@
 //! Warnings about names in a definition that its source does not contain: patterns without a match, unknown tools.
 
-use baton_core::expr::nearest;
+use baton_expr::nearest;
 
 use crate::openapi::matches;
 

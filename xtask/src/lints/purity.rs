@@ -1,4 +1,4 @@
-//! Transitive dependencies of `core` and `agents`: no runtime, network, database or random source.
+//! Transitive dependencies of `expr`, `core` and `agents`: no runtime, network, database or random source.
 //!
 //! Uses `cargo tree` and not `cargo metadata`, whose resolution includes features that other crates enable. Procedural
 //! macros are excluded, because they run on the build machine and are not in the product. Dependencies on other
@@ -10,7 +10,7 @@ use crate::workspace::Workspace;
 use super::LintOutcome;
 
 /// Packages whose normal dependencies are followed to the end.
-const PURE: &[&str] = &["baton-core", "baton-agents"];
+const PURE: &[&str] = &["baton-expr", "baton-core", "baton-agents"];
 
 /// Packages that would introduce time, tasks, the network, a database, a random source or new ids.
 const DENIED: &[&str] = &[

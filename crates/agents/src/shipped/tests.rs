@@ -1,7 +1,7 @@
 use baton_core::agent::AgentKind;
 use baton_core::definition::{DefinitionCatalog, Diagnostic, check};
-use baton_core::expr::{JinjaTemplate, JsonContext};
 use baton_core::model::ModelProfile;
+use baton_expr::{JinjaTemplate, JsonContext};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

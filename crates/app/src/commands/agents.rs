@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use baton_core::agent::{AgentDefinition, CostTier};
-use baton_core::expr::nearest;
 use baton_engine::agent_registry::{AgentFilter, AgentHealth, AgentListing};
+use baton_expr::nearest;
 use baton_tools::ENDPOINT_SECRET;
 use serde_json::json;
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use baton_core::expr::nearest;
 use baton_core::run::{DoubtResolution, EffectId, IncomingCommand};
+use baton_expr::nearest;
 use baton_ports::journal::{TaskItem, TaskItemKind};
 use baton_ports::read::ReadModel;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! `baton eval`: evaluates one expression over one document.
 
 use baton_core::definition::source::SourceSpan;
-use baton_core::expr::{Condition, ConditionLanguage, EvalError, JinjaTemplate, JsonContext, ParseError, jmespath};
+use baton_expr::{Condition, ConditionLanguage, EvalError, JinjaTemplate, JsonContext, ParseError, jmespath};
 use baton_ports::clock::{Clock, SystemClock};
 use serde_json::Value;
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use baton_core::definition::{self, CheckedDefinition};
-use baton_core::expr::nearest;
 use baton_core::graph::{Workflow, dot, levels_text, mermaid};
+use baton_expr::nearest;
 
 use crate::cli::{GraphArgs, GraphFormatArg};
 use crate::project::{Project, WorkflowFile, display_path, read};

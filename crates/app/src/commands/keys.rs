@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use baton_core::expr::nearest;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_engine::settings::SettingTopic;
+use baton_expr::nearest;
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::keys::{AccessRole, ApiKeyRecord, ApiKeyStore as _, KeyHash};
 use serde_json::json;

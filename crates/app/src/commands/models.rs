@@ -12,8 +12,8 @@ mod show;
 use std::path::Path;
 use std::sync::Arc;
 
-use baton_core::expr::nearest;
 use baton_core::id::TenantId;
+use baton_expr::nearest;
 use baton_models::ModelGateway;
 use baton_ports::clock::SystemClock;
 use baton_store::sqlite::SqliteStore;

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use baton_core::expr::nearest;
 use baton_core::fault::code;
 use baton_core::id::RunId;
 use baton_core::run::{IncomingCommand, MESSAGE, OpenWait, Run, RunState, Signal, response};
 use baton_engine::{RunFollower, RunStart};
+use baton_expr::nearest;
 use serde_json::{Value, json};
 
 use super::json as given;

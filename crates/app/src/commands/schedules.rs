@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use baton_core::expr::nearest;
 use baton_core::time::Time;
 use baton_engine::triggers::schedule::ScheduleTrigger;
 use baton_engine::triggers::{self, TriggerError, TriggerService};
+use baton_expr::nearest;
 use serde_json::{Value, json};
 
 use crate::cli::{ScheduleSelectorArgs, SchedulesCommand};

@@ -3,8 +3,8 @@
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 
-use baton_core::expr::nearest;
 use baton_core::time::Time;
+use baton_expr::nearest;
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::feed::{FeedSpace, JournalFeed as _};
 use baton_store::sqlite::{self, SqliteStore};

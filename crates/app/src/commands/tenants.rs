@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use baton_core::expr::nearest;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_engine::tenants::{Tenant, TenantChange, TenantError};
+use baton_expr::nearest;
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::keys::{AccessRole, ApiKeyStore as _, DAYS_DEFAULT};
 use serde_json::json;

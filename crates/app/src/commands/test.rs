@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use baton_core::expr::nearest;
+use baton_expr::nearest;
 use serde_json::{Value, json};
 
 use crate::cli;

@@ -8,8 +8,8 @@ mod usage;
 use std::path::Path;
 use std::sync::Arc;
 
-use baton_core::expr::nearest;
 use baton_core::id::TenantId;
+use baton_expr::nearest;
 use baton_ports::catalogue::{ToolCatalogue, ToolFilter, ToolListing};
 use baton_ports::tools::ToolGateway as _;
 use baton_store::sqlite::{SqliteStore, StoreOptions};

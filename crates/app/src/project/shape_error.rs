@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use baton_core::definition::source::{self, SourceSpan, YamlNode, YamlValue};
-use baton_core::expr::nearest;
 use baton_core::friendly_error::friendly_at;
+use baton_expr::nearest;
 use serde::de::DeserializeOwned;
 
 use super::files::{display_path, read};

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use baton_core::definition::source;
-use baton_core::expr::nearest;
 use baton_core::id::TenantId;
+use baton_expr::nearest;
 use baton_models::{ModelGateway, profile};
 use baton_tools::ENDPOINT_SECRET;
 use serde::Serialize;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use baton_core::bundle::ContentHash;
 use baton_core::definition::source::{self};
 use baton_core::definition::{self, CheckedDefinition, DefinitionCatalog, Diagnostic, Severity};
-use baton_core::expr::nearest;
 use baton_core::graph::InputDeclaration;
+use baton_expr::nearest;
 
 use super::{Project, display_path};
 use crate::UsageError;

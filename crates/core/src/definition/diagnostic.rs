@@ -138,7 +138,7 @@ impl Diagnostic {
     pub(crate) fn did_you_mean<'n>(self, wrong: &str, known: impl IntoIterator<Item = &'n str>) -> Self {
         const LISTED_MAX: usize = 8;
         let known: Vec<&str> = known.into_iter().collect();
-        match crate::expr::nearest(wrong, known.iter().copied()) {
+        match baton_expr::nearest(wrong, known.iter().copied()) {
             Some(name) => self.hint(format!("did you mean `{name}`?")),
             None if known.is_empty() || known.len() > LISTED_MAX || self.hint.is_some() => self,
             None if known.len() == 1 => self.hint(format!("there is only {}", join_names(&known))),

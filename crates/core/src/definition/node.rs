@@ -7,8 +7,8 @@ use super::policy;
 use super::reader::DefinitionReader;
 use super::source::{SourceSpan, SpannedValue, YamlNode};
 use super::spec::{DefinitionForm, NodeKindSpec, NodeSpec};
-use crate::expr::ParamsTemplate;
 use crate::graph::{JoinRule, NODES_MAX};
+use baton_expr::ParamsTemplate;
 
 /// Keys of every node, in addition to those of [`policy`].
 pub(crate) const FIELDS: &[FieldSchema] = &[
@@ -157,7 +157,7 @@ fn kind(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option
             let message = format!("there is no node type `{}`", clip_word(&word.value));
             let unknown = node.span.error(DiagnosticCode::UnknownKind, message);
             let known: Vec<&str> = kinds::ALL.iter().map(|kind| kind.word).collect();
-            reader.findings.push(match crate::expr::nearest(&word.value, known.iter().copied()) {
+            reader.findings.push(match baton_expr::nearest(&word.value, known.iter().copied()) {
                 Some(near) => unknown.hint(format!("did you mean `{near}`?")),
                 None => unknown.hint(format!("the types are {}", super::diagnostic::join_names(&known))),
             });

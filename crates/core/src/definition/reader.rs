@@ -9,7 +9,7 @@ use super::duration;
 use super::fields::{FieldSchema, FieldShape, MappingReader, describe_node, field, required, wrong_shape};
 use super::source::{SourceSpan, SpannedValue, YamlNode, YamlString, YamlValue};
 use super::spec::{FieldReference, NameReference};
-use crate::expr::{Condition, ConditionLanguage, FieldRead, JinjaTemplate, ParamsDialect, ParamsTemplate, ParseError};
+use baton_expr::{Condition, ConditionLanguage, FieldRead, JinjaTemplate, ParamsDialect, ParamsTemplate, ParseError};
 
 pub(crate) struct DefinitionReader {
     pub findings: DiagnosticList,

@@ -8,11 +8,11 @@ use serde_json::Value as Json;
 use super::source::{SourceSpan, SpannedValue, YamlKey, YamlMapping, YamlNode};
 use crate::agent::CostTier;
 use crate::conversation::HandoverPolicy;
-use crate::expr::{Condition, JinjaTemplate, ParamsDialect, ParamsTemplate};
 use crate::graph::{InputDeclaration, JoinRule, WorkflowVariable, node};
 use crate::model::ModelProfile;
 use crate::money::Usd;
 use crate::tool::ToolContract;
+use baton_expr::{Condition, JinjaTemplate, ParamsDialect, ParamsTemplate};
 
 /// A whole file.
 #[derive(Debug)]

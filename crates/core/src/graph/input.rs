@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
-use crate::expr::nearest;
+use baton_expr::nearest;
 
 /// Maximum number of errors listed in one refusal; the rest is counted.
 const PROBLEMS_SHOWN_MAX: usize = 5;

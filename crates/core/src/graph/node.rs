@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::{EdgeIndex, Graph, JoinRule, NodeIndex};
 use crate::agent::AgentDefinition;
-use crate::expr::{Condition, JinjaTemplate, ParamsTemplate};
 use crate::id::NodeId;
 use crate::money::Usd;
 use crate::tool::{RetryPolicy, ToolContract};
+use baton_expr::{Condition, JinjaTemplate, ParamsTemplate};
 
 /// Maximum number of items of one for-each loop.
 pub const ITEMS_MAX: usize = 100_000;

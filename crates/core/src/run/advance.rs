@@ -10,11 +10,11 @@ use super::event::{DrainReason, HeldResult, NodeEnded, NodeOutcome, RunEvent, Ru
 use super::nodes;
 use super::scope_view::ScopeView;
 use super::state::{CompensationReason, NodeStatus, RunPhase, RunState};
-use crate::expr::EvalError;
 use crate::fault::{Fault, code};
 use crate::graph::node::{NodeKind, OnNodeError};
 use crate::graph::{EdgeTrigger, Graph, GraphEdge, JoinRule, NodeIndex};
 use crate::mutant::{Mutant, planted};
+use baton_expr::EvalError;
 
 /// Maximum number of events of one decision, which keeps an append small; the rest waits for the next.
 const EVENTS_PER_DECISION_MAX: usize = 2_000;

@@ -12,12 +12,12 @@ use serde_json::{Map, Value, json};
 
 use super::address::ScopePath;
 use super::state::{CompensationReason, NodeState, NodeStatus, Run, RunPhase, ScopeState};
-use crate::expr::EvalContext;
 use crate::fault::{Fault, code};
 use crate::graph::JoinRule;
 use crate::id::NodeId;
 use crate::time::Time;
 use crate::tool::Caller;
+use baton_expr::EvalContext;
 
 static NULL: Value = Value::Null;
 const FIXED_NAMES: [&str; 4] = ["input", "context", "shared_context", "run"];

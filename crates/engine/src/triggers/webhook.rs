@@ -168,7 +168,7 @@ impl TriggerService {
                 "an `api_key` is written nowhere, so a webhook cannot have one",
             ));
         }
-        let params = baton_core::expr::ParamsTemplate::parse(&hook.input, baton_core::expr::ParamsDialect::Edges);
+        let params = baton_expr::ParamsTemplate::parse(&hook.input, baton_expr::ParamsDialect::Edges);
         let params = params.map_err(|error| TriggerError::invalid("input", error.message))?;
         if let Some(unknown) = params.roots().iter().find(|root| !NAMES.contains(&root.as_str())) {
             let why = format!("unknown name `{unknown}`; there are `{}`", NAMES.join("`, `"));

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use baton_core::definition::source::{self, SourceSpan, YamlKey, YamlMapping, YamlNode, YamlValue};
 use baton_core::definition::{Diagnostic, DiagnosticCode};
-use baton_core::expr::nearest;
 use baton_core::model::ModelProfile;
+use baton_expr::nearest;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 

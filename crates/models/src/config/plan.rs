@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::expr::nearest;
+use baton_expr::nearest;
 use baton_ports::models::ConsumerKey;
 
 use super::{ModelsConfig, ProviderKind, ProviderSettings};

@@ -13,10 +13,10 @@ mod rule;
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use baton_core::expr::nearest;
 use baton_core::model::{FinishReason, ModelReply, ModelRequest, ModelToolCall};
 use baton_core::money::Usd;
 use baton_core::run::ModelCallError;
+use baton_expr::nearest;
 use baton_ports::models::{ModelCaller, ReplyDelta};
 use serde_json::Value;
 

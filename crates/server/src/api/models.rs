@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
-use baton_core::expr::nearest;
+use baton_expr::nearest;
 use baton_ports::circuits::{ModelCircuit, ModelCircuitState};
 use baton_ports::keys::AccessScope;
 use baton_ports::models::{ModelListing, resolve_name};

@@ -1,6 +1,6 @@
 //! Checks the arguments that a definition's templates read against the parameters that it declares.
 
-use baton_core::expr::{JinjaTemplate, nearest};
+use baton_expr::{JinjaTemplate, nearest};
 use serde_json::{Map, Value};
 
 use crate::validation_warning::ValidationWarning;

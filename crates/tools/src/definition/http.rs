@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::expr::{Condition, ConditionLanguage, ParamsTemplate};
 use baton_core::tool::EffectClass;
+use baton_expr::{Condition, ConditionLanguage, ParamsTemplate};
 use reqwest::header::HeaderName;
 use reqwest::{Method, Url};
 use serde::Deserialize;

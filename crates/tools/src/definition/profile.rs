@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::expr::nearest;
 use baton_core::money::Usd;
 use baton_core::tool::{EffectClass, OnUnavailable, RetryPolicy, ToolCompensation, ToolContract};
+use baton_expr::nearest;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::expr::{Condition, ConditionLanguage, JsonContext, ParamsTemplate};
 use baton_core::tool::EffectClass;
+use baton_expr::{Condition, ConditionLanguage, JsonContext, ParamsTemplate};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::expr::{self, Condition, ConditionLanguage, EvalContext, ParseError};
 use baton_core::tool::{EffectClass, RetryPolicy, ToolContract};
+use baton_expr::{Condition, ConditionLanguage, EvalContext, ExprLimits, ParseError};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ pub(crate) fn entry() -> ToolEntry {
                     "description": "An expression over the item's fields, `item` and `index`, such as `price > 10`; or \
                                     {type: expr | jmespath, expression}; or {field, operator, value}",
                     "oneOf": [
-                        {"type": "string", "minLength": 1, "maxLength": expr::ExprLimits::EXPRESSION_BYTES_MAX},
+                        {"type": "string", "minLength": 1, "maxLength": ExprLimits::EXPRESSION_BYTES_MAX},
                         {
                             "type": "object", "additionalProperties": false, "required": ["expression"],
                             "properties": {

@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use baton_core::expr::{EvalContext, EvalError, JsonContext, jmespath};
 use baton_core::fault::Fault;
 use baton_core::tool::EffectClass;
+use baton_expr::{EvalContext, EvalError, JsonContext, jmespath};
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Url};
@@ -109,7 +109,7 @@ impl HttpTemplateTool {
             return Err(LookupError::Unknown(ToolError::Unknown { fault }));
         }
         let seen = json!({"status": answer.status, "body": answer.value()});
-        let holds = |condition: &baton_core::expr::Condition| {
+        let holds = |condition: &baton_expr::Condition| {
             condition
                 .holds(&document(&seen, request))
                 .map_err(|error| LookupError::Unknown(expression_error("lookup", &error)))

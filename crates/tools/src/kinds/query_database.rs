@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::expr::nearest;
 use baton_core::tool::{EffectClass, ToolContract};
+use baton_expr::nearest;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use baton_core::expr::{EvalContext, EvalError, ParamsTemplate};
 use baton_core::fault::Fault;
 use baton_core::tool::EffectClass;
+use baton_expr::{EvalContext, EvalError, ParamsTemplate};
 use baton_ports::clock::Clock;
 use baton_ports::records::{RecordError, RecordOp, RecordStore};
 use jiff::Timestamp;

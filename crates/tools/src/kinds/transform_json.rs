@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::expr::{self, jmespath};
 use baton_core::tool::{EffectClass, RetryPolicy, ToolContract};
+use baton_expr::{ExprLimits, jmespath};
 use serde_json::{Value, json};
 
 use crate::catalogue::{ActionSpec, ToolEntry, ToolRisk};
@@ -26,7 +26,7 @@ pub(crate) fn entry() -> ToolEntry {
             "properties": {
                 "data": {"description": "Any JSON"},
                 "expression": {
-                    "type": "string", "minLength": 1, "maxLength": expr::ExprLimits::EXPRESSION_BYTES_MAX,
+                    "type": "string", "minLength": 1, "maxLength": ExprLimits::EXPRESSION_BYTES_MAX,
                     "description": "JMESPath, such as `items[?price > `10`].name`",
                 },
             },

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use baton_core::bundle::ContentHash;
 use baton_core::canonical;
-use baton_core::expr::ParamsTemplate;
+use baton_expr::ParamsTemplate;
 use reqwest::Url;
 use reqwest::header::HeaderName;
 use serde::Deserialize;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use baton_core::expr::{JsonContext, ParamsTemplate};
 use baton_core::tool::{QuestionReply, ToolQuestion};
+use baton_expr::{JsonContext, ParamsTemplate};
 use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::ClientHandler;
 use rmcp::model::{

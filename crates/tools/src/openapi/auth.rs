@@ -1,7 +1,7 @@
 //! Credentials of a request: the first security requirement of the document for which the definition provides
 //! everything.
 
-use baton_core::expr::ParamsTemplate;
+use baton_expr::ParamsTemplate;
 use reqwest::header::HeaderName;
 
 use super::cursor::DocumentCursor;

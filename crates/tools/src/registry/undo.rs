@@ -1,8 +1,8 @@
 //! Every shipped act can be undone, and undoing restores the previous state, or it states why it cannot be undone. A
 //! new tool is covered too, and fails here until it does one or the other.
 
-use baton_core::expr::{JsonContext, ParamsDialect, ParamsTemplate};
 use baton_core::tool::ToolCompensation;
+use baton_expr::{JsonContext, ParamsDialect, ParamsTemplate};
 use baton_ports::tools::ToolGateway;
 use serde_json::{Value, json};
 

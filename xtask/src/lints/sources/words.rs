@@ -3,7 +3,7 @@
 use crate::code::{self, BlankedSource};
 
 /// Pure crates: they decide, and do no input or output.
-const PURE: &[&str] = &["crates/core/src/", "crates/agents/src/"];
+const PURE: &[&str] = &["crates/expr/src/", "crates/core/src/", "crates/agents/src/"];
 
 /// Words that are rejected in a pure crate, and the reason.
 struct WordBan {

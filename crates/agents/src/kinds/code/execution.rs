@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use baton_core::agent::{ASK_CUSTOMER, AgentStep, HAND_OVER, ProgramOutcome, ToolRequest};
-use baton_core::expr::JsonContext;
 use baton_core::fault::Fault;
 use baton_core::structured::extract;
 use baton_core::tool::ToolEnvelope;
+use baton_expr::JsonContext;
 use serde_json::{Map, Value, json};
 
 use super::plan::{AgentPlan, PlanAction, ROOT, STEPS_MAX};

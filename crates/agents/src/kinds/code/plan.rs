@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use baton_core::expr::{ParamsDialect, ParamsTemplate};
 use baton_core::model::ModelReply;
 use baton_core::structured::extract;
+use baton_expr::{ParamsDialect, ParamsTemplate};
 use serde_json::{Map, Value, json};
 
 use super::cycle;

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use baton_core::definition::DiagnosticCode;
-use baton_core::expr::EvalErrorCode;
 use baton_core::fault::code as run;
 use baton_core::routing;
 use baton_core::run::RunRefusal;
+use baton_expr::EvalErrorCode;
 use baton_models::code as model;
 
 const OPENING: &str = "\

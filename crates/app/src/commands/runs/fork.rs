@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::expr::nearest;
 use baton_core::id::RunId;
 use baton_core::run::{NodeAddress, RunForked, entries_before};
 use baton_engine::RunFork;
+use baton_expr::nearest;
 use serde_json::Value;
 
 use super::act;

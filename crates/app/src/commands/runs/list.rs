@@ -1,8 +1,8 @@
 //! `baton runs list`.
 
-use baton_core::expr::nearest;
 use baton_core::id::RunId;
 use baton_core::run::RunState;
+use baton_expr::nearest;
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::read::{PAGE_MAX, ReadModel, RunFilter, RunHead};
 

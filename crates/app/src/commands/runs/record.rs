@@ -1,9 +1,9 @@
 //! A run as it is recorded in the store.
 
-use baton_core::expr::nearest;
 use baton_core::id::RunId;
 use baton_core::run::{OpenWait, Run};
 use baton_engine::FollowedRun;
+use baton_expr::nearest;
 use baton_ports::read::{ReadModel, RunFilter, RunHead};
 
 use crate::UsageError;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use baton_core::definition::{parse_duration, source};
-use baton_core::expr::{Condition, ConditionLanguage};
 use baton_core::run::{DecisionMaker, HumanDecision, RunState};
 use baton_core::time::Time;
+use baton_expr::{Condition, ConditionLanguage};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 

@@ -1,7 +1,7 @@
 //! Compares the expected with the actual result.
 
-use baton_core::expr::{Condition, ConditionLanguage, JsonContext};
 use baton_core::run::{CallRole, executed_path, performed_effects};
+use baton_expr::{Condition, ConditionLanguage, JsonContext};
 use serde::Serialize;
 use serde_json::{Value, json};
 

@@ -6,9 +6,9 @@ use super::super::reader::DefinitionReader;
 use super::super::source::YamlNode;
 use super::super::spec::NodeKindSpec;
 use super::KindDescriptor;
-use crate::expr::ParamsTemplate;
 use crate::graph::node::{self, SinkAction, SinkNode};
 use crate::routing::{Priority, ServiceLevel};
+use baton_expr::ParamsTemplate;
 
 pub(crate) const KIND: KindDescriptor = KindDescriptor {
     word: "sink",

@@ -8,8 +8,8 @@ use super::super::reader::DefinitionReader;
 use super::super::source::YamlNode;
 use super::super::spec::NodeKindSpec;
 use super::KindDescriptor;
-use crate::expr::Condition;
 use crate::graph::node::{self, SwitchNode};
+use baton_expr::Condition;
 
 pub(crate) const KIND: KindDescriptor = KindDescriptor {
     word: "switch",

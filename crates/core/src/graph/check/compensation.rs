@@ -7,7 +7,7 @@ use crate::definition::catalog::DefinitionCatalog;
 use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
 use crate::definition::source::{SourceSpan, SpannedValue, YamlNode, YamlValue};
 use crate::definition::spec::{CompensationSpec, NodeKindSpec, NodeSpec};
-use crate::expr::ParamsDialect;
+use baton_expr::ParamsDialect;
 
 /// Reports a compensation on any node other than a tool node: it would never run.
 pub(super) fn reject_non_tool_compensation(node: &NodeSpec<'_>, findings: &mut DiagnosticList) {

@@ -2,7 +2,7 @@
 
 use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
 use crate::definition::spec::{NodeKindSpec, NodeSpec, ToolNodeSpec};
-use crate::expr::{ParamsDialect, ParamsTemplate, inert_references};
+use baton_expr::{ParamsDialect, ParamsTemplate, inert_references};
 
 /// Checks a tool's parameters for references to known names inside a text. In `steps` a reference must be the whole
 /// string, in `nodes` there are none; in both forms, text is filled in by templates.

@@ -9,7 +9,7 @@ use super::super::node::{NodeKind, ToolSource};
 use super::checked_graph::CheckedGraph;
 use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
 use crate::definition::spec::{self, NameReference, NodeKindSpec, ToolNodeSpec};
-use crate::expr::nearest;
+use baton_expr::nearest;
 
 /// Fields that any output may have without a declaration: the whole output, a caught failure, a stand-in answer.
 const COMMON_FIELDS: &[&str] = &["output", "error", "success", "degraded", "degraded_reason", "message"];

@@ -8,8 +8,8 @@ use serde_json::{Map, Value as Json, json};
 use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
 use crate::definition::source::{SourceSpan, SpannedValue, YamlNode};
 use crate::definition::spec;
-use crate::expr::ParamsDialect;
 use crate::tool::ToolContract;
+use baton_expr::ParamsDialect;
 
 /// Checks calls and caches compiled schemas.
 #[derive(Default)]
@@ -153,7 +153,7 @@ fn unknown(
     let known = properties.keys().map(String::as_str);
     if schema.get("additionalProperties") == Some(&Json::Bool(false)) {
         findings.push_with_suggestion(span.error(DiagnosticCode::Parameters, message), name, known);
-    } else if let Some(near) = crate::expr::nearest(name, known) {
+    } else if let Some(near) = baton_expr::nearest(name, known) {
         let unknown = Diagnostic::warning(DiagnosticCode::Parameters, span, message);
         findings.push(unknown.hint(format!("did you mean `{near}`?")));
     }

@@ -10,8 +10,8 @@ use crate::agent::{self, AgentDefinition, CostTier};
 use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
 use crate::definition::source::{SourceSpan, SpannedValue};
 use crate::definition::spec::{self as written, BodySpec, CompensationSpec, NodeKindSpec};
-use crate::expr::{JinjaTemplate, ParamsDialect};
 use crate::tool::{RetryPolicy, ToolContract};
+use baton_expr::{JinjaTemplate, ParamsDialect};
 
 /// Tool contracts by name. They are shared: a thousand nodes that call one tool hold it once.
 pub(super) type ToolFactsMap = BTreeMap<String, Arc<ToolContract>>;

@@ -10,11 +10,11 @@ use super::super::decide::RunDraft;
 use super::super::event::{EffectRequest, UndoAction};
 use super::super::refusal::RunRefusal;
 use super::super::state::OpenCall;
-use crate::expr::{ParamsDialect, ParamsTemplate};
 use crate::fault::{Fault, code};
 use crate::graph::GraphNode;
 use crate::graph::node::NodeKind;
 use crate::tool::{EffectClass, RetryPolicy, ToolContract};
+use baton_expr::{ParamsDialect, ParamsTemplate};
 
 /// The time-out of a tool without a description. Its calls are not repeated.
 const UNDESCRIBED_TIMEOUT: Duration = Duration::from_secs(30);

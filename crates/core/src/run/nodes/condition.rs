@@ -7,7 +7,7 @@ use serde_json::json;
 use super::super::address::NodeAddress;
 use super::super::advance::expression_fault;
 use super::super::decide::RunDraft;
-use crate::expr::Condition;
+use baton_expr::Condition;
 
 pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, condition: &Condition) {
     match condition.holds(&draft.view(&at.scope)) {

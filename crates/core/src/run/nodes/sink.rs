@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::super::address::NodeAddress;
 use super::super::advance::expression_fault;
 use super::super::decide::RunDraft;
-use crate::expr::literal_list;
 use crate::fault::{Fault, code};
 use crate::graph::node::{SinkAction, SinkNode};
+use baton_expr::literal_list;
 
 /// Fields of `config` that are lists, and may be written as a template that renders a list (seed 004).
 const LIST_FIELDS: [&str; 1] = ["required_skills"];

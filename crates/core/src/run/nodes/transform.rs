@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::super::address::NodeAddress;
 use super::super::advance::expression_fault;
 use super::super::decide::RunDraft;
-use crate::expr::ParamsTemplate;
+use baton_expr::ParamsTemplate;
 
 pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, sets: &[(String, ParamsTemplate)]) {
     let mut output = Map::new();

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use crate::agent::{self, AgentDefinition};
 use crate::bundle::ContentHash;
 use crate::definition::{self, DefinitionCatalog};
-use crate::expr::{Condition, ConditionLanguage, JinjaTemplate, ParamsDialect, ParamsTemplate};
 use crate::graph::node::{
     AgentNode, EndNode, HumanNode, HumanTaskKind, LoopMode, LoopNode, MergeMode, MergeNode, NodeCompensation,
     NodePolicy, OnDeadline, OnItemError, OnNodeError, ParallelNode, RemainingWork, SubworkflowNode, SwitchNode,
@@ -21,6 +20,7 @@ use crate::graph::{
 };
 use crate::money::Usd;
 use crate::tool::{EffectClass, OnUnavailable, RetryPolicy, ToolCompensation, ToolContract};
+use baton_expr::{Condition, ConditionLanguage, JinjaTemplate, ParamsDialect, ParamsTemplate};
 
 pub fn secs(n: u64) -> Duration {
     Duration::from_secs(n)

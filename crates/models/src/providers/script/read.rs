@@ -1,8 +1,8 @@
 //! Parses a file of scripted replies. Problems are reported with file and place.
 
-use baton_core::expr::{Condition, ConditionLanguage, ParamsDialect, ParamsTemplate, ParseError};
 use baton_core::model::{FinishReason, TokenUsage};
 use baton_core::money::Usd;
+use baton_expr::{Condition, ConditionLanguage, ParamsDialect, ParamsTemplate, ParseError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};

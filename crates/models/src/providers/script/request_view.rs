@@ -1,7 +1,7 @@
 //! The view of a request in the matches and templates of scripts.
 
-use baton_core::expr::JsonContext;
 use baton_core::model::{ModelMessage, ModelRequest};
+use baton_expr::JsonContext;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

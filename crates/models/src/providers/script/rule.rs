@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use baton_core::expr::{Condition, EvalError, ParamsTemplate};
 use baton_core::model::{FinishReason, ModelToolCall, TokenUsage};
 use baton_core::money::Usd;
+use baton_expr::{Condition, EvalError, ParamsTemplate};
 use serde::Deserialize;
 use serde_json::Value;
 

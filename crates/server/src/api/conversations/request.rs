@@ -87,7 +87,7 @@ impl<'a> ConversationRequest<'a> {
             principal,
             conversation: handle,
             idempotency: once,
-            wait: wait_preference,
+            wait,
             started_at: Instant::now(),
             fallback_id: fresh,
         })

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::expr::{JinjaTemplate, JsonContext};
 use baton_core::id::TenantId;
+use baton_expr::{JinjaTemplate, JsonContext};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use baton_core::expr::{JsonContext, ParamsDialect, ParamsTemplate};
 use baton_core::tool::{EffectClass, ToolInvocation, ToolOutcome};
+use baton_expr::{JsonContext, ParamsDialect, ParamsTemplate};
 use baton_ports::tools::ToolGateway;
 use serde_json::{Map, Value, json};
 

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::agent::{AgentTask, context, primary_language};
-use crate::expr::{EvalContext as _, EvalError};
 use crate::fault::{Fault, code};
 use crate::graph::node::AgentNode;
 use crate::model::ToolOffer;
@@ -14,6 +13,7 @@ use crate::run::decide::RunDraft;
 use crate::run::event::RunEvent;
 use crate::run::scope_view::ScopeView;
 use crate::run::state::NodeActivity;
+use baton_expr::{EvalContext as _, EvalError};
 
 /// Returns the task of the first agent that is healthy and may run; if none is healthy, of the first that may run.
 ///
