@@ -181,8 +181,8 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// Handles everything that is due: run and node deadlines, waits, gaps. Retries need no event: their calls are sent
-    /// by the clock.
+    /// Handles everything that is due: run and node deadlines, waits, gaps, approvals, questions. Retries need no event:
+    /// their calls are sent by the clock.
     fn wake(&mut self) {
         let due: Vec<(Time, RunTimer)> =
             self.run.timers.iter().take_while(|(at, _)| *at <= self.now).cloned().collect();

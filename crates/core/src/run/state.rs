@@ -57,7 +57,7 @@ pub struct Run {
     pub(super) signals: SignalBuffer,
     /// Timers for decisions at or after their time.
     pub(super) timers: BTreeSet<(Time, RunTimer)>,
-    /// Calls that are sent or looked up at a time, without an event.
+    /// Calls with something due: an attempt or a look-up, which needs no event, or the deadline of an approval or question.
     pub(super) backoffs: BTreeSet<(Time, CallId)>,
     /// Nodes whose in-edges are settled, in the order in which they were settled.
     pub(super) ready: VecDeque<NodeAddress>,
