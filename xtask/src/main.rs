@@ -3,25 +3,32 @@
 //! It depends on no product crate. It runs `cargo`, `git` and the `baton` binary as processes and reads what they print,
 //! so that a crate that does not compile never stops the tool that reports it.
 //!
-//! Start at [`XtaskCommand`]. Each verb has a file of its own. Deliberately absent: anything the product needs at run
-//! time, and network code except for the load generators and mocks of benchmarks and fault tests.
+//! Start at [`XtaskCommand`]. Each verb has a file of its own, and gets the [`Workspace`] that it works on.
+//!
+//! Deliberately absent: anything the product needs at run time, and network code except for the load generators and
+//! mocks of benchmarks and fault tests.
 
+// The commands, one file each.
 mod bench;
-mod build;
-mod code;
 mod cover;
 mod faults;
 mod fuzz;
 mod lints;
 mod measure;
+mod sim;
+mod test;
+
+// The project: its location, its builds, and its sources.
+mod build;
+mod code;
 mod metadata;
 mod page;
+mod workspace;
+
+// Running programs, and reporting on them.
 mod process;
 mod report;
-mod sim;
 mod stages;
-mod test;
-mod workspace;
 
 use std::process::ExitCode;
 

@@ -1,22 +1,39 @@
 //! The binary: configuration, command line and wiring. The only crate that depends on all other crates.
+//!
+//! Start at [`cli::CliCommand`]: each command has a file in [`commands`]. [`project::Project`] reads a project folder,
+//! and [`wiring::ProjectSystem`] puts the store, the tools, the models, memory and an engine together for it.
+//!
+//! Deliberately absent: decisions about a run, and HTTP handlers. Other crates have them; the app chooses their
+//! implementations and settings.
 
-mod bench;
-mod call_failure;
+// The command line.
 mod cli;
 mod commands;
+
+// A project: its files, its settings, and the crates wired together for it.
 mod config;
+mod project;
+mod wiring;
+
+// Secrets, and tool sources that change while the system runs.
 mod consumer_key;
-mod file_size_limit;
-mod metrics;
+mod sources;
+mod vault;
+
+// Output for people, and errors in their input.
+mod call_failure;
 mod print;
 mod progress;
-mod project;
-mod shutdown;
-mod sources;
-mod traces;
 mod usage_error;
-mod vault;
-mod wiring;
+
+// The process: metrics, traces, limits of the system, shutdown.
+mod file_size_limit;
+mod metrics;
+mod shutdown;
+mod traces;
+
+// The benchmark.
+mod bench;
 
 use std::process::ExitCode;
 

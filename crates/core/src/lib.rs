@@ -6,31 +6,44 @@
 //!
 //! Deliberately absent: services, storage formats, HTTP. Effects are performed by other crates.
 
-pub mod actor;
-pub mod agent;
-pub mod audit;
-pub mod bundle;
-pub mod canonical;
-pub mod circuit;
+// The state machines.
 pub mod conversation;
-pub mod definition;
-pub mod fault;
-pub mod friendly_error;
-pub mod graph;
-pub mod id;
-pub mod identifier;
-pub mod kpi;
-pub mod lru_cache;
-pub mod model;
-pub mod money;
-pub mod mutant;
-pub mod redact;
 pub mod routing;
 pub mod run;
-mod scan;
-pub mod structured;
+
+// Definitions, the graphs they compile to, and their schedules.
+pub mod bundle;
+pub mod definition;
+pub mod graph;
+pub mod triggers;
+
+// Plain types that all crates share.
+pub mod actor;
+pub mod agent;
+pub mod fault;
+pub mod id;
+pub mod model;
+pub mod money;
 pub mod time;
 pub mod tool;
 pub mod trace;
-pub mod triggers;
+
+// The audit trail, and statistics for people.
+pub mod audit;
+pub mod kpi;
 pub mod usage;
+
+// Finds and removes personal data.
+pub mod identifier;
+pub mod redact;
+
+// General algorithms, which know nothing about workflows.
+pub mod canonical;
+pub mod circuit;
+pub mod friendly_error;
+pub mod lru_cache;
+mod scan;
+pub mod structured;
+
+// Deliberate faults that the simulation must find.
+pub mod mutant;

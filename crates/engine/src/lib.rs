@@ -5,35 +5,53 @@
 //! under faults that cannot be produced on a real machine. [`driver`] is the thin asynchronous shell.
 //!
 //! The order is always the same: decide, append, and only then send effects.
+//!
+//! Deliberately absent: decisions about a run, which are in `core`, and storage, providers and network, which are
+//! behind the ports.
 
-pub mod agent_registry;
-pub mod aggregate;
+// State machines without IO: which runs are awake, what one run does next, when to poll.
 pub mod aggregate_clock;
-mod audit;
-mod consumer_keys;
-pub mod conversation_index;
 pub mod dispatcher;
-pub mod drafting;
+pub mod owner;
+pub mod work_poller;
+
+// The asynchronous shell around them.
 pub mod driver;
 mod effects;
 mod error;
+mod options;
+mod workflow_cache;
+
+// Conversations and routing queues.
+pub mod aggregate;
+
+// Rows and messages that are appended together with events.
+mod audit;
+mod messages;
+mod projections;
+
+// How runs start: schedules, webhooks, single calls. Drafts of workflows.
+pub mod drafting;
+pub mod one_call;
+pub mod triggers;
+
+// Reads what was recorded: subscribers, current state, verification.
 mod event_bus;
 mod follow;
-mod messages;
-pub mod one_call;
-mod options;
-pub mod owner;
-mod projections;
 mod reply_stream;
-pub mod settings;
 pub mod snapshot_reader;
-pub mod tenants;
-pub mod traces;
-pub mod triggers;
 pub mod verify;
+
+// Passes the journal on: long-term memory, spans, webhooks.
+pub mod conversation_index;
+pub mod traces;
 pub mod webhook_delivery;
-pub mod work_poller;
-mod workflow_cache;
+
+// Tenants, their agents, settings and model keys.
+pub mod agent_registry;
+mod consumer_keys;
+pub mod settings;
+pub mod tenants;
 
 pub use agent_registry::AgentRegistry;
 pub use aggregate::{ConversationHandle, RoutingQueueFollower, RoutingQueues, SubmitResult};

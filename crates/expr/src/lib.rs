@@ -12,22 +12,31 @@
 //! Everything is parsed once and used many times; evaluation borrows the run's values and copies only what it returns.
 //! Deliberately absent: regular expressions, includes, user functions, and any form of `eval`.
 
-mod compare;
+// What a definition may contain.
 mod condition;
+mod params;
+mod template;
+
+// What an expression reads, what limits it, and how it fails.
 mod context;
 mod error;
-mod field_read;
-mod inert_reference;
+mod meter;
+mod suggest;
+
+// The languages behind conditions, templates and parameters.
 mod jinja;
 pub mod jmespath;
-mod literal;
-mod meter;
-mod params;
 mod path;
-mod slice;
 mod structured;
-mod suggest;
-mod template;
+
+// Questions about an expression's text, without evaluating it.
+mod field_read;
+mod inert_reference;
+
+// Values, and how the languages compare, read and slice them.
+mod compare;
+mod literal;
+mod slice;
 
 pub use condition::{BareLiteral, Condition, ConditionLanguage};
 pub use context::{EvalContext, JsonContext};

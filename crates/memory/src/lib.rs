@@ -16,22 +16,31 @@
 //!
 //! Deliberately absent: the decision when to remember. Tools, commands and conversations make it.
 
-mod chunk;
-mod closing;
-mod config;
-mod context;
-mod embed;
-mod episodic;
-mod evaluation;
-mod forget_marks;
-mod fuse;
-mod inquiry;
-mod long_term;
-mod prompt;
+// The entry point.
 mod service;
+
+// The three memories.
+mod episodic;
+mod long_term;
 mod short_term;
+
+// What is done with them: give an agent its context, search repeatedly, summarise, close, forget.
+mod closing;
+mod context;
+mod forget_marks;
+mod inquiry;
 mod summary;
+
+// Search: chunks, vectors, the fusion of results, and its quality.
+mod chunk;
+mod embed;
+mod evaluation;
+mod fuse;
 mod tokens;
+
+// Settings and prompts.
+mod config;
+mod prompt;
 
 pub use config::{EmbedderKey, EmbedderProvider, MemoryConfig, MemoryConfigError};
 pub use embed::{BuiltinEmbedder, EndpointEmbedder};

@@ -22,33 +22,48 @@
 //!
 //! Deliberately absent: environment variables and files (the app reads them), and the content of messages in logs.
 
-mod attempt_budget;
-pub mod budget;
-mod cache;
-mod call_averages;
-mod catalogue;
-mod config;
-mod counters;
-pub mod embeddings;
-mod error;
-pub mod evaluate;
-mod fallback;
-mod fault;
+// The entry point.
 mod gateway;
+
+// The stages of a call. The text above lists them in order.
+mod attempt_budget;
+mod cache;
+mod fallback;
 mod health;
-pub mod litellm;
-pub mod price;
-pub mod profile;
-mod provider_registry;
 mod providers;
-mod record;
 mod recorder;
 mod requirements;
-pub mod roi;
 mod router;
-pub mod savings;
+
+// Money: reservations, prices, the cost of embeddings.
+pub mod budget;
+pub mod embeddings;
+pub mod price;
+
+// Facts about models, and the settings that choose among them.
+mod catalogue;
+mod config;
+pub mod litellm;
+pub mod profile;
+mod provider_registry;
 mod score;
+
+// What the stages measure, record and share with other processes.
+mod call_averages;
+mod counters;
+mod record;
 mod shared_circuits;
+
+// Errors.
+mod error;
+mod fault;
+
+// Reports on routing and cost, computed on request.
+pub mod evaluate;
+pub mod roi;
+pub mod savings;
+
+// Helpers for tests.
 #[cfg(test)]
 mod test_support;
 

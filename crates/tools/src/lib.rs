@@ -1,7 +1,7 @@
 //! Performs permitted tool calls.
 //!
 //! The entry point is [`ToolRegistry`], which implements the port [`baton_ports::tools::ToolGateway`]. A call goes
-//! through the stages of the check (find, enabled, parameters, promise, approval, cache, circuit, rate) and results
+//! through the stages of the check (find, enabled, parameters, class, approval, cache, circuit, rate) and results
 //! in a permit. Performing the permit is one attempt under a time-out, with a redacted audit row. Retries, waiting
 //! and the journal belong to the run.
 //!
@@ -42,45 +42,62 @@
 //!
 //! Deliberately absent: reading files, which is the app's task; waiting and deciding on retries, which are the run's.
 
-mod account_binding;
-mod agent_endpoints;
+// The entry point, and the list of shipped tools.
+mod registry;
+mod tool_set;
+
+// From a call to its result: the check, the permit, the attempt.
 mod audit;
-mod authority;
-mod by_tenant;
 mod call_state;
-mod catalogue;
 mod check;
-pub mod code;
-pub mod composio;
-mod config;
-mod definition;
-mod error;
-pub mod icalendar;
 mod idempotency;
-mod kinds;
-mod language;
-mod launch;
-mod mcp;
-mod openapi;
-mod outbound;
 mod permit;
-mod post;
-mod providers;
 mod rate;
 mod reach_tracker;
-mod registry;
 mod request;
-mod rules;
+mod tool;
+mod usage_metrics;
+
+// The tools.
+pub mod composio;
+mod definition;
+mod kinds;
+mod mcp;
+mod openapi;
+mod providers;
+
+// Agents' programs in child processes, and agents behind an HTTP endpoint.
+mod agent_endpoints;
+mod launch;
 pub mod sandbox;
+
+// The catalogue and the settings.
+mod by_tenant;
+mod catalogue;
+mod config;
+mod language;
+mod rules;
+
+// Errors and warnings.
+pub mod code;
+mod error;
+mod tool_error;
+mod validation_warning;
+
+// HTTP to external services.
+mod account_binding;
+mod authority;
+mod outbound;
+mod post;
+mod vendor;
+
+// Formats and sizes.
+pub mod icalendar;
+mod value_size;
+
+// Helpers for tests.
 #[cfg(test)]
 mod testing;
-mod tool;
-mod tool_error;
-mod tool_set;
-mod usage_metrics;
-mod validation_warning;
-mod value_size;
-mod vendor;
 
 pub use agent_endpoints::{AgentEndpoints, SECRET as ENDPOINT_SECRET};
 pub use baton_ports::catalogue::{DescriptionFields, ProviderOption, ToolDescription, ToolRisk};
