@@ -85,7 +85,7 @@ impl ConversationHandle {
         Ok(())
     }
 
-    /// Submits a command once under this id, and waits for the result as long as the caller does. `Begin` creates the
+    /// Submits a command once under this id, and waits for the result for up to `limit`. `Begin` creates the
     /// conversation.
     pub async fn submit(
         &mut self,
@@ -147,7 +147,7 @@ pub(super) async fn wait_for_notification(watch: &mut RunSubscription, limit: Du
     }
 }
 
-/// Submits a command to a watched aggregate of a tenant once under an id, and waits for the result for a bounded time.
+/// Submits a command to a watched aggregate of a tenant once under an id, and waits for the result for up to a limit.
 pub(super) async fn submit_and_wait(
     engine: &Engine,
     watch: &mut RunSubscription,
