@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { follow, type Line, type Spoken } from './live'
+import { follow, type Line, type ReplyChunk } from './live'
 import type { Entry } from './schema'
 
 const entry = (seq: number) =>
@@ -47,7 +47,7 @@ test('a line that breaks is taken up where it broke, and what is said twice is h
 test('what a model is saying is told with its call, and is no entry', async () => {
   const part = (data: object) => `event: model\ndata: ${JSON.stringify(data)}\n\n`
   const effect = { node: 'ask', call: 0 }
-  const said: Spoken[] = []
+  const said: ReplyChunk[] = []
   const entries: Entry[] = []
   await new Promise<void>((done) => {
     follow(

@@ -14,22 +14,22 @@ export const finished: ReadonlySet<string> = new Set(['completed', 'failed', 'ca
 export type Line = { state: 'live' } | { state: 'lost'; since: number } | { state: 'closed' }
 
 /** A part of what a model is saying; what counts is the entry that records the whole. */
-export interface Spoken {
+export interface ReplyChunk {
   effect: EffectId
   text?: string
   /** What was said before is void: another model begins anew. */
   reset?: boolean
 }
 
-export interface Follower {
+export interface RunFollower {
   entry(entry: Entry): void
-  spoken?(part: Spoken): void
+  spoken?(part: ReplyChunk): void
   state(execution: Execution): void
   line(line: Line): void
 }
 
 /** Follows a run from after `seq` until it is stopped; a broken line is taken up again where it broke. */
-export function follow(run: string, seq: number, follower: Follower, fetcher: typeof fetch = fetch): () => void {
+export function follow(run: string, seq: number, follower: RunFollower, fetcher: typeof fetch = fetch): () => void {
   let last = seq
   return listen(
     `executions/${id(run)}/events`,
@@ -43,7 +43,7 @@ export function follow(run: string, seq: number, follower: Follower, fetcher: ty
           last = entry.seq
           follower.entry(entry)
         } else if (message.event === 'model') {
-          follower.spoken?.(JSON.parse(message.data) as Spoken)
+          follower.spoken?.(JSON.parse(message.data) as ReplyChunk)
         } else if (message.event === 'state') {
           const now = JSON.parse(message.data) as Execution
           follower.state(now)

@@ -1,10 +1,10 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useRef } from 'react'
 import { ask, id } from './client'
+import { inbox } from './conversation'
 import { Problem } from './problem'
 import { me } from './queries'
 import type { HumanAgent, Presence } from './schema'
-import { inbox } from './talk'
 
 const poll_ms = 5_000
 /** The desk writes a sign of life down a fifth of five minutes apart at the least: more often says no more. */
@@ -23,7 +23,7 @@ const seat = (person: string) => ({
     query.state.data && !query.state.error ? poll_ms : poll_ms * 6,
 })
 
-export function useSeat(): HumanAgent | null | undefined {
+export function useOwnAgent(): HumanAgent | null | undefined {
   const who = useQuery(me)
   return useQuery({ ...seat(who.data?.name ?? ''), enabled: !!who.data, retry: false }).data
 }
@@ -56,9 +56,9 @@ export function usePresence(person: string) {
 }
 
 /** Whoever is not heard of for long is offline to the desk, though they only read: while somebody moves here, it is told. */
-export function useSignsOfLife(): void {
+export function usePresenceHeartbeat(): void {
   const client = useQueryClient()
-  const here = useSeat()
+  const here = useOwnAgent()
   const latest = useRef(here)
   latest.current = here
   // Where it is not heard, the desk's own word says so soon.

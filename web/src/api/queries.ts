@@ -1,7 +1,7 @@
 import { type QueryClient, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useMemo, useRef, useState } from 'react'
-import { asRun } from '../graph/drawn'
-import { callKey, type Story } from '../graph/story'
+import { runGraph } from '../graph/run-graph'
+import { callKey, type RunTimeline } from '../graph/timeline'
 import { nodeOfItem, waitsOf } from '../graph/waits'
 import { ask, id, query } from './client'
 import { finished, follow, type Line } from './live'
@@ -95,7 +95,7 @@ export const beginning = (run: string, entries: number) => ({
 
 export const ended = (state: string): boolean => finished.has(state)
 
-function hear(client: QueryClient, run: string, entry: Entry): void {
+function appendEntry(client: QueryClient, run: string, entry: Entry): void {
   client.setQueryData<Entry[]>(journal(run).queryKey, (old) =>
     old && old.at(-1)?.seq !== undefined && entry.seq > (old.at(-1)?.seq ?? 0) ? [...old, entry] : (old ?? [entry]),
   )
@@ -104,7 +104,7 @@ function hear(client: QueryClient, run: string, entry: Entry): void {
 const nothingSaid: ReadonlyMap<string, string> = new Map()
 
 /** What is still being said, once this is recorded: a call that an entry tells of has said it, or begins anew. */
-export function without(said: ReadonlyMap<string, string>, entry: Entry): ReadonlyMap<string, string> {
+export function dropRecorded(said: ReadonlyMap<string, string>, entry: Entry): ReadonlyMap<string, string> {
   if (said.size === 0) return said
   const left = new Map(said)
   for (const event of entry.events) {
@@ -140,8 +140,8 @@ export function useLiveRun(run: string) {
     const last = client.getQueryData<Entry[]>(journal(run).queryKey)?.at(-1)?.seq ?? 0
     return follow(run, last, {
       entry(entry) {
-        hear(client, run, entry)
-        setSaid((old) => without(old, entry))
+        appendEntry(client, run, entry)
+        setSaid((old) => dropRecorded(old, entry))
       },
       spoken: ({ effect, text = '', reset }) =>
         setSaid((old) => {
@@ -170,14 +170,14 @@ export function useLiveRun(run: string) {
 
   const nodes = shown.data?.nodes
   const asDrawn = useMemo(
-    () => drawn.data && asRun(drawn.data, nodes ?? [], told.data ?? []),
+    () => drawn.data && runGraph(drawn.data, nodes ?? [], told.data ?? []),
     [drawn.data, nodes, told.data],
   )
   return { execution: shown, journal: told, graph: { ...drawn, data: asDrawn }, line, said }
 }
 
 /** What of this run waits for people: as the desk tells it, or else as the run does. */
-export function useDeskOf(run: Execution | undefined, story: Story): DeskItem[] {
+export function useDeskOf(run: Execution | undefined, story: RunTimeline): DeskItem[] {
   const waits = !!run && !ended(run.state)
   const asked = useQuery({
     queryKey: ['desk-of', run?.execution_id],
@@ -209,7 +209,10 @@ export type Act =
 /** Done in a run's name; `wait_s` is how long the answer may wait until the run rests. */
 export async function act(run: string, what: Act, wait_s = 5): Promise<Execution> {
   const { act: verb, ...body } = what
-  return ask<Execution>(`executions/${id(run)}/${verb}`, { body, headers: { ...once(), prefer: `wait=${wait_s}` } })
+  return ask<Execution>(`executions/${id(run)}/${verb}`, {
+    body,
+    headers: { ...idempotencyHeader(), prefer: `wait=${wait_s}` },
+  })
 }
 
 export interface Fork {
@@ -221,10 +224,10 @@ export interface Fork {
 
 /** A new run, from another's past; answered at once, so that it can be watched. */
 export const fork = (run: string, body: Fork): Promise<Execution> =>
-  ask<Execution>(`executions/${id(run)}/fork`, { body, headers: { ...once(), prefer: 'wait=0' } })
+  ask<Execution>(`executions/${id(run)}/fork`, { body, headers: { ...idempotencyHeader(), prefer: 'wait=0' } })
 
 /** So that a request that is sent twice acts once. Random bytes are to be had also where the page came without TLS. */
-export const once = (): Record<string, string> => ({
+export const idempotencyHeader = (): Record<string, string> => ({
   'idempotency-key': Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
     byte.toString(16).padStart(2, '0'),
   ).join(''),
@@ -256,7 +259,7 @@ export function useDecide() {
         ? act(item.run, { act: 'answer', to: item.to, approve, note: reason })
         : ask(`approvals/${id(item.id)}/${approve ? 'approve' : 'reject'}`, {
             body: { reason },
-            headers: { ...once(), prefer: 'wait=5' },
+            headers: { ...idempotencyHeader(), prefer: 'wait=5' },
           }),
     onSettled(_said, _problem, { item }) {
       for (const key of [
@@ -275,5 +278,5 @@ export function useDecide() {
 export const execute = (name: string, input: Record<string, unknown>): Promise<Execution> =>
   ask<Execution>('workflows/execute', {
     body: { workflow_id: name, input_data: input, context: {} },
-    headers: { ...once(), prefer: 'wait=0' },
+    headers: { ...idempotencyHeader(), prefer: 'wait=0' },
   })

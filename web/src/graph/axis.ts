@@ -6,7 +6,7 @@ export interface Axis {
   cuts: number[]
 }
 
-export interface Worked {
+export interface WorkedSpan {
   from: number
   to: number
   waiting: boolean
@@ -15,7 +15,7 @@ export interface Worked {
 const cutWidth = 0.2
 const cutsMost = 0.6
 
-export function axis(began: number, until: number, spans: readonly Worked[]): Axis {
+export function axis(began: number, until: number, spans: readonly WorkedSpan[]): Axis {
   const end = Math.max(until, began + 1)
   const busy: [number, number][] = []
   for (const span of spans.filter((one) => !one.waiting).sort((a, b) => a.from - b.from)) {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import recorded from '../../test/fixtures/recorded.json'
 import type { DeskItem, Entry, Execution } from '../api/schema'
-import { tell } from './story'
+import { foldJournal } from './timeline'
 import { questionOf, waitsOf } from './waits'
 
 const resting = recorded.runs.flatMap((run) =>
@@ -9,7 +9,7 @@ const resting = recorded.runs.flatMap((run) =>
     .filter((phase) => phase.desk.length > 0)
     .map((phase) => ({
       run: phase.show as unknown as Execution,
-      story: tell(run.journal.filter((entry) => entry.seq <= phase.upto) as unknown as Entry[]),
+      story: foldJournal(run.journal.filter((entry) => entry.seq <= phase.upto) as unknown as Entry[]),
       desk: phase.desk as unknown as DeskItem[],
     })),
 )

@@ -1,12 +1,12 @@
 import type { DeskItem, EffectId, Execution, FormSchema } from '../api/schema'
-import type { Story } from './story'
+import type { RunTimeline } from './timeline'
 
 /** A call as the API names it. */
 export const effectName = (effect: EffectId): string =>
   `${effect.node}#${effect.call ?? 0}.${effect.gen ?? 0}${effect.role === 'undo' ? '/undo' : ''}`
 
 /** What a run waits for from people, as the run itself and its journal tell it: where the desk cannot be asked. */
-export function waitsOf(run: Execution, story: Story): DeskItem[] {
+export function waitsOf(run: Execution, story: RunTimeline): DeskItem[] {
   return (run.waits_for ?? []).flatMap((one): DeskItem[] => {
     if (one.run !== run.execution_id) return []
     const [node = '', rest = ''] = (one.node ?? one.effect ?? '').split('#')

@@ -2,15 +2,15 @@ import { afterEach, expect, test, vi } from 'vitest'
 import recorded from '../../test/fixtures/recorded.json'
 import { Problem as Said } from '../api/problem'
 import type { DeskItem, Entry, Graph } from '../api/schema'
-import { relay } from '../graph/relay'
-import { spans, tell } from '../graph/story'
+import { splitTime } from '../graph/time-split'
+import { foldJournal, spans } from '../graph/timeline'
 import { onKey, register } from './commands'
 import { Decision } from './decision'
 import { LiveGraph } from './live-graph'
-import { RelayBar, RelayKey } from './relay'
 import { begin, read } from './schema-form'
 import { Problem, Skeleton } from './states'
 import { draw, named, press, type, violations } from './testing'
+import { TimeSplitBar, TimeSplitLegend } from './time-split'
 
 const items = recorded.runs.flatMap((run) =>
   run.phases.flatMap((phase) => [...phase.desk.filter((one) => !one.kind.endsWith('approval')), ...phase.approvals]),
@@ -150,13 +150,13 @@ test('a question is answered in the customer’s words', async () => {
 
 test('the relay and the graph can be read without seeing them', async () => {
   const run = recorded.runs.at(-1)
-  const story = tell(run?.journal as unknown as Entry[])
-  const bar = relay(spans(story, story.ended ?? 0))
+  const story = foldJournal(run?.journal as unknown as Entry[])
+  const bar = splitTime(spans(story, story.ended ?? 0))
   let chosen = ''
   const place = await draw(
     <>
-      <RelayBar relay={bar} />
-      <RelayKey relay={bar} />
+      <TimeSplitBar relay={bar} />
+      <TimeSplitLegend relay={bar} />
       <LiveGraph
         graph={run?.phases.at(-1)?.graph as unknown as Graph}
         story={story}

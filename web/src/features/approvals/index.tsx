@@ -15,7 +15,7 @@ import { KindTile } from '../../ui/kind-tile'
 import { LiveLine } from '../../ui/live-line'
 import { Empty, Problem, Skeleton } from '../../ui/states'
 import { Top } from '../../ui/top'
-import { Words } from '../../ui/words'
+import { CodeText } from '../../ui/words'
 import css from './approvals.module.css'
 
 /** Nearest deadline first; what has none stands last, oldest first. */
@@ -137,7 +137,7 @@ function Detail({ id, known }: { id: string; known: DeskItem | undefined }) {
         <KindTile kind={item.kind === 'tool_approval' ? 'tool' : 'human'} size={32} />
         <div>
           <h2>
-            <Words>{item.title}</Words>
+            <CodeText>{item.title}</CodeText>
           </h2>
           <p className="sm mid">
             {t('asked {time}', { time: when(item.opened_at) })} ·{' '}

@@ -4,8 +4,8 @@ import { type ReactNode, useEffect, useMemo, useRef, useState } from 'react'
 import type { Problem as Said } from '../../api/problem'
 import { act, ended, execute, execution, useDeskOf, useLiveRun, workflow, workflows } from '../../api/queries'
 import type { Execution } from '../../api/schema'
-import { relay } from '../../graph/relay'
-import { type Story, spans, tell } from '../../graph/story'
+import { splitTime } from '../../graph/time-split'
+import { foldJournal, type RunTimeline, spans } from '../../graph/timeline'
 import { questionOf } from '../../graph/waits'
 import { useT } from '../../i18n'
 import { clock, duration, usd } from '../../i18n/format'
@@ -15,13 +15,13 @@ import { useCommands } from '../../ui/commands'
 import { Decision } from '../../ui/decision'
 import { Icon } from '../../ui/icon'
 import { LiveLine } from '../../ui/live-line'
-import { RelayBar } from '../../ui/relay'
 import { begin, type Draft, read, SchemaForm } from '../../ui/schema-form'
 import { StateSign } from '../../ui/state-sign'
 import { Empty, Problem, Skeleton } from '../../ui/states'
+import { TimeSplitBar } from '../../ui/time-split'
 import { toast } from '../../ui/toast'
 import { Top } from '../../ui/top'
-import { Words } from '../../ui/words'
+import { CodeText } from '../../ui/words'
 import css from './chat.module.css'
 import { declared } from './input'
 
@@ -213,7 +213,7 @@ function Conversation({ run: id }: { run: string }) {
   const run = shown.data
   const over = run ? ended(run.state) : false
   const now = useNow(over ? null : 1000)
-  const story = useMemo(() => tell(journal.data ?? []), [journal.data])
+  const story = useMemo(() => foldJournal(journal.data ?? []), [journal.data])
   const desk = useDeskOf(run, story)
   const [sent, setSent] = useState<{ text: string; after: number }[]>([])
   const say = useMutation<Execution, Said, string>({
@@ -267,17 +267,17 @@ function Conversation({ run: id }: { run: string }) {
           )}
           {waits.map((item) => (
             <div key={questionOf(item)} className={css.wait}>
-              <p className={css.pass}>
+              <p className={css.divider}>
                 <span>{t('The baton passes to a person')}</span>
               </p>
               <h2>
-                <Words>{item.title}</Words>
+                <CodeText>{item.title}</CodeText>
               </h2>
               <Decision item={item} />
             </div>
           ))}
           {over && run && (
-            <p className={css.pass}>
+            <p className={css.divider}>
               <span>
                 <StateSign state={run.state} small /> {duration(run.duration_ms ?? 0)} · {usd(run.total_cost_usd)}
               </span>
@@ -311,9 +311,9 @@ function Conversation({ run: id }: { run: string }) {
   )
 }
 
-function Steps({ run, story, now, line }: { run: Execution; story: Story; now: number; line: ReactNode }) {
+function Steps({ run, story, now, line }: { run: Execution; story: RunTimeline; now: number; line: ReactNode }) {
   const t = useT()
-  const bar = relay(spans(story, now))
+  const bar = splitTime(spans(story, now))
   return (
     <div className={css.steps}>
       <div className="row">
@@ -323,7 +323,7 @@ function Steps({ run, story, now, line }: { run: Execution; story: Story; now: n
           {t('See the run')}
         </Link>
       </div>
-      <RelayBar relay={bar} />
+      <TimeSplitBar relay={bar} />
       <ol>
         {story.steps.map((step) => (
           <li key={step.node}>

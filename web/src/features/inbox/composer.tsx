@@ -1,5 +1,5 @@
 import { type KeyboardEvent, useEffect, useRef, useState } from 'react'
-import type { Said, Talk } from '../../api/talk'
+import type { ConversationAction, InboxConversation } from '../../api/conversation'
 import { useT } from '../../i18n'
 import { Button } from '../../ui/button'
 import { useCommands } from '../../ui/commands'
@@ -8,12 +8,12 @@ import { Keys } from '../../ui/kbd'
 import css from './inbox.module.css'
 
 interface Props {
-  talk: Talk
+  talk: InboxConversation
   mine: boolean
   may: boolean
   busy: boolean
   /** Tells when the server has it, and only then forgets what was written. */
-  onSay: (said: Said, done: () => void) => void
+  onSay: (said: ConversationAction, done: () => void) => void
 }
 
 /** What is written to the customer, or for people; the suggested reply stands above the field and never in it. */

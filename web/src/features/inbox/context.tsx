@@ -1,9 +1,9 @@
 import { Link } from '@tanstack/react-router'
-import type { Talk } from '../../api/talk'
+import type { InboxConversation } from '../../api/conversation'
 import { type Say, useT } from '../../i18n'
 import { count, percent, usd, when } from '../../i18n/format'
 import { Icon } from '../../ui/icon'
-import { Words } from '../../ui/words'
+import { CodeText } from '../../ui/words'
 import css from './inbox.module.css'
 import { triggerWords } from './words'
 
@@ -16,7 +16,7 @@ const outcomeWord = (outcome: string, t: Say): string =>
   ({ completed: t('done'), failed: t('failed'), waiting: t('waits') })[outcome] ?? outcome
 
 /** What goes along when the baton is passed: why, what it is about, what was tried, what still waits. */
-export function Context({ talk }: { talk: Talk }) {
+export function Context({ talk }: { talk: InboxConversation }) {
   const t = useT()
   const handover = talk.handover_context
   return (
@@ -33,7 +33,7 @@ export function Context({ talk }: { talk: Talk }) {
             </p>
             {handover.reason && (
               <p className="mid">
-                <Words>{handover.reason}</Words>
+                <CodeText>{handover.reason}</CodeText>
               </p>
             )}
           </section>

@@ -1,10 +1,10 @@
 import { act } from 'react'
 import { afterEach, expect, test, vi } from 'vitest'
-import type { Line, Talk, TalkHead } from '../../api/talk'
+import type { InboxConversation, Line, TalkHead } from '../../api/conversation'
 import { draw, named, press, type, violations } from '../../ui/testing'
+import { AvailabilityBanner } from './availability-banner'
 import { Composer } from './composer'
 import { Queue } from './queue'
-import { Seat } from './seat'
 import { Thread } from './thread'
 import { byWait } from './words'
 
@@ -30,7 +30,7 @@ const head: TalkHead = {
   messages: 1,
   runs: 1,
 }
-const talk: Talk = {
+const talk: InboxConversation = {
   ...head,
   handover_context: {
     trigger: 'explicit_request',
@@ -136,7 +136,7 @@ test('why nothing new comes is told: away, offline, as many as one takes, not on
           ? Response.json({ id: 'olga', max_capacity: 2, ...seat })
           : Response.json({ code: 'DESK-004' }, { status: 404 }),
     )
-    const place = await draw(<Seat />)
+    const place = await draw(<AvailabilityBanner />)
     await act(async () => {})
     expect(await violations(place)).toEqual([])
     return place.textContent

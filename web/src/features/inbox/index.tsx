@@ -1,19 +1,19 @@
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { useEffect, useState } from 'react'
-import { me } from '../../api/queries'
-import { useMay } from '../../api/rights'
 import {
+  type ConversationAction,
+  type InboxConversation,
   inbox,
   lines,
   resolved,
-  type Said,
-  type Talk,
   type TalkHead,
   talk as talkOf,
+  useConversationAction,
   useLiveTalk,
-  useSay,
-} from '../../api/talk'
+} from '../../api/conversation'
+import { me } from '../../api/queries'
+import { useMay } from '../../api/rights'
 import { useT } from '../../i18n'
 import { Button } from '../../ui/button'
 import { useNow } from '../../ui/clock'
@@ -25,11 +25,11 @@ import { Sheet } from '../../ui/sheet'
 import { Empty, Problem, Skeleton } from '../../ui/states'
 import { toast } from '../../ui/toast'
 import { Top } from '../../ui/top'
+import { AvailabilityBanner } from './availability-banner'
 import { Composer } from './composer'
 import { Context } from './context'
 import css from './inbox.module.css'
 import { Queue } from './queue'
-import { Seat } from './seat'
 import { Thread } from './thread'
 import { byWait, channelIcon, nameOf } from './words'
 
@@ -116,7 +116,7 @@ export function Inbox() {
           {tab(true, t('Resolved'))}
         </div>
       </Top>
-      {!past && <Seat />}
+      {!past && <AvailabilityBanner />}
       <div className={css.columns}>
         <div className={css.queue}>
           {listed.isError && <Problem problem={listed.error} onRetry={() => void listed.refetch()} />}
@@ -142,7 +142,7 @@ function Open({ of, me: name }: { of: string; me: string }) {
   const talk = useQuery(talkOf(of))
   const said = useQuery(lines(of))
   const line = useLiveTalk(of, said.isSuccess)
-  const say = useSay(of)
+  const say = useConversationAction(of)
   const [giving, setGiving] = useState(false)
   const [note, setNote] = useState('')
   const data = talk.data
@@ -153,7 +153,7 @@ function Open({ of, me: name }: { of: string; me: string }) {
     reopen: may && data?.state === 'resolved',
     leave: may && mine && isOpen,
   }
-  const send = (what: Said, done: string, then?: () => void) =>
+  const send = (what: ConversationAction, done: string, then?: () => void) =>
     say.mutate(what, {
       onSuccess: () => {
         then?.()
@@ -288,7 +288,7 @@ function Open({ of, me: name }: { of: string; me: string }) {
 }
 
 /** Exactly one owner speaks, and who that is stands above everything that was said. */
-function Who({ talk, mine }: { talk: Talk; mine: boolean }) {
+function Who({ talk, mine }: { talk: InboxConversation; mine: boolean }) {
   const t = useT()
   const person = talk.owner === 'person'
   return (

@@ -1,4 +1,4 @@
-import type { TalkHead, Trigger } from '../../api/talk'
+import type { TalkHead, Trigger } from '../../api/conversation'
 import { type Say, useT } from '../../i18n'
 import { exact, left } from '../../i18n/format'
 import { Icon } from '../../ui/icon'

@@ -1,5 +1,5 @@
 import { useEffect, useRef } from 'react'
-import type { Line, Talk } from '../../api/talk'
+import type { InboxConversation, Line } from '../../api/conversation'
 import { useT } from '../../i18n'
 import { when } from '../../i18n/format'
 import { Icon } from '../../ui/icon'
@@ -7,7 +7,7 @@ import css from './inbox.module.css'
 import { triggerWords } from './words'
 
 interface Props {
-  talk: Talk
+  talk: InboxConversation
   lines: Line[]
   me: string
 }
@@ -24,14 +24,14 @@ export function Thread({ talk, lines, me }: Props) {
     if (at && at.scrollHeight - at.scrollTop - at.clientHeight < 240) end.current?.scrollIntoView?.({ block: 'end' })
   }, [count])
   useEffect(() => end.current?.scrollIntoView?.({ block: 'end' }), [])
-  const passed = passAt(talk, lines)
+  const passed = handoverLine(talk, lines)
   return (
     <div className={css.thread} role="log" aria-label={t('Conversation')} ref={box} tabIndex={0}>
       {lines
         .filter((line) => line.from !== 'suggestion')
         .map((line) => (
           <div key={line.number} className={css.slot}>
-            {line.number === passed && <Pass talk={talk} />}
+            {line.number === passed && <HandoverMark talk={talk} />}
             <div className={`${css.turn} ${line.from === 'customer' ? '' : css.ours}`}>
               <p className={`${css.bubble} ${css[`by_${line.from}`] ?? ''}`}>{line.text}</p>
               <span className={css.meta}>
@@ -50,27 +50,27 @@ export function Thread({ talk, lines, me }: Props) {
             </div>
           </div>
         ))}
-      {passed === null && talk.handover_context && <Pass talk={talk} />}
+      {passed === null && talk.handover_context && <HandoverMark talk={talk} />}
       <div ref={end} />
     </div>
   )
 }
 
 /** Before which line the baton went to people: the first that was said after that, or nothing yet. */
-function passAt(talk: Talk, lines: Line[]): number | null {
+function handoverLine(talk: InboxConversation, lines: Line[]): number | null {
   const before = talk.handover_context?.lines
   if (before === undefined) return null
   return lines.find((line) => line.number > before && line.from !== 'suggestion')?.number ?? null
 }
 
-function Pass({ talk }: { talk: Talk }) {
+function HandoverMark({ talk }: { talk: InboxConversation }) {
   const t = useT()
   const handover = talk.handover_context
   if (!handover) return null
   return (
-    <div className={css.pass}>
+    <div className={css.handover}>
       <span>
-        <span className={css.passTag}>
+        <span className={css.handoverTag}>
           <Icon name="swap" size={12} />
           {t('The agent passed the baton')}
         </span>

@@ -1,4 +1,4 @@
-import type { TalkHead, Trigger } from '../../api/talk'
+import type { TalkHead, Trigger } from '../../api/conversation'
 import { said } from '../../i18n'
 import type { IconName } from '../../ui/icon'
 

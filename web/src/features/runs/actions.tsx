@@ -2,7 +2,7 @@ import { type ReactNode, useState } from 'react'
 import { type Act, ended, useAct } from '../../api/queries'
 import { useMay } from '../../api/rights'
 import type { Execution, Graph } from '../../api/schema'
-import type { Story } from '../../graph/story'
+import type { RunTimeline } from '../../graph/timeline'
 import { useT } from '../../i18n'
 import { Button } from '../../ui/button'
 import { useCommands } from '../../ui/commands'
@@ -11,7 +11,7 @@ import { Sheet } from '../../ui/sheet'
 import { Problem } from '../../ui/states'
 import { toast } from '../../ui/toast'
 import { ForkSheet } from './fork'
-import { Plan, stays } from './rollback'
+import { isIrreversible, Plan } from './rollback'
 
 type Asked = 'cancel' | 'rollback' | 'retry' | 'fork'
 
@@ -19,7 +19,7 @@ type Asked = 'cancel' | 'rollback' | 'retry' | 'fork'
 export function useActions(
   run: Execution | undefined,
   graph: Graph | undefined,
-  story: Story,
+  story: RunTimeline,
   step: string | null,
 ): {
   buttons: ReactNode
@@ -34,7 +34,7 @@ export function useActions(
   const may = useMay('operate')
   const over = run ? ended(run.state) : true
   const plan = run?.rollback_plan ?? []
-  const undoable = plan.filter((one) => !stays(one))
+  const undoable = plan.filter((one) => !isIrreversible(one))
   const winding = run?.state === 'cancelling' || run?.state === 'compensating'
   const can = {
     fork: may && !!run && story.steps.length > 0,

@@ -1,5 +1,5 @@
 import type { Execution, Graph } from '../../api/schema'
-import type { Story } from '../../graph/story'
+import type { RunTimeline } from '../../graph/timeline'
 import { useT } from '../../i18n'
 import { count, percent, usd } from '../../i18n/format'
 import { Empty } from '../../ui/states'
@@ -22,7 +22,7 @@ export function Costs({
 }: {
   run: Execution
   graph: Graph | undefined
-  story: Story
+  story: RunTimeline
   onSelect: (node: string) => void
 }) {
   const t = useT()

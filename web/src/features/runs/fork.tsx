@@ -4,8 +4,8 @@ import { useState } from 'react'
 import type { Problem as Said } from '../../api/problem'
 import { fork } from '../../api/queries'
 import type { Execution, Graph } from '../../api/schema'
-import { drawnAt } from '../../graph/nested'
-import type { Story } from '../../graph/story'
+import { nodeAt } from '../../graph/graph-view'
+import type { RunTimeline } from '../../graph/timeline'
 import { useT } from '../../i18n'
 import { Button } from '../../ui/button'
 import { Check, Choice, Text } from '../../ui/field'
@@ -15,7 +15,7 @@ import { toast } from '../../ui/toast'
 
 interface Props {
   run: Execution
-  story: Story
+  story: RunTimeline
   graph: Graph | undefined
   /** Where it would begin, unless another step is chosen. */
   step: string | null
@@ -78,7 +78,7 @@ export function ForkSheet({ run, story, graph, step, onClose }: Props) {
         value={node}
         onChange={setNode}
         options={begun.map((one) => {
-          const name = drawnAt(graph, one)?.name
+          const name = nodeAt(graph, one)?.name
           return { value: one, text: name ? `${name} (${one})` : one }
         })}
       />

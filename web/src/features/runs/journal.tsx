@@ -1,6 +1,6 @@
 import { useMemo, useState } from 'react'
 import type { Entry, Event } from '../../api/schema'
-import { bodyOf, kindOf, nodeOf } from '../../graph/story'
+import { bodyOf, kindOf, nodeOf } from '../../graph/timeline'
 import { said, useT } from '../../i18n'
 import { clockMs, exact } from '../../i18n/format'
 import { Button } from '../../ui/button'

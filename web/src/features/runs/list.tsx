@@ -4,8 +4,8 @@ import { memo, useEffect, useMemo, useRef, useState } from 'react'
 import { beginning, ended, versions, workflows } from '../../api/queries'
 import { useMay } from '../../api/rights'
 import type { Head } from '../../api/schema'
-import { type Relay, relay } from '../../graph/relay'
-import { type Story, spans, tell } from '../../graph/story'
+import { splitTime, type TimeSplit } from '../../graph/time-split'
+import { foldJournal, type RunTimeline, spans } from '../../graph/timeline'
 import { said, useT } from '../../i18n'
 import { duration, exact, usd, when } from '../../i18n/format'
 import { Button } from '../../ui/button'
@@ -13,13 +13,13 @@ import { useLasting, useNow } from '../../ui/clock'
 import { useCommands } from '../../ui/commands'
 import { Icon } from '../../ui/icon'
 import { LiveLine } from '../../ui/live-line'
-import { RelayBar } from '../../ui/relay'
 import { StateSign } from '../../ui/state-sign'
 import { Empty, Problem, Skeleton } from '../../ui/states'
+import { TimeSplitBar } from '../../ui/time-split'
 import { Top } from '../../ui/top'
-import { Words } from '../../ui/words'
+import { CodeText } from '../../ui/words'
+import { able, type BulkAction, BulkActionSheet } from './bulk-actions'
 import css from './list.module.css'
-import { able, type Many, ManySheet } from './many'
 import { useRuns } from './use-runs'
 import { useWindow } from './use-window'
 import { Version } from './version'
@@ -47,7 +47,7 @@ export function RunsList() {
   const known = useQuery(workflows)
   const [at, setAt] = useState<string | null>(null)
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set())
-  const [asked, setAsked] = useState<Many | null>(null)
+  const [asked, setAsked] = useState<BulkAction | null>(null)
   const lastPick = useRef<string | null>(null)
   const may = useMay('operate')
   const box = useRef<HTMLDivElement>(null)
@@ -103,7 +103,7 @@ export function RunsList() {
   picking.current = pick
   const latest = useMemo(() => (run: string, upto: boolean) => picking.current(run, upto), [])
   const chosen = useMemo(() => rows.filter((run) => picked.has(run.execution_id)), [rows, picked])
-  const actions: { what: Many; title: string; icon: 'x' | 'redo' | 'undo' }[] = [
+  const actions: { what: BulkAction; title: string; icon: 'x' | 'redo' | 'undo' }[] = [
     { what: 'retry', title: t('Retry…'), icon: 'redo' },
     { what: 'cancel', title: t('Cancel…'), icon: 'x' },
     { what: 'compensate', title: t('Roll back…'), icon: 'undo' },
@@ -220,7 +220,7 @@ export function RunsList() {
         )}
       </div>
       {asked && (
-        <ManySheet
+        <BulkActionSheet
           what={asked}
           runs={chosen}
           onClose={() => setAsked(null)}
@@ -423,11 +423,11 @@ const Row = memo(function Row({ run, place, now, selected, picked, still, onFocu
         {when(began)}
       </td>
       <td className={css.right}>{duration(elapsed)}</td>
-      <td className={css.held}>{bar && <RelayBar relay={bar} thin />}</td>
+      <td className={css.held}>{bar && <TimeSplitBar relay={bar} thin />}</td>
       <td className={css.right}>{usd(run.total_cost_usd)}</td>
       <td className={css.error} title={run.error ?? undefined}>
         <span className={run.state === 'failed' || run.state === 'timed_out' ? 'bad-c' : 'mid'}>
-          <Words>{run.error}</Words>
+          <CodeText>{run.error}</CodeText>
         </span>
       </td>
     </tr>
@@ -436,14 +436,14 @@ const Row = memo(function Row({ run, place, now, selected, picked, still, onFocu
 
 /** What a run's journal begins with: whose it is, what it is on and who held the work; of one that goes on, until its last
  * entry. */
-function useBeginning(run: Head, still: boolean): { story?: Story; bar?: Relay } {
+function useBeginning(run: Head, still: boolean): { story?: RunTimeline; bar?: TimeSplit } {
   const told = useQuery({ ...beginning(run.execution_id, run.entries), enabled: still && run.entries > 0 })
   return useMemo(() => {
     const last = told.data?.at(-1)
     if (!told.data || !last) return {}
-    const story = tell(told.data)
+    const story = foldJournal(told.data)
     const until = story.ended ?? (ended(run.state) ? Date.parse(last.at) : Date.now())
-    return { story, bar: relay(spans(story, until)) }
+    return { story, bar: splitTime(spans(story, until)) }
   }, [told.data, run.state])
 }
 

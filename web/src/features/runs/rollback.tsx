@@ -1,5 +1,5 @@
 import type { Graph, Undone as One, PlannedUndo } from '../../api/schema'
-import { drawnAt } from '../../graph/nested'
+import { nodeAt } from '../../graph/graph-view'
 import { useT } from '../../i18n'
 import { Icon } from '../../ui/icon'
 import css from './rollback.module.css'
@@ -7,10 +7,10 @@ import css from './rollback.module.css'
 const cannot = /^cannot be undone:\s*/
 
 /** Whether a planned step only says why it stays. */
-export const stays = (one: PlannedUndo): boolean => cannot.test(one.undo)
+export const isIrreversible = (one: PlannedUndo): boolean => cannot.test(one.undo)
 
 /** A step's name, as its workflow calls it. */
-export const nameIn = (graph: Graph | undefined, node: string): string => drawnAt(graph, node)?.name ?? node
+export const nameIn = (graph: Graph | undefined, node: string): string => nodeAt(graph, node)?.name ?? node
 
 interface Props {
   plan: readonly PlannedUndo[]
@@ -27,15 +27,15 @@ export function Plan({ plan, graph, keep }: Props) {
       {plan.map((one) => (
         <li key={`${one.node}/${one.tool}/${one.undo}`}>
           <Icon
-            name={keep || stays(one) ? 'skip' : 'undo'}
+            name={keep || isIrreversible(one) ? 'skip' : 'undo'}
             size={14}
-            className={keep || stays(one) ? 'dim' : 'undo-c'}
+            className={keep || isIrreversible(one) ? 'dim' : 'undo-c'}
           />
           {keep ? (
             <span>
               {nameIn(graph, one.node)} <span className="mono dim">{one.tool}</span>
             </span>
-          ) : stays(one) ? (
+          ) : isIrreversible(one) ? (
             <span className="mid">
               <b>{nameIn(graph, one.node)}</b> {t('stays')}: {one.undo.replace(cannot, '')}
             </span>

@@ -1,7 +1,7 @@
 import type { ReactNode } from 'react'
 import type { DeskItem, Execution, Graph } from '../../api/schema'
-import { drawnAt } from '../../graph/nested'
-import type { Call, Story } from '../../graph/story'
+import { nodeAt } from '../../graph/graph-view'
+import type { Call, RunTimeline } from '../../graph/timeline'
 import { nodeOfItem, questionOf } from '../../graph/waits'
 import { useT } from '../../i18n'
 import { clockMs, count, duration, usd } from '../../i18n/format'
@@ -10,12 +10,12 @@ import { Decision } from '../../ui/decision'
 import { Icon } from '../../ui/icon'
 import { KindTile, kindWords } from '../../ui/kind-tile'
 import { StateSign } from '../../ui/state-sign'
-import { Words } from '../../ui/words'
+import { CodeText } from '../../ui/words'
 import css from './step.module.css'
 
 interface Props {
   run: Execution
-  story: Story
+  story: RunTimeline
   graph: Graph | undefined
   node: string
   desk: DeskItem[]
@@ -28,7 +28,7 @@ interface Props {
 export function StepPanel({ run, story, graph, node, desk, said, now }: Props) {
   const t = useT()
   const step = story.steps.find((one) => one.node === node)
-  const drawn = drawnAt(graph, node)
+  const drawn = nodeAt(graph, node)
   const state = run.nodes?.find((one) => one.node === node)
   const kind = drawn?.kind ?? state?.kind ?? (step?.holder === 'person' ? 'human' : (step?.holder ?? 'transform'))
   const items = desk.filter((item) => nodeOfItem(item) === node)
@@ -60,7 +60,7 @@ export function StepPanel({ run, story, graph, node, desk, said, now }: Props) {
         {saying.length > 0 && (
           <Section title={t('Saying now')}>
             {saying.map((call) => (
-              <p key={call.key} className={css.saying}>
+              <p key={call.key} className={css.streaming}>
                 {said.get(call.key)}
               </p>
             ))}
@@ -75,7 +75,7 @@ export function StepPanel({ run, story, graph, node, desk, said, now }: Props) {
               <b className="mono">{step.fault.code}</b>
             </p>
             <p>
-              <Words>{step.fault.message}</Words>
+              <CodeText>{step.fault.message}</CodeText>
             </p>
             {step.fault.suggested_action && <p className="mid">{step.fault.suggested_action}</p>}
           </div>

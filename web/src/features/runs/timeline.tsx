@@ -1,9 +1,9 @@
 import { useState } from 'react'
 import type { Graph } from '../../api/schema'
 import { axis } from '../../graph/axis'
+import { nodeAt } from '../../graph/graph-view'
 import { holderOf } from '../../graph/holder'
-import { drawnAt } from '../../graph/nested'
-import { type Call, type Step, type Story, spans } from '../../graph/story'
+import { type Call, type RunTimeline, type Step, spans } from '../../graph/timeline'
 import { useT } from '../../i18n'
 import { duration, tick as short, usd } from '../../i18n/format'
 import { Icon } from '../../ui/icon'
@@ -11,7 +11,7 @@ import { kindIcon } from '../../ui/kind-tile'
 import css from './timeline.module.css'
 
 interface Props {
-  story: Story
+  story: RunTimeline
   graph: Graph | undefined
   selected: string | null
   onSelect: (node: string) => void
@@ -72,7 +72,7 @@ export function Timeline({ story, graph, selected, onSelect, open, onToggle, now
           {story.steps.map((step) => {
             const inner = step.holder === 'agent' && step.calls.length > 1
             const isOpen = inner && open.has(step.node)
-            const node = drawnAt(graph, step.node)
+            const node = nodeAt(graph, step.node)
             const kind = node?.kind ?? kindFor[step.holder]
             const depth = step.node.split('/').length - 1
             const waiting = step.status === 'waiting'

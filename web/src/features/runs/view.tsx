@@ -3,7 +3,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { Problem as Said } from '../../api/problem'
 import { ended, useDeskOf, useLiveRun } from '../../api/queries'
 import type { DeskItem, Execution, Graph, PlannedUndo } from '../../api/schema'
-import { tell } from '../../graph/story'
+import { foldJournal } from '../../graph/timeline'
 import { nodeOfItem } from '../../graph/waits'
 import { type Say, useT } from '../../i18n'
 import { Button } from '../../ui/button'
@@ -47,7 +47,7 @@ function heldBack(run: Execution, t: Say): string | undefined {
 }
 
 /** "Waiting for a person": what the state means here. */
-function inWords(run: Execution, desk: DeskItem[], t: Say): string | undefined {
+function waitReason(run: Execution, desk: DeskItem[], t: Say): string | undefined {
   if (run.state !== 'waiting') return undefined
   const first = desk[0]
   if (!first) return heldBack(run, t) ?? (run.wakes_at ? t('Waiting for a time') : undefined)
@@ -71,7 +71,7 @@ function View({ id }: { id: string }) {
   const run = execution.data
   const over = run ? ended(run.state) : false
   const now = useNow(over ? null : 1000)
-  const story = useMemo(() => tell(journal.data ?? []), [journal.data])
+  const story = useMemo(() => foldJournal(journal.data ?? []), [journal.data])
   const desk = useDeskOf(run, story)
   const panel = useRef<HTMLElement>(null)
 
@@ -199,7 +199,7 @@ function View({ id }: { id: string }) {
           …{id.slice(-12)}
         </span>
         <Copy text={() => id} />
-        {run && <StateSign state={run.state} word={inWords(run, desk, t)} />}
+        {run && <StateSign state={run.state} word={waitReason(run, desk, t)} />}
       </Top>
       {!run || journal.isPending ? (
         <Skeleton rows={10} height={35} />

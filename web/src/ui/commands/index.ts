@@ -18,15 +18,15 @@ let singles = true
 let waiting: { key: string; since: number } | null = null
 const sequence_ms = 1_200
 
-const tell = () => {
+const notify = () => {
   for (const one of listeners) one()
 }
 export const register = (more: Command[]): (() => void) => {
   commands = [...commands, ...more]
-  tell()
+  notify()
   return () => {
     commands = commands.filter((one) => !more.includes(one))
-    tell()
+    notify()
   }
 }
 export const all = (): Command[] => commands

@@ -16,7 +16,7 @@ import { Icon } from '../icon'
 import { begin, read, SchemaForm } from '../schema-form'
 import { Problem } from '../states'
 import { toast } from '../toast'
-import { Words } from '../words'
+import { CodeText } from '../words'
 import css from './decision.module.css'
 import { asksYesOrNo, deadlineOf, deskWords, isOffered } from './words'
 
@@ -94,7 +94,7 @@ export function Decision({ item, keys }: { item: DeskItem; keys?: boolean }) {
       ) : item.kind === 'question' ? (
         <Question item={item} />
       ) : item.kind === 'doubt' ? (
-        <Doubt item={item} />
+        <UnknownOutcome item={item} />
       ) : null}
     </div>
   )
@@ -103,7 +103,7 @@ export function Decision({ item, keys }: { item: DeskItem; keys?: boolean }) {
 function People({ item, need, given }: { item: DeskItem; need: number; given: string[] }) {
   const t = useT()
   const from = item.details.from ?? []
-  const whom = from.length ? from.filter((one) => !given.includes(one)).join(', ') : whomOf(item)
+  const whom = from.length ? from.filter((one) => !given.includes(one)).join(', ') : assigneesOf(item)
   return (
     <ul className={css.people}>
       {given.map((one) => (
@@ -137,7 +137,7 @@ function YesNo({ item, keys }: { item: DeskItem; keys?: boolean | undefined }) {
   const [asking, setAsking] = useState<'approve' | 'refuse' | null>(null)
   const [reason, setReason] = useState('')
   const decide = useDecide()
-  const cannot = useCannot(item)
+  const cannot = useDisallowed(item)
   useCommands(
     [
       {
@@ -215,7 +215,7 @@ function YesNo({ item, keys }: { item: DeskItem; keys?: boolean | undefined }) {
 }
 
 /** Whom it asks, in words; nothing where anybody may answer. */
-function whomOf({ details: { from, assignees } }: DeskItem): string {
+function assigneesOf({ details: { from, assignees } }: DeskItem): string {
   if (from?.length) return from.join(', ')
   if (typeof assignees === 'string') return assignees
   return assignees && typeof assignees === 'object' ? Object.values(assignees).flat().join(', ') : ''
@@ -223,14 +223,14 @@ function whomOf({ details: { from, assignees } }: DeskItem): string {
 
 /** Why whoever looks may not approve: nobody is asked to press what will be refused. The server says so with the item; of
  * what only the run has told, the key's role, who asked and who is asked say so. */
-function useCannot(item: DeskItem): { why: string; mayRefuse: boolean } | null {
+function useDisallowed(item: DeskItem): { why: string; mayRefuse: boolean } | null {
   const t = useT()
   const { data } = useQuery(me)
   const mayAnswer = useMay('answer')
   if (item.may?.includes('approve') || !data) return null
   if (data.role && !mayAnswer) return { why: t('Your key may look at this, not decide it.'), mayRefuse: false }
   const from = item.details.from ?? []
-  const whom = whomOf(item)
+  const whom = assigneesOf(item)
   const mayRefuse = item.may?.includes('reject')
   if (item.approved_by?.includes(data.name))
     return {
@@ -251,7 +251,7 @@ function useCannot(item: DeskItem): { why: string; mayRefuse: boolean } | null {
 /** Said in place of controls that would be refused. */
 function NotYours({ item }: { item: DeskItem }) {
   const t = useT()
-  const whom = whomOf(item)
+  const whom = assigneesOf(item)
   return (
     <p className={css.cannot}>
       <Icon name="lock" size={14} className="dim" />
@@ -310,7 +310,7 @@ function Question({ item }: { item: DeskItem }) {
       }}
     >
       <blockquote className={css.question}>
-        <Words>{item.title}</Words>
+        <CodeText>{item.title}</CodeText>
       </blockquote>
       <Text label={t('Answer in the customer’s place')} value={words} onChange={setWords} lines={2} />
       {act.error && <Problem problem={act.error as Said} inline />}
@@ -323,7 +323,7 @@ function Question({ item }: { item: DeskItem }) {
   )
 }
 
-function Doubt({ item }: { item: DeskItem }) {
+function UnknownOutcome({ item }: { item: DeskItem }) {
   const t = useT()
   const { act, settle } = useSettle(item)
   const effect = item.details.effect ? effectName(item.details.effect) : (item.to ?? '')

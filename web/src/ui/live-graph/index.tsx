@@ -1,17 +1,17 @@
 import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react'
 import type { Graph } from '../../api/schema'
 import {
-  type Choice,
+  buildGraphView,
   everyNode,
+  type GraphSelection,
+  type GraphView,
   heightOf,
-  type Laid,
-  lay,
-  nested,
+  layoutNested,
+  type NestedLayout,
+  type NodeView,
   placeOf,
-  type Shown,
-  type ShownGraph,
-} from '../../graph/nested'
-import type { Story } from '../../graph/story'
+} from '../../graph/graph-view'
+import type { RunTimeline } from '../../graph/timeline'
 import { useT } from '../../i18n'
 import { duration, usd } from '../../i18n/format'
 import { Button } from '../button'
@@ -22,7 +22,7 @@ import css from './live-graph.module.css'
 
 interface Props {
   graph: Graph
-  story: Story
+  story: RunTimeline
   selected: string | null
   onSelect: (node: string) => void
   now: number
@@ -34,10 +34,13 @@ export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
   const frame = useRef<HTMLDivElement>(null)
   const [follow, setFollow] = useState(true)
   const [scale, setScale] = useState(1)
-  const [passes, setPasses] = useState<Choice['passes']>(new Map())
-  const [shut, setShut] = useState<Choice['shut']>(new Set())
-  const whole = useMemo(() => nested(graph, story, { selected, passes, shut }), [graph, story, selected, passes, shut])
-  const laid = useMemo(() => lay(whole), [whole])
+  const [passes, setPasses] = useState<GraphSelection['passes']>(new Map())
+  const [shut, setShut] = useState<GraphSelection['shut']>(new Set())
+  const whole = useMemo(
+    () => buildGraphView(graph, story, { selected, passes, shut }),
+    [graph, story, selected, passes, shut],
+  )
+  const laid = useMemo(() => layoutNested(whole), [whole])
   const { drawing } = laid
   const active = [...everyNode(whole)].findLast(
     (node) => node.status === 'waiting' || node.status === 'running' || node.status === 'failed',
@@ -129,7 +132,7 @@ function walk(event: KeyboardEvent<HTMLElement>) {
   next?.focus()
 }
 
-interface Doing {
+interface GraphHandlers {
   selected: string | null
   onSelect: (address: string) => void
   waits: (address: string) => string | null
@@ -138,7 +141,11 @@ interface Doing {
 }
 
 /** A graph, and within its nodes the graphs of their bodies. */
-function Sheet({ graph, laid: { drawing, inside }, ...doing }: Doing & { graph: ShownGraph; laid: Laid }) {
+function Sheet({
+  graph,
+  laid: { drawing, inside },
+  ...doing
+}: GraphHandlers & { graph: GraphView; laid: NestedLayout }) {
   const t = useT()
   const statusOf = (id: string) => graph.nodes.find((node) => node.id === id)?.status
   return (
@@ -181,7 +188,7 @@ function Sheet({ graph, laid: { drawing, inside }, ...doing }: Doing & { graph: 
               style={{ left, top, width, height }}
             >
               <NodeButton node={node} {...doing} inside={holds} />
-              {holds && <Hold node={node} {...doing} />}
+              {holds && <NodeControls node={node} {...doing} />}
               {bodies?.map(({ x, y, body, laid }) => (
                 <div
                   key={body.branch}
@@ -203,7 +210,7 @@ function Sheet({ graph, laid: { drawing, inside }, ...doing }: Doing & { graph: 
 }
 
 /** Beside a node that has bodies: which pass is shown, and whether they are shown at all. */
-function Hold({ node, toggle, turn }: { node: Shown } & Doing) {
+function NodeControls({ node, toggle, turn }: { node: NodeView } & GraphHandlers) {
   const t = useT()
   const name = node.name ?? node.id
   const { passes } = node
@@ -250,7 +257,7 @@ function Hold({ node, toggle, turn }: { node: Shown } & Doing) {
   )
 }
 
-function NodeButton({ node, selected, onSelect, waits, inside }: { node: Shown; inside: boolean } & Doing) {
+function NodeButton({ node, selected, onSelect, waits, inside }: { node: NodeView; inside: boolean } & GraphHandlers) {
   const t = useT()
   const sign = signOf(node.status)
   const kind = t(kindWords[node.kind] ?? node.kind)

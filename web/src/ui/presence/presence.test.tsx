@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { act } from 'react'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { useSeat, useSignsOfLife } from '../../api/presence'
+import { useOwnAgent, usePresenceHeartbeat } from '../../api/presence'
 import { me } from '../../api/queries'
 import type { HumanAgent, Presence as There } from '../../api/schema'
 import { draw, named, press, violations } from '../testing'
@@ -88,8 +88,8 @@ test('who has conversations is asked before they go offline; who has none is not
 
 function Signs() {
   useQuery(me)
-  useSignsOfLife()
-  return <p>{useSeat()?.status}</p>
+  usePresenceHeartbeat()
+  return <p>{useOwnAgent()?.status}</p>
 }
 const shows = async (place: HTMLElement, text: string) => {
   for (let turn = 0; turn < 100 && place.textContent !== text; turn++)

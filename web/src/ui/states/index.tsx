@@ -4,7 +4,7 @@ import { useT } from '../../i18n'
 import { Button } from '../button'
 import { useLasting } from '../clock'
 import { Icon } from '../icon'
-import { Words } from '../words'
+import { CodeText } from '../words'
 import css from './states.module.css'
 
 /** Nothing for 150 ms, then lines at the height of the real rows. */
@@ -56,7 +56,7 @@ export function Problem({
       <Icon name={said?.noRight ? 'lock' : said?.conflict ? 'swap' : 'warn'} />
       <div className={css.words}>
         <p>
-          <Words>{text}</Words>
+          <CodeText>{text}</CodeText>
         </p>
         {said?.noRight && said.detail && <p className="mid">{said.detail}</p>}
         {said?.hint && <p className="mid">{said.hint}</p>}

@@ -1,7 +1,7 @@
 import css from './words.module.css'
 
 /** A sentence of the server's, in which `names` stand between backticks. */
-export function Words({ children }: { children: string | null | undefined }) {
+export function CodeText({ children }: { children: string | null | undefined }) {
   return (
     <>
       {(children ?? '').split('`').map((part, i) =>

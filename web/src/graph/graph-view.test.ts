@@ -1,0 +1,98 @@
+import { expect, test } from 'vitest'
+import recorded from '../../test/fixtures/recorded.json'
+import type { DrawnGraph, Entry, Execution, Graph } from '../api/schema'
+import {
+  buildGraphView,
+  emptySelection,
+  everyNode,
+  type GraphView,
+  layoutNested,
+  type NestedLayout,
+  nodeAt,
+  placeOf,
+} from './graph-view'
+import { runGraph } from './run-graph'
+import { foldJournal } from './timeline'
+
+const run = recorded.runs.find((one) => one.workflow === 'morning_round')
+const last = run?.phases.at(-1)
+const entries = run?.journal as unknown as Entry[]
+const story = foldJournal(entries)
+const graph: Graph = runGraph(
+  last?.graph as unknown as DrawnGraph,
+  (last?.show.nodes ?? []) as Execution['nodes'],
+  entries,
+)
+const told = (shown: GraphView) =>
+  Object.fromEntries([...everyNode(shown)].map((node) => [node.address, `${node.status} ${node.tries}`]))
+
+test('a body shows the pass that failed, unless a pass is asked for or a step of one is selected', () => {
+  expect(Object.keys(told(buildGraphView(graph, story)))).toContain('each_return[1]/find')
+  const third = new Map([['each_return', { pass: 2, selected: null }]])
+  expect(told(buildGraphView(graph, story, { ...emptySelection, passes: third }))).toMatchObject({
+    'each_return[2]/find': 'completed 1',
+    'each_return[2]/side_by_side.label/make': 'completed 1',
+    'each_return[2]/side_by_side.words/check': 'completed 1',
+  })
+  const asked = new Map([['each_return', { pass: 1, selected: null }]])
+  expect(told(buildGraphView(graph, story, { ...emptySelection, passes: asked }))).toMatchObject({
+    'each_return[1]/find': 'failed 1',
+    'each_return[1]/side_by_side': 'skipped 0',
+  })
+  const selected = 'each_return[0]/side_by_side.words/read'
+  expect(told(buildGraphView(graph, story, { ...emptySelection, passes: asked, selected }))).toHaveProperty([selected])
+})
+
+test('while it runs, the pass where something goes on is shown, and what is still to come is not skipped', () => {
+  const upto = entries.findIndex((entry) => JSON.stringify(entry.events).includes('scope_opened'))
+  const half = runGraph(last?.graph as unknown as DrawnGraph, [], entries.slice(0, upto + 1))
+  const shown = told(buildGraphView(half, foldJournal(entries.slice(0, upto + 1))))
+  expect(Object.keys(shown)).toContain('each_return[2]/find')
+  expect(shown['each_return[2]/side_by_side']).toBe('pending 0')
+})
+
+test('what is shut has no bodies and is no larger than a node', () => {
+  const shown = buildGraphView(graph, story, { ...emptySelection, shut: new Set(['each_return']) })
+  expect(Object.keys(told(shown))).toEqual(['each_return', 'done'])
+  expect(layoutNested(shown).drawing.nodes.get('each_return')).toMatchObject({ width: 200, height: 71 })
+})
+
+test('edges of a body are taken in the pass that took them', () => {
+  const edge = (pass: number) => {
+    const passes = new Map([['each_return', { pass, selected: null }]])
+    return buildGraphView(graph, story, { ...emptySelection, passes }).nodes[0]?.bodies[0]?.edges[0]?.taken
+  }
+  expect([edge(0), edge(1)]).toEqual([true, false])
+})
+
+test('no node covers another, and each lies within what holds it', () => {
+  const shown = buildGraphView(graph, story)
+  const check = ({ drawing, inside }: NestedLayout) => {
+    const all = [...drawing.nodes.values()]
+    for (const a of all) {
+      expect(a.x + a.width <= drawing.width && a.y + a.height <= drawing.height).toBe(true)
+      for (const b of all)
+        if (a !== b)
+          expect(a.x + a.width <= b.x || b.x + b.width <= a.x || a.y + a.height <= b.y || b.y + b.height <= a.y).toBe(
+            true,
+          )
+      let right = 0
+      for (const { x, y, laid } of inside.get(a.id) ?? []) {
+        expect(x).toBeGreaterThanOrEqual(right)
+        right = x + laid.drawing.width
+        expect(right <= a.width && y + laid.drawing.height <= a.height).toBe(true)
+        check(laid)
+      }
+    }
+  }
+  check(layoutNested(shown))
+  const laid = layoutNested(shown)
+  expect(placeOf(shown, laid, 'each_return[1]/find')?.y).toBeGreaterThan(placeOf(shown, laid, 'each_return')?.y ?? 1e9)
+  expect(placeOf(shown, laid, 'nowhere')).toBeNull()
+})
+
+test('a step is found in the drawing by the address the journal gives it', () => {
+  expect(nodeAt(graph, 'each_return[12]/side_by_side.words/check')?.name).toBe('Look again')
+  expect(nodeAt(graph, 'each_return')?.kind).toBe('loop')
+  expect(nodeAt(graph, 'gone[0]/check')).toBeUndefined()
+})

@@ -1,0 +1,200 @@
+import type { Graph, GraphEdge, GraphNode } from '../api/schema'
+import { type Drawing, layout, nodeWidth } from './layout'
+import type { RunTimeline, Step } from './timeline'
+
+export const plainHeight = 48
+export const footedHeight = 71
+/** Around the bodies inside a node, and above each that has a name. */
+const inset = 10
+const titleHeight = 22
+/** Deeper than this nothing is drawn: the server refuses such graphs long before. */
+const depthMost = 16
+
+export interface NodeView extends Omit<GraphNode, 'bodies'> {
+  /** Its id under the scopes it stands in; of what was not reached, as it would be. */
+  address: string
+  tries: number
+  undoable: boolean
+  /** Has a line below its name: how long it took, what it cost. */
+  footed: boolean
+  /** Of a loop: how often its body began, and which of these is shown, counted from 0. */
+  passes: { count: number; shown: number } | null
+  bodies: GraphView[]
+  /** Its bodies are there and not drawn. */
+  shut: boolean
+}
+
+export interface GraphView {
+  branch: string
+  nodes: NodeView[]
+  edges: GraphEdge[]
+}
+
+export interface GraphSelection {
+  selected: string | null
+  /** The pass that was asked for, by the loop's address, and what was selected then. */
+  passes: ReadonlyMap<string, { pass: number; selected: string | null }>
+  shut: ReadonlySet<string>
+}
+
+export const emptySelection: GraphSelection = { selected: null, passes: new Map(), shut: new Set() }
+
+const settled = new Set(['completed', 'failed', 'skipped', 'cancelled'])
+const busy = new Set(['running', 'waiting', 'failed'])
+
+/** The server's drawing, with what the journal already knows better, and in each body the pass that is looked at. */
+export function buildGraphView(graph: Graph, story: RunTimeline, choice: GraphSelection = emptySelection): GraphView {
+  const steps = new Map(story.steps.map((step) => [step.node, step]))
+  const deep = story.steps.filter((step) => step.node.includes('/'))
+  return within({ ...graph, branch: '' }, '', { steps, deep, closed: story.closed, choice }, 0)
+}
+
+interface ViewContext {
+  steps: Map<string, Step>
+  /** The steps that stand in a body. */
+  deep: Step[]
+  closed: ReadonlySet<string>
+  choice: GraphSelection
+}
+
+function within(graph: Graph & { branch: string }, scope: string, known: ViewContext, depth: number): GraphView {
+  const at = (id: string) => (scope ? `${scope}/${id}` : id)
+  const taken = new Set(graph.nodes.flatMap((node) => [...(known.steps.get(at(node.id))?.taken ?? [])]))
+  return {
+    branch: graph.branch,
+    nodes: graph.nodes.map((node) => one(node, at(node.id), known.closed.has(scope), known, depth)),
+    // The outer graph's were told by the server.
+    edges: scope ? graph.edges.map((edge, place) => ({ ...edge, taken: taken.has(place) })) : graph.edges,
+  }
+}
+
+function one(node: GraphNode, address: string, isPast: boolean, known: ViewContext, depth: number): NodeView {
+  const step = known.steps.get(address)
+  const calls = step?.calls.filter((call) => !call.undo) ?? []
+  const isInside = address !== node.id
+  const knows = step && (!settled.has(node.status) || step.status === 'running' || step.status === 'waiting')
+  const status = knows ? step.status : isInside && isPast ? 'skipped' : node.status
+  const duration_ms = isInside && step?.to != null ? step.to - step.from : (node.duration_ms ?? null)
+  const cost_usd = isInside ? (step?.cost_usd ?? 0) : (node.cost_usd ?? 0)
+  const isLoop = node.bodies?.length === 1 && node.bodies[0]?.branch === ''
+  const passes = isLoop ? passesOf(address, known) : null
+  const shut = known.choice.shut.has(address)
+  const { bodies, ...plain } = node
+  return {
+    ...plain,
+    address,
+    ...(calls[0] && step?.holder === 'tool' ? { calls: calls[0].name } : step?.agent ? { calls: step.agent } : {}),
+    status,
+    duration_ms,
+    cost_usd,
+    tries: step?.holder === 'tool' ? calls.reduce((most, call) => Math.max(most, call.attempts.length), 0) : 0,
+    undoable: calls.some(
+      (call) => typeof call.way_back === 'object' && call.way_back !== null && 'call' in call.way_back,
+    ),
+    footed: duration_ms != null || cost_usd > 0 || busy.has(status),
+    passes,
+    shut,
+    bodies:
+      shut || depth >= depthMost
+        ? []
+        : (bodies ?? []).map((body) =>
+            within(body, isLoop ? `${address}[${passes?.shown ?? 0}]` : `${address}.${body.branch}`, known, depth + 1),
+          ),
+  }
+}
+
+/** The pass that was asked for, or that the selected step is in, or where something goes on or failed, or the last. */
+function passesOf(address: string, { deep, choice }: ViewContext): NodeView['passes'] {
+  const passOf = (of: string): number | null => {
+    if (!of.startsWith(`${address}[`)) return null
+    const pass = Number.parseInt(of.slice(address.length + 1), 10)
+    return Number.isInteger(pass) ? pass : null
+  }
+  const seen = deep.flatMap((step) => {
+    const pass = passOf(step.node)
+    return pass === null ? [] : [{ pass, status: step.status }]
+  })
+  if (seen.length === 0) return null
+  const count = Math.max(...seen.map((one) => one.pass)) + 1
+  const asked = choice.passes.get(address)
+  const shown =
+    (asked && asked.selected === choice.selected ? asked.pass : null) ??
+    (choice.selected ? passOf(choice.selected) : null) ??
+    asked?.pass ??
+    (
+      seen.findLast((one) => one.status === 'running' || one.status === 'waiting') ??
+      seen.findLast((one) => one.status === 'failed')
+    )?.pass ??
+    count - 1
+  return { count, shown: Math.max(0, Math.min(count - 1, shown)) }
+}
+
+export interface NestedLayout {
+  drawing: Drawing
+  /** What is inside its nodes, by id: where it lies from the node's own corner. */
+  inside: Map<string, { x: number; y: number; body: GraphView; laid: NestedLayout }[]>
+}
+
+export const heightOf = (node: NodeView): number => (node.footed ? footedHeight : plainHeight)
+
+/** Bodies first, since a node is as large as what is inside it. */
+export function layoutNested(graph: GraphView): NestedLayout {
+  const inside: NestedLayout['inside'] = new Map()
+  const sizes = new Map<string, { width: number; height: number }>()
+  for (const node of graph.nodes) {
+    const head = heightOf(node)
+    if (node.bodies.length === 0) {
+      sizes.set(node.id, { width: nodeWidth, height: head })
+      continue
+    }
+    const top = head + (node.bodies.some((body) => body.branch) ? titleHeight : 0)
+    let x = inset
+    let tallest = 0
+    const laid = node.bodies.map((body) => {
+      const drawn = layoutNested(body)
+      const placed = { x, y: top, body, laid: drawn }
+      x += drawn.drawing.width + inset
+      tallest = Math.max(tallest, drawn.drawing.height)
+      return placed
+    })
+    inside.set(node.id, laid)
+    sizes.set(node.id, { width: Math.max(nodeWidth, x), height: top + tallest + inset })
+  }
+  return { drawing: layout(graph, (id) => sizes.get(id) ?? { width: nodeWidth, height: plainHeight }), inside }
+}
+
+/** Where a node lies on the whole sheet; for what is taller than its head, the head. */
+export function placeOf(
+  graph: GraphView,
+  laid: NestedLayout,
+  address: string,
+): { x: number; y: number; width: number; height: number } | null {
+  for (const node of graph.nodes) {
+    const place = laid.drawing.nodes.get(node.id)
+    if (!place) continue
+    if (node.address === address) return { x: place.x, y: place.y, width: nodeWidth, height: heightOf(node) }
+    for (const { x, y, body, laid: inner } of laid.inside.get(node.id) ?? []) {
+      const found = placeOf(body, inner, address)
+      if (found) return { ...found, x: found.x + place.x + x, y: found.y + place.y + y }
+    }
+  }
+  return null
+}
+
+export function* everyNode(graph: GraphView): Generator<NodeView> {
+  for (const node of graph.nodes) {
+    yield node
+    for (const body of node.bodies) yield* everyNode(body)
+  }
+}
+
+/** The drawn node of an address as the journal writes it: `loop[3]/fork.left/node`. */
+export function nodeAt(graph: Graph | undefined, address: string): GraphNode | undefined {
+  let [at, found]: [Graph | undefined, GraphNode | undefined] = [graph, undefined]
+  for (const part of address.split('/')) {
+    const [, id = part, branch = ''] = part.match(/^([^[.]+)(?:\[\d+\]|\.(.+))?$/) ?? []
+    found = at?.nodes.find((node) => node.id === id)
+    at = found?.bodies?.find((body) => body.branch === branch)
+  }
+  return found
+}
