@@ -1,5 +1,5 @@
-// Conversations, played for the fixture server in the shapes of the API: what is taken over, said, given back and resolved
-// happens, one owner at a time.
+// Conversations for the fixture server, in the format of the API: take over, post, give back and resolve work, with one
+// owner at a time.
 const ago = (minutes) => new Date(Date.now() - minutes * 60_000).toISOString()
 
 function begin(run) {
@@ -162,15 +162,15 @@ export function desk(run) {
     changed(talk, { owner, assigned_agent_id: name, state, number: talk.number + 1 })
 
   return {
-    /** As soon as somebody listens: nothing is told again to who comes later. */
+    /** Once there is a listener: earlier events are not repeated to later ones. */
     async customerSays(id, text) {
       while (!listeners.get(id)?.size) await new Promise((resolve) => setTimeout(resolve, 10))
       say(talks.get(id), 'customer', text)
     },
     takenBy: (id, name) => owned(talks.get(id), 'person', name, 'human_active'),
-    /** As the desk knows her: `status`, `max_capacity`. */
+    /** The human agent's record: `status`, `max_capacity`. */
     olga,
-    /** Answers, or says that this is another's to answer. */
+    /** Handles the request, or returns false where another handler should. */
     answer({ room, id, verb, url, body, method, json, problem, req, res }) {
       if (room === 'human-agents' && id === 'olga') {
         if (verb === 'presence') {

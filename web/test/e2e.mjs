@@ -1,6 +1,6 @@
-// The page in a real browser, against the fixture server with the policy of the binary: what people do, by keyboard where
-// it can be, and axe over every screen in both themes and both languages. CHROMIUM names the browser; SHOTS a folder for
-// pictures; BATON the real binary, for what a fixture cannot play. Run `npm run build` first.
+// The page in a real browser, against the fixture server with the binary's content security policy: user actions, by
+// keyboard where possible, and axe on every screen in both themes and languages. CHROMIUM is the browser; SHOTS a
+// folder for screenshots; BATON the real binary, for what a fixture cannot play. Run `npm run build` first.
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -25,7 +25,7 @@ const question = idOf('appointment', 'question')
 const form = idOf('new_address', 'form')
 const round = idOf('morning_round')
 const shots = process.env.SHOTS
-/** Tests at once: much of each is waiting. */
+/** Concurrent tests: much of each is waiting. */
 const beside = 3
 if (shots) mkdirSync(shots, { recursive: true })
 
@@ -54,7 +54,7 @@ async function open(settings, { key = 'k', viewport = { width: 1440, height: 900
   const complaints = []
   page.setDefaultTimeout(10_000)
   page.on('console', (message) => {
-    // A refusal that a test asks for is told by the browser as an error; a policy that is broken is one.
+    // The browser logs an expected refusal as an error: ignore it. A policy violation is a real error.
     if (message.type() === 'error' && !/Failed to load resource/.test(message.text())) complaints.push(message.text())
   })
   page.on('pageerror', (error) => complaints.push(error.message))
@@ -71,7 +71,7 @@ async function open(settings, { key = 'k', viewport = { width: 1440, height: 900
 
 const only = process.argv[2]
 const tests = []
-/** To be run at the end: beside others, unless it measures. */
+/** Registers a test: concurrent with others, unless it measures. */
 function test(name, settings, run, more = {}) {
   if (!only || name.includes(only)) tests.push({ name, settings, run, more })
 }
@@ -119,7 +119,7 @@ test('the list says whose each run is, and which version it is on', {}, async ({
   const row = page.locator(`tr[data-run="${refund}"]`)
   await row.getByText('Irene Salas').waitFor()
   await row.getByTitle('Version 1.0.0, revision 1').waitFor()
-  // One that was deleted, or was never kept, has its hash.
+  // A deleted or unknown version shows its hash.
   await page.route('**/workflows/*/versions', (route) => route.fulfill({ json: { versions: [] } }))
   await page.reload()
   const { bundle } = recorded.runs.find((run) => run.id === refund).journal[0].events[0].started
@@ -186,13 +186,13 @@ test(
       return frames
     })
     for (const { rows } of frames) assert.ok(rows > 0 && rows < 100, `${rows} rows were drawn in a frame`)
-    // What is seen where the scrolling ended is a run, and none that was seen where it began.
+    // The row at the end of the scroll is a run, and not one visible at the start.
     await page.waitForFunction(() => {
       const { left, top, width, height } = document.querySelector('table').parentElement.getBoundingClientRect()
       const seen = document.elementFromPoint(left + width / 2, top + height / 2)?.closest('tr[data-run]')
       return seen && Number(seen.dataset.run.split('-')[1]) > 500
     })
-    // How long a frame takes is the machine's: told, not judged.
+    // Frame times depend on the machine: logged, not asserted.
     const took = frames.map((frame) => frame.took).sort((a, b) => a - b)
     console.log(
       `     frames while 24,000 pixels pass in a second: median ${took[60].toFixed(0)} ms, p95 ${took[114].toFixed(0)} ms`,
@@ -266,9 +266,9 @@ test('a question is answered in the step panel, by keyboard, and the booking fol
   await page.getByLabel('Answer in the customer’s place').fill('12:00')
   await page.keyboard.press('Tab')
   await page.keyboard.press('Enter')
-  // The run's own state: steps say that they are completed before it is.
+  // The run's own state: its steps complete before it does.
   await page.locator('header').first().getByText('Completed').waitFor()
-  // The whole run, whichever step was chosen while it went.
+  // The whole run, whichever step was selected meanwhile.
   await go(`/runs/${question}`)
   await page.getByRole('tab', { name: /Journal/ }).click()
   await page.getByRole('button', { name: /signal_kept/ }).click()
@@ -533,7 +533,7 @@ test('presence by keys: away says why nothing comes, offline asks first, and wha
     body: { status: 'away' },
     once: false,
   })
-  // From the list of all that can be done; nothing is said before it was asked.
+  // From the command palette; nothing is sent before it is confirmed.
   await page.keyboard.press('Control+k')
   await page.keyboard.type('offline')
   await page.keyboard.press('Enter')
@@ -553,7 +553,7 @@ test('presence by keys: away says why nothing comes, offline asks first, and wha
 test('who is there is told on every screen, and the desk has the last word', {}, async ({ page, go, text, play }) => {
   await go('/runs')
   await page.getByRole('button', { name: 'Presence: Online' }).waitFor()
-  // Not heard of for long.
+  // No heartbeat for long.
   play.people.olga.status = 'offline'
   await page.getByRole('button', { name: 'Presence: Offline' }).waitFor()
   await page.route('**/presence', (route) => route.fulfill({ status: 503, json: { detail: 'the desk is not there' } }))
@@ -640,7 +640,7 @@ const screens = [
   ['chat', '/chat/appointment'],
   ['chat-run', `/chat/appointment?run=${question}`],
 ]
-/** On a slow machine a screen is a skeleton for long. */
+/** On a slow machine a screen stays a skeleton for long. */
 const settled = (page) => page.waitForFunction(() => !document.querySelector('#main [aria-busy=true]'))
 async function clean(page, where, within = 'html') {
   await page.evaluate(axe)

@@ -7,7 +7,7 @@ import { Problem } from './problem'
 import { idempotencyHeader } from './queries'
 import type { Exactly } from './schema'
 
-export type TalkState =
+export type ConversationState =
   | 'new'
   | 'ai_processing'
   | 'finished'
@@ -26,12 +26,15 @@ export type Trigger =
   | 'failed_compensation'
   | 'person'
 
-/** A conversation with a customer, as lists show it. */
-export type TalkHead = Exactly<Schemas['Conversation'], { state: TalkState; owner: 'ai' | 'person' | 'nobody' }>
+/** A conversation with a customer, as in lists. */
+export type ConversationHead = Exactly<
+  Schemas['Conversation'],
+  { state: ConversationState; owner: 'ai' | 'person' | 'nobody' }
+>
 
-export type InboxConversation = Exactly<TalkHead, { handover_context?: Handover | null }>
+export type InboxConversation = Exactly<ConversationHead, { handover_context?: Handover | null }>
 
-/** What goes along to whoever takes over. */
+/** The context passed on at a handover. */
 export interface Handover {
   trigger: Trigger
   reason: string
@@ -39,31 +42,31 @@ export interface Handover {
   skills: string[]
   tried: { what: string; kind: string; outcome: string; error?: string }[]
   pending_approvals: string[]
-  /** Lines there were by then. */
+  /** Number of lines at the handover. */
   lines: number
   confidence?: number
   suggested_reply?: string
 }
 
-/** One line of what was said. */
+/** One message of a conversation. */
 export type Line = Exactly<Schemas['Message'], { from: 'customer' | 'ai' | 'person' | 'note' | 'suggestion' }>
 
 const poll_ms = 5_000
 const listMost = 100
 const linesPage = 500
-/** Of a longer conversation the rest is not read. */
+/** Maximum number of lines read. */
 const linesMost = 5_000
 
-const heads = (which: { status?: string; state?: TalkState }) =>
-  ask<{ conversations: TalkHead[] }>(`conversations${query({ ...which, limit: listMost })}`).then(
-    (said) => said.conversations,
+const heads = (which: { status?: string; state?: ConversationState }) =>
+  ask<{ conversations: ConversationHead[] }>(`conversations${query({ ...which, limit: listMost })}`).then(
+    (page) => page.conversations,
   )
 
-/** What people have, and what waits for them. */
+/** Conversations escalated to people: assigned and waiting. */
 export const inbox = {
   queryKey: ['inbox', 'open'],
   queryFn: () => heads({ status: 'escalated' }),
-  // What a server does not have, or a key may not see, is not asked for again and again.
+  // Do not poll what the server does not have or the key may not see.
   refetchInterval: (query: { state: { error: Error | null } }) =>
     query.state.error instanceof Problem && query.state.error.status < 500 && query.state.error.status >= 400
       ? false
@@ -72,24 +75,24 @@ export const inbox = {
 
 export const resolved = { queryKey: ['inbox', 'resolved'], queryFn: () => heads({ state: 'resolved' }) }
 
-export const talk = (of: string) => ({
-  queryKey: ['talk', of],
+export const conversationQuery = (of: string) => ({
+  queryKey: ['conversation', of],
   queryFn: () => ask<InboxConversation>(`conversations/${id(of)}`),
 })
 
 export const lines = (of: string) => ({
   queryKey: ['lines', of],
   queryFn: async () => {
-    const said: Line[] = []
+    const all: Line[] = []
     let after: number | null = 0
-    while (after !== null && said.length < linesMost) {
+    while (after !== null && all.length < linesMost) {
       const page: Exactly<Schemas['Messages'], { messages: Line[] }> = await ask(
         `conversations/${id(of)}/messages${query({ after, limit: linesPage })}`,
       )
-      said.push(...page.messages)
+      all.push(...page.messages)
       after = page.messages.length > 0 ? (page.next_after ?? null) : null
     }
-    return said
+    return all
   },
   staleTime: Number.POSITIVE_INFINITY,
 })
@@ -100,7 +103,7 @@ export type ConversationAction =
   | { act: 'take-over' | 'resolve' | 'reopen' }
   | { act: 'give-back'; note: string }
 
-/** Done to a conversation in the key's name. Nothing is shown as done before the server says so. */
+/** Sends an action on a conversation. The page is updated only after the server confirms. */
 export function useConversationAction(of: string) {
   const client = useQueryClient()
   return useMutation<InboxConversation, Problem, ConversationAction>({
@@ -110,20 +113,21 @@ export function useConversationAction(of: string) {
         headers: { ...idempotencyHeader(), prefer: 'wait=5' },
       }),
     onSettled: () => {
-      for (const key of [['talk', of], ['lines', of], ['inbox']]) void client.invalidateQueries({ queryKey: key })
+      for (const key of [['conversation', of], ['lines', of], ['inbox']])
+        void client.invalidateQueries({ queryKey: key })
     },
   })
 }
 
-/** What is told again after a break is said once. */
-function hear(client: QueryClient, of: string, line: Line): void {
+/** Ignores lines repeated after a reconnect. */
+function appendLine(client: QueryClient, of: string, line: Line): void {
   client.setQueryData<Line[]>(lines(of).queryKey, (old) =>
     old && !old.some((one) => one.number === line.number) ? [...old, line].sort((a, b) => a.number - b.number) : old,
   )
 }
 
-/** Keeps a conversation as it goes: each line as it is said, and whose it is. */
-export function useLiveTalk(of: string, ready: boolean): Wire {
+/** Keeps a conversation live: new lines, state and owner. */
+export function useLiveConversation(of: string, ready: boolean): Wire {
   const client = useQueryClient()
   const [line, setLine] = useState<Wire>({ state: 'closed' })
   useEffect(() => {
@@ -131,11 +135,11 @@ export function useLiveTalk(of: string, ready: boolean): Wire {
     let last: string | null = null
     return listen(`conversations/${id(of)}/events`, {
       last: () => last,
-      hear(message) {
+      onMessage(message) {
         last = message.id ?? last
-        if (message.event === 'message') hear(client, of, JSON.parse(message.data) as Line)
+        if (message.event === 'message') appendLine(client, of, JSON.parse(message.data) as Line)
         else if (message.event === 'state') {
-          client.setQueryData(talk(of).queryKey, JSON.parse(message.data) as InboxConversation)
+          client.setQueryData(conversationQuery(of).queryKey, JSON.parse(message.data) as InboxConversation)
           void client.invalidateQueries({ queryKey: ['inbox'] })
         }
         return false

@@ -12,7 +12,7 @@ const body = (...pieces: string[]) =>
     },
   })
 
-test('a line that breaks is taken up where it broke, and what is said twice is heard once', async () => {
+test('a stream resumes after a disconnect, and repeated entries are ignored', async () => {
   const asked: string[] = []
   const answers = [
     () => new Response(body(entry(4), entry(5).slice(0, 20), entry(5).slice(20))),
@@ -44,16 +44,16 @@ test('a line that breaks is taken up where it broke, and what is said twice is h
   expect(lines).toEqual(['live', 'lost', 'lost', 'live'])
 }, 10_000)
 
-test('what a model is saying is told with its call, and is no entry', async () => {
+test('reply chunks carry their call, and are not entries', async () => {
   const part = (data: object) => `event: model\ndata: ${JSON.stringify(data)}\n\n`
   const effect = { node: 'ask', call: 0 }
-  const said: ReplyChunk[] = []
+  const chunks: ReplyChunk[] = []
   const entries: Entry[] = []
   await new Promise<void>((done) => {
     follow(
       'run',
       0,
-      { entry: (one) => entries.push(one), spoken: (one) => said.push(one), state: () => done(), line() {} },
+      { entry: (one) => entries.push(one), reply: (one) => chunks.push(one), state: () => done(), line() {} },
       (async () =>
         new Response(
           body(
@@ -65,14 +65,14 @@ test('what a model is saying is told with its call, and is no entry', async () =
         )) as typeof fetch,
     )
   })
-  expect(said).toEqual([
+  expect(chunks).toEqual([
     { effect, text: 'Hel' },
     { effect, reset: true },
   ])
   expect(entries).toHaveLength(1)
 })
 
-test('a refused key ends the line instead of asking for ever', async () => {
+test('a rejected key closes the stream without reconnecting', async () => {
   const fetcher = vi.fn(async () => new Response('{}', { status: 401 }))
   const line = await new Promise<Line>((done) => {
     follow('run', 0, { entry() {}, state() {}, line: done }, fetcher as unknown as typeof fetch)

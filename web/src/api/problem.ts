@@ -1,4 +1,4 @@
-/** What the server says when it says no: RFC 9457, with a stable code and a way out. */
+/** An error response of the server (RFC 9457), with a stable code and a hint. */
 export class Problem extends Error {
   constructor(
     readonly status: number,
@@ -11,7 +11,7 @@ export class Problem extends Error {
     this.name = 'Problem'
   }
 
-  /** Nobody answered: no connection, or the server is gone. */
+  /** No response: no connection, or the server is down. */
   static unreachable(): Problem {
     return new Problem(0, 'UNREACHABLE', '')
   }

@@ -11,7 +11,7 @@ const said = new Map([
 ])
 const entry = (...events: Event[]) => ({ seq: 7, at: '2026-11-22T10:00:00Z', events })
 
-test('a call that is recorded says it no more, and others go on', () => {
+test('an entry drops the partial reply of its call only', () => {
   for (const kind of ['done', 'not_done', 'scheduled', 'hold_lost'])
     expect([...dropRecorded(said, entry({ [kind]: { effect: { ...ask, gen: 1 } } }))], kind).toEqual([
       [callKey(other), 'Wait'],
@@ -19,11 +19,11 @@ test('a call that is recorded says it no more, and others go on', () => {
   expect(dropRecorded(said, entry({ done: { effect: ask } }, { done: { effect: other } })).size).toBe(0)
 })
 
-test('an undoing call is another than the one it undoes', () => {
+test('an undo call is a different call', () => {
   expect(dropRecorded(said, entry({ done: { effect: { ...ask, role: 'undo' } } }))).toBe(said)
 })
 
-test('what says nothing of these calls changes nothing, so that nothing is drawn anew', () => {
+test('other entries keep the same map, so that nothing renders again', () => {
   expect(
     dropRecorded(said, entry('resumed', { ended: { node: 'ask' } }, { done: { effect: { node: 'third' } } })),
   ).toBe(said)

@@ -9,7 +9,7 @@ const told = [
   { id: '4', event: 'message', data: 'bare' },
 ]
 
-test('a stream says the same however it is cut into pieces', () => {
+test('the events of a stream do not depend on its chunks', () => {
   for (let cut = 0; cut <= stream.length; cut++) {
     const reader = new Reader()
     expect([...reader.push(stream.slice(0, cut)), ...reader.push(stream.slice(cut))]).toEqual(told)
@@ -18,13 +18,13 @@ test('a stream says the same however it is cut into pieces', () => {
   expect([...stream].flatMap((letter) => single.push(letter))).toEqual(told)
 })
 
-test('an event that is not whole is not told, and its id is not where to go on', () => {
+test('an incomplete event is not dispatched, and its id is not the last one', () => {
   const reader = new Reader()
   reader.push('id: 7\ndata: x\n\nid: 8\ndata: y\n')
   expect(reader.lastId).toBe('7')
 })
 
-test('comments and empty events say nothing, an id alone still counts', () => {
+test('comments and empty events are ignored, an id alone counts', () => {
   const reader = new Reader()
   expect(reader.push(':\n\nevent: entry\n\nid: 9\n\n')).toEqual([])
   expect(reader.lastId).toBe('9')

@@ -13,7 +13,7 @@ const most = 40
 const runId = /^[0-9a-f]{8}-[0-9a-f-]{4,}$/i
 
 const plain = (text: string) => text.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase()
-/** Every word is found somewhere; a title that begins with the query is nearest. */
+/** Matches commands that contain every word; titles that start with the query rank first. */
 function rank(command: Command, query: string): number {
   const title = plain(command.title)
   const where = `${title} ${plain(command.group)}`
@@ -22,7 +22,7 @@ function rank(command: Command, query: string): number {
   return title.startsWith(query) ? 3 : title.includes(query) ? 2 : 1
 }
 
-/** Go to, act on this, search: one list for all that can be done now. */
+/** The command palette: navigation, actions and search in one list. */
 export function Palette({ open, onClose }: { open: boolean; onClose: () => void }) {
   const t = useT()
   return (
@@ -83,7 +83,7 @@ function List({ onClose }: { onClose: () => void }) {
   const act = (command: Command | undefined) => {
     if (!command) return
     onClose()
-    // The dialog gives the focus back first; what runs may take it.
+    // The dialog restores the focus first, then the command may move it.
     setTimeout(command.run, 0)
   }
   return (
@@ -136,7 +136,7 @@ function List({ onClose }: { onClose: () => void }) {
   )
 }
 
-/** The keys of the current screen, from the same list. */
+/** The shortcuts of the current screen. */
 export function Help({ open, onClose }: { open: boolean; onClose: () => void }) {
   const t = useT()
   const commands = useAll().filter((one) => one.keys)

@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from 'react'
-import { type Language, languages, preferred, speak } from '../i18n'
+import { activateLanguage, type Language, languages, preferred } from '../i18n'
 import { letters } from '../ui/commands'
 
 export type Theme = 'light' | 'dark' | 'system'
@@ -36,14 +36,14 @@ function apply(): void {
 export async function begin(): Promise<void> {
   apply()
   dark.addEventListener('change', apply)
-  await speak(now.language)
+  await activateLanguage(now.language)
 }
 
 export function set(more: Partial<Settings>): void {
   now = { ...now, ...more }
   localStorage.setItem(place, JSON.stringify(now))
   apply()
-  if (more.language) void speak(more.language)
+  if (more.language) void activateLanguage(more.language)
   for (const one of listeners) one()
 }
 

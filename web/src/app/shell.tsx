@@ -25,7 +25,7 @@ export function Shell() {
   const go = useNavigate()
   const { me, out } = useSession()
   const settings = useSettings()
-  const seat = useOwnAgent()
+  const agent = useOwnAgent()
   usePresenceHeartbeat()
   const path = useRouterState({ select: (s) => s.location.pathname })
   const tight = /^\/runs\/./.test(path)
@@ -40,7 +40,7 @@ export function Shell() {
     ...inbox,
     enabled: groups.some((group) => group.screens.some((screen) => screen.to === '/inbox/{-$conversation}')),
   })
-  // What waits for me: mine, and what is nobody's.
+  // Waiting for me: assigned to me, or unassigned.
   const badges: Partial<Record<Screen['to'], number>> = {
     '/approvals': waiting.data?.filter(isOffered).length ?? 0,
     '/inbox/{-$conversation}':
@@ -148,7 +148,7 @@ export function Shell() {
             {t('Scripted replies, no model is called')}
           </p>
         )}
-        <Corner.Provider value={seat ? <Presence of={seat} /> : null}>
+        <Corner.Provider value={agent ? <Presence of={agent} /> : null}>
           <Outlet />
         </Corner.Provider>
       </main>

@@ -1,7 +1,7 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react'
 import { ask, carryKey } from '../api/client'
-import { Problem as Said } from '../api/problem'
+import { Problem as ApiProblem } from '../api/problem'
 import { me } from '../api/queries'
 import type { Me } from '../api/schema'
 import { useT } from '../i18n'
@@ -19,7 +19,7 @@ export function useSession() {
   return found
 }
 
-/** Asks for a key until one is known, and shows the page to whoever has it. */
+/** Asks for an API key, then shows the page. */
 export function SignedIn({ children }: { children: ReactNode }) {
   const t = useT()
   const queries = useQueryClient()
@@ -58,7 +58,7 @@ export function SignedIn({ children }: { children: ReactNode }) {
         setWho(found)
       } catch (error) {
         carryKey(null)
-        if (error instanceof Said && error.refusedKey) {
+        if (error instanceof ApiProblem && error.refusedKey) {
           session.end()
           setKept(null)
         }
@@ -92,7 +92,7 @@ export function SignedIn({ children }: { children: ReactNode }) {
         <KeyField />
         {ended && !problem && <p className="sm mid">{t('The key is no longer valid. Sign in again.')}</p>}
         {problem &&
-          (problem instanceof Said && problem.refusedKey ? (
+          (problem instanceof ApiProblem && problem.refusedKey ? (
             <p className={css.refused} role="alert">
               {t('The server does not know this key.')}
             </p>

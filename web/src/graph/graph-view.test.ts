@@ -17,7 +17,7 @@ import { foldJournal } from './timeline'
 const run = recorded.runs.find((one) => one.workflow === 'morning_round')
 const last = run?.phases.at(-1)
 const entries = run?.journal as unknown as Entry[]
-const story = foldJournal(entries)
+const timeline = foldJournal(entries)
 const graph: Graph = runGraph(
   last?.graph as unknown as DrawnGraph,
   (last?.show.nodes ?? []) as Execution['nodes'],
@@ -26,24 +26,26 @@ const graph: Graph = runGraph(
 const told = (shown: GraphView) =>
   Object.fromEntries([...everyNode(shown)].map((node) => [node.address, `${node.status} ${node.tries}`]))
 
-test('a body shows the pass that failed, unless a pass is asked for or a step of one is selected', () => {
-  expect(Object.keys(told(buildGraphView(graph, story)))).toContain('each_return[1]/find')
+test('a body shows the failed pass, unless a pass or one of its steps is selected', () => {
+  expect(Object.keys(told(buildGraphView(graph, timeline)))).toContain('each_return[1]/find')
   const third = new Map([['each_return', { pass: 2, selected: null }]])
-  expect(told(buildGraphView(graph, story, { ...emptySelection, passes: third }))).toMatchObject({
+  expect(told(buildGraphView(graph, timeline, { ...emptySelection, passes: third }))).toMatchObject({
     'each_return[2]/find': 'completed 1',
     'each_return[2]/side_by_side.label/make': 'completed 1',
     'each_return[2]/side_by_side.words/check': 'completed 1',
   })
   const asked = new Map([['each_return', { pass: 1, selected: null }]])
-  expect(told(buildGraphView(graph, story, { ...emptySelection, passes: asked }))).toMatchObject({
+  expect(told(buildGraphView(graph, timeline, { ...emptySelection, passes: asked }))).toMatchObject({
     'each_return[1]/find': 'failed 1',
     'each_return[1]/side_by_side': 'skipped 0',
   })
   const selected = 'each_return[0]/side_by_side.words/read'
-  expect(told(buildGraphView(graph, story, { ...emptySelection, passes: asked, selected }))).toHaveProperty([selected])
+  expect(told(buildGraphView(graph, timeline, { ...emptySelection, passes: asked, selected }))).toHaveProperty([
+    selected,
+  ])
 })
 
-test('while it runs, the pass where something goes on is shown, and what is still to come is not skipped', () => {
+test('while it runs, the active pass is shown, and pending nodes are not skipped', () => {
   const upto = entries.findIndex((entry) => JSON.stringify(entry.events).includes('scope_opened'))
   const half = runGraph(last?.graph as unknown as DrawnGraph, [], entries.slice(0, upto + 1))
   const shown = told(buildGraphView(half, foldJournal(entries.slice(0, upto + 1))))
@@ -51,22 +53,22 @@ test('while it runs, the pass where something goes on is shown, and what is stil
   expect(shown['each_return[2]/side_by_side']).toBe('pending 0')
 })
 
-test('what is shut has no bodies and is no larger than a node', () => {
-  const shown = buildGraphView(graph, story, { ...emptySelection, shut: new Set(['each_return']) })
+test('a collapsed node has no bodies and the size of a plain node', () => {
+  const shown = buildGraphView(graph, timeline, { ...emptySelection, shut: new Set(['each_return']) })
   expect(Object.keys(told(shown))).toEqual(['each_return', 'done'])
   expect(layoutNested(shown).drawing.nodes.get('each_return')).toMatchObject({ width: 200, height: 71 })
 })
 
-test('edges of a body are taken in the pass that took them', () => {
+test('the edges taken of a body are those of its pass', () => {
   const edge = (pass: number) => {
     const passes = new Map([['each_return', { pass, selected: null }]])
-    return buildGraphView(graph, story, { ...emptySelection, passes }).nodes[0]?.bodies[0]?.edges[0]?.taken
+    return buildGraphView(graph, timeline, { ...emptySelection, passes }).nodes[0]?.bodies[0]?.edges[0]?.taken
   }
   expect([edge(0), edge(1)]).toEqual([true, false])
 })
 
-test('no node covers another, and each lies within what holds it', () => {
-  const shown = buildGraphView(graph, story)
+test('no nodes overlap, and each is inside its parent', () => {
+  const shown = buildGraphView(graph, timeline)
   const check = ({ drawing, inside }: NestedLayout) => {
     const all = [...drawing.nodes.values()]
     for (const a of all) {
@@ -77,21 +79,23 @@ test('no node covers another, and each lies within what holds it', () => {
             true,
           )
       let right = 0
-      for (const { x, y, laid } of inside.get(a.id) ?? []) {
+      for (const { x, y, nested } of inside.get(a.id) ?? []) {
         expect(x).toBeGreaterThanOrEqual(right)
-        right = x + laid.drawing.width
-        expect(right <= a.width && y + laid.drawing.height <= a.height).toBe(true)
-        check(laid)
+        right = x + nested.drawing.width
+        expect(right <= a.width && y + nested.drawing.height <= a.height).toBe(true)
+        check(nested)
       }
     }
   }
   check(layoutNested(shown))
-  const laid = layoutNested(shown)
-  expect(placeOf(shown, laid, 'each_return[1]/find')?.y).toBeGreaterThan(placeOf(shown, laid, 'each_return')?.y ?? 1e9)
-  expect(placeOf(shown, laid, 'nowhere')).toBeNull()
+  const nested = layoutNested(shown)
+  expect(placeOf(shown, nested, 'each_return[1]/find')?.y).toBeGreaterThan(
+    placeOf(shown, nested, 'each_return')?.y ?? 1e9,
+  )
+  expect(placeOf(shown, nested, 'nowhere')).toBeNull()
 })
 
-test('a step is found in the drawing by the address the journal gives it', () => {
+test('a node is found by its journal address', () => {
   expect(nodeAt(graph, 'each_return[12]/side_by_side.words/check')?.name).toBe('Look again')
   expect(nodeAt(graph, 'each_return')?.kind).toBe('loop')
   expect(nodeAt(graph, 'gone[0]/check')).toBeUndefined()

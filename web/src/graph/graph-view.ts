@@ -4,23 +4,23 @@ import type { RunTimeline, Step } from './timeline'
 
 export const plainHeight = 48
 export const footedHeight = 71
-/** Around the bodies inside a node, and above each that has a name. */
+/** Padding around the bodies of a node, and above each named one. */
 const inset = 10
 const titleHeight = 22
-/** Deeper than this nothing is drawn: the server refuses such graphs long before. */
+/** Maximum nesting depth drawn; the server rejects such graphs long before. */
 const depthMost = 16
 
 export interface NodeView extends Omit<GraphNode, 'bodies'> {
-  /** Its id under the scopes it stands in; of what was not reached, as it would be. */
+  /** Its id, prefixed by its scopes; for a node not reached, the address it would get. */
   address: string
   tries: number
   undoable: boolean
-  /** Has a line below its name: how long it took, what it cost. */
+  /** Has a footer line: duration and cost. */
   footed: boolean
-  /** Of a loop: how often its body began, and which of these is shown, counted from 0. */
+  /** Of a loop: the number of passes, and the index of the one shown, from 0. */
   passes: { count: number; shown: number } | null
   bodies: GraphView[]
-  /** Its bodies are there and not drawn. */
+  /** Collapsed: its bodies are not drawn. */
   shut: boolean
 }
 
@@ -32,7 +32,7 @@ export interface GraphView {
 
 export interface GraphSelection {
   selected: string | null
-  /** The pass that was asked for, by the loop's address, and what was selected then. */
+  /** The pass selected by the user, by the loop's address, and the selected node at that time. */
   passes: ReadonlyMap<string, { pass: number; selected: string | null }>
   shut: ReadonlySet<string>
 }
@@ -42,34 +42,38 @@ export const emptySelection: GraphSelection = { selected: null, passes: new Map(
 const settled = new Set(['completed', 'failed', 'skipped', 'cancelled'])
 const busy = new Set(['running', 'waiting', 'failed'])
 
-/** The server's drawing, with what the journal already knows better, and in each body the pass that is looked at. */
-export function buildGraphView(graph: Graph, story: RunTimeline, choice: GraphSelection = emptySelection): GraphView {
-  const steps = new Map(story.steps.map((step) => [step.node, step]))
-  const deep = story.steps.filter((step) => step.node.includes('/'))
-  return within({ ...graph, branch: '' }, '', { steps, deep, closed: story.closed, choice }, 0)
+/** The server's graph, updated from the journal, with the selected pass of each body. */
+export function buildGraphView(
+  graph: Graph,
+  timeline: RunTimeline,
+  selection: GraphSelection = emptySelection,
+): GraphView {
+  const steps = new Map(timeline.steps.map((step) => [step.node, step]))
+  const deep = timeline.steps.filter((step) => step.node.includes('/'))
+  return bodyView({ ...graph, branch: '' }, '', { steps, deep, closed: timeline.closed, selection }, 0)
 }
 
 interface ViewContext {
   steps: Map<string, Step>
-  /** The steps that stand in a body. */
+  /** The steps in a body. */
   deep: Step[]
   closed: ReadonlySet<string>
-  choice: GraphSelection
+  selection: GraphSelection
 }
 
-function within(graph: Graph & { branch: string }, scope: string, known: ViewContext, depth: number): GraphView {
+function bodyView(graph: Graph & { branch: string }, scope: string, context: ViewContext, depth: number): GraphView {
   const at = (id: string) => (scope ? `${scope}/${id}` : id)
-  const taken = new Set(graph.nodes.flatMap((node) => [...(known.steps.get(at(node.id))?.taken ?? [])]))
+  const taken = new Set(graph.nodes.flatMap((node) => [...(context.steps.get(at(node.id))?.taken ?? [])]))
   return {
     branch: graph.branch,
-    nodes: graph.nodes.map((node) => one(node, at(node.id), known.closed.has(scope), known, depth)),
-    // The outer graph's were told by the server.
+    nodes: graph.nodes.map((node) => one(node, at(node.id), context.closed.has(scope), context, depth)),
+    // The server reports the edges taken of the outer graph.
     edges: scope ? graph.edges.map((edge, place) => ({ ...edge, taken: taken.has(place) })) : graph.edges,
   }
 }
 
-function one(node: GraphNode, address: string, isPast: boolean, known: ViewContext, depth: number): NodeView {
-  const step = known.steps.get(address)
+function one(node: GraphNode, address: string, isPast: boolean, context: ViewContext, depth: number): NodeView {
+  const step = context.steps.get(address)
   const calls = step?.calls.filter((call) => !call.undo) ?? []
   const isInside = address !== node.id
   const knows = step && (!settled.has(node.status) || step.status === 'running' || step.status === 'waiting')
@@ -77,8 +81,8 @@ function one(node: GraphNode, address: string, isPast: boolean, known: ViewConte
   const duration_ms = isInside && step?.to != null ? step.to - step.from : (node.duration_ms ?? null)
   const cost_usd = isInside ? (step?.cost_usd ?? 0) : (node.cost_usd ?? 0)
   const isLoop = node.bodies?.length === 1 && node.bodies[0]?.branch === ''
-  const passes = isLoop ? passesOf(address, known) : null
-  const shut = known.choice.shut.has(address)
+  const passes = isLoop ? passesOf(address, context) : null
+  const shut = context.selection.shut.has(address)
   const { bodies, ...plain } = node
   return {
     ...plain,
@@ -98,13 +102,18 @@ function one(node: GraphNode, address: string, isPast: boolean, known: ViewConte
       shut || depth >= depthMost
         ? []
         : (bodies ?? []).map((body) =>
-            within(body, isLoop ? `${address}[${passes?.shown ?? 0}]` : `${address}.${body.branch}`, known, depth + 1),
+            bodyView(
+              body,
+              isLoop ? `${address}[${passes?.shown ?? 0}]` : `${address}.${body.branch}`,
+              context,
+              depth + 1,
+            ),
           ),
   }
 }
 
-/** The pass that was asked for, or that the selected step is in, or where something goes on or failed, or the last. */
-function passesOf(address: string, { deep, choice }: ViewContext): NodeView['passes'] {
+/** The pass to show: selected by the user, else of the selected step, else active or failed, else the last. */
+function passesOf(address: string, { deep, selection }: ViewContext): NodeView['passes'] {
   const passOf = (of: string): number | null => {
     if (!of.startsWith(`${address}[`)) return null
     const pass = Number.parseInt(of.slice(address.length + 1), 10)
@@ -116,10 +125,10 @@ function passesOf(address: string, { deep, choice }: ViewContext): NodeView['pas
   })
   if (seen.length === 0) return null
   const count = Math.max(...seen.map((one) => one.pass)) + 1
-  const asked = choice.passes.get(address)
+  const asked = selection.passes.get(address)
   const shown =
-    (asked && asked.selected === choice.selected ? asked.pass : null) ??
-    (choice.selected ? passOf(choice.selected) : null) ??
+    (asked && asked.selected === selection.selected ? asked.pass : null) ??
+    (selection.selected ? passOf(selection.selected) : null) ??
     asked?.pass ??
     (
       seen.findLast((one) => one.status === 'running' || one.status === 'waiting') ??
@@ -131,13 +140,13 @@ function passesOf(address: string, { deep, choice }: ViewContext): NodeView['pas
 
 export interface NestedLayout {
   drawing: Drawing
-  /** What is inside its nodes, by id: where it lies from the node's own corner. */
-  inside: Map<string, { x: number; y: number; body: GraphView; laid: NestedLayout }[]>
+  /** The layouts of the bodies by node id, with positions relative to the node. */
+  inside: Map<string, { x: number; y: number; body: GraphView; nested: NestedLayout }[]>
 }
 
 export const heightOf = (node: NodeView): number => (node.footed ? footedHeight : plainHeight)
 
-/** Bodies first, since a node is as large as what is inside it. */
+/** Lays out bodies first, since they determine the size of their node. */
 export function layoutNested(graph: GraphView): NestedLayout {
   const inside: NestedLayout['inside'] = new Map()
   const sizes = new Map<string, { width: number; height: number }>()
@@ -150,30 +159,30 @@ export function layoutNested(graph: GraphView): NestedLayout {
     const top = head + (node.bodies.some((body) => body.branch) ? titleHeight : 0)
     let x = inset
     let tallest = 0
-    const laid = node.bodies.map((body) => {
+    const bodies = node.bodies.map((body) => {
       const drawn = layoutNested(body)
-      const placed = { x, y: top, body, laid: drawn }
+      const placed = { x, y: top, body, nested: drawn }
       x += drawn.drawing.width + inset
       tallest = Math.max(tallest, drawn.drawing.height)
       return placed
     })
-    inside.set(node.id, laid)
+    inside.set(node.id, bodies)
     sizes.set(node.id, { width: Math.max(nodeWidth, x), height: top + tallest + inset })
   }
   return { drawing: layout(graph, (id) => sizes.get(id) ?? { width: nodeWidth, height: plainHeight }), inside }
 }
 
-/** Where a node lies on the whole sheet; for what is taller than its head, the head. */
+/** The position of a node on the whole canvas; of a node with bodies, the position of its head. */
 export function placeOf(
   graph: GraphView,
-  laid: NestedLayout,
+  nested: NestedLayout,
   address: string,
 ): { x: number; y: number; width: number; height: number } | null {
   for (const node of graph.nodes) {
-    const place = laid.drawing.nodes.get(node.id)
+    const place = nested.drawing.nodes.get(node.id)
     if (!place) continue
     if (node.address === address) return { x: place.x, y: place.y, width: nodeWidth, height: heightOf(node) }
-    for (const { x, y, body, laid: inner } of laid.inside.get(node.id) ?? []) {
+    for (const { x, y, body, nested: inner } of nested.inside.get(node.id) ?? []) {
       const found = placeOf(body, inner, address)
       if (found) return { ...found, x: found.x + place.x + x, y: found.y + place.y + y }
     }
@@ -188,7 +197,7 @@ export function* everyNode(graph: GraphView): Generator<NodeView> {
   }
 }
 
-/** The drawn node of an address as the journal writes it: `loop[3]/fork.left/node`. */
+/** The graph node for an address of the journal: `loop[3]/fork.left/node`. */
 export function nodeAt(graph: Graph | undefined, address: string): GraphNode | undefined {
   let [at, found]: [Graph | undefined, GraphNode | undefined] = [graph, undefined]
   for (const part of address.split('/')) {

@@ -3,13 +3,13 @@ import { bodyOf, kindOf } from './timeline'
 
 const identifier = /^[\w.:/-]+$/
 
-/** The drawing of a version, with what a run made of it: how far each node came, and which edges were taken. */
+/** The graph of a version, annotated by a run: the status of each node, and the edges taken. */
 export function runGraph(drawn: DrawnGraph, states: readonly NodeState[], entries: readonly Entry[]): Graph {
   const known = new Map(states.map((state) => [state.node, state]))
   const taken = new Set<number>()
   for (const event of entries.flatMap((entry) => entry.events)) {
     const body = bodyOf(event)
-    // Places count the edges of one graph: those of a body are not the outer graph's.
+    // Indexes are per graph: those of a body are not the outer graph's.
     if (kindOf(event) === 'ended' && !String(body.node).includes('/'))
       for (const place of (body.taken ?? []) as number[]) taken.add(place)
   }
@@ -21,7 +21,7 @@ export function runGraph(drawn: DrawnGraph, states: readonly NodeState[], entrie
 
 function named(node: DrawnGraph['nodes'][number], state?: NodeState): GraphNode {
   const label = node.label && node.label !== node.id ? node.label : undefined
-  // A label is the node's name, or else what it runs, which is written as one word.
+  // A label is the node's name, or the identifier of what it calls.
   const name = node.name ?? (label && !identifier.test(label) ? label : undefined)
   const calls = node.calls ?? (label && identifier.test(label) ? label : undefined)
   return {
@@ -32,7 +32,7 @@ function named(node: DrawnGraph['nodes'][number], state?: NodeState): GraphNode 
     status: state?.status ?? node.status ?? 'pending',
     duration_ms: state?.duration_ms ?? node.duration_ms ?? null,
     cost_usd: state?.cost_usd ?? node.cost_usd ?? 0,
-    // How far a body came differs from pass to pass: `nested` says it of the pass that is shown.
+    // The status of a body differs by pass: `buildGraphView` sets it for the pass shown.
     ...(node.bodies?.length
       ? {
           bodies: node.bodies.map(({ branch, nodes, edges }) => ({

@@ -15,63 +15,63 @@ const run = (workflow: string, state: string) => {
   if (!found) throw new Error(`no recorded ${workflow} that is ${state}`)
   const phase = found.phases.find((one) => one.show.state === state)
   const entries = found.journal.filter((entry) => entry.seq <= (phase?.upto ?? 0)) as unknown as Entry[]
-  return { story: foldJournal(entries), show: phase?.show, graph: phase?.graph as unknown as Graph, entries }
+  return { timeline: foldJournal(entries), show: phase?.show, graph: phase?.graph as unknown as Graph, entries }
 }
 
-test('a declined card: the failure, the undone booking, and what the customer is told', () => {
-  const { story, show } = run('appointment', 'compensated')
-  const step = (node: string) => story.steps.find((one) => one.node === node)
+test('a declined card: the failure, the undone booking, and the message to the customer', () => {
+  const { timeline, show } = run('appointment', 'compensated')
+  const step = (node: string) => timeline.steps.find((one) => one.node === node)
   expect(step('charge_payment')).toMatchObject({ status: 'failed', fault: { code: 'PAYMENT_DECLINED' } })
   expect(step('create_booking')?.calls.map((call) => [call.name, call.undo])).toEqual([
     ['google_calendar', false],
     ['google_calendar', true],
   ])
-  expect(story.said.map((one) => one.who)).toEqual(['customer', 'agent', 'customer', 'end'])
-  expect(story.steps.reduce((sum, one) => sum + one.cost_usd, 0)).toBeCloseTo(show?.total_cost_usd ?? -1, 9)
+  expect(timeline.utterances.map((one) => one.who)).toEqual(['customer', 'agent', 'customer', 'end'])
+  expect(timeline.steps.reduce((sum, one) => sum + one.cost_usd, 0)).toBeCloseTo(show?.total_cost_usd ?? -1, 9)
 })
 
-test('a call that waits for approval is no work yet, and says who gave leave', () => {
-  const { story } = run('return_and_refund', 'waiting')
-  const refund = story.steps.find((one) => one.node === 'refund')
+test('a call that waits for approval has no attempt, and lists its approvers', () => {
+  const { timeline } = run('return_and_refund', 'waiting')
+  const refund = timeline.steps.find((one) => one.node === 'refund')
   expect(refund?.status).toBe('waiting')
   expect(refund?.calls[0]?.attempts).toEqual([])
-  expect(refund?.waits).toMatchObject([{ for: 'leave', to: null, by: ['paul'] }])
-  const now = (story.began ?? 0) + 3_600_000
-  expect(splitTime(spans(story, now)).holding).toBe('person')
+  expect(refund?.waits).toMatchObject([{ for: 'approval', to: null, by: ['paul'] }])
+  const now = (timeline.began ?? 0) + 3_600_000
+  expect(splitTime(spans(timeline, now)).holding).toBe('person')
 })
 
-test('approved, the call goes out and the run ends', () => {
-  const { story } = run('return_and_refund', 'completed')
-  const refund = story.steps.find((one) => one.node === 'refund')
+test('after the approval the call is dispatched and the run ends', () => {
+  const { timeline } = run('return_and_refund', 'completed')
+  const refund = timeline.steps.find((one) => one.node === 'refund')
   expect(refund?.waits[0]?.by).toEqual(['paul', 'olga'])
   expect(refund).toMatchObject({ status: 'completed', fault: null })
-  expect(story.steps.every((one) => one.to !== null)).toBe(true)
+  expect(timeline.steps.every((one) => one.to !== null)).toBe(true)
 })
 
-test('the bodies of a loop are steps of their own', () => {
-  const { story } = run('search_summarise_email', 'completed')
-  expect(story.steps.map((one) => one.node)).toContain('summaries[1]/summarise')
+test('the nodes of a loop body are separate steps', () => {
+  const { timeline } = run('search_summarise_email', 'completed')
+  expect(timeline.steps.map((one) => one.node)).toContain('summaries[1]/summarise')
 })
 
-test('every step agrees with what the server says of its node', () => {
+test('every step agrees with the server’s status of its node', () => {
   for (const one of recorded.runs) {
     const last = one.phases.at(-1)
-    const story = foldJournal(one.journal as unknown as Entry[])
+    const timeline = foldJournal(one.journal as unknown as Entry[])
     for (const node of last?.show.nodes ?? []) {
-      const step = story.steps.find((found) => found.node === node.node)
+      const step = timeline.steps.find((found) => found.node === node.node)
       if (!step) expect(['pending', 'skipped'], `${one.workflow}/${node.node}`).toContain(node.status)
       else expect(step.status, `${one.workflow}/${node.node}`).toBe(node.status)
     }
   }
 })
 
-test('a story told entry by entry is the story told at once', () => {
-  const { entries, story } = run('cita', 'completed')
+test('folding entry by entry equals folding all at once', () => {
+  const { entries, timeline } = run('cita', 'completed')
   for (let n = 0; n <= entries.length; n++) foldJournal(entries.slice(0, n))
-  expect(foldJournal(entries)).toEqual(story)
+  expect(foldJournal(entries)).toEqual(timeline)
 })
 
-test('a week of waiting leaves the work readable', () => {
+test('a week of waiting does not hide the work', () => {
   const week = 604_800_000
   const work = [
     { holder: 'agent' as const, from: 0, to: 5_000, open: false, waiting: false },
@@ -79,8 +79,8 @@ test('a week of waiting leaves the work readable', () => {
     { holder: 'person' as const, from: 8_000, to: week, open: true, waiting: true },
   ]
   const bar = splitTime(work)
-  expect(bar.legs.map((leg) => leg.share.toFixed(2))).toEqual(['0.41', '0.25', '0.34'])
-  expect(bar.legs.reduce((sum, leg) => sum + leg.share, 0)).toBeCloseTo(1)
+  expect(bar.segments.map((segment) => segment.share.toFixed(2))).toEqual(['0.41', '0.25', '0.34'])
+  expect(bar.segments.reduce((sum, segment) => sum + segment.share, 0)).toBeCloseTo(1)
   expect(bar.holding).toBe('person')
   const scale = axis(0, week, work)
   expect(scale.cuts).toHaveLength(1)
@@ -90,26 +90,26 @@ test('a week of waiting leaves the work readable', () => {
 })
 
 test('the axis never runs backwards', () => {
-  const { story } = run('appointment', 'compensated')
-  const scale = axis(story.began ?? 0, story.ended ?? 0, spans(story, story.ended ?? 0))
+  const { timeline } = run('appointment', 'compensated')
+  const scale = axis(timeline.began ?? 0, timeline.ended ?? 0, spans(timeline, timeline.ended ?? 0))
   let before = -1
-  for (let at = story.began ?? 0; at <= (story.ended ?? 0); at += 7) {
+  for (let at = timeline.began ?? 0; at <= (timeline.ended ?? 0); at += 7) {
     expect(scale.at(at)).toBeGreaterThanOrEqual(before)
     before = scale.at(at)
   }
 })
 
-test('what runs side by side is worked once, and a run of many passes keeps a short bar', () => {
+test('parallel work counts once, and a run of many passes keeps a short bar', () => {
   const side = (from: number, to: number) => ({ holder: 'agent' as const, from, to, open: false, waiting: false })
   expect(workedTime([side(0, 10), side(5, 12), side(20, 21)])).toBe(13)
   const many = Array.from({ length: 500 }, (_, i) => ({
     ...side(i, i + 1),
     holder: i % 2 ? ('agent' as const) : ('tool' as const),
   }))
-  expect(splitTime(many).legs.length).toBeLessThanOrEqual(60)
+  expect(splitTime(many).segments.length).toBeLessThanOrEqual(60)
 })
 
-test('no two nodes of a drawing cover each other, and the way taken is one straight line', () => {
+test('no nodes overlap, and the path taken is one straight line', () => {
   for (const one of recorded.runs) {
     const graph = one.phases.at(-1)?.graph as unknown as Graph
     const drawing = layout(graph, () => ({ width: 200, height: 71 }))
@@ -132,7 +132,7 @@ test('no two nodes of a drawing cover each other, and the way taken is one strai
   }
 })
 
-test('a graph with a way back is drawn all the same', () => {
+test('a graph with a cycle has a layout', () => {
   const node = (id: string) => ({ id, kind: 'tool', status: 'pending' })
   const edge = (from: string, to: string) => ({ from, to, on_error: false, taken: false })
   const drawing = layout(
@@ -142,7 +142,7 @@ test('a graph with a way back is drawn all the same', () => {
   expect(drawing.nodes.size).toBe(3)
 })
 
-test('a drawing says how far each node came and which edges were taken, by the run and its journal', () => {
+test('a run graph has the status of each node and the edges taken', () => {
   for (const one of recorded.runs) {
     const last = one.phases.at(-1)
     const drawn = {
@@ -159,7 +159,7 @@ test('a drawing says how far each node came and which edges were taken, by the r
   }
 })
 
-test('what waits for people is told by the run where the desk cannot be asked', () => {
+test('tasks come from the run where the task inbox is not readable', () => {
   for (const one of recorded.runs) {
     const first = one.phases[0]
     const entries = one.journal.filter((entry) => entry.seq <= (first?.upto ?? 0)) as unknown as Entry[]
@@ -183,7 +183,7 @@ test('what waits for people is told by the run where the desk cannot be asked', 
   }
 })
 
-test('a run is its customer’s, and on the version it was retried on', () => {
+test('a run has its customer, and the version of its retry', () => {
   const at = '2026-11-22T10:00:00Z'
   const started = { started: { input: {}, bundle: 'b1', caller: { user_id: 'lucia' } } }
   expect(foldJournal([{ seq: 1, at, events: [started] }])).toMatchObject({ customer: 'lucia', bundle: 'b1' })
@@ -198,7 +198,7 @@ test('a run is its customer’s, and on the version it was retried on', () => {
   expect(foldJournal([{ seq: 1, at, events: [{ started: { input: {}, caller: {} } }] }]).customer).toBe(null)
 })
 
-test('a run of a conversation knows which, for that one is done with it once it has ended', () => {
+test('a run of a conversation has its id', () => {
   const of = (origin: unknown) =>
     foldJournal([{ seq: 1, at: '2026-11-22T10:00:00Z', events: [{ started: { input: {}, origin } }] }])
   expect(of({ conversation: { conversation: 'c1' } }).conversation).toBe('c1')

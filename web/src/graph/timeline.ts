@@ -1,7 +1,7 @@
 import type { EffectId, Entry, Event, Fault } from '../api/schema'
 import type { Holder } from './holder'
 
-/** One attempt of a call: from when it was let out to when it was known what became of it. */
+/** One attempt of a call, from its dispatch to its result. */
 export interface Attempt {
   from: number
   to: number | null
@@ -23,24 +23,24 @@ export interface Call {
   attempts: Attempt[]
   cached: boolean
   cost_usd: number
-  /** How it can be undone, as it was recorded when it was done. */
+  /** Its undo action, recorded with its result. */
   way_back: unknown
 }
 
-/** Work stood still here until somebody, or a time, moved it. */
+/** A period in which the step waited for a person, an event or a time. */
 export interface StepWait {
-  for: 'customer' | 'person' | 'leave' | 'timer' | 'signal' | 'child' | 'budget' | 'service'
+  for: 'customer' | 'person' | 'approval' | 'timer' | 'signal' | 'child' | 'budget' | 'service'
   from: number
   to: number | null
   until: number | null
-  said: string | null
+  message: string | null
   by: string[]
 }
 
 export type StepStatus = 'running' | 'waiting' | 'completed' | 'failed' | 'skipped' | 'cancelled'
 
 export interface Step {
-  /** The node's address: its id, under the scopes it stands in. */
+  /** The node's address: its id, prefixed by its scopes. */
   node: string
   name: string
   holder: Holder
@@ -54,7 +54,7 @@ export interface Step {
   fault: Fault | null
   cost_usd: number
   agent: string | null
-  /** Which edges of its graph it let the work go on by, counted from 0. */
+  /** Indexes of the outgoing edges taken, from 0. */
   taken: readonly number[]
 }
 
@@ -64,20 +64,20 @@ export interface Utterance {
   text: string
 }
 
-/** What the journal tells: the steps in the order they began, and what was said to the customer and by them. */
+/** The state folded from a journal: steps in start order, and the messages exchanged with the customer. */
 export interface RunTimeline {
   steps: Step[]
-  said: Utterance[]
+  utterances: Utterance[]
   began: number | null
   ended: number | null
   input: unknown
-  /** Whose run it is, where it was begun in a customer's name. */
+  /** The customer, where the run was started for one. */
   customer: string | null
-  /** The conversation it is a run of. */
+  /** The conversation it belongs to. */
   conversation: string | null
-  /** The hash of the version it is on. */
+  /** The hash of its workflow version. */
   bundle: string | null
-  /** The scopes that are over: what did not begin in them never will. */
+  /** Closed scopes: a node in them that has not started is skipped. */
   closed: Set<string>
 }
 
@@ -93,7 +93,7 @@ export function kindOf(event: Event): string {
 export function bodyOf(event: Event): Record<string, unknown> {
   return typeof event === 'string' ? {} : record(Object.values(event)[0])
 }
-/** The node an event is about, if it is about one. */
+/** The node of an event, if it has one. */
 export function nodeOf(event: Event): string | null {
   const body = bodyOf(event)
   const effect = record(body.effect)
@@ -106,9 +106,9 @@ export const callKey = (effect: EffectId): string =>
 export function foldJournal(entries: readonly Entry[]): RunTimeline {
   const steps = new Map<string, Step>()
   const calls = new Map<string, Call>()
-  const story: RunTimeline = {
+  const timeline: RunTimeline = {
     steps: [],
-    said: [],
+    utterances: [],
     began: null,
     ended: null,
     input: null,
@@ -139,19 +139,19 @@ export function foldJournal(entries: readonly Entry[]): RunTimeline {
         taken: [],
       }
       steps.set(node, found)
-      story.steps.push(found)
+      timeline.steps.push(found)
     }
     return found
   }
-  const wait = (of: Step, reason: StepWait['for'], at: number, until: number | null, said: string | null = null) => {
+  const wait = (of: Step, reason: StepWait['for'], at: number, until: number | null, message: string | null = null) => {
     of.status = 'waiting'
-    of.waits.push({ for: reason, from: at, to: null, until, said, by: [] })
+    of.waits.push({ for: reason, from: at, to: null, until, message, by: [] })
   }
   const rest = (of: Step | undefined, at: number, by?: string) => {
     const open = of?.waits.findLast((one) => one.to === null)
     if (!of || !open) return
     open.to = at
-    // The last of several approvals is told twice: as one, and as what lets the call out.
+    // The last of several approvals is recorded twice: as `approved` and in `unblocked`.
     if (by && !open.by.includes(by)) open.by.push(by)
     if (of.to === null) of.status = 'running'
   }
@@ -173,22 +173,22 @@ export function foldJournal(entries: readonly Entry[]): RunTimeline {
       const effect = record(body.effect) as unknown as EffectId
       switch (kindOf(event)) {
         case 'started': {
-          story.began ??= at
-          story.input = body.input
-          story.customer = text(record(body.caller).user_id) || null
-          story.conversation = text(record(record(body.origin).conversation).conversation) || null
-          story.bundle = text(body.bundle) || null
+          timeline.began ??= at
+          timeline.input = body.input
+          timeline.customer = text(record(body.caller).user_id) || null
+          timeline.conversation = text(record(record(body.origin).conversation).conversation) || null
+          timeline.bundle = text(body.bundle) || null
           const input = record(body.input)
           const first = ['message', 'customer_message', 'text', 'question', 'query']
             .map((name) => text(input[name]))
             .find(Boolean)
-          if (first) story.said.push({ at, who: 'customer', text: first })
+          if (first) timeline.utterances.push({ at, who: 'customer', text: first })
           break
         }
         case 'reopened':
-          story.ended = null
-          // A retry may go on on another version.
-          story.bundle = text(record(body.retry).bundle) || story.bundle
+          timeline.ended = null
+          // A retry may continue on another version.
+          timeline.bundle = text(record(body.retry).bundle) || timeline.bundle
           break
         case 'began': {
           const how = text(body.wait)
@@ -281,12 +281,12 @@ export function foldJournal(entries: readonly Entry[]): RunTimeline {
           const [why, more] = Object.entries(record(body.by))[0] ?? ['key', {}]
           const of = steps.get(effect.node)
           const attempt = calls.get(callKey(effect))?.attempts
-          // The call was not let out: what looked like an attempt was none.
+          // The call was not dispatched: drop its attempt.
           if (attempt?.at(-1)?.to === null) attempt.pop()
           if (of)
             wait(
               of,
-              why === 'approval' ? 'leave' : why === 'budget' ? 'budget' : 'service',
+              why === 'approval' ? 'approval' : why === 'budget' ? 'budget' : 'service',
               at,
               time(record(more).until),
             )
@@ -305,12 +305,12 @@ export function foldJournal(entries: readonly Entry[]): RunTimeline {
         case 'customer_asked': {
           const of = step(text(body.node), 'agent', at)
           wait(of, 'customer', at, time(body.deadline), text(body.question))
-          story.said.push({ at, who: 'agent', text: text(body.question) })
+          timeline.utterances.push({ at, who: 'agent', text: text(body.question) })
           break
         }
         case 'signal_kept': {
-          const said = text(record(record(body.signal).payload).text)
-          if (said) story.said.push({ at, who: 'customer', text: said })
+          const message = text(record(record(body.signal).payload).text)
+          if (message) timeline.utterances.push({ at, who: 'customer', text: message })
           break
         }
         case 'signal_taken':
@@ -340,17 +340,17 @@ export function foldJournal(entries: readonly Entry[]): RunTimeline {
           break
         }
         case 'scope_opened':
-          story.closed.delete(text(body.path))
+          timeline.closed.delete(text(body.path))
           break
         case 'scope_closed':
-          story.closed.add(text(body.path))
+          timeline.closed.add(text(body.path))
           break
         case 'finished': {
-          story.ended = at
+          timeline.ended = at
           const output = record(body.output)
           const words = text(output.text) || text(output.response) || text(record(body.fault).customer)
-          if (words) story.said.push({ at, who: 'end', text: words })
-          for (const one of story.steps)
+          if (words) timeline.utterances.push({ at, who: 'end', text: words })
+          for (const one of timeline.steps)
             if (one.to === null) {
               rest(one, at)
               one.to = at
@@ -361,8 +361,8 @@ export function foldJournal(entries: readonly Entry[]): RunTimeline {
       }
     }
   }
-  for (const one of story.steps) one.cost_usd = one.calls.reduce((sum, call) => sum + call.cost_usd, 0)
-  return story
+  for (const one of timeline.steps) one.cost_usd = one.calls.reduce((sum, call) => sum + call.cost_usd, 0)
+  return timeline
 }
 
 export interface HolderSpan {
@@ -373,10 +373,10 @@ export interface HolderSpan {
   waiting: boolean
 }
 
-/** Who held the work, and when: every attempt and every wait, in the order they began. */
-export function spans(story: RunTimeline, now: number): HolderSpan[] {
+/** The holders over time: every attempt and every wait, in start order. */
+export function spans(timeline: RunTimeline, now: number): HolderSpan[] {
   const out: HolderSpan[] = []
-  for (const step of story.steps) {
+  for (const step of timeline.steps) {
     for (const call of step.calls)
       for (const attempt of call.attempts) {
         if (attempt.from > now) continue
@@ -389,7 +389,7 @@ export function spans(story: RunTimeline, now: number): HolderSpan[] {
         })
       }
     for (const wait of step.waits) {
-      const people = wait.for === 'customer' || wait.for === 'person' || wait.for === 'leave'
+      const people = wait.for === 'customer' || wait.for === 'person' || wait.for === 'approval'
       out.push({
         holder: people ? 'person' : 'flow',
         from: wait.from,

@@ -10,7 +10,7 @@ import { i18n } from '../i18n'
 
 let drawn: Root | null = null
 
-/** Draws a part as the page would, in English. Only for tests. */
+/** Renders a component as the page would, in English. Only for tests. */
 export async function draw(part: ReactNode): Promise<HTMLElement> {
   const { default: messages } = await import('../i18n/en.po')
   await act(async () => drawn?.unmount())
@@ -46,7 +46,7 @@ export const named = (place: ParentNode, text: string): HTMLElement | undefined 
     (one) => (one.getAttribute('aria-label') ?? one.textContent)?.trim() === text,
   )
 
-/** What axe finds, but for colours, which jsdom does not compute; the end-to-end test looks at those. */
+/** The violations axe reports, except colours, which jsdom does not compute; the end-to-end test checks those. */
 export async function violations(place: HTMLElement): Promise<string[]> {
   const found = await axe.run(place, { rules: { 'color-contrast': { enabled: false }, region: { enabled: false } } })
   return found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`)

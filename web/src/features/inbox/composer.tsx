@@ -8,22 +8,22 @@ import { Keys } from '../../ui/kbd'
 import css from './inbox.module.css'
 
 interface Props {
-  talk: InboxConversation
+  conversation: InboxConversation
   mine: boolean
   may: boolean
   busy: boolean
-  /** Tells when the server has it, and only then forgets what was written. */
-  onSay: (said: ConversationAction, done: () => void) => void
+  /** Calls `done` when the server has accepted it; only then is the draft cleared. */
+  onAction: (action: ConversationAction, done: () => void) => void
 }
 
-/** What is written to the customer, or for people; the suggested reply stands above the field and never in it. */
-export function Composer({ talk, mine, may, busy, onSay }: Props) {
+/** The reply to the customer or an internal note. The suggested reply is above the field, never in it. */
+export function Composer({ conversation, mine, may, busy, onAction }: Props) {
   const t = useT()
   const [to, setTo] = useState<'customer' | 'people'>('customer')
   const [text, setText] = useState('')
   const [dismissed, dismiss] = useState<string | null>(null)
   const field = useRef<HTMLTextAreaElement>(null)
-  const suggested = talk.handover_context?.suggested_reply ?? null
+  const suggested = conversation.handover_context?.suggested_reply ?? null
   const note = to === 'people' || !mine
   const shown = mine && !note && suggested && suggested !== dismissed ? suggested : null
   const use = () => {
@@ -41,25 +41,26 @@ export function Composer({ talk, mine, may, busy, onSay }: Props) {
     setText('')
     setTo('customer')
     dismiss(null)
-  }, [talk.conversation_id])
+  }, [conversation.conversation_id])
   const here = t('This conversation')
   useCommands(
     may
       ? [
           ...(mine
-            ? [{ id: 'talk.reply', title: t('Reply'), group: here, keys: 'r', run: () => write('customer') }]
+            ? [{ id: 'conversation.reply', title: t('Reply'), group: here, keys: 'r', run: () => write('customer') }]
             : []),
-          { id: 'talk.note', title: t('Internal note'), group: here, keys: 'n', run: () => write('people') },
+          { id: 'conversation.note', title: t('Internal note'), group: here, keys: 'n', run: () => write('people') },
           ...(shown
-            ? [{ id: 'talk.suggestion', title: t('Use the suggested reply'), group: here, keys: 's', run: use }]
+            ? [{ id: 'conversation.suggestion', title: t('Use the suggested reply'), group: here, keys: 's', run: use }]
             : []),
         ]
       : [],
   )
   const send = () => {
     if (!text.trim() || busy) return
-    onSay(note ? { act: 'notes', text: text.trim() } : { act: 'posts', text: text.trim(), number: talk.number }, () =>
-      setText(''),
+    onAction(
+      note ? { act: 'notes', text: text.trim() } : { act: 'posts', text: text.trim(), number: conversation.number },
+      () => setText(''),
     )
   }
   const onKey = (event: KeyboardEvent) => {

@@ -1,9 +1,9 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import type { Problem as Said } from '../../api/problem'
+import type { Problem as ApiProblem } from '../../api/problem'
 import { act, ended } from '../../api/queries'
 import type { Head } from '../../api/schema'
-import { type Say, useT } from '../../i18n'
+import { type Translate, useT } from '../../i18n'
 import { Button } from '../../ui/button'
 import { Sheet } from '../../ui/sheet'
 import { toast } from '../../ui/toast'
@@ -11,23 +11,23 @@ import css from './bulk-actions.module.css'
 
 export type BulkAction = 'cancel' | 'retry' | 'compensate'
 
-/** So many are sent at once; the server has others to answer too. */
+/** Maximum number of concurrent requests. */
 const atOnce = 4
 const named = 8
 
-export const able: Record<BulkAction, (run: Head) => boolean> = {
+export const eligibleStates: Record<BulkAction, (run: Head) => boolean> = {
   cancel: (run) => !ended(run.state) && run.state !== 'cancelling' && run.state !== 'compensating',
   retry: (run) => run.state === 'failed' || run.state === 'timed_out',
   compensate: (run) => ended(run.state) && run.state !== 'compensated' && !run.compensated,
 }
 
-interface Words {
+interface BulkActionTexts {
   title: string
   what: string
   button: string
   done: string
 }
-const words = (what: BulkAction, n: number, t: Say): Words =>
+const textsOf = (what: BulkAction, n: number, t: Translate): BulkActionTexts =>
   ({
     cancel: {
       title: t('{n, plural, one {Cancel # run} other {Cancel # runs}}', { n }),
@@ -53,19 +53,19 @@ interface Props {
   what: BulkAction
   runs: Head[]
   onClose: () => void
-  /** What is left of the selection: those that were refused. */
+  /** The remaining selection: the runs that were refused. */
   onDone: (left: string[]) => void
 }
 
-/** Names the consequence and the number before many runs are acted on; what is refused is told by run. */
+/** Confirms an action on several runs, with its consequence and their number; lists refusals by run. */
 export function BulkActionSheet({ what, runs, onClose, onDone }: Props) {
   const t = useT()
   const client = useQueryClient()
   const [sent, setSent] = useState<number | null>(null)
-  const [refused, setRefused] = useState<{ run: Head; said: string }[]>([])
-  const fit = runs.filter(able[what])
+  const [refused, setRefused] = useState<{ run: Head; message: string }[]>([])
+  const fit = runs.filter(eligibleStates[what])
   const other = runs.length - fit.length
-  const say = words(what, fit.length, t)
+  const say = textsOf(what, fit.length, t)
 
   async function go() {
     setSent(0)
@@ -83,7 +83,7 @@ export function BulkActionSheet({ what, runs, onClose, onDone }: Props) {
         try {
           await act(run.execution_id, body, 0)
         } catch (error) {
-          no.push({ run, said: (error as Said).detail || (error as Error).message })
+          no.push({ run, message: (error as ApiProblem).detail || (error as Error).message })
         }
         setSent((n) => (n ?? 0) + 1)
       }
@@ -92,7 +92,7 @@ export function BulkActionSheet({ what, runs, onClose, onDone }: Props) {
     setSent(null)
     setRefused(no)
     for (const key of ['runs-newest', 'run']) void client.invalidateQueries({ queryKey: [key] })
-    if (fit.length > no.length) toast(words(what, fit.length - no.length, t).done)
+    if (fit.length > no.length) toast(textsOf(what, fit.length - no.length, t).done)
     onDone(no.map(({ run }) => run.execution_id))
     if (no.length === 0) onClose()
   }
@@ -142,10 +142,10 @@ export function BulkActionSheet({ what, runs, onClose, onDone }: Props) {
         <div role="alert">
           <h3>{t('{n, plural, one {# was refused} other {# were refused}}', { n: refused.length })}</h3>
           <ul className={css.runs}>
-            {refused.slice(0, named).map(({ run, said }) => (
+            {refused.slice(0, named).map(({ run, message }) => (
               <li key={run.execution_id}>
                 <span className="mono dim">…{run.execution_id.slice(-12)}</span>
-                <span className="bad-c">{said}</span>
+                <span className="bad-c">{message}</span>
               </li>
             ))}
           </ul>

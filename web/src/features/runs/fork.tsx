@@ -1,7 +1,7 @@
 import { useMutation } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
-import type { Problem as Said } from '../../api/problem'
+import type { Problem as ApiProblem } from '../../api/problem'
 import { fork } from '../../api/queries'
 import type { Execution, Graph } from '../../api/schema'
 import { nodeAt } from '../../graph/graph-view'
@@ -15,24 +15,24 @@ import { toast } from '../../ui/toast'
 
 interface Props {
   run: Execution
-  story: RunTimeline
+  timeline: RunTimeline
   graph: Graph | undefined
-  /** Where it would begin, unless another step is chosen. */
+  /** The default step to start at. */
   step: string | null
   onClose: () => void
 }
 
-/** A new run that begins where this one's past is cut, with its variables as they shall be. */
-export function ForkSheet({ run, story, graph, step, onClose }: Props) {
+/** Forks a run: the step to start at, and edited variables. */
+export function ForkSheet({ run, timeline, graph, step, onClose }: Props) {
   const t = useT()
   const go = useNavigate()
-  const begun = story.steps.map((one) => one.node)
+  const begun = timeline.steps.map((one) => one.node)
   const [node, setNode] = useState(step && begun.includes(step) ? step : (begun.at(-1) ?? ''))
   const [text, setText] = useState(() => JSON.stringify(run.variables ?? {}, null, 2))
   const [owns, setOwns] = useState(false)
   const said = read(text)
   const before = begun.indexOf(node)
-  const send = useMutation<Execution, Said>({
+  const send = useMutation<Execution, ApiProblem>({
     mutationFn: () =>
       fork(run.execution_id, { node_id: node, variables: changed(run.variables ?? {}, said ?? {}), owns_undo: owns }),
     onSuccess: (made) => {
@@ -111,6 +111,6 @@ function read(text: string): Record<string, unknown> | null {
   }
 }
 
-/** Only what differs is sent: a variable that no step has set yet is not fixed to what it became later. */
+/** Only changed variables are sent, so that a variable set later in the original run is not fixed. */
 const changed = (was: Record<string, unknown>, is: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(is).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(was[name])))

@@ -9,13 +9,13 @@ import { TimeSplitBar, TimeSplitLegend } from '../../ui/time-split'
 import css from './header.module.css'
 import { Version } from './version'
 
-/** Facts of the run and who held the baton. */
-export function Facts({ run, story, now }: { run: Execution; story: RunTimeline; now: number }) {
+/** The run's facts and its time split. */
+export function Facts({ run, timeline, now }: { run: Execution; timeline: RunTimeline; now: number }) {
   const t = useT()
   const began = run.started_at ?? run.created_at
   const over = ended(run.state)
-  const until = over ? (story.ended ?? now) : now
-  const all = spans(story, until)
+  const until = over ? (timeline.ended ?? now) : now
+  const all = spans(timeline, until)
   const bar = splitTime(all)
   const worked = workedTime(all)
   const wakes = run.wakes_at && !over ? Date.parse(run.wakes_at) : null
@@ -30,10 +30,10 @@ export function Facts({ run, story, now }: { run: Execution; story: RunTimeline;
             </dd>
           </div>
         )}
-        {story.customer && (
+        {timeline.customer && (
           <div>
             <dt>{t('Customer')}</dt>
-            <dd>{story.customer}</dd>
+            <dd>{timeline.customer}</dd>
           </div>
         )}
         <div>
@@ -75,9 +75,9 @@ export function Facts({ run, story, now }: { run: Execution; story: RunTimeline;
           </div>
         )}
       </dl>
-      <TimeSplitBar relay={bar} />
+      <TimeSplitBar split={bar} />
       <div className={css.keys}>
-        <TimeSplitLegend relay={bar} />
+        <TimeSplitLegend split={bar} />
         {!over && <span className="push sm dim">{t('Nothing here is repeated if this machine stops.')}</span>}
       </div>
     </section>

@@ -1,25 +1,25 @@
 import { useMemo, useState } from 'react'
 import type { Entry, Event } from '../../api/schema'
 import { bodyOf, kindOf, nodeOf } from '../../graph/timeline'
-import { said, useT } from '../../i18n'
+import { msg, useT } from '../../i18n'
 import { clockMs, exact } from '../../i18n/format'
 import { Button } from '../../ui/button'
 import { Copy, Json } from '../../ui/code'
 import { Icon } from '../../ui/icon'
 import css from './journal.module.css'
 
-type Who = 'agent' | 'tool' | 'person' | 'flow'
-const filters: [Who | '', string][] = [
-  ['', said('All')],
-  ['agent', said('Agents')],
-  ['tool', said('Tools')],
-  ['person', said('People')],
-  ['flow', said('Flow')],
+type EventActor = 'agent' | 'tool' | 'person' | 'flow'
+const filters: [EventActor | '', string][] = [
+  ['', msg('All')],
+  ['agent', msg('Agents')],
+  ['tool', msg('Tools')],
+  ['person', msg('People')],
+  ['flow', msg('Flow')],
 ]
 const page = 100
 
-/** Whose word an event is. */
-function whoOf(event: Event): Who {
+/** The actor of an event. */
+function whoOf(event: Event): EventActor {
   const kind = kindOf(event)
   const body = bodyOf(event)
   const inside = (name: string) => Object.keys((body[name] ?? {}) as object)[0]
@@ -47,7 +47,7 @@ function whoOf(event: Event): Who {
   return 'flow'
 }
 
-/** One line of what an event says. */
+/** One line of text for an event. */
 function lineOf(event: Event): string {
   const body = bodyOf(event)
   const node = nodeOf(event)
@@ -72,13 +72,13 @@ interface Line {
   seq: number
   at: string
   event: Event
-  who: Who
+  who: EventActor
 }
 
-/** The events as they are stored. Nothing here is made up for the page. */
+/** The events as stored, unchanged. */
 export function Journal({ entries, live, step }: { entries: readonly Entry[]; live: boolean; step?: string | null }) {
   const t = useT()
-  const [who, setWho] = useState<Who | ''>('')
+  const [who, setWho] = useState<EventActor | ''>('')
   const [shown, setShown] = useState(page)
   const lines = useMemo(() => {
     const all: Line[] = entries.flatMap((entry) =>
@@ -92,7 +92,7 @@ export function Journal({ entries, live, step }: { entries: readonly Entry[]; li
     )
     return all.filter((line) => (!who || line.who === who) && (!step || nodeOf(line.event) === step))
   }, [entries, who, step])
-  // Newest first while it grows; from the beginning once it is whole.
+  // Newest first while the run is active; oldest first once it has ended.
   const ordered = live ? lines.toReversed() : lines
   return (
     <div className={css.journal}>

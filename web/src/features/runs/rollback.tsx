@@ -6,20 +6,20 @@ import css from './rollback.module.css'
 
 const cannot = /^cannot be undone:\s*/
 
-/** Whether a planned step only says why it stays. */
+/** Whether a planned step cannot be undone, and only states why. */
 export const isIrreversible = (one: PlannedUndo): boolean => cannot.test(one.undo)
 
-/** A step's name, as its workflow calls it. */
+/** A step's name in its workflow. */
 export const nameIn = (graph: Graph | undefined, node: string): string => nodeAt(graph, node)?.name ?? node
 
 interface Props {
   plan: readonly PlannedUndo[]
   graph: Graph | undefined
-  /** Nothing is undone: then the list says what remains. */
+  /** Nothing is undone: the list shows the remaining effects. */
   keep?: boolean
 }
 
-/** What would be undone, in order, and what cannot be. */
+/** The rollback plan: what is undone, in order, and what cannot be. */
 export function Plan({ plan, graph, keep }: Props) {
   const t = useT()
   return (
@@ -57,7 +57,7 @@ const signs: Record<string, { icon: 'undo' | 'err' | 'skip'; tone: string }> = {
   not_undone: { icon: 'err', tone: 'bad-c' },
 }
 
-/** What became of each effect of a run that was rolled back. */
+/** The result of the rollback for each effect of a run. */
 export function Undone({ undone, graph }: { undone: One[]; graph: Graph | undefined }) {
   const t = useT()
   const words: Record<string, string> = {

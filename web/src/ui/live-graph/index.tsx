@@ -22,14 +22,14 @@ import css from './live-graph.module.css'
 
 interface Props {
   graph: Graph
-  story: RunTimeline
+  timeline: RunTimeline
   selected: string | null
   onSelect: (node: string) => void
   now: number
 }
 
-/** The workflow as it ran: what was taken, who holds the baton, what is still to come. Read only. */
-export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
+/** The graph of a run: the edges taken, the current holder, the pending nodes. Read only. */
+export function LiveGraph({ graph, timeline, selected, onSelect, now }: Props) {
   const t = useT()
   const frame = useRef<HTMLDivElement>(null)
   const [follow, setFollow] = useState(true)
@@ -37,16 +37,16 @@ export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
   const [passes, setPasses] = useState<GraphSelection['passes']>(new Map())
   const [shut, setShut] = useState<GraphSelection['shut']>(new Set())
   const whole = useMemo(
-    () => buildGraphView(graph, story, { selected, passes, shut }),
-    [graph, story, selected, passes, shut],
+    () => buildGraphView(graph, timeline, { selected, passes, shut }),
+    [graph, timeline, selected, passes, shut],
   )
-  const laid = useMemo(() => layoutNested(whole), [whole])
-  const { drawing } = laid
+  const nested = useMemo(() => layoutNested(whole), [whole])
+  const { drawing } = nested
   const active = [...everyNode(whole)].findLast(
     (node) => node.status === 'waiting' || node.status === 'running' || node.status === 'failed',
   )
   const target = follow ? (selected ?? active?.address ?? null) : null
-  const aim = target ? placeOf(whole, laid, target) : null
+  const aim = target ? placeOf(whole, nested, target) : null
   const [x, y, height] = aim ? [aim.x, aim.y, aim.height] : [null, null, null]
 
   useEffect(() => {
@@ -70,7 +70,7 @@ export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
     box.scrollTo?.({ top: 0, left: 0 })
   }
   const waits = (address: string) => {
-    const open = story.steps.find((step) => step.node === address)?.waits.findLast((wait) => wait.to === null)
+    const open = timeline.steps.find((step) => step.node === address)?.waits.findLast((wait) => wait.to === null)
     return open ? duration(now - open.from) : null
   }
   const toggle = (address: string) => {
@@ -86,7 +86,7 @@ export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
         ref={frame}
         onWheel={() => setFollow(false)}
         onPointerDown={() => setFollow(false)}
-        onKeyDown={walk}
+        onKeyDown={focusNeighbour}
         tabIndex={0}
         role="group"
         aria-label={t('Graph of the run')}
@@ -100,7 +100,7 @@ export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
               transform: scale === 1 ? undefined : `scale(${scale})`,
             }}
           >
-            <Sheet graph={whole} laid={laid} {...{ selected, onSelect, waits, toggle, turn }} />
+            <Sheet graph={whole} nested={nested} {...{ selected, onSelect, waits, toggle, turn }} />
           </div>
         </div>
       </div>
@@ -122,8 +122,8 @@ export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
   )
 }
 
-/** Up and down go from node to node, into bodies and out of them; on the frame itself they scroll. */
-function walk(event: KeyboardEvent<HTMLElement>) {
+/** Arrow up and down move the focus between nodes, into bodies and out of them; on the frame itself they scroll. */
+function focusNeighbour(event: KeyboardEvent<HTMLElement>) {
   const by = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0
   if (by === 0 || event.target === event.currentTarget) return
   const all = [...event.currentTarget.querySelectorAll<HTMLElement>('[data-node]')]
@@ -140,12 +140,12 @@ interface GraphHandlers {
   turn: (address: string, pass: number) => void
 }
 
-/** A graph, and within its nodes the graphs of their bodies. */
+/** A graph, with the graphs of its nodes' bodies nested in it. */
 function Sheet({
   graph,
-  laid: { drawing, inside },
+  nested: { drawing, inside },
   ...doing
-}: GraphHandlers & { graph: GraphView; laid: NestedLayout }) {
+}: GraphHandlers & { graph: GraphView; nested: NestedLayout }) {
   const t = useT()
   const statusOf = (id: string) => graph.nodes.find((node) => node.id === id)?.status
   return (
@@ -189,16 +189,16 @@ function Sheet({
             >
               <NodeButton node={node} {...doing} inside={holds} />
               {holds && <NodeControls node={node} {...doing} />}
-              {bodies?.map(({ x, y, body, laid }) => (
+              {bodies?.map(({ x, y, body, nested }) => (
                 <div
                   key={body.branch}
                   className={css.inner}
-                  style={{ left: x, top: y, width: laid.drawing.width, height: laid.drawing.height }}
+                  style={{ left: x, top: y, width: nested.drawing.width, height: nested.drawing.height }}
                   role="group"
                   aria-label={body.branch ? t('branch {name}', { name: body.branch }) : t('in each pass')}
                 >
                   {body.branch && <span className={`${css.branch} cut`}>{body.branch}</span>}
-                  <Sheet graph={body} laid={laid} {...doing} />
+                  <Sheet graph={body} nested={nested} {...doing} />
                 </div>
               ))}
             </li>
@@ -209,7 +209,7 @@ function Sheet({
   )
 }
 
-/** Beside a node that has bodies: which pass is shown, and whether they are shown at all. */
+/** The controls of a node with bodies: selects the pass, and collapses or expands the bodies. */
 function NodeControls({ node, toggle, turn }: { node: NodeView } & GraphHandlers) {
   const t = useT()
   const name = node.name ?? node.id

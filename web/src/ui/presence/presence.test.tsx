@@ -7,7 +7,7 @@ import type { HumanAgent, Presence as There } from '../../api/schema'
 import { draw, named, press, violations } from '../testing'
 import { Presence } from '.'
 
-// Menus look for their own items by it; jsdom has none.
+// Menus find their items with it; jsdom does not have it.
 beforeEach(() => void vi.stubGlobal('CSS', { escape: (text: string) => text }))
 afterEach(() => {
   vi.restoreAllMocks()
@@ -29,7 +29,7 @@ const olga = (more: Partial<HumanAgent> = {}): HumanAgent => ({
   created_at: '2026-11-22T09:00:00Z',
   ...more,
 })
-/** A desk that has Olga, and does as it is told. */
+/** A fake server with one human agent, Olga, that accepts every status. */
 const desk = (status: There) => {
   const told: string[] = []
   let now = olga({ status })
@@ -44,7 +44,7 @@ const desk = (status: There) => {
   return told
 }
 
-test('the load is told in words, not by pips alone', async () => {
+test('the load is shown as text, not only as pips', async () => {
   desk('online')
   const place = await draw(<Presence of={olga()} />)
   expect(place.textContent).toContain('2 of 4')
@@ -56,7 +56,7 @@ test('the load is told in words, not by pips alone', async () => {
   expect(many.querySelectorAll('i').length).toBe(0)
 })
 
-test('the menu says what each presence means, and the desk is told the chosen one', async () => {
+test('the menu explains each status, and the server gets the chosen one', async () => {
   const told = desk('online')
   const place = await draw(<Presence of={olga()} />)
   await press(named(place, 'Presence: Online'))
@@ -71,7 +71,7 @@ test('the menu says what each presence means, and the desk is told the chosen on
   expect(told).toEqual(['away'])
 })
 
-test('who has conversations is asked before they go offline; who has none is not', async () => {
+test('an agent with conversations has to confirm going offline, one without does not', async () => {
   const told = desk('online')
   let place = await draw(<Presence of={olga()} />)
   await press(named(place, 'Presence: Online'))
@@ -98,7 +98,7 @@ const shows = async (place: HTMLElement, text: string) => {
 }
 const move = () => act(async () => void window.dispatchEvent(new Event('pointermove')))
 
-test('while somebody moves here the desk is told that they are, once a minute at the most', async () => {
+test('user activity sends heartbeats, at most once a minute', async () => {
   const told = desk('away')
   const place = await draw(<Signs />)
   await shows(place, 'away')
@@ -115,7 +115,7 @@ test('while somebody moves here the desk is told that they are, once a minute at
   expect(told).toEqual(['away', 'away'])
 })
 
-test('what somebody says of themselves comes after a sign of life that is under way, and stays', async () => {
+test('a status set during a heartbeat is sent after it, and wins', async () => {
   const told = desk('online')
   const answer = fetch
   let hold: (() => void) | undefined
@@ -139,7 +139,7 @@ test('what somebody says of themselves comes after a sign of life that is under 
   expect(told).toEqual(['online', 'away'])
 })
 
-test('who is offline is not brought back by a movement', async () => {
+test('activity does not bring an offline agent back', async () => {
   const told = desk('offline')
   const place = await draw(<Signs />)
   await shows(place, 'offline')

@@ -6,46 +6,46 @@ import css from './time-split.module.css'
 
 const holders: Holder[] = ['agent', 'tool', 'person', 'flow']
 
-/** Who held the baton, in order, to scale. */
-export function TimeSplitBar({ relay, thin }: { relay: TimeSplit; thin?: boolean }) {
+/** The holders of the work, in order, to scale. */
+export function TimeSplitBar({ split, thin }: { split: TimeSplit; thin?: boolean }) {
   const t = useT()
   return (
-    <div className={`${css.relay} ${thin ? css.thin : ''}`} role="img" aria-label={sentence(relay, t)}>
-      {relay.legs.map((leg, i) => (
+    <div className={`${css.relay} ${thin ? css.thin : ''}`} role="img" aria-label={sentence(split, t)}>
+      {split.segments.map((segment, i) => (
         <i
           key={i}
-          className={`relay-leg ${css[leg.holder]} ${leg.waiting ? css.waiting : ''}`}
-          style={{ flexGrow: Math.max(leg.share, 0.001) }}
-          title={`${t(names[leg.holder])} ${duration(leg.ms)}`}
+          className={`relay-leg ${css[segment.holder]} ${segment.waiting ? css.waiting : ''}`}
+          style={{ flexGrow: Math.max(segment.share, 0.001) }}
+          title={`${t(names[segment.holder])} ${duration(segment.ms)}`}
         />
       ))}
-      {relay.legs.length === 0 && <i className={css.todo} style={{ flexGrow: 1 }} />}
+      {split.segments.length === 0 && <i className={css.todo} style={{ flexGrow: 1 }} />}
     </div>
   )
 }
 
 const names: Record<Holder, string> = { agent: 'Agents', tool: 'Tools', person: 'People', flow: 'Timers' }
 
-function sentence(relay: TimeSplit, t: ReturnType<typeof useT>): string {
-  const parts = holders.filter((h) => relay.sums[h] > 0).map((h) => `${t(names[h])} ${duration(relay.sums[h])}`)
+function sentence(split: TimeSplit, t: ReturnType<typeof useT>): string {
+  const parts = holders.filter((h) => split.sums[h] > 0).map((h) => `${t(names[h])} ${duration(split.sums[h])}`)
   return `${t('Who held the baton')}: ${parts.join(', ') || t('nobody yet')}`
 }
 
-/** The sums under the bar. */
-export function TimeSplitLegend({ relay }: { relay: TimeSplit }) {
+/** The totals under the bar. */
+export function TimeSplitLegend({ split }: { split: TimeSplit }) {
   const t = useT()
   const words = { agent: t('Agents'), tool: t('Tools'), person: t('People'), flow: t('Timers') }
   return (
     <>
       {holders
-        .filter((h) => relay.sums[h] > 0)
+        .filter((h) => split.sums[h] > 0)
         .map((h) => (
           <span
             key={h}
-            className={`${css.key} ${css[h]} ${relay.holding === h && (h === 'person' || h === 'flow') ? css.waiting : ''}`}
+            className={`${css.key} ${css[h]} ${split.holding === h && (h === 'person' || h === 'flow') ? css.waiting : ''}`}
           >
-            {words[h]} {duration(relay.sums[h])}
-            {relay.holding === h && `, ${t('still holding')}`}
+            {words[h]} {duration(split.sums[h])}
+            {split.holding === h && `, ${t('still holding')}`}
           </span>
         ))}
     </>

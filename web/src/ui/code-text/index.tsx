@@ -1,6 +1,6 @@
-import css from './words.module.css'
+import css from './code-text.module.css'
 
-/** A sentence of the server's, in which `names` stand between backticks. */
+/** A sentence from the server; `names` between backticks are set as code. */
 export function CodeText({ children }: { children: string | null | undefined }) {
   return (
     <>
