@@ -13,20 +13,20 @@ const body = (...pieces: string[]) =>
   })
 
 test('a stream resumes after a disconnect, and repeated entries are ignored', async () => {
-  const asked: string[] = []
+  const requests: string[] = []
   const answers = [
     () => new Response(body(entry(4), entry(5).slice(0, 20), entry(5).slice(20))),
     () => Promise.reject(new Error('gone')),
     () => new Response(body(entry(5), entry(6), 'event: state\ndata: {"state":"completed"}\n\n')),
   ]
-  const heard: number[] = []
+  const received: number[] = []
   const lines: Line['state'][] = []
   await new Promise<void>((done) => {
     const stop = follow(
       'run',
       3,
       {
-        entry: (one: Entry) => heard.push(one.seq),
+        entry: (one: Entry) => received.push(one.seq),
         state() {
           stop()
           done()
@@ -34,13 +34,13 @@ test('a stream resumes after a disconnect, and repeated entries are ignored', as
         line: (line) => lines.push(line.state),
       },
       (async (_url: string, init: RequestInit) => {
-        asked.push(new Headers(init.headers).get('last-event-id') ?? '')
+        requests.push(new Headers(init.headers).get('last-event-id') ?? '')
         return (answers.shift() ?? (() => new Response(body())))()
       }) as typeof fetch,
     )
   })
-  expect(heard).toEqual([4, 5, 6])
-  expect(asked).toEqual(['3', '5', '5'])
+  expect(received).toEqual([4, 5, 6])
+  expect(requests).toEqual(['3', '5', '5'])
   expect(lines).toEqual(['live', 'lost', 'lost', 'live'])
 }, 10_000)
 

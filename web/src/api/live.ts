@@ -69,8 +69,8 @@ export interface Listener {
 /** Subscribes to an event stream of the API until stopped. Reconnects after a disconnect, not after a refusal. */
 export function listen(path: string, listener: Listener, fetcher: typeof fetch = fetch): () => void {
   const stop = new AbortController()
-  let heard = Date.now()
-  let over = false
+  let lastReceived = Date.now()
+  let isLast = false
 
   async function once(): Promise<'ended' | 'refused'> {
     const cut = new AbortController()
@@ -95,10 +95,10 @@ export function listen(path: string, listener: Listener, fetcher: typeof fetch =
       for (;;) {
         const { value, done } = await text.read()
         if (done) return 'ended'
-        heard = Date.now()
+        lastReceived = Date.now()
         clearTimeout(quiet)
         quiet = setTimeout(end, silence_ms)
-        for (const message of reader.push(value)) over = listener.onMessage(message)
+        for (const message of reader.push(value)) isLast = listener.onMessage(message)
       }
     } finally {
       clearTimeout(quiet)
@@ -112,8 +112,8 @@ export function listen(path: string, listener: Listener, fetcher: typeof fetch =
       const began = Date.now()
       const how = await once().catch(() => 'ended' as const)
       if (stop.signal.aborted) return
-      if (how === 'refused' || over) return listener.line({ state: 'closed' })
-      listener.line({ state: 'lost', since: heard })
+      if (how === 'refused' || isLast) return listener.line({ state: 'closed' })
+      listener.line({ state: 'lost', since: lastReceived })
       wait = Date.now() - began > 10_000 ? retryFirst_ms : Math.min(wait * 2, retryMost_ms)
       await new Promise((go) => setTimeout(go, wait))
     }

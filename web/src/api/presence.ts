@@ -24,8 +24,8 @@ const ownAgentQuery = (person: string) => ({
 })
 
 export function useOwnAgent(): HumanAgent | null | undefined {
-  const who = useQuery(me)
-  return useQuery({ ...ownAgentQuery(who.data?.name ?? ''), enabled: !!who.data, retry: false }).data
+  const self = useQuery(me)
+  return useQuery({ ...ownAgentQuery(self.data?.name ?? ''), enabled: !!self.data, retry: false }).data
 }
 
 const put = (person: string, status: Presence) =>
@@ -47,7 +47,7 @@ export function usePresence(person: string) {
       client.setQueryData<HumanAgent | null>(queryKey, (old) => old && { ...old, status })
       return { before }
     },
-    onError: (_problem, _status, kept) => client.setQueryData(queryKey, kept?.before),
+    onError: (_problem, _status, context) => client.setQueryData(queryKey, context?.before),
     onSuccess: (now) => client.setQueryData(queryKey, now),
     onSettled: () => {
       for (const key of [queryKey, inbox.queryKey]) void client.invalidateQueries({ queryKey: key })

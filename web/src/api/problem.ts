@@ -17,9 +17,9 @@ export class Problem extends Error {
   }
 
   static async of(response: Response): Promise<Problem> {
-    const said = await response.json().catch(() => null)
+    const body = await response.json().catch(() => null)
     const field = (name: string): string | undefined => {
-      const value = said && typeof said === 'object' ? (said as Record<string, unknown>)[name] : undefined
+      const value = body && typeof body === 'object' ? (body as Record<string, unknown>)[name] : undefined
       return typeof value === 'string' ? value : undefined
     }
     return new Problem(

@@ -15,16 +15,16 @@ const listeners = new Set<() => void>()
 let now: Settings = read()
 
 function read(): Settings {
-  const known = { theme: 'system', language: preferred(), letters: true } as Settings
+  const defaults = { theme: 'system', language: preferred(), letters: true } as Settings
   try {
-    const kept = JSON.parse(localStorage.getItem(place) ?? '{}')
+    const stored = JSON.parse(localStorage.getItem(place) ?? '{}')
     return {
-      theme: ['light', 'dark'].includes(kept.theme) ? kept.theme : known.theme,
-      language: kept.language in languages ? kept.language : known.language,
-      letters: kept.letters !== false,
+      theme: ['light', 'dark'].includes(stored.theme) ? stored.theme : defaults.theme,
+      language: stored.language in languages ? stored.language : defaults.language,
+      letters: stored.letters !== false,
     }
   } catch {
-    return known
+    return defaults
   }
 }
 

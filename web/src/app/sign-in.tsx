@@ -24,7 +24,7 @@ export function SignedIn({ children }: { children: ReactNode }) {
   const t = useT()
   const queries = useQueryClient()
   const [who, setWho] = useState<Me | null>(null)
-  const [kept, setKept] = useState(() => session.key())
+  const [storedKey, setStoredKey] = useState(() => session.key())
   const [problem, setProblem] = useState<Error | null>(null)
   const [ended, setEnded] = useState(false)
   const [busy, setBusy] = useState(false)
@@ -34,7 +34,7 @@ export function SignedIn({ children }: { children: ReactNode }) {
       session.end()
       queries.clear()
       setWho(null)
-      setKept(null)
+      setStoredKey(null)
     },
     [queries],
   )
@@ -60,7 +60,7 @@ export function SignedIn({ children }: { children: ReactNode }) {
         carryKey(null)
         if (error instanceof ApiProblem && error.refusedKey) {
           session.end()
-          setKept(null)
+          setStoredKey(null)
         }
         setProblem(error as Error)
       }
@@ -69,12 +69,12 @@ export function SignedIn({ children }: { children: ReactNode }) {
     [queries, refused],
   )
   useEffect(() => {
-    if (kept && !who) void enter(kept)
-  }, [kept, who, enter])
+    if (storedKey && !who) void enter(storedKey)
+  }, [storedKey, who, enter])
 
   const value = useMemo(() => who && { me: who, out }, [who, out])
   if (value) return <Session.Provider value={value}>{children}</Session.Provider>
-  if (kept && !problem) return <Skeleton rows={0} />
+  if (storedKey && !problem) return <Skeleton rows={0} />
   return (
     <main className={css.page}>
       <form

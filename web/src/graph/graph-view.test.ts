@@ -23,40 +23,40 @@ const graph: Graph = runGraph(
   (last?.show.nodes ?? []) as Execution['nodes'],
   entries,
 )
-const told = (shown: GraphView) =>
-  Object.fromEntries([...everyNode(shown)].map((node) => [node.address, `${node.status} ${node.tries}`]))
+const passes = (view: GraphView) =>
+  Object.fromEntries([...everyNode(view)].map((node) => [node.address, `${node.status} ${node.tries}`]))
 
 test('a body shows the failed pass, unless a pass or one of its steps is selected', () => {
-  expect(Object.keys(told(buildGraphView(graph, timeline)))).toContain('each_return[1]/find')
+  expect(Object.keys(passes(buildGraphView(graph, timeline)))).toContain('each_return[1]/find')
   const third = new Map([['each_return', { pass: 2, selected: null }]])
-  expect(told(buildGraphView(graph, timeline, { ...emptySelection, passes: third }))).toMatchObject({
+  expect(passes(buildGraphView(graph, timeline, { ...emptySelection, passes: third }))).toMatchObject({
     'each_return[2]/find': 'completed 1',
     'each_return[2]/side_by_side.label/make': 'completed 1',
     'each_return[2]/side_by_side.words/check': 'completed 1',
   })
-  const asked = new Map([['each_return', { pass: 1, selected: null }]])
-  expect(told(buildGraphView(graph, timeline, { ...emptySelection, passes: asked }))).toMatchObject({
+  const selectedPasses = new Map([['each_return', { pass: 1, selected: null }]])
+  expect(passes(buildGraphView(graph, timeline, { ...emptySelection, passes: selectedPasses }))).toMatchObject({
     'each_return[1]/find': 'failed 1',
     'each_return[1]/side_by_side': 'skipped 0',
   })
   const selected = 'each_return[0]/side_by_side.words/read'
-  expect(told(buildGraphView(graph, timeline, { ...emptySelection, passes: asked, selected }))).toHaveProperty([
-    selected,
-  ])
+  expect(
+    passes(buildGraphView(graph, timeline, { ...emptySelection, passes: selectedPasses, selected })),
+  ).toHaveProperty([selected])
 })
 
 test('while it runs, the active pass is shown, and pending nodes are not skipped', () => {
   const upto = entries.findIndex((entry) => JSON.stringify(entry.events).includes('scope_opened'))
   const half = runGraph(last?.graph as unknown as DrawnGraph, [], entries.slice(0, upto + 1))
-  const shown = told(buildGraphView(half, foldJournal(entries.slice(0, upto + 1))))
+  const shown = passes(buildGraphView(half, foldJournal(entries.slice(0, upto + 1))))
   expect(Object.keys(shown)).toContain('each_return[2]/find')
   expect(shown['each_return[2]/side_by_side']).toBe('pending 0')
 })
 
 test('a collapsed node has no bodies and the size of a plain node', () => {
-  const shown = buildGraphView(graph, timeline, { ...emptySelection, shut: new Set(['each_return']) })
-  expect(Object.keys(told(shown))).toEqual(['each_return', 'done'])
-  expect(layoutNested(shown).drawing.nodes.get('each_return')).toMatchObject({ width: 200, height: 71 })
+  const view = buildGraphView(graph, timeline, { ...emptySelection, shut: new Set(['each_return']) })
+  expect(Object.keys(passes(view))).toEqual(['each_return', 'done'])
+  expect(layoutNested(view).drawing.nodes.get('each_return')).toMatchObject({ width: 200, height: 71 })
 })
 
 test('the edges taken of a body are those of its pass', () => {
@@ -68,7 +68,7 @@ test('the edges taken of a body are those of its pass', () => {
 })
 
 test('no nodes overlap, and each is inside its parent', () => {
-  const shown = buildGraphView(graph, timeline)
+  const view = buildGraphView(graph, timeline)
   const check = ({ drawing, inside }: NestedLayout) => {
     const all = [...drawing.nodes.values()]
     for (const a of all) {
@@ -87,12 +87,12 @@ test('no nodes overlap, and each is inside its parent', () => {
       }
     }
   }
-  check(layoutNested(shown))
-  const nested = layoutNested(shown)
-  expect(placeOf(shown, nested, 'each_return[1]/find')?.y).toBeGreaterThan(
-    placeOf(shown, nested, 'each_return')?.y ?? 1e9,
+  check(layoutNested(view))
+  const nested = layoutNested(view)
+  expect(placeOf(view, nested, 'each_return[1]/find')?.y).toBeGreaterThan(
+    placeOf(view, nested, 'each_return')?.y ?? 1e9,
   )
-  expect(placeOf(shown, nested, 'nowhere')).toBeNull()
+  expect(placeOf(view, nested, 'nowhere')).toBeNull()
 })
 
 test('a node is found by its journal address', () => {

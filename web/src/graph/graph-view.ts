@@ -18,7 +18,7 @@ export interface NodeView extends Omit<GraphNode, 'bodies'> {
   /** Has a footer line: duration and cost. */
   footed: boolean
   /** Of a loop: the number of passes, and the index of the one shown, from 0. */
-  passes: { count: number; shown: number } | null
+  passes: { count: number; shownPass: number } | null
   bodies: GraphView[]
   /** Collapsed: its bodies are not drawn. */
   shut: boolean
@@ -104,7 +104,7 @@ function one(node: GraphNode, address: string, isPast: boolean, context: ViewCon
         : (bodies ?? []).map((body) =>
             bodyView(
               body,
-              isLoop ? `${address}[${passes?.shown ?? 0}]` : `${address}.${body.branch}`,
+              isLoop ? `${address}[${passes?.shownPass ?? 0}]` : `${address}.${body.branch}`,
               context,
               depth + 1,
             ),
@@ -125,17 +125,17 @@ function passesOf(address: string, { deep, selection }: ViewContext): NodeView['
   })
   if (seen.length === 0) return null
   const count = Math.max(...seen.map((one) => one.pass)) + 1
-  const asked = selection.passes.get(address)
-  const shown =
-    (asked && asked.selected === selection.selected ? asked.pass : null) ??
+  const chosen = selection.passes.get(address)
+  const shownPass =
+    (chosen && chosen.selected === selection.selected ? chosen.pass : null) ??
     (selection.selected ? passOf(selection.selected) : null) ??
-    asked?.pass ??
+    chosen?.pass ??
     (
       seen.findLast((one) => one.status === 'running' || one.status === 'waiting') ??
       seen.findLast((one) => one.status === 'failed')
     )?.pass ??
     count - 1
-  return { count, shown: Math.max(0, Math.min(count - 1, shown)) }
+  return { count, shownPass: Math.max(0, Math.min(count - 1, shownPass)) }
 }
 
 export interface NestedLayout {
@@ -160,10 +160,10 @@ export function layoutNested(graph: GraphView): NestedLayout {
     let x = inset
     let tallest = 0
     const bodies = node.bodies.map((body) => {
-      const drawn = layoutNested(body)
-      const placed = { x, y: top, body, nested: drawn }
-      x += drawn.drawing.width + inset
-      tallest = Math.max(tallest, drawn.drawing.height)
+      const nested = layoutNested(body)
+      const placed = { x, y: top, body, nested }
+      x += nested.drawing.width + inset
+      tallest = Math.max(tallest, nested.drawing.height)
       return placed
     })
     inside.set(node.id, bodies)

@@ -4,8 +4,8 @@ import { bodyOf, kindOf } from './timeline'
 const identifier = /^[\w.:/-]+$/
 
 /** The graph of a version, annotated by a run: the status of each node, and the edges taken. */
-export function runGraph(drawn: DrawnGraph, states: readonly NodeState[], entries: readonly Entry[]): Graph {
-  const known = new Map(states.map((state) => [state.node, state]))
+export function runGraph(graph: DrawnGraph, states: readonly NodeState[], entries: readonly Entry[]): Graph {
+  const stateOf = new Map(states.map((state) => [state.node, state]))
   const taken = new Set<number>()
   for (const event of entries.flatMap((entry) => entry.events)) {
     const body = bodyOf(event)
@@ -14,8 +14,8 @@ export function runGraph(drawn: DrawnGraph, states: readonly NodeState[], entrie
       for (const place of (body.taken ?? []) as number[]) taken.add(place)
   }
   return {
-    nodes: drawn.nodes.map((node) => named(node, known.get(node.id))),
-    edges: drawn.edges.map((edge, place) => ({ ...edgeOf(edge), taken: edge.taken ?? taken.has(place) })),
+    nodes: graph.nodes.map((node) => named(node, stateOf.get(node.id))),
+    edges: graph.edges.map((edge, place) => ({ ...edgeOf(edge), taken: edge.taken ?? taken.has(place) })),
   }
 }
 

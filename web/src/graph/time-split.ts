@@ -48,9 +48,9 @@ export function splitTime(spans: readonly HolderSpan[]): TimeSplit {
     // Merge the shortest segment into the one before it, so that a long run keeps a readable bar.
     let least = 1
     for (let i = 2; i < segments.length; i++) if ((segments[i]?.ms ?? 0) < (segments[least]?.ms ?? 0)) least = i
-    const [gone] = segments.splice(least, 1)
+    const [merged] = segments.splice(least, 1)
     const into = segments[least - 1]
-    if (into && gone) into.ms += gone.ms
+    if (into && merged) into.ms += merged.ms
   }
   const total = (waiting: boolean) =>
     segments.filter((segment) => segment.waiting === waiting).reduce((sum, segment) => sum + segment.ms, 0)

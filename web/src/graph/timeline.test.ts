@@ -26,7 +26,7 @@ test('a declined card: the failure, the undone booking, and the message to the c
     ['google_calendar', false],
     ['google_calendar', true],
   ])
-  expect(timeline.utterances.map((one) => one.who)).toEqual(['customer', 'agent', 'customer', 'end'])
+  expect(timeline.utterances.map((one) => one.author)).toEqual(['customer', 'agent', 'customer', 'end'])
   expect(timeline.steps.reduce((sum, one) => sum + one.cost_usd, 0)).toBeCloseTo(show?.total_cost_usd ?? -1, 9)
 })
 
@@ -163,9 +163,9 @@ test('tasks come from the run where the task inbox is not readable', () => {
   for (const one of recorded.runs) {
     const first = one.phases[0]
     const entries = one.journal.filter((entry) => entry.seq <= (first?.upto ?? 0)) as unknown as Entry[]
-    const told = waitsOf(first?.show as unknown as Execution, foldJournal(entries))
+    const tasks = waitsOf(first?.show as unknown as Execution, foldJournal(entries))
     expect(
-      told.map((item) => [item.kind, item.title.slice(0, 5), item.deadline && new Date(item.deadline).toISOString()]),
+      tasks.map((item) => [item.kind, item.title.slice(0, 5), item.deadline && new Date(item.deadline).toISOString()]),
     ).toEqual(
       first?.desk.map((item) => [
         item.kind,
@@ -173,7 +173,7 @@ test('tasks come from the run where the task inbox is not readable', () => {
         item.deadline,
       ]),
     )
-    const approval = told.find((item) => item.kind === 'tool_approval')
+    const approval = tasks.find((item) => item.kind === 'tool_approval')
     if (approval)
       expect(approval).toMatchObject({
         to: 'refund#0.0',

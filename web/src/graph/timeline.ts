@@ -60,7 +60,7 @@ export interface Step {
 
 export interface Utterance {
   at: number
-  who: 'customer' | 'agent' | 'end'
+  author: 'customer' | 'agent' | 'end'
   text: string
 }
 
@@ -182,7 +182,7 @@ export function foldJournal(entries: readonly Entry[]): RunTimeline {
           const first = ['message', 'customer_message', 'text', 'question', 'query']
             .map((name) => text(input[name]))
             .find(Boolean)
-          if (first) timeline.utterances.push({ at, who: 'customer', text: first })
+          if (first) timeline.utterances.push({ at, author: 'customer', text: first })
           break
         }
         case 'reopened':
@@ -212,7 +212,7 @@ export function foldJournal(entries: readonly Entry[]): RunTimeline {
         }
         case 'scheduled': {
           const request = record(body.request)
-          const [what, asked] = (Object.entries(request)[0] ?? ['step', {}]) as [Call['what'], unknown]
+          const [what, payload] = (Object.entries(request)[0] ?? ['step', {}]) as [Call['what'], unknown]
           const of = step(effect.node, what === 'tool' ? 'tool' : 'agent', at)
           const undo = effect.role === 'undo'
           const key = callKey(effect)
@@ -222,7 +222,7 @@ export function foldJournal(entries: readonly Entry[]): RunTimeline {
             effect,
             what,
             undo,
-            name: text(record(asked).tool) || text(record(asked).agent),
+            name: text(record(payload).tool) || text(record(payload).agent),
             class: text(body.class),
             request: null,
             answer: null,
@@ -232,7 +232,7 @@ export function foldJournal(entries: readonly Entry[]): RunTimeline {
             cost_usd: 0,
             way_back: null,
           }
-          call.request = what === 'tool' ? record(asked).arguments : asked
+          call.request = what === 'tool' ? record(payload).arguments : payload
           call.attempts.push({ from: at, to: null, fault: null })
           call.fault = null
           if (!calls.has(key)) {
@@ -278,7 +278,7 @@ export function foldJournal(entries: readonly Entry[]): RunTimeline {
           rest(steps.get(effect.node), at, text(body.by))
           break
         case 'blocked': {
-          const [why, more] = Object.entries(record(body.by))[0] ?? ['key', {}]
+          const [reason, more] = Object.entries(record(body.by))[0] ?? ['key', {}]
           const of = steps.get(effect.node)
           const attempt = calls.get(callKey(effect))?.attempts
           // The call was not dispatched: drop its attempt.
@@ -286,7 +286,7 @@ export function foldJournal(entries: readonly Entry[]): RunTimeline {
           if (of)
             wait(
               of,
-              why === 'approval' ? 'approval' : why === 'budget' ? 'budget' : 'service',
+              reason === 'approval' ? 'approval' : reason === 'budget' ? 'budget' : 'service',
               at,
               time(record(more).until),
             )
@@ -305,12 +305,12 @@ export function foldJournal(entries: readonly Entry[]): RunTimeline {
         case 'customer_asked': {
           const of = step(text(body.node), 'agent', at)
           wait(of, 'customer', at, time(body.deadline), text(body.question))
-          timeline.utterances.push({ at, who: 'agent', text: text(body.question) })
+          timeline.utterances.push({ at, author: 'agent', text: text(body.question) })
           break
         }
         case 'signal_kept': {
           const message = text(record(record(body.signal).payload).text)
-          if (message) timeline.utterances.push({ at, who: 'customer', text: message })
+          if (message) timeline.utterances.push({ at, author: 'customer', text: message })
           break
         }
         case 'signal_taken':
@@ -348,8 +348,8 @@ export function foldJournal(entries: readonly Entry[]): RunTimeline {
         case 'finished': {
           timeline.ended = at
           const output = record(body.output)
-          const words = text(output.text) || text(output.response) || text(record(body.fault).customer)
-          if (words) timeline.utterances.push({ at, who: 'end', text: words })
+          const message = text(output.text) || text(output.response) || text(record(body.fault).customer)
+          if (message) timeline.utterances.push({ at, author: 'end', text: message })
           for (const one of timeline.steps)
             if (one.to === null) {
               rest(one, at)

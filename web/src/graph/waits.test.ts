@@ -17,11 +17,11 @@ const resting = recorded.runs.flatMap((run) =>
 test('the run and the task inbox agree on the open tasks, whatever their ids', () => {
   expect(resting.length).toBeGreaterThan(3)
   for (const { run, timeline, desk: tasks } of resting) {
-    const told = waitsOf(run, timeline)
+    const fromRun = waitsOf(run, timeline)
     // Lists omit `approved_by`.
-    const given = told.map((item) => item.approved_by ?? [])
+    const given = fromRun.map((item) => item.approved_by ?? [])
     expect(tasks.map((item, i) => questionOf({ ...item, approved_by: item.approved_by ?? given[i] ?? [] }))).toEqual(
-      told.map(questionOf),
+      fromRun.map(questionOf),
     )
   }
 })

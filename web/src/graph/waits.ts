@@ -12,7 +12,7 @@ export function waitsOf(run: Execution, timeline: RunTimeline): TaskItem[] {
     const [node = '', rest = ''] = (one.node ?? one.effect ?? '').split('#')
     const step = timeline.steps.find((found) => found.node === node)
     const wait = step?.waits.findLast((found) => found.to === null)
-    const asked = (step?.input ?? {}) as {
+    const input = (step?.input ?? {}) as {
       details?: Record<string, unknown>
       assignees?: unknown
       ask?: Record<string, unknown>
@@ -30,29 +30,29 @@ export function waitsOf(run: Execution, timeline: RunTimeline): TaskItem[] {
     const tool = { node, tool: call?.name ?? '', ...(call ? { effect: call.effect } : {}) }
     switch (one.kind) {
       case 'human': {
-        const ask = asked.ask?.approval as { needed?: number } | undefined
+        const ask = input.ask?.approval as { needed?: number } | undefined
         return [
           {
             ...base,
             kind: 'approval',
             details: {
               node,
-              details: asked.details ?? null,
-              assignees: asked.assignees,
+              details: input.details ?? null,
+              assignees: input.assignees,
               asks: { needed: ask?.needed ?? 1 },
             },
           },
         ]
       }
       case 'form': {
-        const ask = asked.ask?.form as { schema?: FormSchema } | undefined
+        const ask = input.ask?.form as { schema?: FormSchema } | undefined
         return [
           {
             ...base,
             kind: 'form',
             details: {
               node,
-              details: asked.details ?? null,
+              details: input.details ?? null,
               asks: { form: ask?.schema ?? (one.form as FormSchema) ?? {} },
             },
           },

@@ -19,12 +19,12 @@ const item = (kind: string) => items.find((one) => one.kind === kind) as TaskIte
 
 afterEach(() => vi.unstubAllGlobals())
 const server = (answer: () => Response) => {
-  const asked = vi.fn(async (..._: unknown[]) => answer())
-  vi.stubGlobal('fetch', asked)
-  return asked
+  const fetchMock = vi.fn(async (..._: unknown[]) => answer())
+  vi.stubGlobal('fetch', fetchMock)
+  return fetchMock
 }
-const sent = (asked: ReturnType<typeof server>) => {
-  const [path, init] = asked.mock.calls.find(([, one]) => (one as RequestInit)?.method === 'POST') ?? []
+const sent = (fetchMock: ReturnType<typeof server>) => {
+  const [path, init] = fetchMock.mock.calls.find(([, one]) => (one as RequestInit)?.method === 'POST') ?? []
   return {
     path,
     body: JSON.parse(((init as RequestInit)?.body as string) ?? 'null'),
@@ -33,7 +33,7 @@ const sent = (asked: ReturnType<typeof server>) => {
 }
 
 test('an approval shows the exact arguments, and needs more than one press', async () => {
-  const asked = server(() => Response.json({ name: 'olga' }))
+  const fetchMock = server(() => Response.json({ name: 'olga' }))
   const place = await draw(<Decision item={item('tool_approval')} />)
   expect(place.textContent).toContain('1 of 2 approvals')
   expect([...place.querySelectorAll('tr')].map((row) => row.textContent)).toEqual([
@@ -44,14 +44,14 @@ test('an approval shows the exact arguments, and needs more than one press', asy
   ])
   expect(await violations(place)).toEqual([])
   await press(named(place, 'Approve…'))
-  expect(asked.mock.calls.filter(([, how]) => (how as RequestInit).method === 'POST')).toEqual([])
+  expect(fetchMock.mock.calls.filter(([, how]) => (how as RequestInit).method === 'POST')).toEqual([])
   expect(await violations(place)).toEqual([])
   await press(named(place, 'Approve'))
-  expect(sent(asked)).toMatchObject({
+  expect(sent(fetchMock)).toMatchObject({
     path: `/api/v1/approvals/${encodeURIComponent(item('tool_approval').id)}/approve`,
     body: { reason: '' },
   })
-  expect(sent(asked).headers['idempotency-key']).toBeTruthy()
+  expect(sent(fetchMock).headers['idempotency-key']).toBeTruthy()
 })
 
 test('actions that the server would refuse are explained, not offered', async () => {
@@ -86,23 +86,26 @@ test('a read-only key can neither approve nor reject', async () => {
 })
 
 test('a rejection carries its reason, and a server error is shown in place', async () => {
-  const asked = server(() =>
+  const fetchMock = server(() =>
     Response.json({ code: 'RUN-007', detail: 'it was decided a moment ago', hint: 'look again' }, { status: 409 }),
   )
   const place = await draw(<Decision item={item('approval')} />)
   await press(named(place, 'Refuse…'))
   await type(place.querySelector('textarea') as HTMLTextAreaElement, 'no new patients')
   await press(named(place, 'Refuse'))
-  expect(sent(asked)).toMatchObject({ path: expect.stringMatching(/\/reject$/), body: { reason: 'no new patients' } })
+  expect(sent(fetchMock)).toMatchObject({
+    path: expect.stringMatching(/\/reject$/),
+    body: { reason: 'no new patients' },
+  })
   expect(place.querySelector('[role=alert]')?.textContent).toContain('it was decided a moment ago')
 })
 
 test('a form is rendered from its schema, and not sent while incomplete', async () => {
-  const asked = server(() => Response.json({}))
+  const fetchMock = server(() => Response.json({}))
   const place = await draw(<Decision item={item('form')} />)
   expect(await violations(place)).toEqual([])
   await press(named(place, 'Send'))
-  expect(asked).not.toHaveBeenCalled()
+  expect(fetchMock).not.toHaveBeenCalled()
   expect(place.querySelectorAll('[aria-invalid=true]')).toHaveLength(2)
   for (const [label, text] of [
     ['City', 'Madrid'],
@@ -112,7 +115,7 @@ test('a form is rendered from its schema, and not sent while incomplete', async 
     await type(document.getElementById(id ?? '') as HTMLInputElement, text)
   }
   await press(named(place, 'Send'))
-  expect(sent(asked)).toMatchObject({
+  expect(sent(fetchMock)).toMatchObject({
     path: expect.stringMatching(/\/answer$/),
     body: { to: 'address', form: { city: 'Madrid', street: 'Calle Mayor 1', express: false } },
   })
@@ -141,11 +144,11 @@ test('a form parses numbers, choices and JSON, and reports invalid fields', () =
 })
 
 test('a question is answered in the customer’s place', async () => {
-  const asked = server(() => Response.json({}))
+  const fetchMock = server(() => Response.json({}))
   const place = await draw(<Decision item={item('question')} />)
   await type(place.querySelector('textarea') as HTMLTextAreaElement, ' 12:00 ')
   await press(named(place, 'Send'))
-  expect(sent(asked)).toMatchObject({ path: expect.stringMatching(/\/signal$/), body: { message: '12:00' } })
+  expect(sent(fetchMock)).toMatchObject({ path: expect.stringMatching(/\/signal$/), body: { message: '12:00' } })
 })
 
 test('the time split and the graph are accessible', async () => {

@@ -8,17 +8,17 @@ import { i18n } from '../i18n'
 // biome-ignore lint/suspicious/noExplicitAny: React asks for this flag on the global object.
 ;(globalThis as any).IS_REACT_ACT_ENVIRONMENT = true
 
-let drawn: Root | null = null
+let mounted: Root | null = null
 
 /** Renders a component as the page would, in English. Only for tests. */
 export async function draw(part: ReactNode): Promise<HTMLElement> {
   const { default: messages } = await import('../i18n/en.po')
-  await act(async () => drawn?.unmount())
+  await act(async () => mounted?.unmount())
   i18n.loadAndActivate({ locale: 'en', messages })
   document.body.innerHTML = '<main></main>'
   const place = document.querySelector('main') as HTMLElement
   const root = createRoot(place)
-  drawn = root
+  mounted = root
   await act(async () =>
     root.render(
       <I18nProvider i18n={i18n}>

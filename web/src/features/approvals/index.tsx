@@ -92,7 +92,7 @@ export function Approvals() {
           </ul>
         </div>
         <div className={css.detail}>
-          {chosen && <Detail key={chosen} id={chosen} known={items.find((item) => item.id === chosen)} />}
+          {chosen && <Detail key={chosen} id={chosen} listed={items.find((item) => item.id === chosen)} />}
         </div>
       </div>
     </>
@@ -107,13 +107,14 @@ function summary(item: TaskItem): string {
     : item.title
 }
 
-function Detail({ id, known }: { id: string; known: TaskItem | undefined }) {
+function Detail({ id, listed }: { id: string; listed: TaskItem | undefined }) {
   const t = useT()
-  const asked = useQuery({ ...approval(id), refetchInterval: 5_000, retry: false })
+  const taskQuery = useQuery({ ...approval(id), refetchInterval: 5_000, retry: false })
   // Settled in the meantime, here or by another person.
-  const gone = asked.error instanceof ApiProblem && (asked.error.status === 404 || asked.error.conflict)
-  const item = gone ? undefined : (asked.data ?? known)
-  if (gone)
+  const isSettled =
+    taskQuery.error instanceof ApiProblem && (taskQuery.error.status === 404 || taskQuery.error.conflict)
+  const item = isSettled ? undefined : (taskQuery.data ?? listed)
+  if (isSettled)
     return (
       <Empty
         action={
@@ -126,8 +127,8 @@ function Detail({ id, known }: { id: string; known: TaskItem | undefined }) {
       </Empty>
     )
   if (!item)
-    return asked.isError ? (
-      <Problem problem={asked.error} onRetry={() => void asked.refetch()} />
+    return taskQuery.isError ? (
+      <Problem problem={taskQuery.error} onRetry={() => void taskQuery.refetch()} />
     ) : (
       <Skeleton rows={6} />
     )

@@ -94,8 +94,8 @@ function Beginning({ name, onBegun }: { name: string; onBegun: (run: string) => 
   const [show, setShow] = useState(false)
   useEffect(() => {
     // Restore the last draft for this workflow, in this tab.
-    const kept = JSON.parse(sessionStorage.getItem(place) ?? '{}') as Draft
-    setDraft({ ...begin(wants.rest), ...kept })
+    const saved = JSON.parse(sessionStorage.getItem(place) ?? '{}') as Draft
+    setDraft({ ...begin(wants.rest), ...saved })
   }, [wants, place])
   const start = useMutation<Execution, ApiProblem, Record<string, unknown>>({
     mutationFn: (input) => execute(name, input),
@@ -108,14 +108,14 @@ function Beginning({ name, onBegun }: { name: string; onBegun: (run: string) => 
     },
   })
   const { value, wrong } = read(wants.rest, draft)
-  const send = (words: string) => {
+  const send = (text: string) => {
     setShow(true)
     if (Object.keys(wrong).length > 0) {
       toast(t('Fill in what it is given first.'))
       return false
     }
     sessionStorage.setItem(place, JSON.stringify(draft))
-    start.mutate({ ...value, ...(wants.message ? { [wants.message]: words } : {}) })
+    start.mutate({ ...value, ...(wants.message ? { [wants.message]: text } : {}) })
     return true
   }
   if (found.isPending) return <Skeleton rows={4} />
@@ -163,16 +163,16 @@ function Composer({
   disabled,
 }: {
   busy: boolean
-  onSend: (words: string) => boolean
+  onSend: (text: string) => boolean
   label: string
   disabled?: string | undefined
 }) {
   const t = useT()
-  const [words, setWords] = useState('')
+  const [text, setText] = useState('')
   const field = useRef<HTMLTextAreaElement>(null)
   const send = () => {
-    if (!words.trim() || busy || disabled) return
-    if (onSend(words.trim())) setWords('')
+    if (!text.trim() || busy || disabled) return
+    if (onSend(text.trim())) setText('')
   }
   useCommands([
     { id: 'chat.write', title: t('Write'), group: t('Try in chat'), keys: 'r', run: () => field.current?.focus() },
@@ -190,9 +190,9 @@ function Composer({
         aria-label={label}
         placeholder={disabled ?? t('Write a message')}
         rows={2}
-        value={words}
+        value={text}
         disabled={!!disabled}
-        onChange={(e) => setWords(e.target.value)}
+        onChange={(e) => setText(e.target.value)}
         onKeyDown={(e) => {
           if (e.key === 'Enter' && !e.shiftKey && !e.nativeEvent.isComposing) {
             e.preventDefault()
@@ -226,7 +226,7 @@ function Conversation({ run: id }: { run: string }) {
     (one) =>
       !timeline.utterances
         .slice(one.after)
-        .some((utterance) => utterance.who === 'customer' && utterance.text === one.text),
+        .some((utterance) => utterance.author === 'customer' && utterance.text === one.text),
   )
   const end = useRef<HTMLDivElement>(null)
   const turns = timeline.utterances.length + pending.length
@@ -243,10 +243,10 @@ function Conversation({ run: id }: { run: string }) {
       <section className={css.conversation} aria-label={t('Conversation')}>
         <div className={css.thread} role="log" aria-live="polite">
           {timeline.utterances.map((one, i) => (
-            <div key={i} className={`${css.turn} ${one.who === 'customer' ? css.mine : ''}`}>
-              <p className={`${css.bubble} ${one.who === 'customer' ? '' : css.theirs}`}>{one.text}</p>
+            <div key={i} className={`${css.turn} ${one.author === 'customer' ? css.mine : ''}`}>
+              <p className={`${css.bubble} ${one.author === 'customer' ? '' : css.theirs}`}>{one.text}</p>
               <span className={css.meta}>
-                {one.who === 'customer' ? (
+                {one.author === 'customer' ? (
                   t('Customer')
                 ) : (
                   <>
@@ -292,8 +292,8 @@ function Conversation({ run: id }: { run: string }) {
         {send.error && <Problem problem={send.error} />}
         <Composer
           busy={send.isPending}
-          onSend={(words) => {
-            send.mutate(words)
+          onSend={(text) => {
+            send.mutate(text)
             return true
           }}
           label={t('Message')}

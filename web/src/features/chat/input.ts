@@ -15,9 +15,9 @@ export function declared(input: Record<string, unknown> | null): Declared {
   const schema =
     input.type === 'object' && typeof input.properties === 'object' && input.properties ? (input as FormSchema) : null
   const fields = Object.fromEntries(
-    Object.entries(schema?.properties ?? input).map(([name, said]): [string, FieldSchema] => [
+    Object.entries(schema?.properties ?? input).map(([name, field]): [string, FieldSchema] => [
       name,
-      typeof said === 'string' ? { type: said } : ((said ?? {}) as FieldSchema),
+      typeof field === 'string' ? { type: field } : ((field ?? {}) as FieldSchema),
     ]),
   )
   const message = messageKeys.find((name) => name in fields && textual(fields[name])) ?? null

@@ -25,11 +25,11 @@ export function Composer({ conversation, mine, may, busy, onAction }: Props) {
   const field = useRef<HTMLTextAreaElement>(null)
   const suggested = conversation.handover_context?.suggested_reply ?? null
   const note = to === 'people' || !mine
-  const shown = mine && !note && suggested && suggested !== dismissed ? suggested : null
+  const suggestion = mine && !note && suggested && suggested !== dismissed ? suggested : null
   const use = () => {
-    if (!shown) return
-    setText(text ? `${text}\n${shown}` : shown)
-    dismiss(shown)
+    if (!suggestion) return
+    setText(text ? `${text}\n${suggestion}` : suggestion)
+    dismiss(suggestion)
     field.current?.focus()
   }
   const write = (next: 'customer' | 'people') => {
@@ -50,7 +50,7 @@ export function Composer({ conversation, mine, may, busy, onAction }: Props) {
             ? [{ id: 'conversation.reply', title: t('Reply'), group: here, keys: 'r', run: () => write('customer') }]
             : []),
           { id: 'conversation.note', title: t('Internal note'), group: here, keys: 'n', run: () => write('people') },
-          ...(shown
+          ...(suggestion
             ? [{ id: 'conversation.suggestion', title: t('Use the suggested reply'), group: here, keys: 's', run: use }]
             : []),
         ]
@@ -67,7 +67,7 @@ export function Composer({ conversation, mine, may, busy, onAction }: Props) {
     if (event.key === 'Enter' && (event.metaKey || event.ctrlKey)) {
       event.preventDefault()
       send()
-    } else if (event.key === 'Tab' && !event.shiftKey && shown && !text) {
+    } else if (event.key === 'Tab' && !event.shiftKey && suggestion && !text) {
       event.preventDefault()
       use()
     }
@@ -75,7 +75,7 @@ export function Composer({ conversation, mine, may, busy, onAction }: Props) {
   if (!may) return null
   return (
     <div className={css.composer}>
-      {shown && (
+      {suggestion && (
         <div className={css.suggestion}>
           <div className="row">
             <Icon name="agent" size={14} className="agent-c" />
@@ -84,12 +84,12 @@ export function Composer({ conversation, mine, may, busy, onAction }: Props) {
               <Button small onPress={use}>
                 {t('Use')} <Keys keys="Tab" />
               </Button>
-              <Button small look="ghost" icon="x" iconOnly onPress={() => dismiss(shown)}>
+              <Button small look="ghost" icon="x" iconOnly onPress={() => dismiss(suggestion)}>
                 {t('Dismiss the suggestion')}
               </Button>
             </span>
           </div>
-          <p>{shown}</p>
+          <p>{suggestion}</p>
         </div>
       )}
       <div className={`${css.box} ${note ? css.boxNote : ''}`}>

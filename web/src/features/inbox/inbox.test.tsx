@@ -131,12 +131,12 @@ test('the queue shows groups and reasons; longest waiting first', async () => {
 })
 
 test('the banner explains why nothing is assigned: away, offline, at capacity, no agent; and is empty otherwise', async () => {
-  const told = async (role: string, seat: object | null) => {
+  const bannerText = async (role: string, agent: object | null) => {
     vi.stubGlobal('fetch', async (path: string) =>
       path.endsWith('/me')
         ? Response.json({ name: 'olga', role })
-        : seat
-          ? Response.json({ id: 'olga', max_capacity: 2, ...seat })
+        : agent
+          ? Response.json({ id: 'olga', max_capacity: 2, ...agent })
           : Response.json({ code: 'DESK-004' }, { status: 404 }),
     )
     const place = await draw(<AvailabilityBanner />)
@@ -144,10 +144,10 @@ test('the banner explains why nothing is assigned: away, offline, at capacity, n
     expect(await violations(place)).toEqual([])
     return place.textContent
   }
-  expect(await told('operator', { status: 'away', current_load: 0 })).toMatch(/^You are away: .*Go online$/)
-  expect(await told('operator', { status: 'offline', current_load: 0 })).toMatch(/^You are offline: .*Go online$/)
-  expect(await told('operator', { status: 'online', current_load: 2 })).toMatch(/^You have as many as you take/)
-  expect(await told('operator', { status: 'online', current_load: 1 })).toBe('')
-  expect(await told('human_agent', null)).toMatch(/^You are not on the desk/)
-  expect(await told('admin', null)).toBe('')
+  expect(await bannerText('operator', { status: 'away', current_load: 0 })).toMatch(/^You are away: .*Go online$/)
+  expect(await bannerText('operator', { status: 'offline', current_load: 0 })).toMatch(/^You are offline: .*Go online$/)
+  expect(await bannerText('operator', { status: 'online', current_load: 2 })).toMatch(/^You have as many as you take/)
+  expect(await bannerText('operator', { status: 'online', current_load: 1 })).toBe('')
+  expect(await bannerText('human_agent', null)).toMatch(/^You are not on the desk/)
+  expect(await bannerText('admin', null)).toBe('')
 })

@@ -40,12 +40,12 @@ export function Inbox() {
   const { conversation } = useParams({ from: '/inbox/{-$conversation}' })
   const { show } = useSearch({ from: '/inbox/{-$conversation}' })
   const past = show === 'resolved'
-  const who = useQuery(me)
+  const self = useQuery(me)
   const open = useQuery({ ...inbox, enabled: !past })
-  const over = useQuery({ ...resolved, enabled: past })
-  const listed = past ? over : open
+  const resolvedQuery = useQuery({ ...resolved, enabled: past })
+  const listed = past ? resolvedQuery : open
   const now = useNow(1000)
-  const name = who.data?.name ?? ''
+  const name = self.data?.name ?? ''
   const conversations = listed.data ?? []
   const isMine = (one: ConversationHead) => one.owner === 'person' && one.assigned_agent_id === name
   const groups = past
@@ -142,8 +142,8 @@ function Open({ of, me: name }: { of: string; me: string }) {
   const t = useT()
   const may = useMay('answer')
   const conversation = useQuery(conversationQuery(of))
-  const said = useQuery(lines(of))
-  const line = useLiveConversation(of, said.isSuccess)
+  const linesQuery = useQuery(lines(of))
+  const line = useLiveConversation(of, linesQuery.isSuccess)
   const action = useConversationAction(of)
   const [giving, setGiving] = useState(false)
   const [note, setNote] = useState('')
@@ -188,7 +188,7 @@ function Open({ of, me: name }: { of: string; me: string }) {
   }, [data])
   if (conversation.isError && !data)
     return <Problem problem={conversation.error} onRetry={() => void conversation.refetch()} />
-  if (!data || said.isPending) return <Skeleton rows={8} height={44} />
+  if (!data || linesQuery.isPending) return <Skeleton rows={8} height={44} />
   return (
     <>
       <section className={css.conversation} aria-label={t('Conversation')}>
@@ -221,8 +221,8 @@ function Open({ of, me: name }: { of: string; me: string }) {
         </header>
         <OwnerLine conversation={data} mine={mine} />
         {action.error && !giving && <Problem problem={action.error} />}
-        {said.isError && <Problem problem={said.error} onRetry={() => void said.refetch()} />}
-        <Thread conversation={data} lines={said.data ?? []} me={name} />
+        {linesQuery.isError && <Problem problem={linesQuery.error} onRetry={() => void linesQuery.refetch()} />}
+        <Thread conversation={data} lines={linesQuery.data ?? []} me={name} />
         {can.take && (
           <div className={css.closed}>
             <span className="mid">

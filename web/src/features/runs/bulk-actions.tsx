@@ -54,7 +54,7 @@ interface Props {
   runs: Head[]
   onClose: () => void
   /** The remaining selection: the runs that were refused. */
-  onDone: (left: string[]) => void
+  onDone: (remaining: string[]) => void
 }
 
 /** Confirms an action on several runs, with its consequence and their number; lists refusals by run. */
@@ -65,7 +65,7 @@ export function BulkActionSheet({ what, runs, onClose, onDone }: Props) {
   const [refused, setRefused] = useState<{ run: Head; message: string }[]>([])
   const fit = runs.filter(eligibleStates[what])
   const other = runs.length - fit.length
-  const say = textsOf(what, fit.length, t)
+  const texts = textsOf(what, fit.length, t)
 
   async function go() {
     setSent(0)
@@ -99,7 +99,7 @@ export function BulkActionSheet({ what, runs, onClose, onDone }: Props) {
 
   return (
     <Sheet
-      title={say.title}
+      title={texts.title}
       open
       onClose={onClose}
       side
@@ -114,12 +114,12 @@ export function BulkActionSheet({ what, runs, onClose, onDone }: Props) {
             isDisabled={fit.length === 0}
             onPress={() => void go()}
           >
-            {say.button}
+            {texts.button}
           </Button>
         </>
       }
     >
-      <p>{say.what}</p>
+      <p>{texts.what}</p>
       {other > 0 && (
         <p className="mid">
           {t(

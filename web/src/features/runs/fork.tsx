@@ -30,11 +30,15 @@ export function ForkSheet({ run, timeline, graph, step, onClose }: Props) {
   const [node, setNode] = useState(step && begun.includes(step) ? step : (begun.at(-1) ?? ''))
   const [text, setText] = useState(() => JSON.stringify(run.variables ?? {}, null, 2))
   const [owns, setOwns] = useState(false)
-  const said = read(text)
+  const variables = read(text)
   const before = begun.indexOf(node)
   const send = useMutation<Execution, ApiProblem>({
     mutationFn: () =>
-      fork(run.execution_id, { node_id: node, variables: changed(run.variables ?? {}, said ?? {}), owns_undo: owns }),
+      fork(run.execution_id, {
+        node_id: node,
+        variables: changed(run.variables ?? {}, variables ?? {}),
+        owns_undo: owns,
+      }),
     onSuccess: (made) => {
       onClose()
       toast(t('Forked: this is the new run'))
@@ -56,7 +60,7 @@ export function ForkSheet({ run, timeline, graph, step, onClose }: Props) {
             look="primary"
             icon="switch"
             busy={send.isPending}
-            isDisabled={!said || !node}
+            isDisabled={!variables || !node}
             onPress={() => send.mutate()}
           >
             {t('Fork')}
@@ -85,7 +89,7 @@ export function ForkSheet({ run, timeline, graph, step, onClose }: Props) {
       <Text
         label={t('Variables of the new run')}
         hint={t('As JSON. What you change here is otherwise from the beginning of the new run.')}
-        error={said ? undefined : t('This is no JSON object.')}
+        error={variables ? undefined : t('This is no JSON object.')}
         value={text}
         onChange={setText}
         lines={8}

@@ -19,7 +19,7 @@ const filters: [EventActor | '', string][] = [
 const page = 100
 
 /** The actor of an event. */
-function whoOf(event: Event): EventActor {
+function actorOf(event: Event): EventActor {
   const kind = kindOf(event)
   const body = bodyOf(event)
   const inside = (name: string) => Object.keys((body[name] ?? {}) as object)[0]
@@ -72,14 +72,14 @@ interface Line {
   seq: number
   at: string
   event: Event
-  who: EventActor
+  actor: EventActor
 }
 
 /** The events as stored, unchanged. */
 export function Journal({ entries, live, step }: { entries: readonly Entry[]; live: boolean; step?: string | null }) {
   const t = useT()
-  const [who, setWho] = useState<EventActor | ''>('')
-  const [shown, setShown] = useState(page)
+  const [actor, setActor] = useState<EventActor | ''>('')
+  const [shownCount, setShownCount] = useState(page)
   const lines = useMemo(() => {
     const all: Line[] = entries.flatMap((entry) =>
       entry.events.map((event, i) => ({
@@ -87,11 +87,11 @@ export function Journal({ entries, live, step }: { entries: readonly Entry[]; li
         seq: entry.seq,
         at: entry.at,
         event,
-        who: whoOf(event),
+        actor: actorOf(event),
       })),
     )
-    return all.filter((line) => (!who || line.who === who) && (!step || nodeOf(line.event) === step))
-  }, [entries, who, step])
+    return all.filter((line) => (!actor || line.actor === actor) && (!step || nodeOf(line.event) === step))
+  }, [entries, actor, step])
   // Newest first while the run is active; oldest first once it has ended.
   const ordered = live ? lines.toReversed() : lines
   return (
@@ -99,7 +99,7 @@ export function Journal({ entries, live, step }: { entries: readonly Entry[]; li
       <div className={css.tools}>
         <div className={css.segments} role="group" aria-label={t('Filter')}>
           {filters.map(([value, word]) => (
-            <button key={value} type="button" aria-pressed={who === value} onClick={() => setWho(value)}>
+            <button key={value} type="button" aria-pressed={actor === value} onClick={() => setActor(value)}>
               {t(word)}
             </button>
           ))}
@@ -110,13 +110,13 @@ export function Journal({ entries, live, step }: { entries: readonly Entry[]; li
         </span>
       </div>
       <ol className={css.lines}>
-        {ordered.slice(0, shown).map((line) => (
+        {ordered.slice(0, shownCount).map((line) => (
           <JournalLine key={line.key} line={line} />
         ))}
       </ol>
-      {ordered.length > shown && (
+      {ordered.length > shownCount && (
         <div className={css.more}>
-          <Button small onPress={() => setShown(shown + page)}>
+          <Button small onPress={() => setShownCount(shownCount + page)}>
             {t('More')}
           </Button>
         </div>
@@ -133,7 +133,7 @@ function JournalLine({ line }: { line: Line }) {
       <button type="button" aria-expanded={open} onClick={() => setOpen(!open)} className={css.summary}>
         <Icon name={open ? 'down' : 'right'} size={12} className="dim" />
         <span className={`${css.seq} num`}>{line.seq}</span>
-        <span className={`mono ${line.who}-c ${css.kind}`}>{kind}</span>
+        <span className={`mono ${line.actor}-c ${css.kind}`}>{kind}</span>
         <span className={`cut ${css.text}`}>{lineOf(line.event)}</span>
         <span className={`num dim ${css.at}`} title={exact(line.at)}>
           {clockMs(line.at)}

@@ -44,7 +44,7 @@ export function RunsList() {
   const go = useNavigate({ from: '/runs' })
   const filter = useSearch({ from: '/runs' })
   const { pages, rows, fresh, again, lost } = useRuns(filter)
-  const known = useQuery(workflows)
+  const workflowsQuery = useQuery(workflows)
   const [at, setAt] = useState<string | null>(null)
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set())
   const [pending, setPending] = useState<BulkAction | null>(null)
@@ -153,7 +153,10 @@ export function RunsList() {
     ...(filtered ? [{ id: 'runs.clear', title: t('Clear filters'), group: t('Runs'), run: clear }] : []),
   ])
   const names = [
-    ...new Set([...(known.data?.map((one) => one.workflow) ?? []), ...(filter.workflow ? [filter.workflow] : [])]),
+    ...new Set([
+      ...(workflowsQuery.data?.map((one) => one.workflow) ?? []),
+      ...(filter.workflow ? [filter.workflow] : []),
+    ]),
   ].sort()
 
   return (
@@ -436,20 +439,22 @@ const Row = memo(function Row({ run, place, now, selected, picked, still, onFocu
 
 /** The start of a run's journal: customer, version and time split; of an active run, up to its last entry. */
 function useBeginning(run: Head, still: boolean): { timeline?: RunTimeline; bar?: TimeSplit } {
-  const told = useQuery({ ...beginning(run.execution_id, run.entries), enabled: still && run.entries > 0 })
+  const journalQuery = useQuery({ ...beginning(run.execution_id, run.entries), enabled: still && run.entries > 0 })
   return useMemo(() => {
-    const last = told.data?.at(-1)
-    if (!told.data || !last) return {}
-    const timeline = foldJournal(told.data)
+    const last = journalQuery.data?.at(-1)
+    if (!journalQuery.data || !last) return {}
+    const timeline = foldJournal(journalQuery.data)
     const until = timeline.ended ?? (ended(run.state) ? Date.parse(last.at) : Date.now())
     return { timeline, bar: splitTime(spans(timeline, until)) }
-  }, [told.data, run.state])
+  }, [journalQuery.data, run.state])
 }
 
 function OnVersion({ run, bundle }: { run: Head; bundle: string }) {
-  const known = useQuery(versions(run.workflow_id))
-  const found = known.data?.find((one) => one.bundle === bundle)
-  return known.isPending ? null : <Version label={found?.label ?? ''} revision={found?.revision} bundle={bundle} />
+  const versionsQuery = useQuery(versions(run.workflow_id))
+  const found = versionsQuery.data?.find((one) => one.bundle === bundle)
+  return versionsQuery.isPending ? null : (
+    <Version label={found?.label ?? ''} revision={found?.revision} bundle={bundle} />
+  )
 }
 
 /** The end of an id, which differs between runs of one day; its start is the time. */

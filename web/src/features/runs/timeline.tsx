@@ -34,9 +34,9 @@ export function Timeline({ timeline, graph, selected, onSelect, open, onToggle, 
   const scale = axis(began, until, all)
   const pct = (time: number) => `${(scale.at(time) * 97).toFixed(2)}%`
   const wide = (from: number, to: number) => `max(3px, ${((scale.at(to) - scale.at(from)) * 97).toFixed(2)}%)`
-  const told = new Set(timeline.steps.map((step) => step.node))
-  const todo = (graph?.nodes ?? []).filter((node) => !told.has(node.id) && node.status === 'pending')
-  const skipped = (graph?.nodes ?? []).filter((node) => !told.has(node.id) && node.status === 'skipped')
+  const started = new Set(timeline.steps.map((step) => step.node))
+  const todo = (graph?.nodes ?? []).filter((node) => !started.has(node.id) && node.status === 'pending')
+  const skipped = (graph?.nodes ?? []).filter((node) => !started.has(node.id) && node.status === 'skipped')
   const [more, setMore] = useState(false)
 
   return (

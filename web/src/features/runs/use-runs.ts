@@ -40,9 +40,9 @@ export function useRuns(filter: RunsFilter) {
     return listed.map((head) => now.get(head.execution_id) ?? head)
   }, [listed, any.data, newest.data])
   const fresh = useMemo(() => {
-    const known = new Set(listed.map((head) => head.execution_id))
+    const knownIds = new Set(listed.map((head) => head.execution_id))
     return (newest.data?.executions ?? []).filter(
-      (head) => !known.has(head.execution_id) && head.created_at > (listed[0]?.created_at ?? ''),
+      (head) => !knownIds.has(head.execution_id) && head.created_at > (listed[0]?.created_at ?? ''),
     ).length
   }, [listed, newest.data])
   /** Back to the first page; the others are loaded on scroll. */

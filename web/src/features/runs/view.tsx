@@ -153,7 +153,7 @@ function View({ id }: { id: string }) {
   }, [run])
 
   if (execution.isError && !run) {
-    const gone = execution.error instanceof ApiProblem && execution.error.status === 404
+    const isMissing = execution.error instanceof ApiProblem && execution.error.status === 404
     return (
       <>
         <Top>
@@ -161,7 +161,7 @@ function View({ id }: { id: string }) {
           <Slash />
           <h1 className="mono">{id}</h1>
         </Top>
-        {gone ? (
+        {isMissing ? (
           <Empty
             action={
               <Link to="/runs" className="link">

@@ -173,7 +173,7 @@ function YesNo({ item, keys }: { item: TaskItem; keys?: boolean | undefined }) {
         {cannot && (
           <p className={css.cannot}>
             <Icon name="lock" size={14} className="dim" />
-            {cannot.why}
+            {cannot.reason}
           </p>
         )}
         <div className={css.apart}>
@@ -223,26 +223,26 @@ function assigneesOf({ details: { from, assignees } }: TaskItem): string {
 
 /** Why the current key may not approve, so that no control is shown that would be refused. The server says so with the
  * item; for an item read from the run, the key's role, the requester and the assignees decide. */
-function useDisallowed(item: TaskItem): { why: string; mayRefuse: boolean } | null {
+function useDisallowed(item: TaskItem): { reason: string; mayRefuse: boolean } | null {
   const t = useT()
   const { data } = useQuery(me)
   const mayAnswer = useMay('answer')
   if (item.may?.includes('approve') || !data) return null
-  if (data.role && !mayAnswer) return { why: t('Your key may look at this, not decide it.'), mayRefuse: false }
+  if (data.role && !mayAnswer) return { reason: t('Your key may look at this, not decide it.'), mayRefuse: false }
   const from = item.details.from ?? []
   const assignees = assigneesOf(item)
   const mayRefuse = item.may?.includes('reject')
   if (item.approved_by?.includes(data.name))
     return {
-      why: t('You have approved this; someone else must too.'),
+      reason: t('You have approved this; someone else must too.'),
       mayRefuse: mayRefuse ?? item.kind === 'tool_approval',
     }
   // The requester may only withdraw the request.
   if (item.asked_by === data.name || mayRefuse)
-    return { why: t('You asked for this; someone else must decide. You may take it back.'), mayRefuse: true }
+    return { reason: t('You asked for this; someone else must decide. You may take it back.'), mayRefuse: true }
   if (item.may || (from.length > 0 && !from.includes(data.name)))
     return {
-      why: assignees ? t('Others decide this: {who}.', { who: assignees }) : t('Others decide this.'),
+      reason: assignees ? t('Others decide this: {who}.', { who: assignees }) : t('Others decide this.'),
       mayRefuse: false,
     }
   return null
@@ -298,7 +298,7 @@ function Form({ item }: { item: TaskItem }) {
 
 function Question({ item }: { item: TaskItem }) {
   const t = useT()
-  const [words, setWords] = useState('')
+  const [answer, setAnswer] = useState('')
   const { act, settle } = useSettle(item)
   if (!isOffered(item)) return <NotYours item={item} />
   return (
@@ -306,16 +306,16 @@ function Question({ item }: { item: TaskItem }) {
       className={css.ask}
       onSubmit={(e) => {
         e.preventDefault()
-        if (words.trim()) settle({ act: 'signal', message: words.trim() })
+        if (answer.trim()) settle({ act: 'signal', message: answer.trim() })
       }}
     >
       <blockquote className={css.question}>
         <CodeText>{item.title}</CodeText>
       </blockquote>
-      <Text label={t('Answer in the customer’s place')} value={words} onChange={setWords} lines={2} />
+      <Text label={t('Answer in the customer’s place')} value={answer} onChange={setAnswer} lines={2} />
       {act.error && <Problem problem={act.error as ApiProblem} inline />}
       <div className="row">
-        <Button type="submit" look="primary" busy={act.isPending} isDisabled={!words.trim()}>
+        <Button type="submit" look="primary" busy={act.isPending} isDisabled={!answer.trim()}>
           {t('Send')}
         </Button>
       </div>

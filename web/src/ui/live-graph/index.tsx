@@ -180,15 +180,15 @@ function Sheet({
           if (!place) return null
           const { x: left, y: top, width, height } = place
           const bodies = inside.get(node.id)
-          const holds = node.bodies.length > 0 || node.shut
+          const hasBodies = node.bodies.length > 0 || node.shut
           return (
             <li
               key={node.id}
-              className={holds ? `${css.holder} ${css[`h_${node.status}`] ?? ''}` : css.place}
+              className={hasBodies ? `${css.holder} ${css[`h_${node.status}`] ?? ''}` : css.place}
               style={{ left, top, width, height }}
             >
-              <NodeButton node={node} {...doing} inside={holds} />
-              {holds && <NodeControls node={node} {...doing} />}
+              <NodeButton node={node} {...doing} inside={hasBodies} />
+              {hasBodies && <NodeControls node={node} {...doing} />}
               {bodies?.map(({ x, y, body, nested }) => (
                 <div
                   key={body.branch}
@@ -223,21 +223,21 @@ function NodeControls({ node, toggle, turn }: { node: NodeView } & GraphHandlers
             look="ghost"
             icon="left"
             iconOnly
-            isDisabled={passes.shown === 0}
-            onPress={() => turn(node.address, passes.shown - 1)}
+            isDisabled={passes.shownPass === 0}
+            onPress={() => turn(node.address, passes.shownPass - 1)}
           >
             {t('{name}: the pass before', { name })}
           </Button>
           <span className={css.pass} role="status">
-            {t('{n} of {count}', { n: passes.shown + 1, count: passes.count })}
+            {t('{n} of {count}', { n: passes.shownPass + 1, count: passes.count })}
           </span>
           <Button
             small
             look="ghost"
             icon="right"
             iconOnly
-            isDisabled={passes.shown === passes.count - 1}
-            onPress={() => turn(node.address, passes.shown + 1)}
+            isDisabled={passes.shownPass === passes.count - 1}
+            onPress={() => turn(node.address, passes.shownPass + 1)}
           >
             {t('{name}: the next pass', { name })}
           </Button>

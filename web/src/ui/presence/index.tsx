@@ -19,11 +19,11 @@ const pipsMost = 8
 /** My presence and load, by which the server assigns conversations. */
 export function Presence({ of }: { of: HumanAgent }) {
   const t = useT()
-  const say = usePresence(of.id)
+  const update = usePresence(of.id)
   const [open, setOpen] = useState(false)
   const [leaving, setLeaving] = useState(false)
   const become = (status: There) =>
-    say.mutate(status, { onSuccess: () => toast(t('Presence: {presence}', { presence: t(presenceWords[status]) })) })
+    update.mutate(status, { onSuccess: () => toast(t('Presence: {presence}', { presence: t(presenceWords[status]) })) })
   const choose = (status: There) => {
     if (status === of.status) return
     // Going offline hands the open conversations to others: ask first.
@@ -103,7 +103,7 @@ export function Presence({ of }: { of: HumanAgent }) {
             </Button>
             <Button
               look="primary"
-              busy={say.isPending}
+              busy={update.isPending}
               onPress={() => {
                 become('offline')
                 setLeaving(false)
@@ -122,8 +122,8 @@ export function Presence({ of }: { of: HumanAgent }) {
         </p>
         <p className="mid">{t('Away, you keep what you have and are given nothing new.')}</p>
       </Sheet>
-      <Sheet title={t('Presence')} open={!!say.error} onClose={() => say.reset()}>
-        {say.error && <Problem problem={say.error} inline />}
+      <Sheet title={t('Presence')} open={!!update.error} onClose={() => update.reset()}>
+        {update.error && <Problem problem={update.error} inline />}
       </Sheet>
     </>
   )

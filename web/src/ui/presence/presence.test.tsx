@@ -30,22 +30,22 @@ const olga = (more: Partial<HumanAgent> = {}): HumanAgent => ({
   ...more,
 })
 /** A fake server with one human agent, Olga, that accepts every status. */
-const desk = (status: There) => {
-  const told: string[] = []
+const agentServer = (status: There) => {
+  const statuses: string[] = []
   let now = olga({ status })
   vi.stubGlobal('fetch', async (path: string, init: RequestInit) => {
     if (path.endsWith('/me')) return Response.json({ name: 'olga', role: 'human_agent' })
     if (init.method === 'PUT') {
       now = olga(JSON.parse(String(init.body)))
-      told.push(now.status)
+      statuses.push(now.status)
     }
     return Response.json(now)
   })
-  return told
+  return statuses
 }
 
 test('the load is shown as text, not only as pips', async () => {
-  desk('online')
+  agentServer('online')
   const place = await draw(<Presence of={olga()} />)
   expect(place.textContent).toContain('2 of 4')
   expect(place.querySelectorAll('i').length).toBe(4)
@@ -57,7 +57,7 @@ test('the load is shown as text, not only as pips', async () => {
 })
 
 test('the menu explains each status, and the server gets the chosen one', async () => {
-  const told = desk('online')
+  const statuses = agentServer('online')
   const place = await draw(<Presence of={olga()} />)
   await press(named(place, 'Presence: Online'))
   const choices = [...document.querySelectorAll('[role=menuitemradio]')]
@@ -68,22 +68,22 @@ test('the menu explains each status, and the server gets the chosen one', async 
   ])
   expect(choices.map((one) => one.getAttribute('aria-checked'))).toEqual(['true', 'false', 'false'])
   await press(choices[1])
-  expect(told).toEqual(['away'])
+  expect(statuses).toEqual(['away'])
 })
 
 test('an agent with conversations has to confirm going offline, one without does not', async () => {
-  const told = desk('online')
+  const statuses = agentServer('online')
   let place = await draw(<Presence of={olga()} />)
   await press(named(place, 'Presence: Online'))
   await press([...document.querySelectorAll('[role=menuitemradio]')][2])
-  expect(told).toEqual([])
+  expect(statuses).toEqual([])
   expect(document.body.textContent).toContain('2 conversations are with you.')
   await press(named(document.body, 'Go offline'))
-  expect(told).toEqual(['offline'])
+  expect(statuses).toEqual(['offline'])
   place = await draw(<Presence of={olga({ current_load: 0 })} />)
   await press(named(place, 'Presence: Online'))
   await press([...document.querySelectorAll('[role=menuitemradio]')][2])
-  expect(told).toEqual(['offline', 'offline'])
+  expect(statuses).toEqual(['offline', 'offline'])
 })
 
 function Signs() {
@@ -99,24 +99,24 @@ const shows = async (place: HTMLElement, text: string) => {
 const move = () => act(async () => void window.dispatchEvent(new Event('pointermove')))
 
 test('user activity sends heartbeats, at most once a minute', async () => {
-  const told = desk('away')
+  const statuses = agentServer('away')
   const place = await draw(<Signs />)
   await shows(place, 'away')
-  expect(told).toEqual([])
+  expect(statuses).toEqual([])
   const now = vi.spyOn(Date, 'now').mockReturnValue(1_000)
   await move()
   await move()
-  expect(told).toEqual(['away'])
+  expect(statuses).toEqual(['away'])
   now.mockReturnValue(60_999)
   await move()
-  expect(told).toHaveLength(1)
+  expect(statuses).toHaveLength(1)
   now.mockReturnValue(61_000)
   await move()
-  expect(told).toEqual(['away', 'away'])
+  expect(statuses).toEqual(['away', 'away'])
 })
 
 test('a status set during a heartbeat is sent after it, and wins', async () => {
-  const told = desk('online')
+  const statuses = agentServer('online')
   const answer = fetch
   let hold: (() => void) | undefined
   vi.stubGlobal('fetch', async (path: string, init: RequestInit) => {
@@ -133,16 +133,16 @@ test('a status set during a heartbeat is sent after it, and wins', async () => {
   await move()
   await press(named(place, 'Presence: Online'))
   await press([...document.querySelectorAll('[role=menuitemradio]')][1])
-  expect(told).toEqual([])
+  expect(statuses).toEqual([])
   await act(async () => hold?.())
   await act(async () => {})
-  expect(told).toEqual(['online', 'away'])
+  expect(statuses).toEqual(['online', 'away'])
 })
 
 test('activity does not bring an offline agent back', async () => {
-  const told = desk('offline')
+  const statuses = agentServer('offline')
   const place = await draw(<Signs />)
   await shows(place, 'offline')
   await move()
-  expect(told).toEqual([])
+  expect(statuses).toEqual([])
 })

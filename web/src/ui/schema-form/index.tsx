@@ -65,7 +65,7 @@ export function SchemaForm({
   const t = useT()
   const [touched, setTouched] = useState(new Set<string>())
   const { wrong } = read(schema, draft)
-  const words = { needed: t('Needed'), number: t('Not a number'), json: t('Not JSON') }
+  const messages = { needed: t('Needed'), number: t('Not a number'), json: t('Not JSON') }
   const set = (name: string, value: string | boolean) => {
     setTouched(new Set(touched).add(name))
     onChange({ ...draft, [name]: value })
@@ -80,7 +80,7 @@ export function SchemaForm({
           label: field.title ?? name,
           hint: field.description,
           required: schema.required?.includes(name),
-          error: bad && (show || (bad !== 'needed' && touched.has(name))) ? words[bad] : undefined,
+          error: bad && (show || (bad !== 'needed' && touched.has(name))) ? messages[bad] : undefined,
         }
         if (typeof value === 'boolean')
           return <Check key={name} label={frame.label} hint={frame.hint} value={value} onChange={(v) => set(name, v)} />
