@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { desk as deskOf } from './desk.mjs'
+import { conversationServer } from './conversations.mjs'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const dist = join(here, '../dist')
@@ -27,7 +27,7 @@ export function serve({ port = 0 } = {}) {
     started.caller.user_id = started.input.name ?? null
   const order = recorded.runs.map((run) => run.id).reverse()
   const listeners = new Map()
-  const people = deskOf(order[0])
+  const people = conversationServer(order[0])
   const state = { failing: false, cut: false, posts: [], puts: [], many: 0 }
   /** Many runs: copies of one that ended. */
   const crowd = (n) => {

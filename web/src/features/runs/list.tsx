@@ -200,7 +200,7 @@ export function RunsList() {
           </Button>
         )}
         {chosen.length > 0 && (
-          <div className={css.many} role="group" aria-label={t('Selected runs')}>
+          <div className={css.bulkBar} role="group" aria-label={t('Selected runs')}>
             <span className="num" role="status">
               {t('{n, plural, one {# selected} other {# selected}}', { n: chosen.length })}
             </span>

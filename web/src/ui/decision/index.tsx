@@ -330,7 +330,7 @@ function UnknownOutcome({ item }: { item: TaskItem }) {
   if (!isOffered(item)) return <NotYours item={item} />
   return (
     <div className={css.ask}>
-      <p className={css.doubt}>
+      <p className={css.unknownOutcome}>
         {t('We asked {tool} and got no answer. Look there, then say what became of it.', {
           tool: item.details.tool ?? t('a service'),
         })}

@@ -10,11 +10,11 @@ const holders: Holder[] = ['agent', 'tool', 'person', 'flow']
 export function TimeSplitBar({ split, thin }: { split: TimeSplit; thin?: boolean }) {
   const t = useT()
   return (
-    <div className={`${css.relay} ${thin ? css.thin : ''}`} role="img" aria-label={sentence(split, t)}>
+    <div className={`${css.bar} ${thin ? css.thin : ''}`} role="img" aria-label={sentence(split, t)}>
       {split.segments.map((segment, i) => (
         <i
           key={i}
-          className={`relay-leg ${css[segment.holder]} ${segment.waiting ? css.waiting : ''}`}
+          className={`time-segment ${css[segment.holder]} ${segment.waiting ? css.waiting : ''}`}
           style={{ flexGrow: Math.max(segment.share, 0.001) }}
           title={`${t(names[segment.holder])} ${duration(segment.ms)}`}
         />

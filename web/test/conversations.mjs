@@ -22,7 +22,7 @@ function begin(run) {
     cost: 4100000,
     ...more,
   })
-  const talk = (id, more) => ({
+  const conversation = (id, more) => ({
     conversation_id: id,
     state: 'pending_human',
     owner: 'nobody',
@@ -45,7 +45,7 @@ function begin(run) {
   })
   return new Map(
     [
-      talk('conv-lucia', {
+      conversation('conv-lucia', {
         state: 'human_active',
         owner: 'person',
         assigned_agent_id: 'olga',
@@ -77,7 +77,7 @@ function begin(run) {
           line(5, 'customer', 'Perfect, thank you. Will you keep the label for me meanwhile?'),
         ],
       }),
-      talk('conv-tomas', {
+      conversation('conv-tomas', {
         user_id: 'Tomás Vidal',
         channel: 'mobile',
         handover_context: handover('error_threshold', '3 errors in a row', {
@@ -85,12 +85,12 @@ function begin(run) {
         }),
         lines: [line(11, 'customer', 'My parcel is wet.'), line(10, 'ai', 'I am sorry, I could not look that up.')],
       }),
-      talk('conv-hugo', {
+      conversation('conv-hugo', {
         user_id: 'Hugo Serra',
         handover_context: handover('explicit_request', '', { skills: ['spanish'] }),
         lines: [line(9.5, 'customer', 'Quiero hablar con una persona')],
       }),
-      talk('conv-ines', {
+      conversation('conv-ines', {
         user_id: 'Inés Prat',
         channel: 'email',
         state: 'human_active',
@@ -99,7 +99,7 @@ function begin(run) {
         handover_context: handover('failed_compensation', 'the label could not be cancelled', {}),
         lines: [line(30, 'customer', 'I was charged twice in September.')],
       }),
-      talk('conv-done', {
+      conversation('conv-done', {
         user_id: 'Nadia Roca',
         state: 'resolved',
         handover_context: handover('agent_decision', 'she sent a picture'),
@@ -109,8 +109,8 @@ function begin(run) {
   )
 }
 
-export function desk(run) {
-  const talks = begin(run)
+export function conversationServer(run) {
+  const all = begin(run)
   const listeners = new Map()
   const head = ({
     lines,
@@ -120,33 +120,36 @@ export function desk(run) {
     waiting_since,
     first_response_at,
     reopened,
-    ...talk
+    ...conversation
   }) => ({
-    ...talk,
+    ...conversation,
     hil_reason: handover_context.trigger,
     last_message: lines.findLast((line) => line.from !== 'note')?.text ?? null,
   })
-  const told = (talk) => {
-    const { handover_context, execution_id, waiting_since, first_response_at, reopened } = talk
-    return { ...head(talk), handover_context, execution_id, waiting_since, first_response_at, reopened }
+  const detail = (conversation) => {
+    const { handover_context, execution_id, waiting_since, first_response_at, reopened } = conversation
+    return { ...head(conversation), handover_context, execution_id, waiting_since, first_response_at, reopened }
   }
-  const send = (talk, event, data) => {
-    for (const res of listeners.get(talk.conversation_id) ?? [])
+  const send = (conversation, event, data) => {
+    for (const res of listeners.get(conversation.conversation_id) ?? [])
       res.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
   }
-  const changed = (talk, more) => {
-    Object.assign(talk, more, { updated_at: ago(0) })
-    send(talk, 'state', told(talk))
+  const update = (conversation, more) => {
+    Object.assign(conversation, more, { updated_at: ago(0) })
+    send(conversation, 'state', detail(conversation))
   }
-  const say = (talk, from, text, name = null) => {
-    const number = talk.lines.length + 1
+  const post = (conversation, from, text, name = null) => {
+    const number = conversation.lines.length + 1
     const line = { number, at: ago(0), from, name, text, execution_id: null, internal: from === 'note' }
-    talk.lines.push(line)
-    send(talk, 'message', line)
-    changed(talk, {})
+    conversation.lines.push(line)
+    send(conversation, 'message', line)
+    update(conversation, {})
   }
   const olga = { status: 'online', max_capacity: 5, last_active: ago(0) }
-  const has = () => [...talks.values()].filter((talk) => talk.owner === 'person' && talk.assigned_agent_id === 'olga')
+  const assigned = () =>
+    [...all.values()].filter(
+      (conversation) => conversation.owner === 'person' && conversation.assigned_agent_id === 'olga',
+    )
   const person = () => ({
     id: 'olga',
     name: 'Olga',
@@ -154,20 +157,20 @@ export function desk(run) {
     skills: ['refunds'],
     languages: [],
     ...olga,
-    current_load: has().length,
-    conversations: has().map((talk) => talk.conversation_id),
+    current_load: assigned().length,
+    conversations: assigned().map((conversation) => conversation.conversation_id),
     created_at: ago(9000),
   })
-  const owned = (talk, owner, name, state) =>
-    changed(talk, { owner, assigned_agent_id: name, state, number: talk.number + 1 })
+  const setOwner = (conversation, owner, name, state) =>
+    update(conversation, { owner, assigned_agent_id: name, state, number: conversation.number + 1 })
 
   return {
     /** Once there is a listener: earlier events are not repeated to later ones. */
     async customerSays(id, text) {
       while (!listeners.get(id)?.size) await new Promise((resolve) => setTimeout(resolve, 10))
-      say(talks.get(id), 'customer', text)
+      post(all.get(id), 'customer', text)
     },
-    takenBy: (id, name) => owned(talks.get(id), 'person', name, 'human_active'),
+    takenBy: (id, name) => setOwner(all.get(id), 'person', name, 'human_active'),
     /** The human agent's record: `status`, `max_capacity`. */
     olga,
     /** Handles the request, or returns false where another handler should. */
@@ -175,7 +178,8 @@ export function desk(run) {
       if (room === 'human-agents' && id === 'olga') {
         if (verb === 'presence') {
           Object.assign(olga, { status: body.status, last_active: ago(0) })
-          if (body.status === 'offline') for (const talk of has()) owned(talk, 'nobody', null, 'pending_human')
+          if (body.status === 'offline')
+            for (const conversation of assigned()) setOwner(conversation, 'nobody', null, 'pending_human')
         }
         json(200, person())
         return true
@@ -188,18 +192,23 @@ export function desk(run) {
       if (!id) {
         const [status, state] = [url.searchParams.get('status'), url.searchParams.get('state')]
         const people = ['handover', 'pending_human', 'human_active']
-        const found = [...talks.values()].filter(
-          (talk) => (!state || talk.state === state) && (status !== 'escalated' || people.includes(talk.state)),
+        const found = [...all.values()].filter(
+          (conversation) =>
+            (!state || conversation.state === state) && (status !== 'escalated' || people.includes(conversation.state)),
         )
         json(200, { conversations: found.map(head), next_cursor: null })
         return true
       }
-      const talk = talks.get(id)
-      const mine = talk?.assigned_agent_id === 'olga'
-      const done = () => json(200, told(talk))
+      const conversation = all.get(id)
+      const mine = conversation?.assigned_agent_id === 'olga'
+      const done = () => json(200, detail(conversation))
       const owns = () =>
-        problem(409, 'CONV-003', `\`${talk.assigned_agent_id}\` owns the conversation, under number ${talk.number}`)
-      if (!talk) problem(404, 'CONVERSATION_NOT_FOUND', `no conversation \`${id}\``)
+        problem(
+          409,
+          'CONV-003',
+          `\`${conversation.assigned_agent_id}\` owns the conversation, under number ${conversation.number}`,
+        )
+      if (!conversation) problem(404, 'CONVERSATION_NOT_FOUND', `no conversation \`${id}\``)
       else if (!verb) done()
       else if (verb === 'events') {
         res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
@@ -209,29 +218,29 @@ export function desk(run) {
         req.on('close', () => set.delete(res))
       } else if (verb === 'messages' && method === 'GET') {
         const after = Number(url.searchParams.get('after') ?? 0)
-        const page = talk.lines.slice(after, after + 4)
-        json(200, { messages: page, next_after: after + 4 < talk.lines.length ? after + 4 : null })
+        const page = conversation.lines.slice(after, after + 4)
+        json(200, { messages: page, next_after: after + 4 < conversation.lines.length ? after + 4 : null })
       } else if (verb === 'take-over') {
-        if (talk.owner === 'person') return owns() ?? true
-        owned(talk, 'person', 'olga', 'human_active')
+        if (conversation.owner === 'person') return owns() ?? true
+        setOwner(conversation, 'person', 'olga', 'human_active')
         done()
       } else if (verb === 'notes') {
-        say(talk, 'note', body.text, 'olga')
+        post(conversation, 'note', body.text, 'olga')
         done()
       } else if (verb === 'reopen') {
-        owned(talk, 'nobody', null, 'pending_human')
+        setOwner(conversation, 'nobody', null, 'pending_human')
         done()
       } else if (!mine) owns()
       else if (verb === 'posts') {
-        if (body.number !== talk.number)
-          return problem(409, 'CONV-004', `you own the conversation under number ${talk.number}`) ?? true
-        say(talk, 'person', body.text, 'olga')
+        if (body.number !== conversation.number)
+          return problem(409, 'CONV-004', `you own the conversation under number ${conversation.number}`) ?? true
+        post(conversation, 'person', body.text, 'olga')
         done()
       } else if (verb === 'give-back') {
-        owned(talk, 'ai', null, 'back_to_ai')
+        setOwner(conversation, 'ai', null, 'back_to_ai')
         done()
       } else if (verb === 'resolve') {
-        owned(talk, 'nobody', null, 'resolved')
+        setOwner(conversation, 'nobody', null, 'resolved')
         done()
       } else problem(404, 'NOT_FOUND', 'there is nothing at this path')
       return true
