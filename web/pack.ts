@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import type { Plugin } from 'vite'
 
-/** What is smaller goes out in one packet either way. */
+/** Files below this size fit in one packet either way. */
 const least = 1_400
 const texts = /\.(js|css)$/
 
 /**
- * Writes each text of `assets/` a second and a third time, for browsers that take brotli or gzip: the server packs nothing
- * while it is asked. Only there, since the names in it change with what is inside.
+ * Writes a brotli and a gzip copy of each text file of `assets/`, so that the server does not compress at request time.
+ * Only there, since those file names carry a content hash.
  */
 export function pack(): Plugin {
   return {

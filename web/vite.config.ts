@@ -9,7 +9,7 @@ export default defineConfig({
   build: {
     target: 'es2022',
     sourcemap: false,
-    // A data: address would need a hole in the content security policy.
+    // A data: URL would need an exception in the content security policy.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rollupOptions: { output: { hashCharacters: 'base36' } },

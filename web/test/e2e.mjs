@@ -1,6 +1,6 @@
-// The page in a real browser, against the fixture server with the policy of the binary: what people do, by keyboard where
-// it can be, and axe over every screen in both themes and both languages. CHROMIUM names the browser; SHOTS a folder for
-// pictures; BATON the real binary, for what a fixture cannot play. Run `npm run build` first.
+// The page in a real browser, against the fixture server with the binary's content security policy: user actions, by
+// keyboard where possible, and axe on every screen in both themes and languages. CHROMIUM is the browser; SHOTS a
+// folder for screenshots; BATON the real binary, for what a fixture cannot play. Run `npm run build` first.
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -25,7 +25,7 @@ const question = idOf('appointment', 'question')
 const form = idOf('new_address', 'form')
 const round = idOf('morning_round')
 const shots = process.env.SHOTS
-/** Tests at once: much of each is waiting. */
+/** Concurrent tests: much of each is waiting. */
 const beside = 3
 if (shots) mkdirSync(shots, { recursive: true })
 
@@ -54,7 +54,7 @@ async function open(settings, { key = 'k', viewport = { width: 1440, height: 900
   const complaints = []
   page.setDefaultTimeout(10_000)
   page.on('console', (message) => {
-    // A refusal that a test asks for is told by the browser as an error; a policy that is broken is one.
+    // The browser logs an expected refusal as an error: ignore it. A policy violation is a real error.
     if (message.type() === 'error' && !/Failed to load resource/.test(message.text())) complaints.push(message.text())
   })
   page.on('pageerror', (error) => complaints.push(error.message))
@@ -71,7 +71,7 @@ async function open(settings, { key = 'k', viewport = { width: 1440, height: 900
 
 const only = process.argv[2]
 const tests = []
-/** To be run at the end: beside others, unless it measures. */
+/** Registers a test: concurrent with others, unless it measures. */
 function test(name, settings, run, more = {}) {
   if (!only || name.includes(only)) tests.push({ name, settings, run, more })
 }
@@ -114,12 +114,12 @@ test(
   { key: null },
 )
 
-test('the list says whose each run is, and which version it is on', {}, async ({ page, go }) => {
+test('the list shows the customer and version of each run', {}, async ({ page, go }) => {
   await go('/runs')
   const row = page.locator(`tr[data-run="${refund}"]`)
   await row.getByText('Irene Salas').waitFor()
   await row.getByTitle('Version 1.0.0, revision 1').waitFor()
-  // One that was deleted, or was never kept, has its hash.
+  // A deleted or unknown version shows its hash.
   await page.route('**/workflows/*/versions', (route) => route.fulfill({ json: { versions: [] } }))
   await page.reload()
   const { bundle } = recorded.runs.find((run) => run.id === refund).journal[0].events[0].started
@@ -128,7 +128,7 @@ test('the list says whose each run is, and which version it is on', {}, async ({
   await page.getByRole('definition').filter({ hasText: 'Irene Salas' }).waitFor()
 })
 
-test('runs by keyboard: down, open, back where it was', {}, async ({ page, go, text }) => {
+test('runs by keyboard: down, open, back to the same row', {}, async ({ page, go, text }) => {
   await go('/runs')
   await page.getByRole('link', { name: 'return_and_refund' }).first().waitFor()
   await page.keyboard.press('j')
@@ -140,11 +140,7 @@ test('runs by keyboard: down, open, back where it was', {}, async ({ page, go, t
   await page.getByRole('link', { name: 'new_address' }).first().waitFor()
 })
 
-test('filters stand in the address, an empty list offers to clear them, more pages come', {}, async ({
-  page,
-  go,
-  text,
-}) => {
+test('filters are in the URL, an empty list offers to clear them, more pages load', {}, async ({ page, go, text }) => {
   await go('/runs?state=paused')
   await text('No run matches these filters.')
   await page.getByRole('button', { name: 'Clear filters' }).last().click()
@@ -160,7 +156,7 @@ test('filters stand in the address, an empty list offers to clear them, more pag
 })
 
 test(
-  'ten thousand runs: pages come as they are scrolled to, in every frame few rows are drawn',
+  'ten thousand runs: pages load on scroll, and few rows are rendered in every frame',
   {},
   async ({ page, go, play }) => {
     await fetch(`${play.url}/test/many?n=10000`)
@@ -186,13 +182,13 @@ test(
       return frames
     })
     for (const { rows } of frames) assert.ok(rows > 0 && rows < 100, `${rows} rows were drawn in a frame`)
-    // What is seen where the scrolling ended is a run, and none that was seen where it began.
+    // The row at the end of the scroll is a run, and not one visible at the start.
     await page.waitForFunction(() => {
       const { left, top, width, height } = document.querySelector('table').parentElement.getBoundingClientRect()
       const seen = document.elementFromPoint(left + width / 2, top + height / 2)?.closest('tr[data-run]')
       return seen && Number(seen.dataset.run.split('-')[1]) > 500
     })
-    // How long a frame takes is the machine's: told, not judged.
+    // Frame times depend on the machine: logged, not asserted.
     const took = frames.map((frame) => frame.took).sort((a, b) => a - b)
     console.log(
       `     frames while 24,000 pixels pass in a second: median ${took[60].toFixed(0)} ms, p95 ${took[114].toFixed(0)} ms`,
@@ -201,12 +197,7 @@ test(
   { alone: true },
 )
 
-test('many runs are acted on at once, with the number and the consequence, and refusals are told', {}, async ({
-  page,
-  go,
-  text,
-  play,
-}) => {
+test('bulk actions show the number and the consequence, and list refusals', {}, async ({ page, go, text, play }) => {
   await go('/runs')
   await page.getByRole('link', { name: 'return_and_refund' }).first().waitFor()
   for (const key of ['j', 'x', 'j', 'x', 'j', 'x']) await page.keyboard.press(key)
@@ -226,7 +217,7 @@ test('many runs are acted on at once, with the number and the consequence, and r
 })
 
 test(
-  'who may not act on runs is not asked which',
+  'a key that may not act on runs has no selection',
   {},
   async ({ page, go }) => {
     await go('/runs')
@@ -248,7 +239,7 @@ test('a run goes live from approval to its end', {}, async ({ page, go, text, pl
   assert.equal(post.body.reason, 'seen the order')
 })
 
-test('a lost line says so, and is taken up where it broke', {}, async ({ page, go, text, play }) => {
+test('a lost stream is reported, and resumes where it broke', {}, async ({ page, go, text, play }) => {
   await go(`/runs/${question}`)
   await text('live')
   await fetch(`${play.url}/test/cut?on=1`)
@@ -266,9 +257,9 @@ test('a question is answered in the step panel, by keyboard, and the booking fol
   await page.getByLabel('Answer in the customer’s place').fill('12:00')
   await page.keyboard.press('Tab')
   await page.keyboard.press('Enter')
-  // The run's own state: steps say that they are completed before it is.
+  // The run's own state: its steps complete before it does.
   await page.locator('header').first().getByText('Completed').waitFor()
-  // The whole run, whichever step was chosen while it went.
+  // The whole run, whichever step was selected meanwhile.
   await go(`/runs/${question}`)
   await page.getByRole('tab', { name: /Journal/ }).click()
   await page.getByRole('button', { name: /signal_kept/ }).click()
@@ -278,11 +269,7 @@ test('a question is answered in the step panel, by keyboard, and the booking fol
   assert.equal(copied[0].seq, 1)
 })
 
-test('what is being written stays when the desk tells of the same question later than the run', {}, async ({
-  page,
-  go,
-  text,
-}) => {
+test('a draft stays when the task inbox lists the same question after the run', {}, async ({ page, go, text }) => {
   let tell
   const asked = new Promise((go) => {
     tell = go
@@ -301,7 +288,7 @@ test('what is being written stays when the desk tells of the same question later
   assert.equal(await answer.evaluate((field) => field === document.activeElement), true)
 })
 
-test('what a model says stands in its step while it says it, begins anew where another model does, and goes as it is recorded', {}, async ({
+test('a model reply streams into its step, restarts with another model, and goes when recorded', {}, async ({
   page,
   go,
   text,
@@ -331,7 +318,7 @@ test('what a model says stands in its step while it says it, begins anew where a
 
 if (binary)
   test(
-    'the words of a slow model pass through the binary to whoever looks on',
+    'the reply of a slow model streams through the binary to the page',
     {},
     async ({ page, go, play }) => {
       const run = await play.begin({ message: 'Hello' })
@@ -351,7 +338,7 @@ if (binary)
     },
     { from: live },
   )
-else console.log('no BATON: the real binary is not tried.')
+else console.log('BATON is not set: skipping the real binary.')
 
 test('a form is filled in', {}, async ({ page, go, text, play }) => {
   await go(`/runs/${form}`)
@@ -381,7 +368,7 @@ test('cancelling names what will be undone, and Escape does nothing', {}, async 
   assert.deepEqual(play.state.posts.at(-1).body, { compensate: true })
 })
 
-test('a retry that comes too late is told in the sheet', {}, async ({ page, go, text }) => {
+test('a retry that comes too late shows an error in the sheet', {}, async ({ page, go, text }) => {
   await go(`/runs/${failed}`)
   await text('ORDER_NOT_FOUND')
   await page.keyboard.press('r')
@@ -389,7 +376,7 @@ test('a retry that comes too late is told in the sheet', {}, async ({ page, go, 
   await text('the run is not failed any more')
 })
 
-test('a fork begins at the chosen step, with what was changed', {}, async ({ page, go, text, play }) => {
+test('a fork starts at the chosen step, with the changed variables', {}, async ({ page, go, text, play }) => {
   await go(`/runs/${declined}?step=offer`)
   await page.getByRole('button', { name: 'Fork…' }).click()
   await text('3 steps before it are taken over.')
@@ -405,7 +392,7 @@ test('a fork begins at the chosen step, with what was changed', {}, async ({ pag
   assert.deepEqual(post.body, { node_id: 'offer', variables: { language: 'es' }, owns_undo: false })
 })
 
-test('steps and tabs by keys, the chosen step in the address', {}, async ({ page, go, text }) => {
+test('steps and tabs by keyboard, the chosen step in the URL', {}, async ({ page, go, text }) => {
   await go(`/runs/${declined}`)
   await text('What was undone')
   await page.keyboard.press('k')
@@ -419,7 +406,10 @@ test('steps and tabs by keys, the chosen step in the address', {}, async ({ page
   await text('Next step')
 })
 
-test('the bodies of a loop: by keyboard into a branch, to another pass, shut and open', {}, async ({ page, go }) => {
+test('the bodies of a loop: by keyboard into a branch, to another pass, collapse and expand', {}, async ({
+  page,
+  go,
+}) => {
   await go(`/runs/${round}`)
   const node = (name) => page.locator(`[data-node="${name}"]`)
   await node('each_return').focus()
@@ -437,7 +427,7 @@ test('the bodies of a loop: by keyboard into a branch, to another pass, shut and
   await node('each_return[0]/find').waitFor()
 })
 
-test('approvals by keys: the next, refuse with a reason', {}, async ({ page, go, text, play }) => {
+test('approvals by keyboard: the next, reject with a reason', {}, async ({ page, go, text, play }) => {
   await go('/approvals')
   await text('Exactly this will run')
   await page.keyboard.press('j')
@@ -475,7 +465,7 @@ test('a conversation from the first message to the booking', {}, async ({ page, 
   await text('If you rolled back now')
 })
 
-test('a handover by keys: look, take over, take the suggestion, answer, note, resolve', {}, async ({
+test('a handover by keyboard: look, take over, use the suggestion, answer, note, resolve', {}, async ({
   page,
   go,
   text,
@@ -514,7 +504,7 @@ test('a handover by keys: look, take over, take the suggestion, answer, note, re
   assert.deepEqual(play.state.posts.at(-1).body, { note: 'A new parcel goes out.' })
 })
 
-test('presence by keys: away says why nothing comes, offline asks first, and what one has goes back to the line', {}, async ({
+test('presence by keyboard: away explains the empty queue, offline asks first, open conversations go back', {}, async ({
   page,
   go,
   text,
@@ -533,7 +523,7 @@ test('presence by keys: away says why nothing comes, offline asks first, and wha
     body: { status: 'away' },
     once: false,
   })
-  // From the list of all that can be done; nothing is said before it was asked.
+  // From the command palette; nothing is sent before it is confirmed.
   await page.keyboard.press('Control+k')
   await page.keyboard.type('offline')
   await page.keyboard.press('Enter')
@@ -550,10 +540,10 @@ test('presence by keys: away says why nothing comes, offline asks first, and wha
   await page.getByText('You are offline').waitFor({ state: 'detached' })
 })
 
-test('who is there is told on every screen, and the desk has the last word', {}, async ({ page, go, text, play }) => {
+test('activity on any screen sends a heartbeat, and the server decides', {}, async ({ page, go, text, play }) => {
   await go('/runs')
   await page.getByRole('button', { name: 'Presence: Online' }).waitFor()
-  // Not heard of for long.
+  // No heartbeat for long.
   play.people.olga.status = 'offline'
   await page.getByRole('button', { name: 'Presence: Offline' }).waitFor()
   await page.route('**/presence', (route) => route.fulfill({ status: 503, json: { detail: 'the desk is not there' } }))
@@ -567,7 +557,7 @@ test('who is there is told on every screen, and the desk has the last word', {},
 })
 
 test(
-  'who is to answer people and is not on the desk is told so',
+  'a key for human agents without an agent gets a notice',
   {},
   async ({ page, go, text }) => {
     await go('/inbox')
@@ -577,7 +567,7 @@ test(
   { key: 'newcomer' },
 )
 
-test('a lost race for a conversation is a sentence, and the other one’s name', {}, async ({ page, go, text, play }) => {
+test('a lost race for a conversation shows a message with the other agent', {}, async ({ page, go, text, play }) => {
   await go('/inbox/conv-hugo')
   await text('Nobody holds the baton: you cannot write yet.')
   await page.route('**/take-over', async (route) => {
@@ -590,7 +580,7 @@ test('a lost race for a conversation is a sentence, and the other one’s name',
   assert.equal(await page.getByRole('button', { name: 'Send' }).count(), 0)
 })
 
-test('what is resolved is found again, and opened again', {}, async ({ page, go, text }) => {
+test('a resolved conversation is listed, and can be reopened', {}, async ({ page, go, text }) => {
   await go('/inbox')
   await page.getByRole('button', { name: 'Resolved', exact: true }).click()
   await page.getByRole('heading', { name: 'Nadia Roca' }).waitFor()
@@ -599,7 +589,7 @@ test('what is resolved is found again, and opened again', {}, async ({ page, go,
 })
 
 test(
-  'g and a letter go to a screen; who is a human agent sees only work',
+  'g and a letter go to a screen; human agents see only work',
   {},
   async ({ page, go, text }) => {
     await go('/')
@@ -613,7 +603,7 @@ test(
   { key: 'agent' },
 )
 
-test('an error stands where it happened, with a way to try again', {}, async ({ page, go, play }) => {
+test('an error is shown in place, with a retry button', {}, async ({ page, go, play }) => {
   await go('/runs')
   await page.getByRole('link', { name: 'return_and_refund' }).first().waitFor()
   await fetch(`${play.url}/test/fail?on=1`)
@@ -640,7 +630,7 @@ const screens = [
   ['chat', '/chat/appointment'],
   ['chat-run', `/chat/appointment?run=${question}`],
 ]
-/** On a slow machine a screen is a skeleton for long. */
+/** On a slow machine a screen stays a skeleton for long. */
 const settled = (page) => page.waitForFunction(() => !document.querySelector('#main [aria-busy=true]'))
 async function clean(page, where, within = 'html') {
   await page.evaluate(axe)

@@ -1,4 +1,4 @@
-// The real binary, beside a model whose words come as the test lets them: `BATON` names the binary. Without it there is none.
+// The real binary, with a model whose reply the test controls. `BATON` is its path; without it this is skipped.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -43,7 +43,7 @@ edges:
 `,
 })
 
-/** A server that speaks OpenAI's chat completions: each request waits for whoever says its words. */
+/** A server for OpenAI's chat completions: each request waits until the test sends its reply. */
 async function upstream() {
   let heard
   const asked = new Promise((go) => {
@@ -109,7 +109,7 @@ export async function live() {
     if (!said.ok) throw new Error(JSON.stringify(run))
     return run.execution_id
   }
-  /** Begins a run of the one workflow, and says its id. */
+  /** Starts a run of the one workflow, and returns its id. */
   const begin = (input) => post('workflows/execute', { workflow_id: 'speak', input_data: input, context: {} })
   const ready = (run) => post(`executions/${run}/signal`, { name: 'ready', payload: {} })
   return { url, key, asked, begin, ready, stop }

@@ -1,4 +1,4 @@
-// Records what the real binary says about a few runs, for the fixture server and the tests.
+// Records responses of the real binary about a few runs, for the fixture server and the tests.
 //   node test/record.mjs PATH/TO/baton FOLDER_OF_EXAMPLES
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -31,7 +31,7 @@ const call = (project, args) => {
 const json = (project, ...args) => JSON.parse(call(project, [...args, '--json']))
 const start = (project, workflow, ...args) => json(project, 'run', workflow, ...args).execution_id
 
-/** The drawing, from the text that `baton graph` prints, with what the run made of it. */
+/** The graph, from the text that `baton graph` prints, annotated by the run. */
 function graph(project, show, entries) {
   const nodes = new Map(
     show.nodes.map((n) => [
@@ -146,7 +146,7 @@ const refund = start('norte', 'return_and_refund', ...order('12345'))
 call('norte', ['approvals', 'approve', refund, '--as', 'paul'])
 record('norte', refund, (id) => ['approvals', 'approve', id, '--as', 'olga'])
 
-/** What `baton graph` prints says nothing of bodies that a program could read; the API does. */
+/** The output of `baton graph` has no machine-readable bodies; the API does. */
 async function addBodies(project) {
   const server = spawn(binary, ['-C', join(work, project), 'serve', '--listen', '127.0.0.1:0', '--json'], {
     stdio: ['ignore', 'pipe', 'ignore'],

@@ -1,10 +1,10 @@
-// Plays what the real binary said (fixtures/recorded.json) over the API that the page speaks, with the headers the binary
-// sends. Only for tests: `npm run serve`, then any key but "wrong".
+// Serves recorded responses of the real binary (fixtures/recorded.json) over the API that the page uses, with the same
+// headers. Only for tests: `npm run serve`, then any key but "wrong".
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { desk as deskOf } from './desk.mjs'
+import { conversationServer } from './conversations.mjs'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const dist = join(here, '../dist')
@@ -22,14 +22,14 @@ const entryEvery_ms = 60
 export function serve({ port = 0 } = {}) {
   const recorded = JSON.parse(readFileSync(join(here, 'fixtures/recorded.json'), 'utf8'))
   const runs = new Map(recorded.runs.map((run) => [run.id, { ...run, phase: 0, shown: run.phases[0].upto, patch: {} }]))
-  // As runs bring it that a conversation has begun.
+  // As runs create conversations.
   for (const { started } of recorded.runs.map((run) => run.journal[0].events[0]))
     started.caller.user_id = started.input.name ?? null
   const order = recorded.runs.map((run) => run.id).reverse()
   const listeners = new Map()
-  const people = deskOf(order[0])
+  const people = conversationServer(order[0])
   const state = { failing: false, cut: false, posts: [], puts: [], many: 0 }
-  /** So many runs as nobody records: one that ended, over and over. */
+  /** Many runs: copies of one that ended. */
   const crowd = (n) => {
     const of = head(runs.get(recorded.runs.find((run) => run.phases[0].show.state === 'compensated').id))
     return Array.from({ length: n }, (_, i) => ({
@@ -43,7 +43,7 @@ export function serve({ port = 0 } = {}) {
   const phase = (run) => run.phases[Math.min(run.phase, run.phases.length - 1)]
   const execution = (run) => {
     const { desk, version, ...show } = phase(run).show
-    // It is not over before its last entry is told.
+    // It is not final before its last entry is sent.
     const under_way = run.shown < phase(run).upto ? { state: 'running', status: 'running' } : {}
     const { bundle } = run.journal[0].events[0].started
     const runs_on = { workflow: run.workflow, label: '1.0.0', revision: 1, bundle }
@@ -66,13 +66,13 @@ export function serve({ port = 0 } = {}) {
       res.write(`${seq ? `id: ${seq}\n` : ''}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
   }
   let listener = null
-  /** Of the next reply of a model: how it is said, part by part, and then recorded. */
+  /** Streams the next reply of a model chunk by chunk, then records it. */
   const speaks = () =>
     new Promise((go) => {
       listener = go
     })
   const replyIn = (entry) => entry?.events.find((event) => event.done?.output?.model)?.done.effect
-  /** The run goes on as it was recorded: entry by entry, then its new state. */
+  /** Continues the run as recorded: entry by entry, then its new state. */
   function goOn(run) {
     if (run.phase + 1 >= run.phases.length) return
     run.phase++
@@ -246,7 +246,7 @@ export function serve({ port = 0 } = {}) {
       for (const entry of run.journal)
         if (entry.seq > since && entry.seq <= run.shown)
           res.write(`id: ${entry.seq}\nevent: entry\ndata: ${JSON.stringify(entry)}\n\n`)
-      // As the binary does: whoever comes late is told how it stands, where it rests.
+      // As the binary does: a late subscriber gets the current state of a settled run.
       if (run.shown === phase(run).upto) res.write(`event: state\ndata: ${JSON.stringify(execution(run))}\n\n`)
       const set = listeners.get(id) ?? new Set()
       listeners.set(id, set.add(res))

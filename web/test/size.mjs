@@ -1,4 +1,4 @@
-// What the first screen loads, against what it may (PAGE.md §7). Run after `vite build`.
+// Checks the size of the first load against its limit. Run after `vite build`.
 import { readdirSync, readFileSync } from 'node:fs'
 import { brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib'
 
@@ -11,7 +11,7 @@ const first = [...html.matchAll(/(?:src|href)="\/(assets\/[^"]+\.(?:js|css))"/g)
 const all = readdirSync(new URL('assets/', dist))
   .filter((name) => /\.(js|css)$/.test(name))
   .map((name) => `assets/${name}`)
-// One catalogue comes with the first screen, whichever language.
+// The first load has one catalogue, in either language.
 const catalogue = all.filter((name) => /\/(en|es)-/.test(name)).map(size)
 const sum = first.map(size).reduce((a, b) => a + b, 0) + Math.max(...catalogue)
 const kb = (bytes) => `${(bytes / 1000).toFixed(1)} kB`
@@ -29,7 +29,7 @@ for (const name of all) {
     failed = true
   }
 }
-// What is sent packed must be what is sent plain.
+// Compressed copies must equal the plain files.
 for (const name of readdirSync(new URL('assets/', dist))) {
   const unpack = { br: brotliDecompressSync, gz: gunzipSync }[name.split('.').at(-1)]
   if (!unpack) continue

@@ -4,7 +4,7 @@ const base = '/api/v1/'
 let key: string | null = null
 let refused: () => void = () => {}
 
-/** The key every request carries; `onRefused` is called when the server knows it no more. */
+/** Sets the key sent with every request; `onRefused` is called when the server rejects it. */
 export function carryKey(next: string | null, onRefused: () => void = () => {}): void {
   key = next
   refused = onRefused
@@ -41,7 +41,7 @@ export async function ask<T>(path: string, { method, body, headers = {}, signal 
   throw problem
 }
 
-/** `a/b` and `?` are part of an id, not of the path. */
+/** Encodes an id as one path segment: `/` and `?` are part of the id. */
 export const id = (text: string): string => encodeURIComponent(text)
 
 export function query(values: Record<string, string | number | null | undefined>): string {

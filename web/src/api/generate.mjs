@@ -1,8 +1,8 @@
-// Writes the shapes of the API's document (docs/reference/openapi.json) as types: `npm run types`. It knows what the server's
-// document is made of, and refuses what it does not know.
+// Generates TypeScript types from the OpenAPI document (docs/reference/openapi.json): `npm run types`. It supports the
+// schema keywords that the server's document uses, and fails on any other.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 
-/** Where the document lies: in the tree, or beside a copy of this folder. */
+/** Where the document is: in the repository, or beside a copy of this folder. */
 const places = ['../docs/reference/openapi.json', 'docs/reference/openapi.json']
 export const document = () => {
   const found = places.find((place) => existsSync(place))
@@ -12,7 +12,7 @@ export const document = () => {
 export const written = 'src/api/openapi.ts'
 
 const plain = { string: 'string', integer: 'number', number: 'number', boolean: 'boolean', null: 'null' }
-/** Says nothing of what may be said. */
+/** Keywords that do not affect the type. */
 const silent = new Set([
   'format',
   'minimum',
@@ -24,7 +24,7 @@ const silent = new Set([
   'propertyNames',
 ])
 const literal = (value) => JSON.stringify(value).replaceAll('"', "'")
-/** As a part of something larger. */
+/** The type in parentheses where it is part of a larger one. */
 const part = (schema, indent) => {
   const { enum: some, allOf, oneOf, anyOf, type: kinds } = schema
   const several = [some, allOf, oneOf, anyOf, kinds].some((one) => Array.isArray(one) && one.length > 1)

@@ -6,7 +6,7 @@ test('the types are those of the API’s document', () => {
   expect(readFileSync(written, 'utf8') === types(document()), 'it is not: `npm run types`').toBe(true)
 })
 
-test('what may be left out, nothing, one of several and what is open are told as they are', () => {
+test('optional, null, union and open types are generated', () => {
   const schema = {
     type: 'object',
     required: ['id', 'done'],
@@ -34,7 +34,7 @@ test('what may be left out, nothing, one of several and what is open are told as
   )
 })
 
-test('a kind of schema that nobody has met is not passed over', () => {
+test('an unknown schema keyword is an error', () => {
   expect(() => type({ type: 'date' })).toThrow('`date` is new')
   expect(() => type({ not: {} })).toThrow('not is new')
 })

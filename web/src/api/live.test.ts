@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { follow, type Line, type Spoken } from './live'
+import { follow, type Line, type ReplyChunk } from './live'
 import type { Entry } from './schema'
 
 const entry = (seq: number) =>
@@ -12,21 +12,21 @@ const body = (...pieces: string[]) =>
     },
   })
 
-test('a line that breaks is taken up where it broke, and what is said twice is heard once', async () => {
-  const asked: string[] = []
+test('a stream resumes after a disconnect, and repeated entries are ignored', async () => {
+  const requests: string[] = []
   const answers = [
     () => new Response(body(entry(4), entry(5).slice(0, 20), entry(5).slice(20))),
     () => Promise.reject(new Error('gone')),
     () => new Response(body(entry(5), entry(6), 'event: state\ndata: {"state":"completed"}\n\n')),
   ]
-  const heard: number[] = []
+  const received: number[] = []
   const lines: Line['state'][] = []
   await new Promise<void>((done) => {
     const stop = follow(
       'run',
       3,
       {
-        entry: (one: Entry) => heard.push(one.seq),
+        entry: (one: Entry) => received.push(one.seq),
         state() {
           stop()
           done()
@@ -34,26 +34,26 @@ test('a line that breaks is taken up where it broke, and what is said twice is h
         line: (line) => lines.push(line.state),
       },
       (async (_url: string, init: RequestInit) => {
-        asked.push(new Headers(init.headers).get('last-event-id') ?? '')
+        requests.push(new Headers(init.headers).get('last-event-id') ?? '')
         return (answers.shift() ?? (() => new Response(body())))()
       }) as typeof fetch,
     )
   })
-  expect(heard).toEqual([4, 5, 6])
-  expect(asked).toEqual(['3', '5', '5'])
+  expect(received).toEqual([4, 5, 6])
+  expect(requests).toEqual(['3', '5', '5'])
   expect(lines).toEqual(['live', 'lost', 'lost', 'live'])
 }, 10_000)
 
-test('what a model is saying is told with its call, and is no entry', async () => {
+test('reply chunks carry their call, and are not entries', async () => {
   const part = (data: object) => `event: model\ndata: ${JSON.stringify(data)}\n\n`
   const effect = { node: 'ask', call: 0 }
-  const said: Spoken[] = []
+  const chunks: ReplyChunk[] = []
   const entries: Entry[] = []
   await new Promise<void>((done) => {
     follow(
       'run',
       0,
-      { entry: (one) => entries.push(one), spoken: (one) => said.push(one), state: () => done(), line() {} },
+      { entry: (one) => entries.push(one), reply: (one) => chunks.push(one), state: () => done(), line() {} },
       (async () =>
         new Response(
           body(
@@ -65,14 +65,14 @@ test('what a model is saying is told with its call, and is no entry', async () =
         )) as typeof fetch,
     )
   })
-  expect(said).toEqual([
+  expect(chunks).toEqual([
     { effect, text: 'Hel' },
     { effect, reset: true },
   ])
   expect(entries).toHaveLength(1)
 })
 
-test('a refused key ends the line instead of asking for ever', async () => {
+test('a rejected key closes the stream without reconnecting', async () => {
   const fetcher = vi.fn(async () => new Response('{}', { status: 401 }))
   const line = await new Promise<Line>((done) => {
     follow('run', 0, { entry() {}, state() {}, line: done }, fetcher as unknown as typeof fetch)

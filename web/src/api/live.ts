@@ -5,49 +5,49 @@ import { type Message, Reader } from './sse'
 
 const retryFirst_ms = 500
 const retryMost_ms = 8_000
-/** The server sends a comment each 15 s; twice that in silence is a lost line. */
+/** The server sends a comment each 15 s; after twice that without data the stream counts as lost. */
 const silence_ms = 35_000
 
-/** States a run ends in. */
+/** Final states of a run. */
 export const finished: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled', 'compensated', 'timed_out'])
 
 export type Line = { state: 'live' } | { state: 'lost'; since: number } | { state: 'closed' }
 
-/** A part of what a model is saying; what counts is the entry that records the whole. */
-export interface Spoken {
+/** A chunk of a model's reply. The journal entry that records the whole reply is authoritative. */
+export interface ReplyChunk {
   effect: EffectId
   text?: string
-  /** What was said before is void: another model begins anew. */
+  /** Discards the earlier chunks: another model starts over. */
   reset?: boolean
 }
 
-export interface Follower {
+export interface RunFollower {
   entry(entry: Entry): void
-  spoken?(part: Spoken): void
+  reply?(chunk: ReplyChunk): void
   state(execution: Execution): void
   line(line: Line): void
 }
 
-/** Follows a run from after `seq` until it is stopped; a broken line is taken up again where it broke. */
-export function follow(run: string, seq: number, follower: Follower, fetcher: typeof fetch = fetch): () => void {
+/** Follows a run's events after `seq` until stopped; reconnects and resumes after a disconnect. */
+export function follow(run: string, seq: number, follower: RunFollower, fetcher: typeof fetch = fetch): () => void {
   let last = seq
   return listen(
     `executions/${id(run)}/events`,
     {
       last: () => String(last),
-      hear(message) {
+      onMessage(message) {
         if (message.event === 'entry') {
           const entry = JSON.parse(message.data) as Entry
-          // After a break the server may say again what was heard.
+          // After a reconnect the server may repeat entries.
           if (entry.seq <= last) return false
           last = entry.seq
           follower.entry(entry)
         } else if (message.event === 'model') {
-          follower.spoken?.(JSON.parse(message.data) as Spoken)
+          follower.reply?.(JSON.parse(message.data) as ReplyChunk)
         } else if (message.event === 'state') {
           const now = JSON.parse(message.data) as Execution
           follower.state(now)
-          // After its end a run's line is closed by the server; there is nothing to take up.
+          // The server closes the stream when the run ends: do not reconnect.
           return finished.has(now.state)
         }
         return false
@@ -59,18 +59,18 @@ export function follow(run: string, seq: number, follower: Follower, fetcher: ty
 }
 
 export interface Listener {
-  /** Where to go on after a break; nothing: from now on. */
+  /** The event id to resume after; none: only new events. */
   last?(): string | null
-  /** Whether this was the last that will be said. */
-  hear(message: Message): boolean
+  /** Returns whether this was the last event. */
+  onMessage(message: Message): boolean
   line(line: Line): void
 }
 
-/** Listens to one of the API's lines of events until it is stopped. A refusal ends it; a break does not. */
+/** Subscribes to an event stream of the API until stopped. Reconnects after a disconnect, not after a refusal. */
 export function listen(path: string, listener: Listener, fetcher: typeof fetch = fetch): () => void {
   const stop = new AbortController()
-  let heard = Date.now()
-  let over = false
+  let lastReceived = Date.now()
+  let isLast = false
 
   async function once(): Promise<'ended' | 'refused'> {
     const cut = new AbortController()
@@ -95,10 +95,10 @@ export function listen(path: string, listener: Listener, fetcher: typeof fetch =
       for (;;) {
         const { value, done } = await text.read()
         if (done) return 'ended'
-        heard = Date.now()
+        lastReceived = Date.now()
         clearTimeout(quiet)
         quiet = setTimeout(end, silence_ms)
-        for (const message of reader.push(value)) over = listener.hear(message)
+        for (const message of reader.push(value)) isLast = listener.onMessage(message)
       }
     } finally {
       clearTimeout(quiet)
@@ -112,8 +112,8 @@ export function listen(path: string, listener: Listener, fetcher: typeof fetch =
       const began = Date.now()
       const how = await once().catch(() => 'ended' as const)
       if (stop.signal.aborted) return
-      if (how === 'refused' || over) return listener.line({ state: 'closed' })
-      listener.line({ state: 'lost', since: heard })
+      if (how === 'refused' || isLast) return listener.line({ state: 'closed' })
+      listener.line({ state: 'lost', since: lastReceived })
       wait = Date.now() - began > 10_000 ? retryFirst_ms : Math.min(wait * 2, retryMost_ms)
       await new Promise((go) => setTimeout(go, wait))
     }

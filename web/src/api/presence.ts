@@ -1,19 +1,19 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useRef } from 'react'
 import { ask, id } from './client'
+import { inbox } from './conversation'
 import { Problem } from './problem'
 import { me } from './queries'
 import type { HumanAgent, Presence } from './schema'
-import { inbox } from './talk'
 
 const poll_ms = 5_000
-/** The desk writes a sign of life down a fifth of five minutes apart at the least: more often says no more. */
-const sign_ms = 60_000
-const signs = ['pointerdown', 'pointermove', 'keydown', 'wheel'] as const
+/** The server records a heartbeat at most once a minute (a fifth of its five-minute timeout). */
+const heartbeat_ms = 60_000
+const activityEvents = ['pointerdown', 'pointermove', 'keydown', 'wheel'] as const
 
-/** Who this key is at the desk; `null` where it is nobody of it. */
-const seat = (person: string) => ({
-  queryKey: ['seat', person],
+/** The human agent of this key; `null` if it has none. */
+const ownAgentQuery = (person: string) => ({
+  queryKey: ['own-agent', person],
   queryFn: () =>
     ask<HumanAgent>(`human-agents/${id(person)}`).catch((error) => {
       if (error instanceof Problem && error.status === 404) return null
@@ -23,21 +23,21 @@ const seat = (person: string) => ({
     query.state.data && !query.state.error ? poll_ms : poll_ms * 6,
 })
 
-export function useSeat(): HumanAgent | null | undefined {
-  const who = useQuery(me)
-  return useQuery({ ...seat(who.data?.name ?? ''), enabled: !!who.data, retry: false }).data
+export function useOwnAgent(): HumanAgent | null | undefined {
+  const self = useQuery(me)
+  return useQuery({ ...ownAgentQuery(self.data?.name ?? ''), enabled: !!self.data, retry: false }).data
 }
 
 const put = (person: string, status: Presence) =>
   ask<HumanAgent>(`human-agents/${id(person)}/presence`, { method: 'PUT', body: { status } })
 
-/** One after another, so that what was said last is what stays. */
+/** Requests are serialised, so that the last one wins. */
 const scope = { id: 'presence' }
 
-/** Says of oneself whether one is there. It is shown at once, and taken back where the server says no. */
+/** Sets one's own presence. Optimistic: rolled back where the server refuses. */
 export function usePresence(person: string) {
   const client = useQueryClient()
-  const { queryKey } = seat(person)
+  const { queryKey } = ownAgentQuery(person)
   return useMutation<HumanAgent, Problem, Presence, { before: HumanAgent | null | undefined }>({
     scope,
     mutationFn: (status) => put(person, status),
@@ -47,7 +47,7 @@ export function usePresence(person: string) {
       client.setQueryData<HumanAgent | null>(queryKey, (old) => old && { ...old, status })
       return { before }
     },
-    onError: (_problem, _status, kept) => client.setQueryData(queryKey, kept?.before),
+    onError: (_problem, _status, context) => client.setQueryData(queryKey, context?.before),
     onSuccess: (now) => client.setQueryData(queryKey, now),
     onSettled: () => {
       for (const key of [queryKey, inbox.queryKey]) void client.invalidateQueries({ queryKey: key })
@@ -55,32 +55,32 @@ export function usePresence(person: string) {
   })
 }
 
-/** Whoever is not heard of for long is offline to the desk, though they only read: while somebody moves here, it is told. */
-export function useSignsOfLife(): void {
+/** Sends heartbeats while the user is active; the server sets an agent without them offline. */
+export function usePresenceHeartbeat(): void {
   const client = useQueryClient()
-  const here = useSeat()
-  const latest = useRef(here)
-  latest.current = here
-  // Where it is not heard, the desk's own word says so soon.
+  const agent = useOwnAgent()
+  const latest = useRef(agent)
+  latest.current = agent
+  // No error handling: a failure shows in the next poll.
   const { mutate } = useMutation({
     scope,
     mutationFn: async (person: string) => {
-      const now = client.getQueryData<HumanAgent | null>(seat(person).queryKey)
-      // Whoever is offline said so, or was not heard of: to be there again is theirs to say.
+      const now = client.getQueryData<HumanAgent | null>(ownAgentQuery(person).queryKey)
+      // Do not bring an offline agent back: they have to do that themselves.
       if (now && now.status !== 'offline') await put(person, now.status)
     },
   })
   useEffect(() => {
-    let told = Number.NEGATIVE_INFINITY
-    const moved = () => {
-      const seated = latest.current
-      if (!seated || seated.status === 'offline' || Date.now() - told < sign_ms) return
-      told = Date.now()
-      mutate(seated.id)
+    let lastSent = Number.NEGATIVE_INFINITY
+    const onActivity = () => {
+      const current = latest.current
+      if (!current || current.status === 'offline' || Date.now() - lastSent < heartbeat_ms) return
+      lastSent = Date.now()
+      mutate(current.id)
     }
-    for (const sign of signs) addEventListener(sign, moved, { passive: true })
+    for (const event of activityEvents) addEventListener(event, onActivity, { passive: true })
     return () => {
-      for (const sign of signs) removeEventListener(sign, moved)
+      for (const event of activityEvents) removeEventListener(event, onActivity)
     }
   }, [mutate])
 }

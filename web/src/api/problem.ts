@@ -1,4 +1,4 @@
-/** What the server says when it says no: RFC 9457, with a stable code and a way out. */
+/** An error response of the server (RFC 9457), with a stable code and a hint. */
 export class Problem extends Error {
   constructor(
     readonly status: number,
@@ -11,15 +11,15 @@ export class Problem extends Error {
     this.name = 'Problem'
   }
 
-  /** Nobody answered: no connection, or the server is gone. */
+  /** No response: no connection, or the server is down. */
   static unreachable(): Problem {
     return new Problem(0, 'UNREACHABLE', '')
   }
 
   static async of(response: Response): Promise<Problem> {
-    const said = await response.json().catch(() => null)
+    const body = await response.json().catch(() => null)
     const field = (name: string): string | undefined => {
-      const value = said && typeof said === 'object' ? (said as Record<string, unknown>)[name] : undefined
+      const value = body && typeof body === 'object' ? (body as Record<string, unknown>)[name] : undefined
       return typeof value === 'string' ? value : undefined
     }
     return new Problem(

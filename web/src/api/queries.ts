@@ -1,13 +1,13 @@
 import { type QueryClient, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useMemo, useRef, useState } from 'react'
-import { asRun } from '../graph/drawn'
-import { callKey, type Story } from '../graph/story'
+import { runGraph } from '../graph/run-graph'
+import { callKey, type RunTimeline } from '../graph/timeline'
 import { nodeOfItem, waitsOf } from '../graph/waits'
 import { ask, id, query } from './client'
 import { finished, follow, type Line } from './live'
 import type { Schemas } from './openapi'
 import type { Problem } from './problem'
-import type { DeskItem, DrawnGraph, EffectId, Entry, Execution, Heads, Journal, Me, Version, Workflow } from './schema'
+import type { DrawnGraph, EffectId, Entry, Execution, Heads, Journal, Me, TaskItem, Version, Workflow } from './schema'
 
 export interface RunsFilter {
   state?: string | undefined
@@ -15,7 +15,7 @@ export interface RunsFilter {
 }
 
 const journalPage = 500
-/** Of a longer journal the rest is not read: a run that ended so far on shows its beginning. */
+/** Maximum number of entries read: of a longer journal only the beginning is shown. */
 const journalMost = 20_000
 const poll_ms = 5_000
 
@@ -26,7 +26,7 @@ export const heads = (filter: RunsFilter, cursor?: string | null, limit = 50): P
 
 export const workflows = {
   queryKey: ['workflows'],
-  queryFn: () => ask<{ workflows: Version[] }>('workflows').then((said) => said.workflows),
+  queryFn: () => ask<{ workflows: Version[] }>('workflows').then((page) => page.workflows),
 }
 
 export const workflow = (name: string) => ({
@@ -36,7 +36,7 @@ export const workflow = (name: string) => ({
 
 export const versions = (name: string) => ({
   queryKey: ['versions', name],
-  queryFn: () => ask<Schemas['Versions']>(`workflows/${id(name)}/versions`).then((said) => said.versions),
+  queryFn: () => ask<Schemas['Versions']>(`workflows/${id(name)}/versions`).then((page) => page.versions),
   staleTime: 60_000,
   retry: false,
 })
@@ -49,22 +49,22 @@ export const graph = (run: string) => ({
   queryKey: ['graph', run],
   queryFn: () => ask<DrawnGraph>(`executions/${id(run)}/graph`),
   staleTime: Number.POSITIVE_INFINITY,
-  // A run that nobody has begun yet is on no version, and has no drawing.
+  // A run that has not started yet has no version, and so no graph.
   refetchInterval: (query: { state: { data?: DrawnGraph | undefined } }) =>
     query.state.data?.nodes.length === 0 ? 1_000 : false,
 })
 
-export const desk = { queryKey: ['desk'], queryFn: () => ask<{ items: DeskItem[] }>('desk').then((said) => said.items) }
+export const desk = { queryKey: ['desk'], queryFn: () => ask<{ items: TaskItem[] }>('desk').then((page) => page.items) }
 
 export const approvals = {
   queryKey: ['approvals'],
-  queryFn: () => ask<{ items: DeskItem[] }>('approvals').then((said) => said.items),
+  queryFn: () => ask<{ items: TaskItem[] }>('approvals').then((page) => page.items),
   refetchInterval: poll_ms,
 }
 
 export const approval = (item: string) => ({
   queryKey: ['approval', item],
-  queryFn: () => ask<DeskItem>(`approvals/${id(item)}`),
+  queryFn: () => ask<TaskItem>(`approvals/${id(item)}`),
 })
 
 async function wholeJournal(run: string): Promise<Entry[]> {
@@ -83,84 +83,84 @@ export const journal = (run: string) => ({
   staleTime: Number.POSITIVE_INFINITY,
 })
 
-/** The first of a journal, for a bar that says who held the work; of a longer one, how it began. */
+/** The first page of a journal, for the time split of a list row. */
 export const beginning = (run: string, entries: number) => ({
   queryKey: ['beginning', run, entries],
   queryFn: () =>
     ask<Journal>(`executions/${id(run)}/journal${query({ after: 0, limit: journalPage })}`).then(
-      (said) => said.entries,
+      (page) => page.entries,
     ),
   staleTime: Number.POSITIVE_INFINITY,
 })
 
 export const ended = (state: string): boolean => finished.has(state)
 
-function hear(client: QueryClient, run: string, entry: Entry): void {
+function appendEntry(client: QueryClient, run: string, entry: Entry): void {
   client.setQueryData<Entry[]>(journal(run).queryKey, (old) =>
     old && old.at(-1)?.seq !== undefined && entry.seq > (old.at(-1)?.seq ?? 0) ? [...old, entry] : (old ?? [entry]),
   )
 }
 
-const nothingSaid: ReadonlyMap<string, string> = new Map()
+const noReplies: ReadonlyMap<string, string> = new Map()
 
-/** What is still being said, once this is recorded: a call that an entry tells of has said it, or begins anew. */
-export function without(said: ReadonlyMap<string, string>, entry: Entry): ReadonlyMap<string, string> {
-  if (said.size === 0) return said
-  const left = new Map(said)
+/** Drops the partial replies of the calls that an entry records. */
+export function dropRecorded(replies: ReadonlyMap<string, string>, entry: Entry): ReadonlyMap<string, string> {
+  if (replies.size === 0) return replies
+  const pending = new Map(replies)
   for (const event of entry.events) {
     const effect = typeof event === 'string' ? undefined : Object.values(event)[0]?.effect
-    if (effect) left.delete(callKey(effect as EffectId))
+    if (effect) pending.delete(callKey(effect as EffectId))
   }
-  return left.size < said.size ? left : said
+  return pending.size < replies.size ? pending : replies
 }
 
-/** A run with its journal, kept live: entries and states patch the cache as the server says them. */
+/** A run with its journal, kept live: entries and states from the event stream update the cache. */
 export function useLiveRun(run: string) {
   const client = useQueryClient()
-  const shown = useQuery(execution(run))
-  const told = useQuery(journal(run))
-  const drawn = useQuery(graph(run))
+  const runQuery = useQuery(execution(run))
+  const journalQuery = useQuery(journal(run))
+  const graphQuery = useQuery(graph(run))
   const [line, setLine] = useState<Line>({ state: 'closed' })
-  const ready = told.isSuccess && shown.isSuccess
-  const over = !!shown.data && ended(shown.data.state)
-  // What models are saying, by call; whole once its entry has come, and told no more.
-  const [said, setSaid] = useState<ReadonlyMap<string, string>>(nothingSaid)
+  const ready = journalQuery.isSuccess && runQuery.isSuccess
+  const isOver = !!runQuery.data && ended(runQuery.data.state)
+  // Partial replies of models by call; dropped when the entry with the whole reply arrives.
+  const [replies, setReplies] = useState<ReadonlyMap<string, string>>(noReplies)
   const followed = useRef(false)
   useEffect(() => {
     if (!ready) return
-    if (over) {
-      // Who acted may have been told the end before its entries came.
+    if (isOver) {
+      // The response to an action may report the end before the entries arrive.
       if (followed.current)
         for (const key of [journal(run), execution(run)]) void client.invalidateQueries({ queryKey: key.queryKey })
       followed.current = false
       return setLine({ state: 'closed' })
     }
     followed.current = true
-    setSaid(nothingSaid)
+    setReplies(noReplies)
     const last = client.getQueryData<Entry[]>(journal(run).queryKey)?.at(-1)?.seq ?? 0
     return follow(run, last, {
       entry(entry) {
-        hear(client, run, entry)
-        setSaid((old) => without(old, entry))
+        appendEntry(client, run, entry)
+        setReplies((old) => dropRecorded(old, entry))
       },
-      spoken: ({ effect, text = '', reset }) =>
-        setSaid((old) => {
+      reply: ({ effect, text = '', reset }) =>
+        setReplies((old) => {
           const key = callKey(effect)
           return new Map(old).set(key, reset ? '' : (old.get(key) ?? '') + text)
         }),
       state(now) {
         client.setQueryData(execution(run).queryKey, (old: Execution | undefined) => ({ ...old, ...now }))
-        for (const key of [execution(run).queryKey, approvals.queryKey, ['desk-of', run]])
+        for (const key of [execution(run).queryKey, approvals.queryKey, ['run-tasks', run]])
           void client.invalidateQueries({ queryKey: key })
       },
       line: setLine,
     })
-  }, [client, run, ready, over])
+  }, [client, run, ready, isOver])
 
   const lostFor = line.state === 'lost' ? line.since : null
   useEffect(() => {
     if (lostFor === null) return
-    // A line that stays lost for 30 s is replaced by asking.
+    // After 30 s without a stream, fall back to polling.
     const timer = setInterval(() => {
       if (Date.now() - lostFor < 30_000) return
       for (const key of [execution(run), journal(run)]) void client.invalidateQueries({ queryKey: key.queryKey })
@@ -168,33 +168,33 @@ export function useLiveRun(run: string) {
     return () => clearInterval(timer)
   }, [client, run, lostFor])
 
-  const nodes = shown.data?.nodes
-  const asDrawn = useMemo(
-    () => drawn.data && asRun(drawn.data, nodes ?? [], told.data ?? []),
-    [drawn.data, nodes, told.data],
+  const nodes = runQuery.data?.nodes
+  const liveGraph = useMemo(
+    () => graphQuery.data && runGraph(graphQuery.data, nodes ?? [], journalQuery.data ?? []),
+    [graphQuery.data, nodes, journalQuery.data],
   )
-  return { execution: shown, journal: told, graph: { ...drawn, data: asDrawn }, line, said }
+  return { execution: runQuery, journal: journalQuery, graph: { ...graphQuery, data: liveGraph }, line, replies }
 }
 
-/** What of this run waits for people: as the desk tells it, or else as the run does. */
-export function useDeskOf(run: Execution | undefined, story: Story): DeskItem[] {
+/** The open tasks of a run, from the task inbox, else from the run itself. */
+export function useRunTasks(run: Execution | undefined, timeline: RunTimeline): TaskItem[] {
   const waits = !!run && !ended(run.state)
-  const asked = useQuery({
-    queryKey: ['desk-of', run?.execution_id],
+  const taskQuery = useQuery({
+    queryKey: ['run-tasks', run?.execution_id],
     queryFn: async () =>
-      (await ask<{ items: DeskItem[] }>('desk')).items.filter((item) => item.run === run?.execution_id),
+      (await ask<{ items: TaskItem[] }>('desk')).items.filter((item) => item.run === run?.execution_id),
     enabled: waits,
     refetchInterval: poll_ms * 2,
     retry: false,
   })
-  const told = useMemo(() => (run && waits ? waitsOf(run, story) : []), [run, waits, story])
+  const fromRun = useMemo(() => (run && waits ? waitsOf(run, timeline) : []), [run, waits, timeline])
   if (!waits) return []
-  // A list leaves out who has said yes; the run's own journal knows.
-  const given = (item: DeskItem) =>
-    told.find((one) => one.kind === item.kind && nodeOfItem(one) === nodeOfItem(item))?.approved_by
-  return asked.data?.length
-    ? asked.data.map((item) => ({ ...item, approved_by: item.approved_by ?? given(item) ?? [] }))
-    : told
+  // Lists omit `approved_by`; take it from the run's journal.
+  const approversOf = (item: TaskItem) =>
+    fromRun.find((one) => one.kind === item.kind && nodeOfItem(one) === nodeOfItem(item))?.approved_by
+  return taskQuery.data?.length
+    ? taskQuery.data.map((item) => ({ ...item, approved_by: item.approved_by ?? approversOf(item) ?? [] }))
+    : fromRun
 }
 
 export type Act =
@@ -206,25 +206,28 @@ export type Act =
   | { act: 'answer'; to: string; approve: boolean; note: string }
   | { act: 'resolve'; effect: string; became: { done: unknown } | 'not_done' | 'repeat' }
 
-/** Done in a run's name; `wait_s` is how long the answer may wait until the run rests. */
+/** Sends an action on a run; `wait_s` is how long the response may wait for the run to settle. */
 export async function act(run: string, what: Act, wait_s = 5): Promise<Execution> {
   const { act: verb, ...body } = what
-  return ask<Execution>(`executions/${id(run)}/${verb}`, { body, headers: { ...once(), prefer: `wait=${wait_s}` } })
+  return ask<Execution>(`executions/${id(run)}/${verb}`, {
+    body,
+    headers: { ...idempotencyHeader(), prefer: `wait=${wait_s}` },
+  })
 }
 
 export interface Fork {
-  /** The step it begins at, as the journal names it. */
+  /** The step it starts at, as named in the journal. */
   node_id: string
   variables: Record<string, unknown>
   owns_undo: boolean
 }
 
-/** A new run, from another's past; answered at once, so that it can be watched. */
+/** Forks a run; responds at once, so that the new run can be followed. */
 export const fork = (run: string, body: Fork): Promise<Execution> =>
-  ask<Execution>(`executions/${id(run)}/fork`, { body, headers: { ...once(), prefer: 'wait=0' } })
+  ask<Execution>(`executions/${id(run)}/fork`, { body, headers: { ...idempotencyHeader(), prefer: 'wait=0' } })
 
-/** So that a request that is sent twice acts once. Random bytes are to be had also where the page came without TLS. */
-export const once = (): Record<string, string> => ({
+/** An idempotency key for one request. Uses `getRandomValues`, which also works without TLS. */
+export const idempotencyHeader = (): Record<string, string> => ({
   'idempotency-key': Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
     byte.toString(16).padStart(2, '0'),
   ).join(''),
@@ -236,14 +239,14 @@ export function useAct(run: string) {
     mutationFn: (what) => act(run, what),
     onSuccess(now) {
       client.setQueryData(execution(run).queryKey, (old: Execution | undefined) => ({ ...old, ...now }))
-      for (const key of [['run', run], ['graph', run], ['desk-of', run], ['approvals']])
+      for (const key of [['run', run], ['graph', run], ['run-tasks', run], ['approvals']])
         void client.invalidateQueries({ queryKey: key })
     },
   })
 }
 
 export interface Decision {
-  item: DeskItem
+  item: TaskItem
   approve: boolean
   reason: string
 }
@@ -256,7 +259,7 @@ export function useDecide() {
         ? act(item.run, { act: 'answer', to: item.to, approve, note: reason })
         : ask(`approvals/${id(item.id)}/${approve ? 'approve' : 'reject'}`, {
             body: { reason },
-            headers: { ...once(), prefer: 'wait=5' },
+            headers: { ...idempotencyHeader(), prefer: 'wait=5' },
           }),
     onSettled(_said, _problem, { item }) {
       for (const key of [
@@ -264,16 +267,16 @@ export function useDecide() {
         ['approval', item.id],
         ['run', item.run],
 
-        ['desk-of', item.run],
+        ['run-tasks', item.run],
       ])
         void client.invalidateQueries({ queryKey: key })
     },
   })
 }
 
-/** Begins a run and answers at once: the page follows it by its events, it need not wait. */
+/** Starts a run; responds at once, the page follows it by its events. */
 export const execute = (name: string, input: Record<string, unknown>): Promise<Execution> =>
   ask<Execution>('workflows/execute', {
     body: { workflow_id: name, input_data: input, context: {} },
-    headers: { ...once(), prefer: 'wait=0' },
+    headers: { ...idempotencyHeader(), prefer: 'wait=0' },
   })

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { me } from './queries'
 import type { Role } from './schema'
 
-/** What keys of a role may do, as the server says it: nothing is offered that it would refuse. */
+/** The roles for each action, as enforced by the server, so that no action is offered that it would refuse. */
 const needs: Record<'operate' | 'answer' | 'run', readonly Role[]> = {
   operate: ['admin', 'operator'],
   answer: ['admin', 'operator', 'human_agent'],

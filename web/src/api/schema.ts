@@ -1,8 +1,8 @@
-/** The shapes of `/api/v1` that this page reads, by the API's document; told more exactly where the document says only
- * `string`, or leaves open what comes. Times are RFC 3339 unless a name says `_ms`. */
+/** The types of `/api/v1` that this page uses, from the OpenAPI document; narrowed where the document says only
+ * `string` or leaves the value open. Times are RFC 3339 unless a name ends in `_ms`. */
 import type { Schemas } from './openapi'
 
-/** A shape with some of its fields told more exactly: of a field that it has not, or has otherwise, nothing can be told. */
+/** A type with some fields narrowed. A field that it does not have, or an incompatible type, is a compile error. */
 export type Exactly<T, More extends { [K in keyof More]: K extends keyof T ? T[K] : never }> = Omit<T, keyof More> &
   More
 
@@ -51,7 +51,7 @@ export interface Undone {
   reason: string | null
 }
 
-/** A run alone: what the document says of it, what lists say of it, and what it has come to. */
+/** A single run: the fields of the document and of lists, plus its nodes and variables. */
 export type Execution = Omit<Head, 'error' | keyof Schemas['Execution']> &
   Exactly<
     Omit<Schemas['Execution'], 'trace' | 'duration_ms' | 'desk'>,
@@ -62,7 +62,7 @@ export type Execution = Omit<Head, 'error' | keyof Schemas['Execution']> &
     nodes: NodeState[]
   }
 
-export type DeskKind =
+export type TaskKind =
   | 'approval'
   | 'form'
   | 'doubt'
@@ -73,7 +73,7 @@ export type DeskKind =
   | 'over_budget'
   | 'needs_key'
 
-/** What of a form's schema this page can draw; what it cannot is asked for as JSON. */
+/** The part of a form's schema this page can render; the rest is edited as JSON. */
 export interface FieldSchema {
   type?: string | string[]
   title?: string
@@ -94,12 +94,12 @@ export interface FormSchema {
   required?: string[]
 }
 
-/** Something that waits for people. */
-export type DeskItem = Exactly<
+/** A task that waits for a person. */
+export type TaskItem = Exactly<
   Omit<Schemas['DeskItem'], 'opened_at' | 'deadline'>,
   {
-    kind: DeskKind
-    /** Of what is no run's, this page shows nothing. */
+    kind: TaskKind
+    /** This page shows only tasks of runs. */
     run: string
     details: {
       node?: string
@@ -118,12 +118,12 @@ export type DeskItem = Exactly<
     }
   }
 > & {
-  /** Where the run told it and not the desk: the node or the call that is answered. */
+  /** Set where the item comes from the run: the node or the call that is answered. */
   to?: string
-  /** What this key may do about it; nothing where the run told it and not the desk. */
+  /** The actions allowed to this key; absent where the item comes from the run. */
   may?: string[] | null
   why_not?: string | null
-  /** A list says RFC 3339, a run says milliseconds. */
+  /** RFC 3339 in lists, milliseconds from a run. */
   opened_at: string | number
   deadline?: string | number | null
 }
@@ -138,21 +138,21 @@ export interface EffectId {
 
 export type Entry = Exactly<Schemas['Entry'], { events: Event[] }>
 
-/** One key, the event's kind, over its fields; a kind without fields is the bare word. */
+/** One key, the event's kind, with its fields; a kind without fields is a plain string. */
 export type Event = string | { [kind: string]: Record<string, unknown> }
 
 export type Journal = Exactly<Schemas['Journal'], { entries: Entry[] }>
 
-/** `status` and what follows where a drawing was made of a run. */
-type Drawn = Pick<Schemas['Node'], 'id' | 'kind'> &
+/** `status` and the fields after it are present where the graph is of a run. */
+type NodeDrawing = Pick<Schemas['Node'], 'id' | 'kind'> &
   Partial<Omit<Schemas['Node'], 'bodies'>> &
   Partial<Pick<NodeState, 'status' | 'duration_ms' | 'cost_usd'>> & {
     bodies?: (DrawnGraph & { branch: string })[] | null
   }
 
-/** A version's drawing as the API tells it. How far a run came stands in the run. */
+/** The graph of a version, as returned by the API. The status of its nodes is in the run. */
 export interface DrawnGraph {
-  nodes: Drawn[]
+  nodes: NodeDrawing[]
   edges: (Schemas['Edge'] & { taken?: boolean })[]
 }
 
@@ -164,7 +164,7 @@ export interface GraphNode {
   status: string
   duration_ms?: number | null
   cost_usd?: number | null
-  /** Graphs inside it: a loop's, without a name; of a parallel node, one a branch. */
+  /** Nested graphs: a loop's body without a name; of a parallel node, one for each branch. */
   bodies?: (Graph & { branch: string })[]
 }
 
@@ -183,12 +183,12 @@ export interface Graph {
 
 export type Version = Schemas['Version']
 
-/** A workflow with the bundle of its version: the definition, and what it pins. */
+/** A workflow with the bundle of its version: the definition and the pinned dependencies. */
 export type Workflow = Exactly<
   Omit<Schemas['Workflow'], 'graph'>,
   { definition: { definition?: { input?: Record<string, unknown> | null } } | null }
 > & { graph: DrawnGraph }
 
-/** Somebody of the desk, and how much they have. */
+/** A human agent's presence, and the agent with their load. */
 export type Presence = 'online' | 'away' | 'offline'
 export type HumanAgent = Exactly<Schemas['HumanAgent'], { status: Presence }>

@@ -4,12 +4,12 @@ export interface Message {
   data: string
 }
 
-/** Reads server-sent events out of pieces of text that may break anywhere, as the WHATWG standard says. */
+/** Parses server-sent events (WHATWG standard) from chunks of text that may break anywhere. */
 export class Reader {
   private rest = ''
   private event = ''
   private data: string[] = []
-  /** Of the last event that named one: where to go on after a break. */
+  /** The id of the last event that has one, to resume after a disconnect. */
   lastId: string | null = null
   private pendingId: string | null = null
 
@@ -21,7 +21,7 @@ export class Reader {
       const next = /\r\n|\n|\r/g
       next.lastIndex = from
       const end = next.exec(text)
-      // A lone CR at the end may be the first half of CRLF.
+      // A CR at the end may be the first half of CRLF.
       if (!end || (end[0] === '\r' && end.index === text.length - 1)) break
       const done = this.line(text.slice(from, end.index))
       if (done) out.push(done)

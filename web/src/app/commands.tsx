@@ -13,16 +13,16 @@ const most = 40
 const runId = /^[0-9a-f]{8}-[0-9a-f-]{4,}$/i
 
 const plain = (text: string) => text.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase()
-/** Every word is found somewhere; a title that begins with the query is nearest. */
+/** Matches commands that contain every word; titles that start with the query rank first. */
 function rank(command: Command, query: string): number {
   const title = plain(command.title)
-  const where = `${title} ${plain(command.group)}`
+  const haystack = `${title} ${plain(command.group)}`
   if (!query) return 1
-  if (!query.split(/\s+/).every((word) => where.includes(word))) return 0
+  if (!query.split(/\s+/).every((word) => haystack.includes(word))) return 0
   return title.startsWith(query) ? 3 : title.includes(query) ? 2 : 1
 }
 
-/** Go to, act on this, search: one list for all that can be done now. */
+/** The command palette: navigation, actions and search in one list. */
 export function Palette({ open, onClose }: { open: boolean; onClose: () => void }) {
   const t = useT()
   return (
@@ -47,10 +47,10 @@ function List({ onClose }: { onClose: () => void }) {
   const list = useRef<HTMLDivElement>(null)
 
   const runs = useMemo<Command[]>(() => {
-    const known = queries
+    const cached = queries
       .getQueriesData<{ pages: { executions: Head[] }[] }>({ queryKey: ['runs'] })
-      .flatMap(([, said]) => said?.pages?.flatMap((page) => page.executions) ?? [])
-    const seen = new Map(known.map((head) => [head.execution_id, head]))
+      .flatMap(([, data]) => data?.pages?.flatMap((page) => page.executions) ?? [])
+    const seen = new Map(cached.map((head) => [head.execution_id, head]))
     return [...seen.values()].map((head) => ({
       id: `run.${head.execution_id}`,
       title: `${head.workflow_id} ${head.execution_id}`,
@@ -58,13 +58,13 @@ function List({ onClose }: { onClose: () => void }) {
       run: () => void go({ to: '/runs/$id', params: { id: head.execution_id } }),
     }))
   }, [queries, go, t])
-  const asked = plain(query.trim())
+  const needle = plain(query.trim())
   const found = [
-    ...commands.filter((one) => !one.hidden).map((one) => [one, rank(one, asked)] as const),
-    ...(asked ? runs.map((one) => [one, rank(one, asked) * 0.5] as const) : []),
+    ...commands.filter((one) => !one.hidden).map((one) => [one, rank(one, needle)] as const),
+    ...(needle ? runs.map((one) => [one, rank(one, needle) * 0.5] as const) : []),
   ]
     .filter(([, score]) => score > 0)
-    .sort((a, b) => (asked ? b[1] - a[1] : 0))
+    .sort((a, b) => (needle ? b[1] - a[1] : 0))
     .map(([one]) => one)
   if (runId.test(query.trim()) && !found.some((one) => one.id.endsWith(query.trim())))
     found.unshift({
@@ -83,7 +83,7 @@ function List({ onClose }: { onClose: () => void }) {
   const act = (command: Command | undefined) => {
     if (!command) return
     onClose()
-    // The dialog gives the focus back first; what runs may take it.
+    // The dialog restores the focus first, then the command may move it.
     setTimeout(command.run, 0)
   }
   return (
@@ -136,7 +136,7 @@ function List({ onClose }: { onClose: () => void }) {
   )
 }
 
-/** The keys of the current screen, from the same list. */
+/** The shortcuts of the current screen. */
 export function Help({ open, onClose }: { open: boolean; onClose: () => void }) {
   const t = useT()
   const commands = useAll().filter((one) => one.keys)

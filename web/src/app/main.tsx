@@ -17,7 +17,7 @@ import { SignedIn } from './sign-in'
 
 const queries = new QueryClient({
   defaultOptions: {
-    // What the server refuses it refuses again; only silence is asked a second time.
+    // Retry only when there was no response: a refusal would be repeated.
     queries: {
       retry: (times, problem) =>
         times < 2 && problem instanceof Problem && (problem.status === 0 || problem.status >= 500),

@@ -1,5 +1,5 @@
 import type { Role } from '../api/schema'
-import { said } from '../i18n'
+import { msg } from '../i18n'
 import type { IconName } from '../ui/icon'
 
 export interface Screen {
@@ -16,25 +16,25 @@ interface Group {
 
 const groups: Group[] = [
   {
-    title: said('Work'),
+    title: msg('Work'),
     roles: ['admin', 'builder', 'operator', 'human_agent'],
     screens: [
-      { to: '/inbox/{-$conversation}', title: said('Inbox'), icon: 'inbox', key: 'i' },
-      { to: '/approvals', title: said('Approvals'), icon: 'approve', key: 'a' },
+      { to: '/inbox/{-$conversation}', title: msg('Inbox'), icon: 'inbox', key: 'i' },
+      { to: '/approvals', title: msg('Approvals'), icon: 'approve', key: 'a' },
     ],
   },
   {
-    title: said('Build'),
+    title: msg('Build'),
     roles: ['admin', 'builder'],
-    screens: [{ to: '/chat/{-$workflow}', title: said('Try in chat'), icon: 'chat', key: 't' }],
+    screens: [{ to: '/chat/{-$workflow}', title: msg('Try in chat'), icon: 'chat', key: 't' }],
   },
   {
-    title: said('Watch'),
+    title: msg('Watch'),
     roles: ['admin', 'builder', 'operator', 'service'],
-    screens: [{ to: '/runs', title: said('Runs'), icon: 'runs', key: 'r' }],
+    screens: [{ to: '/runs', title: msg('Runs'), icon: 'runs', key: 'r' }],
   },
 ]
 
-/** Groups a role cannot use are absent, not grey. */
+/** Groups a role cannot use are hidden, not disabled. */
 export const groupsFor = (role: Role): Group[] => groups.filter((group) => group.roles.includes(role))
 export const firstFor = (role: Role): Screen['to'] => (role === 'human_agent' ? '/inbox/{-$conversation}' : '/runs')

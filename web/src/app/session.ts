@@ -2,7 +2,7 @@ import { carryKey } from '../api/client'
 
 const place = 'baton.key'
 
-/** The key lives as long as the tab: a stolen disk tells nothing. */
+/** The key is kept in session storage, so it is gone when the tab is closed. */
 export const session = {
   key: (): string | null => sessionStorage.getItem(place),
   begin(key: string, onEnd: () => void): void {

@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from 'react'
-import { type Language, languages, preferred, speak } from '../i18n'
+import { activateLanguage, type Language, languages, preferred } from '../i18n'
 import { letters } from '../ui/commands'
 
 export type Theme = 'light' | 'dark' | 'system'
@@ -15,16 +15,16 @@ const listeners = new Set<() => void>()
 let now: Settings = read()
 
 function read(): Settings {
-  const known = { theme: 'system', language: preferred(), letters: true } as Settings
+  const defaults = { theme: 'system', language: preferred(), letters: true } as Settings
   try {
-    const kept = JSON.parse(localStorage.getItem(place) ?? '{}')
+    const stored = JSON.parse(localStorage.getItem(place) ?? '{}')
     return {
-      theme: ['light', 'dark'].includes(kept.theme) ? kept.theme : known.theme,
-      language: kept.language in languages ? kept.language : known.language,
-      letters: kept.letters !== false,
+      theme: ['light', 'dark'].includes(stored.theme) ? stored.theme : defaults.theme,
+      language: stored.language in languages ? stored.language : defaults.language,
+      letters: stored.letters !== false,
     }
   } catch {
-    return known
+    return defaults
   }
 }
 
@@ -36,14 +36,14 @@ function apply(): void {
 export async function begin(): Promise<void> {
   apply()
   dark.addEventListener('change', apply)
-  await speak(now.language)
+  await activateLanguage(now.language)
 }
 
 export function set(more: Partial<Settings>): void {
   now = { ...now, ...more }
   localStorage.setItem(place, JSON.stringify(now))
   apply()
-  if (more.language) void speak(more.language)
+  if (more.language) void activateLanguage(more.language)
   for (const one of listeners) one()
 }
 

@@ -1,9 +1,9 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { useState } from 'react'
-import { useSeat, useSignsOfLife } from '../api/presence'
+import { inbox } from '../api/conversation'
+import { useOwnAgent, usePresenceHeartbeat } from '../api/presence'
 import { approvals } from '../api/queries'
-import { inbox } from '../api/talk'
 import { type Language, languages, useT } from '../i18n'
 import { Button } from '../ui/button'
 import { useCommands } from '../ui/commands'
@@ -25,8 +25,8 @@ export function Shell() {
   const go = useNavigate()
   const { me, out } = useSession()
   const settings = useSettings()
-  const seat = useSeat()
-  useSignsOfLife()
+  const agent = useOwnAgent()
+  usePresenceHeartbeat()
   const path = useRouterState({ select: (s) => s.location.pathname })
   const tight = /^\/runs\/./.test(path)
   const [listOpen, openList] = useState(false)
@@ -40,7 +40,7 @@ export function Shell() {
     ...inbox,
     enabled: groups.some((group) => group.screens.some((screen) => screen.to === '/inbox/{-$conversation}')),
   })
-  // What waits for me: mine, and what is nobody's.
+  // Waiting for me: assigned to me, or unassigned.
   const badges: Partial<Record<Screen['to'], number>> = {
     '/approvals': waiting.data?.filter(isOffered).length ?? 0,
     '/inbox/{-$conversation}':
@@ -148,7 +148,7 @@ export function Shell() {
             {t('Scripted replies, no model is called')}
           </p>
         )}
-        <Corner.Provider value={seat ? <Presence of={seat} /> : null}>
+        <Corner.Provider value={agent ? <Presence of={agent} /> : null}>
           <Outlet />
         </Corner.Provider>
       </main>

@@ -1,7 +1,7 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from 'react'
 import { ask, carryKey } from '../api/client'
-import { Problem as Said } from '../api/problem'
+import { Problem as ApiProblem } from '../api/problem'
 import { me } from '../api/queries'
 import type { Me } from '../api/schema'
 import { useT } from '../i18n'
@@ -19,12 +19,12 @@ export function useSession() {
   return found
 }
 
-/** Asks for a key until one is known, and shows the page to whoever has it. */
+/** Asks for an API key, then shows the page. */
 export function SignedIn({ children }: { children: ReactNode }) {
   const t = useT()
   const queries = useQueryClient()
   const [who, setWho] = useState<Me | null>(null)
-  const [kept, setKept] = useState(() => session.key())
+  const [storedKey, setStoredKey] = useState(() => session.key())
   const [problem, setProblem] = useState<Error | null>(null)
   const [ended, setEnded] = useState(false)
   const [busy, setBusy] = useState(false)
@@ -34,7 +34,7 @@ export function SignedIn({ children }: { children: ReactNode }) {
       session.end()
       queries.clear()
       setWho(null)
-      setKept(null)
+      setStoredKey(null)
     },
     [queries],
   )
@@ -58,9 +58,9 @@ export function SignedIn({ children }: { children: ReactNode }) {
         setWho(found)
       } catch (error) {
         carryKey(null)
-        if (error instanceof Said && error.refusedKey) {
+        if (error instanceof ApiProblem && error.refusedKey) {
           session.end()
-          setKept(null)
+          setStoredKey(null)
         }
         setProblem(error as Error)
       }
@@ -69,12 +69,12 @@ export function SignedIn({ children }: { children: ReactNode }) {
     [queries, refused],
   )
   useEffect(() => {
-    if (kept && !who) void enter(kept)
-  }, [kept, who, enter])
+    if (storedKey && !who) void enter(storedKey)
+  }, [storedKey, who, enter])
 
   const value = useMemo(() => who && { me: who, out }, [who, out])
   if (value) return <Session.Provider value={value}>{children}</Session.Provider>
-  if (kept && !problem) return <Skeleton rows={0} />
+  if (storedKey && !problem) return <Skeleton rows={0} />
   return (
     <main className={css.page}>
       <form
@@ -92,7 +92,7 @@ export function SignedIn({ children }: { children: ReactNode }) {
         <KeyField />
         {ended && !problem && <p className="sm mid">{t('The key is no longer valid. Sign in again.')}</p>}
         {problem &&
-          (problem instanceof Said && problem.refusedKey ? (
+          (problem instanceof ApiProblem && problem.refusedKey ? (
             <p className={css.refused} role="alert">
               {t('The server does not know this key.')}
             </p>

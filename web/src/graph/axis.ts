@@ -1,4 +1,4 @@
-/** Work is drawn to scale; a stretch in which nothing was worked is cut short, and the cut is drawn. */
+/** A time axis: work is drawn to scale, long idle gaps are compressed and marked by a cut. */
 export interface Axis {
   /** 0 to 1. */
   at(time: number): number
@@ -6,7 +6,7 @@ export interface Axis {
   cuts: number[]
 }
 
-export interface Worked {
+export interface WorkedSpan {
   from: number
   to: number
   waiting: boolean
@@ -15,7 +15,7 @@ export interface Worked {
 const cutWidth = 0.2
 const cutsMost = 0.6
 
-export function axis(began: number, until: number, spans: readonly Worked[]): Axis {
+export function axis(began: number, until: number, spans: readonly WorkedSpan[]): Axis {
   const end = Math.max(until, began + 1)
   const busy: [number, number][] = []
   for (const span of spans.filter((one) => !one.waiting).sort((a, b) => a.from - b.from)) {
@@ -24,7 +24,7 @@ export function axis(began: number, until: number, spans: readonly Worked[]): Ax
     else busy.push([span.from, span.to])
   }
   const work = busy.reduce((sum, [from, to]) => sum + to - from, 0)
-  // Shorter gaps keep their length: a cut costs more to read than it saves.
+  // Short gaps keep their length.
   const gapLeast = Math.max(1_000, work * 0.35)
   const edges = [began, ...busy.flat(), end]
   const pieces: { from: number; to: number; cut: boolean }[] = []

@@ -1,4 +1,4 @@
-/** Who holds the work. The only thing, with how it goes, that colour says. */
+/** The holder of the work. Colours show only the holder and the status. */
 export type Holder = 'agent' | 'tool' | 'person' | 'flow'
 
 export function holderOf(kind: string): Holder {

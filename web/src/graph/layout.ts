@@ -31,12 +31,12 @@ const gapX = 36
 const gapY = 30
 const margin = 18
 const radius = 8
-/** Below this height an error leaves in the middle of the side; what is taller lets it go beside its head. */
+/** Error edges leave the middle of the right side, or of the head of a node taller than this. */
 const headMost = 71
 
 /**
- * Flows downward: the way that was or would be taken is a straight spine at the left, and what branches off stands in lanes
- * beside it. A narrow column shows the spine whole.
+ * A top-down layout: the path taken (or the default one) is a straight spine at the left, and branches are in lanes
+ * beside it, so that a narrow column shows the whole spine.
  */
 export function layout(graph: Graph, sizeOf: (id: string) => Size): Drawing {
   const out = new Map<string, GraphEdge[]>(graph.nodes.map((node) => [node.id, []]))
@@ -52,7 +52,7 @@ export function layout(graph: Graph, sizeOf: (id: string) => Size): Drawing {
     const before = (into.get(id) ?? []).map((edge) => layer.get(edge.from) ?? -1)
     layer.set(id, before.length ? Math.max(...before) + 1 : 0)
   }
-  // What nothing leads to, as the aftermath of a rollback, stands below all that begins at the top.
+  // Roots other than the start, such as the steps after a rollback, are placed below the main graph.
   const roots = order.filter((id) => into.get(id)?.length === 0)
   const main = new Set(reach(roots[0], out))
   const below = 1 + Math.max(-1, ...order.filter((id) => main.has(id)).map((id) => layer.get(id) ?? 0))
@@ -124,7 +124,7 @@ export function layout(graph: Graph, sizeOf: (id: string) => Size): Drawing {
   return { nodes, routes, width: x - gapX + margin, height: y - gapY + margin }
 }
 
-/** Where edges come in and go out: over a node's middle, and at the same place over what is wider than a node. */
+/** The x of incoming and outgoing edges: the middle of a plain node, also for wider ones. */
 const port = (of: Placed): number => of.x + Math.min(of.width, nodeWidth) / 2
 
 function topological(graph: Graph, out: Map<string, GraphEdge[]>, into: Map<string, GraphEdge[]>): string[] {
@@ -143,7 +143,7 @@ function topological(graph: Graph, out: Map<string, GraphEdge[]>, into: Map<stri
     }
   }
   while (ready.length) go(ready.shift() as string)
-  // A cycle is no error here: what is left follows in the order it is written.
+  // Cycles are allowed: the remaining nodes follow in definition order.
   for (const node of graph.nodes) go(node.id)
   return order
 }
@@ -163,7 +163,7 @@ function reach(root: string | undefined, out: Map<string, GraphEdge[]>): string[
 const touches = (root: string, main: Set<string>, out: Map<string, GraphEdge[]>): boolean =>
   reach(root, out).some((id) => main.has(id))
 
-/** The way with most taken edges, and of those the longest; an error edge is taken only where it was. */
+/** The path with most taken edges, then the longest; error edges count only where taken. */
 function longest(ids: string[], out: Map<string, GraphEdge[]>): string[] {
   const inside = new Set(ids)
   const best = new Map<string, { score: number; next: string | null }>()
@@ -239,7 +239,7 @@ function route(edge: GraphEdge, a: Placed, b: Placed, span: number, layerTop: nu
       ),
       label: ax === bx ? { x: bx, y: (ay + by) / 2 } : label,
     }
-  // Past other layers in the gutter beside the lane it leaves, or beside the left of the one it comes to.
+  // Route past other layers in the gutter beside the source's lane, or at the left of the target's.
   const gutter = a.x >= b.x && a.x > margin ? port(a) : b.x > a.x ? port(b) : a.x - margin / 2
   if (gutter === bx || gutter === ax) {
     const first = ay + gapY / 2
@@ -280,7 +280,7 @@ function route(edge: GraphEdge, a: Placed, b: Placed, span: number, layerTop: nu
   }
 }
 
-/** A line through the points, its corners rounded. */
+/** A path through the points, with rounded corners. */
 function corners(points: [number, number][]): string {
   let path = ''
   points.forEach(([x, y], i) => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import recorded from '../../test/fixtures/recorded.json'
-import type { DeskItem, Entry, Execution } from '../api/schema'
-import { tell } from './story'
+import type { Entry, Execution, TaskItem } from '../api/schema'
+import { foldJournal } from './timeline'
 import { questionOf, waitsOf } from './waits'
 
 const resting = recorded.runs.flatMap((run) =>
@@ -9,25 +9,25 @@ const resting = recorded.runs.flatMap((run) =>
     .filter((phase) => phase.desk.length > 0)
     .map((phase) => ({
       run: phase.show as unknown as Execution,
-      story: tell(run.journal.filter((entry) => entry.seq <= phase.upto) as unknown as Entry[]),
-      desk: phase.desk as unknown as DeskItem[],
+      timeline: foldJournal(run.journal.filter((entry) => entry.seq <= phase.upto) as unknown as Entry[]),
+      desk: phase.desk as unknown as TaskItem[],
     })),
 )
 
-test('the run and the desk tell of the same questions, whatever their ids', () => {
+test('the run and the task inbox agree on the open tasks, whatever their ids', () => {
   expect(resting.length).toBeGreaterThan(3)
-  for (const { run, story, desk } of resting) {
-    const told = waitsOf(run, story)
-    // A list leaves out who has said yes.
-    const given = told.map((item) => item.approved_by ?? [])
-    expect(desk.map((item, i) => questionOf({ ...item, approved_by: item.approved_by ?? given[i] ?? [] }))).toEqual(
-      told.map(questionOf),
+  for (const { run, timeline, desk: tasks } of resting) {
+    const fromRun = waitsOf(run, timeline)
+    // Lists omit `approved_by`.
+    const given = fromRun.map((item) => item.approved_by ?? [])
+    expect(tasks.map((item, i) => questionOf({ ...item, approved_by: item.approved_by ?? given[i] ?? [] }))).toEqual(
+      fromRun.map(questionOf),
     )
   }
 })
 
-test('another question, another call and another yes are not the same', () => {
-  const item = { run: 'r', kind: 'tool_approval', details: { effect: { node: 'a', call: 1 } } } as DeskItem
+test('the task identity differs by question, call and approval', () => {
+  const item = { run: 'r', kind: 'tool_approval', details: { effect: { node: 'a', call: 1 } } } as TaskItem
   const others = [
     { ...item, run: 's' },
     { ...item, kind: 'doubt' as const },

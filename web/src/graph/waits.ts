@@ -1,18 +1,18 @@
-import type { DeskItem, EffectId, Execution, FormSchema } from '../api/schema'
-import type { Story } from './story'
+import type { EffectId, Execution, FormSchema, TaskItem } from '../api/schema'
+import type { RunTimeline } from './timeline'
 
-/** A call as the API names it. */
+/** The name of a call in the API. */
 export const effectName = (effect: EffectId): string =>
   `${effect.node}#${effect.call ?? 0}.${effect.gen ?? 0}${effect.role === 'undo' ? '/undo' : ''}`
 
-/** What a run waits for from people, as the run itself and its journal tell it: where the desk cannot be asked. */
-export function waitsOf(run: Execution, story: Story): DeskItem[] {
-  return (run.waits_for ?? []).flatMap((one): DeskItem[] => {
+/** The tasks of a run, from the run and its journal, for keys that cannot read the task inbox. */
+export function waitsOf(run: Execution, timeline: RunTimeline): TaskItem[] {
+  return (run.waits_for ?? []).flatMap((one): TaskItem[] => {
     if (one.run !== run.execution_id) return []
     const [node = '', rest = ''] = (one.node ?? one.effect ?? '').split('#')
-    const step = story.steps.find((found) => found.node === node)
+    const step = timeline.steps.find((found) => found.node === node)
     const wait = step?.waits.findLast((found) => found.to === null)
-    const asked = (step?.input ?? {}) as {
+    const input = (step?.input ?? {}) as {
       details?: Record<string, unknown>
       assignees?: unknown
       ask?: Record<string, unknown>
@@ -21,7 +21,7 @@ export function waitsOf(run: Execution, story: Story): DeskItem[] {
       id: `${run.execution_id}/${one.effect ?? node}`,
       to: one.effect ?? node,
       run: run.execution_id,
-      title: one.message ?? wait?.said ?? node,
+      title: one.message ?? wait?.message ?? node,
       opened_at: wait?.from ?? Date.now(),
       deadline: wait?.until ?? null,
       approved_by: one.approved_by ?? wait?.by ?? [],
@@ -30,29 +30,29 @@ export function waitsOf(run: Execution, story: Story): DeskItem[] {
     const tool = { node, tool: call?.name ?? '', ...(call ? { effect: call.effect } : {}) }
     switch (one.kind) {
       case 'human': {
-        const ask = asked.ask?.approval as { needed?: number } | undefined
+        const ask = input.ask?.approval as { needed?: number } | undefined
         return [
           {
             ...base,
             kind: 'approval',
             details: {
               node,
-              details: asked.details ?? null,
-              assignees: asked.assignees,
+              details: input.details ?? null,
+              assignees: input.assignees,
               asks: { needed: ask?.needed ?? 1 },
             },
           },
         ]
       }
       case 'form': {
-        const ask = asked.ask?.form as { schema?: FormSchema } | undefined
+        const ask = input.ask?.form as { schema?: FormSchema } | undefined
         return [
           {
             ...base,
             kind: 'form',
             details: {
               node,
-              details: asked.details ?? null,
+              details: input.details ?? null,
               asks: { form: ask?.schema ?? (one.form as FormSchema) ?? {} },
             },
           },
@@ -81,12 +81,12 @@ export function waitsOf(run: Execution, story: Story): DeskItem[] {
   })
 }
 
-/** The node an item is about. */
-export const nodeOfItem = (item: DeskItem): string =>
+/** The node of a task. */
+export const nodeOfItem = (item: TaskItem): string =>
   item.details.node ?? item.details.effect?.node ?? item.id.split('/')[1] ?? ''
 
-/** What is asked, by the same word whether the desk tells it or the run does: their ids differ. Another yes makes it anew. */
-export const questionOf = (item: DeskItem): string =>
+/** The identity of a task, equal for the task inbox and the run, whose ids differ. A new approval changes it. */
+export const questionOf = (item: TaskItem): string =>
   [
     item.run,
     item.kind,

@@ -1,11 +1,11 @@
-// Brings the catalogues up to date with the texts in the source: new ones are added, those no longer said are dropped.
+// Updates the catalogues from the texts in the source: adds new ones, drops unused ones.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** Every literal handed to `t(` or to `said(`, which marks a text that is translated where it is shown. */
+/** Every literal passed to `t(` or to `msg(`, which marks a text that is translated where it is shown. */
 export function textsOf(source) {
-  return [...source.matchAll(/\b(?:t|said)\(\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")/g)].map((m) =>
+  return [...source.matchAll(/\b(?:t|msg)\(\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")/g)].map((m) =>
     (m[1] ?? m[2]).replace(/\\(['"])/g, '$1'),
   )
 }

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest'
 import { i18n } from '.'
-import { count, duration, left, tick, usd, when } from './format'
+import { count, duration, tick, timeLeft, usd, when } from './format'
 
 beforeEach(() => i18n.loadAndActivate({ locale: 'en', messages: {} }))
 
@@ -23,7 +23,7 @@ test.each([
   [90_000, '90 s'],
   [82_800_000, '23 h'],
   [260_000_000, '3 d'],
-])('%i ms is %s left', (ms, text) => expect(left(ms)).toBe(text))
+])('%i ms is %s left', (ms, text) => expect(timeLeft(ms)).toBe(text))
 
 test.each([
   [0, '—'],

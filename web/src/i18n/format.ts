@@ -1,14 +1,14 @@
 import { i18n } from '.'
 
 const made = new Map<string, unknown>()
-/** Formatters are dear to make; one of a kind is kept per language. */
-function kept<T>(kind: string, make: (language: string) => T): T {
+/** Formatters are expensive to create: one of a kind is cached for each language. */
+function cached<T>(kind: string, make: (language: string) => T): T {
   const key = `${i18n.locale || 'en'}/${kind}`
   if (!made.has(key)) made.set(key, make(i18n.locale || 'en'))
   return made.get(key) as T
 }
 const number = (digits: number, least = digits) =>
-  kept(
+  cached(
     `n${digits}.${least}`,
     (l) => new Intl.NumberFormat(l, { maximumFractionDigits: digits, minimumFractionDigits: least, useGrouping: true }),
   )
@@ -36,8 +36,8 @@ export function tick(ms: number): string {
   return ms >= 1000 && ms < 10_000 && ms % 1000 === 0 ? `${ms / 1000} s` : duration(ms)
 }
 
-/** Coarser, for what is left: `53 min`, `23 h`, `2 d`; seconds only in the last two minutes. */
-export function left(ms: number): string {
+/** Coarser, for the time left: `53 min`, `23 h`, `2 d`; seconds only in the last two minutes. */
+export function timeLeft(ms: number): string {
   const late = ms < 0 ? '−' : ''
   const t = Math.abs(ms)
   if (t < 120_000) return `${late}${Math.floor(t / 1000)} s`
@@ -46,7 +46,7 @@ export function left(ms: number): string {
   return `${late}${Math.floor(t / 86_400_000)} d`
 }
 
-/** Four places below a cent's worth of noise, two above a dollar. */
+/** Four decimals for small amounts, two above a dollar. */
 export function usd(amount: number | null | undefined, sign = true): string {
   if (amount === null || amount === undefined || amount === 0) return '—'
   const mark = sign ? '$' : ''
@@ -57,13 +57,13 @@ export function usd(amount: number | null | undefined, sign = true): string {
 const at = (time: string | number | Date) => (time instanceof Date ? time : new Date(time))
 
 export const clock = (time: string | number | Date): string =>
-  kept(
+  cached(
     'clock',
     (l) => new Intl.DateTimeFormat(l, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' }),
   ).format(at(time))
 
 export const clockMs = (time: string | number | Date): string =>
-  kept(
+  cached(
     'ms',
     (l) =>
       new Intl.DateTimeFormat(l, {
@@ -76,16 +76,16 @@ export const clockMs = (time: string | number | Date): string =>
   ).format(at(time))
 
 const day = (time: string | number | Date): string =>
-  kept('day', (l) => new Intl.DateTimeFormat(l, { day: 'numeric', month: 'short' })).format(at(time))
+  cached('day', (l) => new Intl.DateTimeFormat(l, { day: 'numeric', month: 'short' })).format(at(time))
 
-/** `10:41:07` today, else with its day. */
+/** `10:41:07` today, else with the date. */
 export function when(time: string | number | Date, now: number = Date.now()): string {
   const sameDay = at(time).toDateString() === new Date(now).toDateString()
   return sameDay ? clock(time) : `${day(time)}, ${clock(time).slice(0, 5)}`
 }
 
 export const exact = (time: string | number | Date): string =>
-  kept('exact', (l) => new Intl.DateTimeFormat(l, { dateStyle: 'full', timeStyle: 'long' })).format(at(time))
+  cached('exact', (l) => new Intl.DateTimeFormat(l, { dateStyle: 'full', timeStyle: 'long' })).format(at(time))
 
 export const percent = (part: number): string =>
-  kept('pct', (l) => new Intl.NumberFormat(l, { style: 'percent', maximumFractionDigits: 0 })).format(part)
+  cached('pct', (l) => new Intl.NumberFormat(l, { style: 'percent', maximumFractionDigits: 0 })).format(part)

@@ -1,7 +1,7 @@
 import { compileMessage } from '@lingui/message-utils/compileMessage'
 import type { Plugin } from 'vite'
 
-/** The texts of a catalogue, by their English. What has no translation stays English. */
+/** The texts of a catalogue, by their English. Missing translations fall back to English. */
 export function parse(text: string): Map<string, string> {
   const texts = new Map<string, string>()
   for (const block of text.split(/\n\s*\n/)) {
@@ -15,13 +15,15 @@ export function parse(text: string): Map<string, string> {
   return texts
 }
 
-/** Lets a catalogue be imported: its messages are compiled when the page is built, so no parser goes to the browser. */
+/** A Vite plugin to import catalogues: messages are compiled at build time, so the bundle has no parser. */
 export function po(): Plugin {
   return {
     name: 'po',
     transform(code, id) {
       if (!id.endsWith('.po')) return
-      const messages = Object.fromEntries([...parse(code)].map(([key, said]) => [key, compileMessage(said || key)]))
+      const messages = Object.fromEntries(
+        [...parse(code)].map(([key, message]) => [key, compileMessage(message || key)]),
+      )
       return { code: `export default JSON.parse(${JSON.stringify(JSON.stringify(messages))})`, map: null }
     },
   }

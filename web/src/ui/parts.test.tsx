@@ -1,30 +1,30 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import recorded from '../../test/fixtures/recorded.json'
-import { Problem as Said } from '../api/problem'
-import type { DeskItem, Entry, Graph } from '../api/schema'
-import { relay } from '../graph/relay'
-import { spans, tell } from '../graph/story'
+import { Problem as ApiProblem } from '../api/problem'
+import type { Entry, Graph, TaskItem } from '../api/schema'
+import { splitTime } from '../graph/time-split'
+import { foldJournal, spans } from '../graph/timeline'
 import { onKey, register } from './commands'
 import { Decision } from './decision'
 import { LiveGraph } from './live-graph'
-import { RelayBar, RelayKey } from './relay'
 import { begin, read } from './schema-form'
 import { Problem, Skeleton } from './states'
 import { draw, named, press, type, violations } from './testing'
+import { TimeSplitBar, TimeSplitLegend } from './time-split'
 
 const items = recorded.runs.flatMap((run) =>
   run.phases.flatMap((phase) => [...phase.desk.filter((one) => !one.kind.endsWith('approval')), ...phase.approvals]),
-) as unknown as DeskItem[]
-const item = (kind: string) => items.find((one) => one.kind === kind) as DeskItem
+) as unknown as TaskItem[]
+const item = (kind: string) => items.find((one) => one.kind === kind) as TaskItem
 
 afterEach(() => vi.unstubAllGlobals())
 const server = (answer: () => Response) => {
-  const asked = vi.fn(async (..._: unknown[]) => answer())
-  vi.stubGlobal('fetch', asked)
-  return asked
+  const fetchMock = vi.fn(async (..._: unknown[]) => answer())
+  vi.stubGlobal('fetch', fetchMock)
+  return fetchMock
 }
-const sent = (asked: ReturnType<typeof server>) => {
-  const [path, init] = asked.mock.calls.find(([, one]) => (one as RequestInit)?.method === 'POST') ?? []
+const sent = (fetchMock: ReturnType<typeof server>) => {
+  const [path, init] = fetchMock.mock.calls.find(([, one]) => (one as RequestInit)?.method === 'POST') ?? []
   return {
     path,
     body: JSON.parse(((init as RequestInit)?.body as string) ?? 'null'),
@@ -32,8 +32,8 @@ const sent = (asked: ReturnType<typeof server>) => {
   }
 }
 
-test('an approval shows the exact arguments, and nothing is approved by one press', async () => {
-  const asked = server(() => Response.json({ name: 'olga' }))
+test('an approval shows the exact arguments, and needs more than one press', async () => {
+  const fetchMock = server(() => Response.json({ name: 'olga' }))
   const place = await draw(<Decision item={item('tool_approval')} />)
   expect(place.textContent).toContain('1 of 2 approvals')
   expect([...place.querySelectorAll('tr')].map((row) => row.textContent)).toEqual([
@@ -44,19 +44,19 @@ test('an approval shows the exact arguments, and nothing is approved by one pres
   ])
   expect(await violations(place)).toEqual([])
   await press(named(place, 'Approve…'))
-  expect(asked.mock.calls.filter(([, how]) => (how as RequestInit).method === 'POST')).toEqual([])
+  expect(fetchMock.mock.calls.filter(([, how]) => (how as RequestInit).method === 'POST')).toEqual([])
   expect(await violations(place)).toEqual([])
   await press(named(place, 'Approve'))
-  expect(sent(asked)).toMatchObject({
+  expect(sent(fetchMock)).toMatchObject({
     path: `/api/v1/approvals/${encodeURIComponent(item('tool_approval').id)}/approve`,
     body: { reason: '' },
   })
-  expect(sent(asked).headers['idempotency-key']).toBeTruthy()
+  expect(sent(fetchMock).headers['idempotency-key']).toBeTruthy()
 })
 
-test('what the server would refuse is said, and not offered', async () => {
+test('actions that the server would refuse are explained, not offered', async () => {
   const buttons = (place: HTMLElement) => [...place.querySelectorAll('button')].map((one) => one.textContent)
-  const check = async (more: Partial<DeskItem>, text: string, offered: string[]) => {
+  const check = async (more: Partial<TaskItem>, text: string, offered: string[]) => {
     server(() => Response.json({ name: 'olga', role: 'operator' }))
     const place = await draw(<Decision item={{ ...item('tool_approval'), ...more }} />)
     await vi.waitFor(() => expect(place.textContent).toContain(text))
@@ -67,14 +67,14 @@ test('what the server would refuse is said, and not offered', async () => {
   await check({ approved_by: ['olga'] }, 'You have approved this', ['Refuse…'])
   const others = { ...item('tool_approval').details, from: ['paul', 'rosa'] }
   await check({ details: others }, 'Others decide this: paul, rosa.', [])
-  // As the server says it: who began it with another's `user_id`, who lacks the role.
+  // As the server returns it: a run started with another user's `user_id`, and a key without the role.
   await check({ asked_by: 'ana', may: ['reject'] }, 'You asked for this', ['Refuse…'])
   const manager = { ...item('approval').details, assignees: { role: 'manager' } }
   await check({ details: manager, kind: 'approval', may: [] }, 'Others decide this: manager.', [])
   await check({ may: ['approve', 'reject'] }, 'Exactly this will run', ['Approve…', 'Refuse…'])
 })
 
-test('a key that may only look is offered neither yes nor no', async () => {
+test('a read-only key can neither approve nor reject', async () => {
   server(() => Response.json({ name: 'builder', role: 'builder' }))
   for (const more of [{}, { may: [] }]) {
     const place = await draw(<Decision item={{ ...item('tool_approval'), ...more }} />)
@@ -85,24 +85,27 @@ test('a key that may only look is offered neither yes nor no', async () => {
   expect([...place.querySelectorAll('button')]).toEqual([])
 })
 
-test('a refusal carries its reason, and what the server says no to is shown in place', async () => {
-  const asked = server(() =>
+test('a rejection carries its reason, and a server error is shown in place', async () => {
+  const fetchMock = server(() =>
     Response.json({ code: 'RUN-007', detail: 'it was decided a moment ago', hint: 'look again' }, { status: 409 }),
   )
   const place = await draw(<Decision item={item('approval')} />)
   await press(named(place, 'Refuse…'))
   await type(place.querySelector('textarea') as HTMLTextAreaElement, 'no new patients')
   await press(named(place, 'Refuse'))
-  expect(sent(asked)).toMatchObject({ path: expect.stringMatching(/\/reject$/), body: { reason: 'no new patients' } })
+  expect(sent(fetchMock)).toMatchObject({
+    path: expect.stringMatching(/\/reject$/),
+    body: { reason: 'no new patients' },
+  })
   expect(place.querySelector('[role=alert]')?.textContent).toContain('it was decided a moment ago')
 })
 
-test('a form is drawn from its schema and not sent before it is whole', async () => {
-  const asked = server(() => Response.json({}))
+test('a form is rendered from its schema, and not sent while incomplete', async () => {
+  const fetchMock = server(() => Response.json({}))
   const place = await draw(<Decision item={item('form')} />)
   expect(await violations(place)).toEqual([])
   await press(named(place, 'Send'))
-  expect(asked).not.toHaveBeenCalled()
+  expect(fetchMock).not.toHaveBeenCalled()
   expect(place.querySelectorAll('[aria-invalid=true]')).toHaveLength(2)
   for (const [label, text] of [
     ['City', 'Madrid'],
@@ -112,13 +115,13 @@ test('a form is drawn from its schema and not sent before it is whole', async ()
     await type(document.getElementById(id ?? '') as HTMLInputElement, text)
   }
   await press(named(place, 'Send'))
-  expect(sent(asked)).toMatchObject({
+  expect(sent(fetchMock)).toMatchObject({
     path: expect.stringMatching(/\/answer$/),
     body: { to: 'address', form: { city: 'Madrid', street: 'Calle Mayor 1', express: false } },
   })
 })
 
-test('a form reads numbers, choices and JSON, and says what it cannot read', () => {
+test('a form parses numbers, choices and JSON, and reports invalid fields', () => {
   const schema = {
     required: ['n'],
     properties: {
@@ -140,26 +143,26 @@ test('a form reads numbers, choices and JSON, and says what it cannot read', () 
   expect(read(schema, {}).wrong).toEqual({ n: 'needed' })
 })
 
-test('a question is answered in the customer’s words', async () => {
-  const asked = server(() => Response.json({}))
+test('a question is answered in the customer’s place', async () => {
+  const fetchMock = server(() => Response.json({}))
   const place = await draw(<Decision item={item('question')} />)
   await type(place.querySelector('textarea') as HTMLTextAreaElement, ' 12:00 ')
   await press(named(place, 'Send'))
-  expect(sent(asked)).toMatchObject({ path: expect.stringMatching(/\/signal$/), body: { message: '12:00' } })
+  expect(sent(fetchMock)).toMatchObject({ path: expect.stringMatching(/\/signal$/), body: { message: '12:00' } })
 })
 
-test('the relay and the graph can be read without seeing them', async () => {
+test('the time split and the graph are accessible', async () => {
   const run = recorded.runs.at(-1)
-  const story = tell(run?.journal as unknown as Entry[])
-  const bar = relay(spans(story, story.ended ?? 0))
+  const timeline = foldJournal(run?.journal as unknown as Entry[])
+  const bar = splitTime(spans(timeline, timeline.ended ?? 0))
   let chosen = ''
   const place = await draw(
     <>
-      <RelayBar relay={bar} />
-      <RelayKey relay={bar} />
+      <TimeSplitBar split={bar} />
+      <TimeSplitLegend split={bar} />
       <LiveGraph
         graph={run?.phases.at(-1)?.graph as unknown as Graph}
-        story={story}
+        timeline={timeline}
         selected={null}
         onSelect={(node) => (chosen = node)}
         now={0}
@@ -174,18 +177,20 @@ test('the relay and the graph can be read without seeing them', async () => {
   expect(chosen).toBe('refund')
 })
 
-test('nothing is shown for what loads at once', async () => {
+test('fast loads show no skeleton', async () => {
   const place = await draw(<Skeleton />)
   expect(place.querySelector('[role=status]')).toBeNull()
 })
 
-test('a missing right says so, without a way to try again', async () => {
-  const place = await draw(<Problem problem={new Said(403, 'API-003', 'needs the role operator')} onRetry={() => {}} />)
+test('a missing permission is reported without a retry button', async () => {
+  const place = await draw(
+    <Problem problem={new ApiProblem(403, 'API-003', 'needs the role operator')} onRetry={() => {}} />,
+  )
   expect(place.textContent).toContain('This key may not do that.')
   expect(place.querySelector('button')).toBeNull()
 })
 
-test('letters act alone and in pairs, and never in a field', () => {
+test('shortcuts work as single keys and sequences, and never in a field', () => {
   const done: string[] = []
   const off = register(
     ['j', 'g r', 'mod+k'].map((keys) => ({ id: keys, title: keys, group: '', keys, run: () => done.push(keys) })),

@@ -8,17 +8,17 @@ import { i18n } from '../i18n'
 // biome-ignore lint/suspicious/noExplicitAny: React asks for this flag on the global object.
 ;(globalThis as any).IS_REACT_ACT_ENVIRONMENT = true
 
-let drawn: Root | null = null
+let mounted: Root | null = null
 
-/** Draws a part as the page would, in English. Only for tests. */
+/** Renders a component as the page would, in English. Only for tests. */
 export async function draw(part: ReactNode): Promise<HTMLElement> {
   const { default: messages } = await import('../i18n/en.po')
-  await act(async () => drawn?.unmount())
+  await act(async () => mounted?.unmount())
   i18n.loadAndActivate({ locale: 'en', messages })
   document.body.innerHTML = '<main></main>'
   const place = document.querySelector('main') as HTMLElement
   const root = createRoot(place)
-  drawn = root
+  mounted = root
   await act(async () =>
     root.render(
       <I18nProvider i18n={i18n}>
@@ -46,7 +46,7 @@ export const named = (place: ParentNode, text: string): HTMLElement | undefined 
     (one) => (one.getAttribute('aria-label') ?? one.textContent)?.trim() === text,
   )
 
-/** What axe finds, but for colours, which jsdom does not compute; the end-to-end test looks at those. */
+/** The violations axe reports, except colours, which jsdom does not compute; the end-to-end test checks those. */
 export async function violations(place: HTMLElement): Promise<string[]> {
   const found = await axe.run(place, { rules: { 'color-contrast': { enabled: false }, region: { enabled: false } } })
   return found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`)

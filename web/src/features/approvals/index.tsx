@@ -1,12 +1,13 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { useEffect } from 'react'
-import { Problem as Said } from '../../api/problem'
+import { Problem as ApiProblem } from '../../api/problem'
 import { approval, approvals } from '../../api/queries'
-import type { DeskItem } from '../../api/schema'
+import type { TaskItem } from '../../api/schema'
 import { nodeOfItem } from '../../graph/waits'
 import { useT } from '../../i18n'
 import { when } from '../../i18n/format'
+import { CodeText } from '../../ui/code-text'
 import { useCommands } from '../../ui/commands'
 import { Deadline, Decision } from '../../ui/decision'
 import { deadlineOf } from '../../ui/decision/words'
@@ -15,12 +16,11 @@ import { KindTile } from '../../ui/kind-tile'
 import { LiveLine } from '../../ui/live-line'
 import { Empty, Problem, Skeleton } from '../../ui/states'
 import { Top } from '../../ui/top'
-import { Words } from '../../ui/words'
 import css from './approvals.module.css'
 
-/** Nearest deadline first; what has none stands last, oldest first. */
-export function byDeadline(items: DeskItem[]): DeskItem[] {
-  const at = (item: DeskItem) => deadlineOf(item) ?? Number.POSITIVE_INFINITY
+/** Nearest deadline first; without a deadline last, oldest first. */
+export function byDeadline(items: TaskItem[]): TaskItem[] {
+  const at = (item: TaskItem) => deadlineOf(item) ?? Number.POSITIVE_INFINITY
   return [...items].sort(
     (a, b) => at(a) - at(b) || new Date(a.opened_at).getTime() - new Date(b.opened_at).getTime() || 0,
   )
@@ -92,28 +92,29 @@ export function Approvals() {
           </ul>
         </div>
         <div className={css.detail}>
-          {chosen && <Detail key={chosen} id={chosen} known={items.find((item) => item.id === chosen)} />}
+          {chosen && <Detail key={chosen} id={chosen} listed={items.find((item) => item.id === chosen)} />}
         </div>
       </div>
     </>
   )
 }
 
-const titleOf = (item: DeskItem): string => item.details.tool ?? item.title
-function summary(item: DeskItem): string {
+const titleOf = (item: TaskItem): string => item.details.tool ?? item.title
+function summary(item: TaskItem): string {
   const values = Object.entries(item.details.arguments ?? item.details.details ?? {})
   return values.length
     ? values.map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`).join(', ')
     : item.title
 }
 
-function Detail({ id, known }: { id: string; known: DeskItem | undefined }) {
+function Detail({ id, listed }: { id: string; listed: TaskItem | undefined }) {
   const t = useT()
-  const asked = useQuery({ ...approval(id), refetchInterval: 5_000, retry: false })
-  // Settled meanwhile, here or by somebody else.
-  const gone = asked.error instanceof Said && (asked.error.status === 404 || asked.error.conflict)
-  const item = gone ? undefined : (asked.data ?? known)
-  if (gone)
+  const taskQuery = useQuery({ ...approval(id), refetchInterval: 5_000, retry: false })
+  // Settled in the meantime, here or by another person.
+  const isSettled =
+    taskQuery.error instanceof ApiProblem && (taskQuery.error.status === 404 || taskQuery.error.conflict)
+  const item = isSettled ? undefined : (taskQuery.data ?? listed)
+  if (isSettled)
     return (
       <Empty
         action={
@@ -126,8 +127,8 @@ function Detail({ id, known }: { id: string; known: DeskItem | undefined }) {
       </Empty>
     )
   if (!item)
-    return asked.isError ? (
-      <Problem problem={asked.error} onRetry={() => void asked.refetch()} />
+    return taskQuery.isError ? (
+      <Problem problem={taskQuery.error} onRetry={() => void taskQuery.refetch()} />
     ) : (
       <Skeleton rows={6} />
     )
@@ -137,7 +138,7 @@ function Detail({ id, known }: { id: string; known: DeskItem | undefined }) {
         <KindTile kind={item.kind === 'tool_approval' ? 'tool' : 'human'} size={32} />
         <div>
           <h2>
-            <Words>{item.title}</Words>
+            <CodeText>{item.title}</CodeText>
           </h2>
           <p className="sm mid">
             {t('asked {time}', { time: when(item.opened_at) })} ·{' '}

@@ -1,31 +1,31 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { type ReactNode, useEffect, useMemo, useRef, useState } from 'react'
-import type { Problem as Said } from '../../api/problem'
-import { act, ended, execute, execution, useDeskOf, useLiveRun, workflow, workflows } from '../../api/queries'
+import type { Problem as ApiProblem } from '../../api/problem'
+import { act, ended, execute, execution, useLiveRun, useRunTasks, workflow, workflows } from '../../api/queries'
 import type { Execution } from '../../api/schema'
-import { relay } from '../../graph/relay'
-import { type Story, spans, tell } from '../../graph/story'
+import { splitTime } from '../../graph/time-split'
+import { foldJournal, type RunTimeline, spans } from '../../graph/timeline'
 import { questionOf } from '../../graph/waits'
 import { useT } from '../../i18n'
 import { clock, duration, usd } from '../../i18n/format'
 import { Button } from '../../ui/button'
 import { useNow } from '../../ui/clock'
+import { CodeText } from '../../ui/code-text'
 import { useCommands } from '../../ui/commands'
 import { Decision } from '../../ui/decision'
 import { Icon } from '../../ui/icon'
 import { LiveLine } from '../../ui/live-line'
-import { RelayBar } from '../../ui/relay'
 import { begin, type Draft, read, SchemaForm } from '../../ui/schema-form'
 import { StateSign } from '../../ui/state-sign'
 import { Empty, Problem, Skeleton } from '../../ui/states'
+import { TimeSplitBar } from '../../ui/time-split'
 import { toast } from '../../ui/toast'
 import { Top } from '../../ui/top'
-import { Words } from '../../ui/words'
 import css from './chat.module.css'
 import { declared } from './input'
 
-/** A conversation with a workflow, as its customer, with the steps of each turn beside it. */
+/** A test chat with a workflow, as its customer, with the steps of each turn beside it. */
 export function Chat() {
   const t = useT()
   const go = useNavigate({ from: '/chat/{-$workflow}' })
@@ -93,11 +93,11 @@ function Beginning({ name, onBegun }: { name: string; onBegun: (run: string) => 
   const [draft, setDraft] = useState<Draft>({})
   const [show, setShow] = useState(false)
   useEffect(() => {
-    // What was written for this workflow before is offered again, in this tab.
-    const kept = JSON.parse(sessionStorage.getItem(place) ?? '{}') as Draft
-    setDraft({ ...begin(wants.rest), ...kept })
+    // Restore the last draft for this workflow, in this tab.
+    const saved = JSON.parse(sessionStorage.getItem(place) ?? '{}') as Draft
+    setDraft({ ...begin(wants.rest), ...saved })
   }, [wants, place])
-  const start = useMutation<Execution, Said, Record<string, unknown>>({
+  const start = useMutation<Execution, ApiProblem, Record<string, unknown>>({
     mutationFn: (input) => execute(name, input),
     onSuccess: (run) => {
       queries.setQueryData(
@@ -108,14 +108,14 @@ function Beginning({ name, onBegun }: { name: string; onBegun: (run: string) => 
     },
   })
   const { value, wrong } = read(wants.rest, draft)
-  const send = (words: string) => {
+  const send = (text: string) => {
     setShow(true)
     if (Object.keys(wrong).length > 0) {
       toast(t('Fill in what it is given first.'))
       return false
     }
     sessionStorage.setItem(place, JSON.stringify(draft))
-    start.mutate({ ...value, ...(wants.message ? { [wants.message]: words } : {}) })
+    start.mutate({ ...value, ...(wants.message ? { [wants.message]: text } : {}) })
     return true
   }
   if (found.isPending) return <Skeleton rows={4} />
@@ -123,7 +123,7 @@ function Beginning({ name, onBegun }: { name: string; onBegun: (run: string) => 
   const fields = Object.keys(wants.rest.properties ?? {}).length
   return (
     <div className={css.columns}>
-      <section className={css.talk} aria-label={t('Conversation')}>
+      <section className={css.conversation} aria-label={t('Conversation')}>
         <div className={css.thread}>
           <p className={css.hint}>
             {wants.message
@@ -163,16 +163,16 @@ function Composer({
   disabled,
 }: {
   busy: boolean
-  onSend: (words: string) => boolean
+  onSend: (text: string) => boolean
   label: string
   disabled?: string | undefined
 }) {
   const t = useT()
-  const [words, setWords] = useState('')
+  const [text, setText] = useState('')
   const field = useRef<HTMLTextAreaElement>(null)
   const send = () => {
-    if (!words.trim() || busy || disabled) return
-    if (onSend(words.trim())) setWords('')
+    if (!text.trim() || busy || disabled) return
+    if (onSend(text.trim())) setText('')
   }
   useCommands([
     { id: 'chat.write', title: t('Write'), group: t('Try in chat'), keys: 'r', run: () => field.current?.focus() },
@@ -190,9 +190,9 @@ function Composer({
         aria-label={label}
         placeholder={disabled ?? t('Write a message')}
         rows={2}
-        value={words}
+        value={text}
         disabled={!!disabled}
-        onChange={(e) => setWords(e.target.value)}
+        onChange={(e) => setText(e.target.value)}
         onKeyDown={(e) => {
           if (e.key === 'Enter' && !e.shiftKey && !e.nativeEvent.isComposing) {
             e.preventDefault()
@@ -213,37 +213,40 @@ function Conversation({ run: id }: { run: string }) {
   const run = shown.data
   const over = run ? ended(run.state) : false
   const now = useNow(over ? null : 1000)
-  const story = useMemo(() => tell(journal.data ?? []), [journal.data])
-  const desk = useDeskOf(run, story)
+  const timeline = useMemo(() => foldJournal(journal.data ?? []), [journal.data])
+  const tasks = useRunTasks(run, timeline)
   const [sent, setSent] = useState<{ text: string; after: number }[]>([])
-  const say = useMutation<Execution, Said, string>({
+  const send = useMutation<Execution, ApiProblem, string>({
     mutationFn: (message) => act(id, { act: 'signal', message }),
-    onMutate: (text) => setSent((old) => [...old, { text, after: story.said.length }]),
+    onMutate: (text) => setSent((old) => [...old, { text, after: timeline.utterances.length }]),
     onError: (_problem, text) => setSent((old) => old.filter((one) => one.text !== text)),
   })
-  // A message that the journal tells is no longer told by us.
+  // Drop sent messages that the journal has.
   const pending = sent.filter(
-    (one) => !story.said.slice(one.after).some((said) => said.who === 'customer' && said.text === one.text),
+    (one) =>
+      !timeline.utterances
+        .slice(one.after)
+        .some((utterance) => utterance.author === 'customer' && utterance.text === one.text),
   )
   const end = useRef<HTMLDivElement>(null)
-  const turns = story.said.length + pending.length
-  // biome-ignore lint/correctness/useExhaustiveDependencies: each new turn is scrolled to.
+  const turns = timeline.utterances.length + pending.length
+  // biome-ignore lint/correctness/useExhaustiveDependencies: scroll to each new turn.
   useEffect(() => {
     end.current?.scrollIntoView?.({ block: 'end' })
   }, [turns])
-  const waits = desk.filter((item) => item.kind !== 'question')
-  const asked = desk.some((item) => item.kind === 'question')
+  const waits = tasks.filter((item) => item.kind !== 'question')
+  const asked = tasks.some((item) => item.kind === 'question')
   const thinking = !!run && !over && !asked && waits.length === 0 && run.state !== 'paused'
   if (shown.isError && !run) return <Problem problem={shown.error} onRetry={() => void shown.refetch()} />
   return (
     <div className={css.columns}>
-      <section className={css.talk} aria-label={t('Conversation')}>
+      <section className={css.conversation} aria-label={t('Conversation')}>
         <div className={css.thread} role="log" aria-live="polite">
-          {story.said.map((one, i) => (
-            <div key={i} className={`${css.turn} ${one.who === 'customer' ? css.mine : ''}`}>
-              <p className={`${css.bubble} ${one.who === 'customer' ? '' : css.theirs}`}>{one.text}</p>
+          {timeline.utterances.map((one, i) => (
+            <div key={i} className={`${css.turn} ${one.author === 'customer' ? css.mine : ''}`}>
+              <p className={`${css.bubble} ${one.author === 'customer' ? '' : css.theirs}`}>{one.text}</p>
               <span className={css.meta}>
-                {one.who === 'customer' ? (
+                {one.author === 'customer' ? (
                   t('Customer')
                 ) : (
                   <>
@@ -267,17 +270,17 @@ function Conversation({ run: id }: { run: string }) {
           )}
           {waits.map((item) => (
             <div key={questionOf(item)} className={css.wait}>
-              <p className={css.pass}>
+              <p className={css.divider}>
                 <span>{t('The baton passes to a person')}</span>
               </p>
               <h2>
-                <Words>{item.title}</Words>
+                <CodeText>{item.title}</CodeText>
               </h2>
               <Decision item={item} />
             </div>
           ))}
           {over && run && (
-            <p className={css.pass}>
+            <p className={css.divider}>
               <span>
                 <StateSign state={run.state} small /> {duration(run.duration_ms ?? 0)} · {usd(run.total_cost_usd)}
               </span>
@@ -286,11 +289,11 @@ function Conversation({ run: id }: { run: string }) {
           {over && run?.error && <Problem problem={new Error(`${run.error.code}: ${run.error.message}`)} inline />}
           <div ref={end} />
         </div>
-        {say.error && <Problem problem={say.error} />}
+        {send.error && <Problem problem={send.error} />}
         <Composer
-          busy={say.isPending}
-          onSend={(words) => {
-            say.mutate(words)
+          busy={send.isPending}
+          onSend={(text) => {
+            send.mutate(text)
             return true
           }}
           label={t('Message')}
@@ -301,8 +304,8 @@ function Conversation({ run: id }: { run: string }) {
         {run && (
           <Steps
             run={run}
-            story={story}
-            now={over ? (story.ended ?? now) : now}
+            timeline={timeline}
+            now={over ? (timeline.ended ?? now) : now}
             line={<LiveLine line={line} over={over} />}
           />
         )}
@@ -311,9 +314,9 @@ function Conversation({ run: id }: { run: string }) {
   )
 }
 
-function Steps({ run, story, now, line }: { run: Execution; story: Story; now: number; line: ReactNode }) {
+function Steps({ run, timeline, now, line }: { run: Execution; timeline: RunTimeline; now: number; line: ReactNode }) {
   const t = useT()
-  const bar = relay(spans(story, now))
+  const bar = splitTime(spans(timeline, now))
   return (
     <div className={css.steps}>
       <div className="row">
@@ -323,9 +326,9 @@ function Steps({ run, story, now, line }: { run: Execution; story: Story; now: n
           {t('See the run')}
         </Link>
       </div>
-      <RelayBar relay={bar} />
+      <TimeSplitBar split={bar} />
       <ol>
-        {story.steps.map((step) => (
+        {timeline.steps.map((step) => (
           <li key={step.node}>
             <Link to="/runs/$id" params={{ id: run.execution_id }} search={{ step: step.node }} className={css.step}>
               <StateSign state={step.status} small signOnly />

@@ -1,10 +1,10 @@
 import type { FieldSchema, FormSchema } from '../../api/schema'
 
-/** The input key that carries what the customer writes. */
-const spoken = ['message', 'customer_message', 'text', 'question', 'query', 'prompt', 'goal']
+/** Input keys that may carry the customer's message, in order of preference. */
+const messageKeys = ['message', 'customer_message', 'text', 'question', 'query', 'prompt', 'goal']
 
 export interface Declared {
-  /** Which key a message goes to; `null` where nothing looks like one. */
+  /** The input key for the message; `null` where none fits. */
   message: string | null
   rest: FormSchema
 }
@@ -15,12 +15,12 @@ export function declared(input: Record<string, unknown> | null): Declared {
   const schema =
     input.type === 'object' && typeof input.properties === 'object' && input.properties ? (input as FormSchema) : null
   const fields = Object.fromEntries(
-    Object.entries(schema?.properties ?? input).map(([name, said]): [string, FieldSchema] => [
+    Object.entries(schema?.properties ?? input).map(([name, field]): [string, FieldSchema] => [
       name,
-      typeof said === 'string' ? { type: said } : ((said ?? {}) as FieldSchema),
+      typeof field === 'string' ? { type: field } : ((field ?? {}) as FieldSchema),
     ]),
   )
-  const message = spoken.find((name) => name in fields && textual(fields[name])) ?? null
+  const message = messageKeys.find((name) => name in fields && textual(fields[name])) ?? null
   const rest = Object.fromEntries(Object.entries(fields).filter(([name]) => name !== message))
   const required = schema
     ? (schema.required ?? [])

@@ -1,5 +1,5 @@
 import { type KeyboardEvent, useEffect, useRef, useState } from 'react'
-import type { Said, Talk } from '../../api/talk'
+import type { ConversationAction, InboxConversation } from '../../api/conversation'
 import { useT } from '../../i18n'
 import { Button } from '../../ui/button'
 import { useCommands } from '../../ui/commands'
@@ -8,28 +8,28 @@ import { Keys } from '../../ui/kbd'
 import css from './inbox.module.css'
 
 interface Props {
-  talk: Talk
+  conversation: InboxConversation
   mine: boolean
   may: boolean
   busy: boolean
-  /** Tells when the server has it, and only then forgets what was written. */
-  onSay: (said: Said, done: () => void) => void
+  /** Calls `done` when the server has accepted it; only then is the draft cleared. */
+  onAction: (action: ConversationAction, done: () => void) => void
 }
 
-/** What is written to the customer, or for people; the suggested reply stands above the field and never in it. */
-export function Composer({ talk, mine, may, busy, onSay }: Props) {
+/** The reply to the customer or an internal note. The suggested reply is above the field, never in it. */
+export function Composer({ conversation, mine, may, busy, onAction }: Props) {
   const t = useT()
   const [to, setTo] = useState<'customer' | 'people'>('customer')
   const [text, setText] = useState('')
   const [dismissed, dismiss] = useState<string | null>(null)
   const field = useRef<HTMLTextAreaElement>(null)
-  const suggested = talk.handover_context?.suggested_reply ?? null
+  const suggested = conversation.handover_context?.suggested_reply ?? null
   const note = to === 'people' || !mine
-  const shown = mine && !note && suggested && suggested !== dismissed ? suggested : null
+  const suggestion = mine && !note && suggested && suggested !== dismissed ? suggested : null
   const use = () => {
-    if (!shown) return
-    setText(text ? `${text}\n${shown}` : shown)
-    dismiss(shown)
+    if (!suggestion) return
+    setText(text ? `${text}\n${suggestion}` : suggestion)
+    dismiss(suggestion)
     field.current?.focus()
   }
   const write = (next: 'customer' | 'people') => {
@@ -41,32 +41,33 @@ export function Composer({ talk, mine, may, busy, onSay }: Props) {
     setText('')
     setTo('customer')
     dismiss(null)
-  }, [talk.conversation_id])
+  }, [conversation.conversation_id])
   const here = t('This conversation')
   useCommands(
     may
       ? [
           ...(mine
-            ? [{ id: 'talk.reply', title: t('Reply'), group: here, keys: 'r', run: () => write('customer') }]
+            ? [{ id: 'conversation.reply', title: t('Reply'), group: here, keys: 'r', run: () => write('customer') }]
             : []),
-          { id: 'talk.note', title: t('Internal note'), group: here, keys: 'n', run: () => write('people') },
-          ...(shown
-            ? [{ id: 'talk.suggestion', title: t('Use the suggested reply'), group: here, keys: 's', run: use }]
+          { id: 'conversation.note', title: t('Internal note'), group: here, keys: 'n', run: () => write('people') },
+          ...(suggestion
+            ? [{ id: 'conversation.suggestion', title: t('Use the suggested reply'), group: here, keys: 's', run: use }]
             : []),
         ]
       : [],
   )
   const send = () => {
     if (!text.trim() || busy) return
-    onSay(note ? { act: 'notes', text: text.trim() } : { act: 'posts', text: text.trim(), number: talk.number }, () =>
-      setText(''),
+    onAction(
+      note ? { act: 'notes', text: text.trim() } : { act: 'posts', text: text.trim(), number: conversation.number },
+      () => setText(''),
     )
   }
   const onKey = (event: KeyboardEvent) => {
     if (event.key === 'Enter' && (event.metaKey || event.ctrlKey)) {
       event.preventDefault()
       send()
-    } else if (event.key === 'Tab' && !event.shiftKey && shown && !text) {
+    } else if (event.key === 'Tab' && !event.shiftKey && suggestion && !text) {
       event.preventDefault()
       use()
     }
@@ -74,7 +75,7 @@ export function Composer({ talk, mine, may, busy, onSay }: Props) {
   if (!may) return null
   return (
     <div className={css.composer}>
-      {shown && (
+      {suggestion && (
         <div className={css.suggestion}>
           <div className="row">
             <Icon name="agent" size={14} className="agent-c" />
@@ -83,12 +84,12 @@ export function Composer({ talk, mine, may, busy, onSay }: Props) {
               <Button small onPress={use}>
                 {t('Use')} <Keys keys="Tab" />
               </Button>
-              <Button small look="ghost" icon="x" iconOnly onPress={() => dismiss(shown)}>
+              <Button small look="ghost" icon="x" iconOnly onPress={() => dismiss(suggestion)}>
                 {t('Dismiss the suggestion')}
               </Button>
             </span>
           </div>
-          <p>{shown}</p>
+          <p>{suggestion}</p>
         </div>
       )}
       <div className={`${css.box} ${note ? css.boxNote : ''}`}>

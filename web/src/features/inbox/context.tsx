@@ -1,9 +1,9 @@
 import { Link } from '@tanstack/react-router'
-import type { Talk } from '../../api/talk'
-import { type Say, useT } from '../../i18n'
+import type { InboxConversation } from '../../api/conversation'
+import { type Translate, useT } from '../../i18n'
 import { count, percent, usd, when } from '../../i18n/format'
+import { CodeText } from '../../ui/code-text'
 import { Icon } from '../../ui/icon'
-import { Words } from '../../ui/words'
 import css from './inbox.module.css'
 import { triggerWords } from './words'
 
@@ -12,13 +12,13 @@ const outcomes: Record<string, { icon: 'ok' | 'err' | 'hold' | 'skip'; tone: str
   failed: { icon: 'err', tone: 'bad-c' },
   waiting: { icon: 'hold', tone: 'person-c' },
 }
-const outcomeWord = (outcome: string, t: Say): string =>
+const outcomeWord = (outcome: string, t: Translate): string =>
   ({ completed: t('done'), failed: t('failed'), waiting: t('waits') })[outcome] ?? outcome
 
-/** What goes along when the baton is passed: why, what it is about, what was tried, what still waits. */
-export function Context({ talk }: { talk: Talk }) {
+/** The handover context: reason, summary, attempts, and pending approvals. */
+export function Context({ conversation }: { conversation: InboxConversation }) {
   const t = useT()
-  const handover = talk.handover_context
+  const handover = conversation.handover_context
   return (
     <div className={css.context}>
       {handover && (
@@ -33,7 +33,7 @@ export function Context({ talk }: { talk: Talk }) {
             </p>
             {handover.reason && (
               <p className="mid">
-                <Words>{handover.reason}</Words>
+                <CodeText>{handover.reason}</CodeText>
               </p>
             )}
           </section>
@@ -46,8 +46,8 @@ export function Context({ talk }: { talk: Talk }) {
           <section>
             <div className="row">
               <h2>{t('What was tried')}</h2>
-              {talk.execution_id && (
-                <Link to="/runs/$id" params={{ id: talk.execution_id }} className="link sm push">
+              {conversation.execution_id && (
+                <Link to="/runs/$id" params={{ id: conversation.execution_id }} className="link sm push">
                   {t('See the run')}
                 </Link>
               )}
@@ -87,16 +87,18 @@ export function Context({ talk }: { talk: Talk }) {
       <section>
         <h2>{t('Facts')}</h2>
         <dl className={css.facts}>
-          <Fact name={t('Customer')}>{talk.user_id ?? t('unknown')}</Fact>
-          <Fact name={t('Channel')}>{talk.channel || '—'}</Fact>
-          <Fact name={t('Workflow')}>{talk.workflow_id}</Fact>
-          <Fact name={t('Began')}>{when(talk.created_at)}</Fact>
-          {talk.state === 'pending_human' && talk.waiting_since && (
-            <Fact name={t('Waiting since')}>{when(talk.waiting_since)}</Fact>
+          <Fact name={t('Customer')}>{conversation.user_id ?? t('unknown')}</Fact>
+          <Fact name={t('Channel')}>{conversation.channel || '—'}</Fact>
+          <Fact name={t('Workflow')}>{conversation.workflow_id}</Fact>
+          <Fact name={t('Began')}>{when(conversation.created_at)}</Fact>
+          {conversation.state === 'pending_human' && conversation.waiting_since && (
+            <Fact name={t('Waiting since')}>{when(conversation.waiting_since)}</Fact>
           )}
-          {talk.first_response_at && <Fact name={t('First answer')}>{when(talk.first_response_at)}</Fact>}
-          {!!talk.reopened && <Fact name={t('Opened again')}>{count(talk.reopened)}</Fact>}
-          <Fact name={t('Cost')}>{usd(talk.total_cost_usd)}</Fact>
+          {conversation.first_response_at && (
+            <Fact name={t('First answer')}>{when(conversation.first_response_at)}</Fact>
+          )}
+          {!!conversation.reopened && <Fact name={t('Opened again')}>{count(conversation.reopened)}</Fact>}
+          <Fact name={t('Cost')}>{usd(conversation.total_cost_usd)}</Fact>
         </dl>
       </section>
     </div>

@@ -1,16 +1,16 @@
 import { act } from 'react'
 import { afterEach, expect, test, vi } from 'vitest'
-import type { Line, Talk, TalkHead } from '../../api/talk'
+import type { ConversationHead, InboxConversation, Line } from '../../api/conversation'
 import { draw, named, press, type, violations } from '../../ui/testing'
+import { AvailabilityBanner } from './availability-banner'
 import { Composer } from './composer'
 import { Queue } from './queue'
-import { Seat } from './seat'
 import { Thread } from './thread'
 import { byWait } from './words'
 
 afterEach(() => vi.unstubAllGlobals())
 
-const head: TalkHead = {
+const head: ConversationHead = {
   conversation_id: '01a2058c-c224-76b8-ade5-1f170238a869',
   workflow_id: 'refunds',
   state: 'human_active',
@@ -30,7 +30,7 @@ const head: TalkHead = {
   messages: 1,
   runs: 1,
 }
-const talk: Talk = {
+const conversation: InboxConversation = {
   ...head,
   handover_context: {
     trigger: 'explicit_request',
@@ -60,57 +60,60 @@ const line = (number: number, from: Line['from'], text: string, name: string | n
 const ctrlEnter = (field: Element | null) =>
   field?.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', ctrlKey: true, bubbles: true }))
 
-test('who said what can be told apart without colours, and what the agent would have said is no line', async () => {
+test('authors differ without colour, and the suggested reply is not a message', async () => {
   const lines = [
     line(1, 'customer', 'A person, please'),
     line(2, 'suggestion', 'Never shown'),
     line(3, 'person', 'Here I am', 'olga'),
     line(4, 'note', 'Knows the shop', 'paul'),
   ]
-  const place = await draw(<Thread talk={talk} lines={lines} me="olga" />)
+  const place = await draw(<Thread conversation={conversation} lines={lines} me="olga" />)
   const text = place.textContent ?? ''
   for (const part of ['Customer, ', 'You, ', 'paul, ', 'not seen by the customer']) expect(text).toContain(part)
   expect(text).not.toContain('Never shown')
-  // The baton passed after the first line.
+  // The handover was after the first line.
   expect(text.indexOf('The agent passed the baton')).toBeGreaterThan(text.indexOf('A person, please'))
   expect(text.indexOf('The agent passed the baton')).toBeLessThan(text.indexOf('Here I am'))
   expect(await violations(place)).toEqual([])
 })
 
-test('the suggestion is taken for editing and sent only by whoever writes, under the number they own it by', async () => {
-  const say = vi.fn()
-  const place = await draw(<Composer talk={talk} mine may busy={false} onSay={say} />)
+test('the suggestion can be edited and sent only by the owner, with the ownership number', async () => {
+  const onAction = vi.fn()
+  const place = await draw(<Composer conversation={conversation} mine may busy={false} onAction={onAction} />)
   const field = place.querySelector('textarea') as HTMLTextAreaElement
   expect(field.value).toBe('')
   await press(named(place, 'Use Tab'))
   expect(field.value).toBe('I can help.')
-  expect(say).not.toHaveBeenCalled()
+  expect(onAction).not.toHaveBeenCalled()
   await type(field, 'I can help you. ')
   ctrlEnter(field)
-  expect(say).toHaveBeenCalledWith({ act: 'posts', text: 'I can help you.', number: 7 }, expect.any(Function))
+  expect(onAction).toHaveBeenCalledWith({ act: 'posts', text: 'I can help you.', number: 7 }, expect.any(Function))
   expect(await violations(place)).toEqual([])
 })
 
-test('who does not hold the baton can only leave a note, and who may not answer writes nothing', async () => {
-  const say = vi.fn()
-  const place = await draw(<Composer talk={talk} mine={false} may busy={false} onSay={say} />)
+test('a non-owner can only write notes, and a key without the role writes nothing', async () => {
+  const onAction = vi.fn()
+  const place = await draw(<Composer conversation={conversation} mine={false} may busy={false} onAction={onAction} />)
   expect(place.textContent).not.toContain('Suggested reply')
   const field = place.querySelector('textarea') as HTMLTextAreaElement
   await type(field, 'look at order 7')
   ctrlEnter(field)
-  expect(say).toHaveBeenCalledWith({ act: 'notes', text: 'look at order 7' }, expect.any(Function))
-  expect((await draw(<Composer talk={talk} mine may={false} busy={false} onSay={say} />)).textContent).toBe('')
+  expect(onAction).toHaveBeenCalledWith({ act: 'notes', text: 'look at order 7' }, expect.any(Function))
+  expect(
+    (await draw(<Composer conversation={conversation} mine may={false} busy={false} onAction={onAction} />))
+      .textContent,
+  ).toBe('')
 })
 
-test('the queue names each group, and why each came; who waits longest is first', async () => {
+test('the queue shows groups and reasons; longest waiting first', async () => {
   const late = { ...head, conversation_id: 'b', user_id: 'Bea', updated_at: '2026-11-22T09:00:00Z' }
   expect(byWait([head, late]).map((one) => one.user_id)).toEqual(['Bea', 'Ana'])
   let chosen = ''
   const place = await draw(
     <Queue
       groups={[
-        { title: 'With me', talks: [head] },
-        { title: 'Unassigned', talks: [] },
+        { title: 'With me', conversations: [head] },
+        { title: 'Unassigned', conversations: [] },
       ]}
       chosen={head.conversation_id}
       onChoose={(one) => {
@@ -127,24 +130,24 @@ test('the queue names each group, and why each came; who waits longest is first'
   expect(await violations(place)).toEqual([])
 })
 
-test('why nothing new comes is told: away, offline, as many as one takes, not on the desk; and nothing where something comes', async () => {
-  const told = async (role: string, seat: object | null) => {
+test('the banner explains why nothing is assigned: away, offline, at capacity, no agent; and is empty otherwise', async () => {
+  const bannerText = async (role: string, agent: object | null) => {
     vi.stubGlobal('fetch', async (path: string) =>
       path.endsWith('/me')
         ? Response.json({ name: 'olga', role })
-        : seat
-          ? Response.json({ id: 'olga', max_capacity: 2, ...seat })
+        : agent
+          ? Response.json({ id: 'olga', max_capacity: 2, ...agent })
           : Response.json({ code: 'DESK-004' }, { status: 404 }),
     )
-    const place = await draw(<Seat />)
+    const place = await draw(<AvailabilityBanner />)
     await act(async () => {})
     expect(await violations(place)).toEqual([])
     return place.textContent
   }
-  expect(await told('operator', { status: 'away', current_load: 0 })).toMatch(/^You are away: .*Go online$/)
-  expect(await told('operator', { status: 'offline', current_load: 0 })).toMatch(/^You are offline: .*Go online$/)
-  expect(await told('operator', { status: 'online', current_load: 2 })).toMatch(/^You have as many as you take/)
-  expect(await told('operator', { status: 'online', current_load: 1 })).toBe('')
-  expect(await told('human_agent', null)).toMatch(/^You are not on the desk/)
-  expect(await told('admin', null)).toBe('')
+  expect(await bannerText('operator', { status: 'away', current_load: 0 })).toMatch(/^You are away: .*Go online$/)
+  expect(await bannerText('operator', { status: 'offline', current_load: 0 })).toMatch(/^You are offline: .*Go online$/)
+  expect(await bannerText('operator', { status: 'online', current_load: 2 })).toMatch(/^You have as many as you take/)
+  expect(await bannerText('operator', { status: 'online', current_load: 1 })).toBe('')
+  expect(await bannerText('human_agent', null)).toMatch(/^You are not on the desk/)
+  expect(await bannerText('admin', null)).toBe('')
 })

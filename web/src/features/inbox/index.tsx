@@ -1,19 +1,19 @@
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { useEffect, useState } from 'react'
-import { me } from '../../api/queries'
-import { useMay } from '../../api/rights'
 import {
+  type ConversationAction,
+  type ConversationHead,
+  conversationQuery,
+  type InboxConversation,
   inbox,
   lines,
   resolved,
-  type Said,
-  type Talk,
-  type TalkHead,
-  talk as talkOf,
-  useLiveTalk,
-  useSay,
-} from '../../api/talk'
+  useConversationAction,
+  useLiveConversation,
+} from '../../api/conversation'
+import { me } from '../../api/queries'
+import { useMay } from '../../api/rights'
 import { useT } from '../../i18n'
 import { Button } from '../../ui/button'
 import { useNow } from '../../ui/clock'
@@ -25,40 +25,40 @@ import { Sheet } from '../../ui/sheet'
 import { Empty, Problem, Skeleton } from '../../ui/states'
 import { toast } from '../../ui/toast'
 import { Top } from '../../ui/top'
+import { AvailabilityBanner } from './availability-banner'
 import { Composer } from './composer'
 import { Context } from './context'
 import css from './inbox.module.css'
 import { Queue } from './queue'
-import { Seat } from './seat'
 import { Thread } from './thread'
 import { byWait, channelIcon, nameOf } from './words'
 
-/** What people have taken over, and what waits for them. */
+/** The inbox: conversations taken over by people, and those waiting for them. */
 export function Inbox() {
   const t = useT()
   const go = useNavigate()
   const { conversation } = useParams({ from: '/inbox/{-$conversation}' })
   const { show } = useSearch({ from: '/inbox/{-$conversation}' })
   const past = show === 'resolved'
-  const who = useQuery(me)
+  const self = useQuery(me)
   const open = useQuery({ ...inbox, enabled: !past })
-  const over = useQuery({ ...resolved, enabled: past })
-  const listed = past ? over : open
+  const resolvedQuery = useQuery({ ...resolved, enabled: past })
+  const listed = past ? resolvedQuery : open
   const now = useNow(1000)
-  const name = who.data?.name ?? ''
-  const talks = listed.data ?? []
-  const isMine = (one: TalkHead) => one.owner === 'person' && one.assigned_agent_id === name
+  const name = self.data?.name ?? ''
+  const conversations = listed.data ?? []
+  const isMine = (one: ConversationHead) => one.owner === 'person' && one.assigned_agent_id === name
   const groups = past
-    ? [{ title: t('Resolved'), talks }]
+    ? [{ title: t('Resolved'), conversations }]
     : [
-        { title: t('With me'), talks: byWait(talks.filter(isMine)) },
-        { title: t('Unassigned'), talks: byWait(talks.filter((one) => one.owner === 'nobody')) },
+        { title: t('With me'), conversations: byWait(conversations.filter(isMine)) },
+        { title: t('Unassigned'), conversations: byWait(conversations.filter((one) => one.owner === 'nobody')) },
         {
           title: t('With others'),
-          talks: byWait(talks.filter((one) => one.owner === 'person' && !isMine(one))),
+          conversations: byWait(conversations.filter((one) => one.owner === 'person' && !isMine(one))),
         },
       ]
-  const order = groups.flatMap((group) => group.talks)
+  const order = groups.flatMap((group) => group.conversations)
   const chosen = conversation ?? null
   const select = (next: string) =>
     void go({
@@ -68,7 +68,7 @@ export function Inbox() {
       replace: true,
     })
   const first = conversation ? null : (order[0]?.conversation_id ?? null)
-  // Put into the address, so that what is read stays when it leaves the list.
+  // Put the selection into the URL, so that the conversation stays open when it leaves the list.
   // biome-ignore lint/correctness/useExhaustiveDependencies: once for each first.
   useEffect(() => {
     if (first) select(first)
@@ -78,7 +78,9 @@ export function Inbox() {
     const next = order[Math.max(0, Math.min(order.length - 1, at + by))]
     if (!next) return
     select(next.conversation_id)
-    document.querySelector(`[data-talk="${CSS.escape(next.conversation_id)}"]`)?.scrollIntoView?.({ block: 'nearest' })
+    document
+      .querySelector(`[data-conversation="${CSS.escape(next.conversation_id)}"]`)
+      ?.scrollIntoView?.({ block: 'nearest' })
   }
   useCommands([
     { id: 'inbox.next', title: t('Next conversation'), group: t('Inbox'), keys: 'j', run: () => step(1) },
@@ -116,7 +118,7 @@ export function Inbox() {
           {tab(true, t('Resolved'))}
         </div>
       </Top>
-      {!past && <Seat />}
+      {!past && <AvailabilityBanner />}
       <div className={css.columns}>
         <div className={css.queue}>
           {listed.isError && <Problem problem={listed.error} onRetry={() => void listed.refetch()} />}
@@ -139,13 +141,13 @@ export function Inbox() {
 function Open({ of, me: name }: { of: string; me: string }) {
   const t = useT()
   const may = useMay('answer')
-  const talk = useQuery(talkOf(of))
-  const said = useQuery(lines(of))
-  const line = useLiveTalk(of, said.isSuccess)
-  const say = useSay(of)
+  const conversation = useQuery(conversationQuery(of))
+  const linesQuery = useQuery(lines(of))
+  const line = useLiveConversation(of, linesQuery.isSuccess)
+  const action = useConversationAction(of)
   const [giving, setGiving] = useState(false)
   const [note, setNote] = useState('')
-  const data = talk.data
+  const data = conversation.data
   const mine = data?.owner === 'person' && data.assigned_agent_id === name
   const isOpen = data?.state === 'pending_human' || data?.state === 'human_active'
   const can = {
@@ -153,8 +155,8 @@ function Open({ of, me: name }: { of: string; me: string }) {
     reopen: may && data?.state === 'resolved',
     leave: may && mine && isOpen,
   }
-  const send = (what: Said, done: string, then?: () => void) =>
-    say.mutate(what, {
+  const send = (what: ConversationAction, done: string, then?: () => void) =>
+    action.mutate(what, {
       onSuccess: () => {
         then?.()
         if (done) toast(done)
@@ -164,17 +166,17 @@ function Open({ of, me: name }: { of: string; me: string }) {
   const resolve = () => send({ act: 'resolve' }, t('Resolved'))
   const reopen = () => send({ act: 'reopen' }, t('Opened again'))
   const give = () => {
-    say.reset()
+    action.reset()
     setGiving(true)
   }
   const here = t('This conversation')
   useCommands([
-    ...(can.take ? [{ id: 'talk.take', title: t('Take over'), group: here, keys: 't', run: take }] : []),
-    ...(can.reopen ? [{ id: 'talk.reopen', title: t('Open again'), group: here, run: reopen }] : []),
+    ...(can.take ? [{ id: 'conversation.take', title: t('Take over'), group: here, keys: 't', run: take }] : []),
+    ...(can.reopen ? [{ id: 'conversation.reopen', title: t('Open again'), group: here, run: reopen }] : []),
     ...(can.leave
       ? [
-          { id: 'talk.back', title: t('Give back to the agent…'), group: here, keys: 'b', run: give },
-          { id: 'talk.resolve', title: t('Resolve'), group: here, keys: 'e', run: resolve },
+          { id: 'conversation.back', title: t('Give back to the agent…'), group: here, keys: 'b', run: give },
+          { id: 'conversation.resolve', title: t('Resolve'), group: here, keys: 'e', run: resolve },
         ]
       : []),
   ])
@@ -184,11 +186,12 @@ function Open({ of, me: name }: { of: string; me: string }) {
       document.title = 'Baton'
     }
   }, [data])
-  if (talk.isError && !data) return <Problem problem={talk.error} onRetry={() => void talk.refetch()} />
-  if (!data || said.isPending) return <Skeleton rows={8} height={44} />
+  if (conversation.isError && !data)
+    return <Problem problem={conversation.error} onRetry={() => void conversation.refetch()} />
+  if (!data || linesQuery.isPending) return <Skeleton rows={8} height={44} />
   return (
     <>
-      <section className={css.talk} aria-label={t('Conversation')}>
+      <section className={css.conversation} aria-label={t('Conversation')}>
         <header className={css.head}>
           <div className="cut">
             <h2 className="cut">{nameOf(data)}</h2>
@@ -200,7 +203,7 @@ function Open({ of, me: name }: { of: string; me: string }) {
           <span className="push row">
             {line.state === 'lost' && <LiveLine line={line} />}
             {can.reopen && (
-              <Button icon="undo" busy={say.isPending} onPress={reopen}>
+              <Button icon="undo" busy={action.isPending} onPress={reopen}>
                 {t('Open again')}
               </Button>
             )}
@@ -209,17 +212,17 @@ function Open({ of, me: name }: { of: string; me: string }) {
                 <Button icon="swap" onPress={give}>
                   {t('Give back…')}
                 </Button>
-                <Button icon="check" look="primary" busy={say.isPending && !giving} onPress={resolve}>
+                <Button icon="check" look="primary" busy={action.isPending && !giving} onPress={resolve}>
                   {t('Resolve')}
                 </Button>
               </>
             )}
           </span>
         </header>
-        <Who talk={data} mine={mine} />
-        {say.error && !giving && <Problem problem={say.error} />}
-        {said.isError && <Problem problem={said.error} onRetry={() => void said.refetch()} />}
-        <Thread talk={data} lines={said.data ?? []} me={name} />
+        <OwnerLine conversation={data} mine={mine} />
+        {action.error && !giving && <Problem problem={action.error} />}
+        {linesQuery.isError && <Problem problem={linesQuery.error} onRetry={() => void linesQuery.refetch()} />}
+        <Thread conversation={data} lines={linesQuery.data ?? []} me={name} />
         {can.take && (
           <div className={css.closed}>
             <span className="mid">
@@ -227,23 +230,23 @@ function Open({ of, me: name }: { of: string; me: string }) {
                 ? t('The agent holds the baton.')
                 : t('Nobody holds the baton: you cannot write yet.')}
             </span>
-            <Button look="primary" icon="person" busy={say.isPending} onPress={take}>
+            <Button look="primary" icon="person" busy={action.isPending} onPress={take}>
               {t('Take over')}
             </Button>
           </div>
         )}
         {(mine || data.owner === 'person') && isOpen && (
           <Composer
-            talk={data}
+            conversation={data}
             mine={mine}
             may={may}
-            busy={say.isPending}
-            onSay={(what, done) => send(what, '', done)}
+            busy={action.isPending}
+            onAction={(what, done) => send(what, '', done)}
           />
         )}
       </section>
       <aside className={css.aside} aria-label={t('What goes along')}>
-        <Context talk={data} />
+        <Context conversation={data} />
       </aside>
       <Sheet
         title={t('Give back to the agent')}
@@ -257,7 +260,7 @@ function Open({ of, me: name }: { of: string; me: string }) {
             <Button
               look="primary"
               icon="swap"
-              busy={say.isPending}
+              busy={action.isPending}
               onPress={() =>
                 send({ act: 'give-back', note: note.trim() }, t('Given back'), () => {
                   setGiving(false)
@@ -281,19 +284,19 @@ function Open({ of, me: name }: { of: string; me: string }) {
           lines={4}
           autoFocus
         />
-        {say.error && giving && <Problem problem={say.error} inline />}
+        {action.error && giving && <Problem problem={action.error} inline />}
       </Sheet>
     </>
   )
 }
 
-/** Exactly one owner speaks, and who that is stands above everything that was said. */
-function Who({ talk, mine }: { talk: Talk; mine: boolean }) {
+/** A conversation has exactly one owner at a time; the line above the messages says who. */
+function OwnerLine({ conversation, mine }: { conversation: InboxConversation; mine: boolean }) {
   const t = useT()
-  const person = talk.owner === 'person'
+  const person = conversation.owner === 'person'
   return (
-    <p className={`${css.who} ${person ? css.whoPerson : talk.owner === 'ai' ? css.whoAi : ''}`} role="status">
-      <Icon name={person ? 'person' : talk.owner === 'ai' ? 'agent' : 'hold'} size={14} />
+    <p className={`${css.who} ${person ? css.whoPerson : conversation.owner === 'ai' ? css.whoAi : ''}`} role="status">
+      <Icon name={person ? 'person' : conversation.owner === 'ai' ? 'agent' : 'hold'} size={14} />
       {mine ? (
         <>
           <b>{t('You hold the baton')}</b>
@@ -301,14 +304,14 @@ function Who({ talk, mine }: { talk: Talk; mine: boolean }) {
         </>
       ) : person ? (
         <>
-          <b>{t('{name} holds the baton', { name: talk.assigned_agent_id ?? '' })}</b>
+          <b>{t('{name} holds the baton', { name: conversation.assigned_agent_id ?? '' })}</b>
           <span className="mid">{t('you can leave a note')}</span>
         </>
-      ) : talk.state === 'resolved' ? (
+      ) : conversation.state === 'resolved' ? (
         <b>{t('Resolved')}</b>
-      ) : talk.state === 'finished' ? (
+      ) : conversation.state === 'finished' ? (
         <b>{t('The agent has answered')}</b>
-      ) : talk.owner === 'ai' ? (
+      ) : conversation.owner === 'ai' ? (
         <b>{t('The agent holds the baton')}</b>
       ) : (
         <b>{t('Waits for a person')}</b>

@@ -2,7 +2,7 @@ import { type ReactNode, useState } from 'react'
 import { type Act, ended, useAct } from '../../api/queries'
 import { useMay } from '../../api/rights'
 import type { Execution, Graph } from '../../api/schema'
-import type { Story } from '../../graph/story'
+import type { RunTimeline } from '../../graph/timeline'
 import { useT } from '../../i18n'
 import { Button } from '../../ui/button'
 import { useCommands } from '../../ui/commands'
@@ -11,50 +11,50 @@ import { Sheet } from '../../ui/sheet'
 import { Problem } from '../../ui/states'
 import { toast } from '../../ui/toast'
 import { ForkSheet } from './fork'
-import { Plan, stays } from './rollback'
+import { isIrreversible, Plan } from './rollback'
 
-type Asked = 'cancel' | 'rollback' | 'retry' | 'fork'
+type PendingAction = 'cancel' | 'rollback' | 'retry' | 'fork'
 
-/** What can be done to a run now. Whatever touches a customer or money is named again before it happens. */
+/** The actions available on a run. Those that touch a customer or money need a confirmation. */
 export function useActions(
   run: Execution | undefined,
   graph: Graph | undefined,
-  story: Story,
+  timeline: RunTimeline,
   step: string | null,
 ): {
   buttons: ReactNode
   sheets: ReactNode
-  ask: (what: Asked) => void
+  ask: (what: PendingAction) => void
 } {
   const t = useT()
-  const [asked, setAsked] = useState<Asked | null>(null)
+  const [pending, setPending] = useState<PendingAction | null>(null)
   const [compensate, setCompensate] = useState(false)
   const [same, setSame] = useState(false)
   const act = useAct(run?.execution_id ?? '')
   const may = useMay('operate')
   const over = run ? ended(run.state) : true
   const plan = run?.rollback_plan ?? []
-  const undoable = plan.filter((one) => !stays(one))
-  const winding = run?.state === 'cancelling' || run?.state === 'compensating'
+  const undoable = plan.filter((one) => !isIrreversible(one))
+  const draining = run?.state === 'cancelling' || run?.state === 'compensating'
   const can = {
-    fork: may && !!run && story.steps.length > 0,
-    pause: may && !!run && !over && !winding && run.state !== 'paused',
+    fork: may && !!run && timeline.steps.length > 0,
+    pause: may && !!run && !over && !draining && run.state !== 'paused',
     resume: may && run?.state === 'paused',
-    cancel: may && !!run && !over && !winding,
+    cancel: may && !!run && !over && !draining,
     rollback: may && !!run && over && run.state !== 'compensated' && plan.length > 0,
-    // Its conversation is done with a run that has ended.
-    retry: may && (run?.state === 'failed' || run?.state === 'timed_out') && !story.conversation,
+    // A conversation does not continue a run that has ended.
+    retry: may && (run?.state === 'failed' || run?.state === 'timed_out') && !timeline.conversation,
   }
   const send = (what: Act, done: string) =>
     act.mutate(what, {
       onSuccess: () => {
-        setAsked(null)
+        setPending(null)
         toast(done)
       },
     })
-  const ask = (what: Asked) => {
+  const ask = (what: PendingAction) => {
     act.reset()
-    setAsked(what)
+    setPending(what)
   }
   const here = t('This run')
   useCommands([
@@ -75,14 +75,14 @@ export function useActions(
         <Button
           icon="pause"
           look="ghost"
-          busy={act.isPending && !asked}
+          busy={act.isPending && !pending}
           onPress={() => send({ act: 'pause' }, t('Paused'))}
         >
           {t('Pause')}
         </Button>
       )}
       {can.resume && (
-        <Button icon="play" busy={act.isPending && !asked} onPress={() => send({ act: 'resume' }, t('Resumed'))}>
+        <Button icon="play" busy={act.isPending && !pending} onPress={() => send({ act: 'resume' }, t('Resumed'))}>
           {t('Resume')}
         </Button>
       )}
@@ -109,20 +109,20 @@ export function useActions(
     </>
   )
   const back = (
-    <Button look="ghost" onPress={() => setAsked(null)}>
+    <Button look="ghost" onPress={() => setPending(null)}>
       {t('Back')}
     </Button>
   )
-  const problem = act.error && asked && <Problem problem={act.error} inline />
+  const problem = act.error && pending && <Problem problem={act.error} inline />
   const sheets = (
     <>
-      {asked === 'fork' && run && (
-        <ForkSheet run={run} story={story} graph={graph} step={step} onClose={() => setAsked(null)} />
+      {pending === 'fork' && run && (
+        <ForkSheet run={run} timeline={timeline} graph={graph} step={step} onClose={() => setPending(null)} />
       )}
       <Sheet
         title={t('Cancel this run')}
-        open={asked === 'cancel'}
-        onClose={() => setAsked(null)}
+        open={pending === 'cancel'}
+        onClose={() => setPending(null)}
         side
         foot={
           <>
@@ -160,8 +160,8 @@ export function useActions(
       </Sheet>
       <Sheet
         title={t('Roll back this run')}
-        open={asked === 'rollback'}
-        onClose={() => setAsked(null)}
+        open={pending === 'rollback'}
+        onClose={() => setPending(null)}
         side
         foot={
           <>
@@ -191,8 +191,8 @@ export function useActions(
       </Sheet>
       <Sheet
         title={t('Retry from the failure')}
-        open={asked === 'retry'}
-        onClose={() => setAsked(null)}
+        open={pending === 'retry'}
+        onClose={() => setPending(null)}
         side
         foot={
           <>

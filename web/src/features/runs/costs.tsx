@@ -1,5 +1,5 @@
 import type { Execution, Graph } from '../../api/schema'
-import type { Story } from '../../graph/story'
+import type { RunTimeline } from '../../graph/timeline'
 import { useT } from '../../i18n'
 import { count, percent, usd } from '../../i18n/format'
 import { Empty } from '../../ui/states'
@@ -17,19 +17,19 @@ interface Usage {
 export function Costs({
   run,
   graph,
-  story,
+  timeline,
   onSelect,
 }: {
   run: Execution
   graph: Graph | undefined
-  story: Story
+  timeline: RunTimeline
   onSelect: (node: string) => void
 }) {
   const t = useT()
   const total = run.total_cost_usd
   const steps = (run.nodes ?? []).filter((node) => node.cost_usd > 0).sort((a, b) => b.cost_usd - a.cost_usd)
   const models = new Map<string, Usage>()
-  for (const call of story.steps.flatMap((step) => step.calls).filter((one) => one.what === 'model')) {
+  for (const call of timeline.steps.flatMap((step) => step.calls).filter((one) => one.what === 'model')) {
     const answer = call.answer as { model?: string; usage?: { input_tokens?: number; output_tokens?: number } } | null
     const sum = models.get(answer?.model ?? call.name) ?? { calls: 0, in: 0, out: 0, cost: 0 }
     sum.calls += call.attempts.length

@@ -1,11 +1,11 @@
 import { useMutation } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
-import type { Problem as Said } from '../../api/problem'
+import type { Problem as ApiProblem } from '../../api/problem'
 import { fork } from '../../api/queries'
 import type { Execution, Graph } from '../../api/schema'
-import { drawnAt } from '../../graph/nested'
-import type { Story } from '../../graph/story'
+import { nodeAt } from '../../graph/graph-view'
+import type { RunTimeline } from '../../graph/timeline'
 import { useT } from '../../i18n'
 import { Button } from '../../ui/button'
 import { Check, Choice, Text } from '../../ui/field'
@@ -15,26 +15,30 @@ import { toast } from '../../ui/toast'
 
 interface Props {
   run: Execution
-  story: Story
+  timeline: RunTimeline
   graph: Graph | undefined
-  /** Where it would begin, unless another step is chosen. */
+  /** The default step to start at. */
   step: string | null
   onClose: () => void
 }
 
-/** A new run that begins where this one's past is cut, with its variables as they shall be. */
-export function ForkSheet({ run, story, graph, step, onClose }: Props) {
+/** Forks a run: the step to start at, and edited variables. */
+export function ForkSheet({ run, timeline, graph, step, onClose }: Props) {
   const t = useT()
   const go = useNavigate()
-  const begun = story.steps.map((one) => one.node)
+  const begun = timeline.steps.map((one) => one.node)
   const [node, setNode] = useState(step && begun.includes(step) ? step : (begun.at(-1) ?? ''))
   const [text, setText] = useState(() => JSON.stringify(run.variables ?? {}, null, 2))
   const [owns, setOwns] = useState(false)
-  const said = read(text)
+  const variables = read(text)
   const before = begun.indexOf(node)
-  const send = useMutation<Execution, Said>({
+  const send = useMutation<Execution, ApiProblem>({
     mutationFn: () =>
-      fork(run.execution_id, { node_id: node, variables: changed(run.variables ?? {}, said ?? {}), owns_undo: owns }),
+      fork(run.execution_id, {
+        node_id: node,
+        variables: changed(run.variables ?? {}, variables ?? {}),
+        owns_undo: owns,
+      }),
     onSuccess: (made) => {
       onClose()
       toast(t('Forked: this is the new run'))
@@ -56,7 +60,7 @@ export function ForkSheet({ run, story, graph, step, onClose }: Props) {
             look="primary"
             icon="switch"
             busy={send.isPending}
-            isDisabled={!said || !node}
+            isDisabled={!variables || !node}
             onPress={() => send.mutate()}
           >
             {t('Fork')}
@@ -78,14 +82,14 @@ export function ForkSheet({ run, story, graph, step, onClose }: Props) {
         value={node}
         onChange={setNode}
         options={begun.map((one) => {
-          const name = drawnAt(graph, one)?.name
+          const name = nodeAt(graph, one)?.name
           return { value: one, text: name ? `${name} (${one})` : one }
         })}
       />
       <Text
         label={t('Variables of the new run')}
         hint={t('As JSON. What you change here is otherwise from the beginning of the new run.')}
-        error={said ? undefined : t('This is no JSON object.')}
+        error={variables ? undefined : t('This is no JSON object.')}
         value={text}
         onChange={setText}
         lines={8}
@@ -111,6 +115,6 @@ function read(text: string): Record<string, unknown> | null {
   }
 }
 
-/** Only what differs is sent: a variable that no step has set yet is not fixed to what it became later. */
+/** Only changed variables are sent, so that a variable set later in the original run is not fixed. */
 const changed = (was: Record<string, unknown>, is: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(is).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(was[name])))

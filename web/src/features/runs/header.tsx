@@ -1,23 +1,23 @@
 import { Link } from '@tanstack/react-router'
 import { ended } from '../../api/queries'
 import type { Execution } from '../../api/schema'
-import { busy, relay } from '../../graph/relay'
-import { type Story, spans } from '../../graph/story'
+import { splitTime, workedTime } from '../../graph/time-split'
+import { type RunTimeline, spans } from '../../graph/timeline'
 import { useT } from '../../i18n'
 import { duration, exact, usd, when } from '../../i18n/format'
-import { RelayBar, RelayKey } from '../../ui/relay'
+import { TimeSplitBar, TimeSplitLegend } from '../../ui/time-split'
 import css from './header.module.css'
 import { Version } from './version'
 
-/** Facts of the run and who held the baton. */
-export function Facts({ run, story, now }: { run: Execution; story: Story; now: number }) {
+/** The run's facts and its time split. */
+export function Facts({ run, timeline, now }: { run: Execution; timeline: RunTimeline; now: number }) {
   const t = useT()
   const began = run.started_at ?? run.created_at
   const over = ended(run.state)
-  const until = over ? (story.ended ?? now) : now
-  const all = spans(story, until)
-  const bar = relay(all)
-  const worked = busy(all)
+  const until = over ? (timeline.ended ?? now) : now
+  const all = spans(timeline, until)
+  const bar = splitTime(all)
+  const worked = workedTime(all)
   const wakes = run.wakes_at && !over ? Date.parse(run.wakes_at) : null
   return (
     <section className={css.facts} aria-label={t('Facts')}>
@@ -30,10 +30,10 @@ export function Facts({ run, story, now }: { run: Execution; story: Story; now: 
             </dd>
           </div>
         )}
-        {story.customer && (
+        {timeline.customer && (
           <div>
             <dt>{t('Customer')}</dt>
-            <dd>{story.customer}</dd>
+            <dd>{timeline.customer}</dd>
           </div>
         )}
         <div>
@@ -75,9 +75,9 @@ export function Facts({ run, story, now }: { run: Execution; story: Story; now: 
           </div>
         )}
       </dl>
-      <RelayBar relay={bar} />
+      <TimeSplitBar split={bar} />
       <div className={css.keys}>
-        <RelayKey relay={bar} />
+        <TimeSplitLegend split={bar} />
         {!over && <span className="push sm dim">{t('Nothing here is repeated if this machine stops.')}</span>}
       </div>
     </section>

@@ -1,25 +1,25 @@
 import { useMemo, useState } from 'react'
 import type { Entry, Event } from '../../api/schema'
-import { bodyOf, kindOf, nodeOf } from '../../graph/story'
-import { said, useT } from '../../i18n'
+import { bodyOf, kindOf, nodeOf } from '../../graph/timeline'
+import { msg, useT } from '../../i18n'
 import { clockMs, exact } from '../../i18n/format'
 import { Button } from '../../ui/button'
 import { Copy, Json } from '../../ui/code'
 import { Icon } from '../../ui/icon'
 import css from './journal.module.css'
 
-type Who = 'agent' | 'tool' | 'person' | 'flow'
-const filters: [Who | '', string][] = [
-  ['', said('All')],
-  ['agent', said('Agents')],
-  ['tool', said('Tools')],
-  ['person', said('People')],
-  ['flow', said('Flow')],
+type EventActor = 'agent' | 'tool' | 'person' | 'flow'
+const filters: [EventActor | '', string][] = [
+  ['', msg('All')],
+  ['agent', msg('Agents')],
+  ['tool', msg('Tools')],
+  ['person', msg('People')],
+  ['flow', msg('Flow')],
 ]
 const page = 100
 
-/** Whose word an event is. */
-function whoOf(event: Event): Who {
+/** The actor of an event. */
+function actorOf(event: Event): EventActor {
   const kind = kindOf(event)
   const body = bodyOf(event)
   const inside = (name: string) => Object.keys((body[name] ?? {}) as object)[0]
@@ -47,7 +47,7 @@ function whoOf(event: Event): Who {
   return 'flow'
 }
 
-/** One line of what an event says. */
+/** One line of text for an event. */
 function lineOf(event: Event): string {
   const body = bodyOf(event)
   const node = nodeOf(event)
@@ -72,14 +72,14 @@ interface Line {
   seq: number
   at: string
   event: Event
-  who: Who
+  actor: EventActor
 }
 
-/** The events as they are stored. Nothing here is made up for the page. */
+/** The events as stored, unchanged. */
 export function Journal({ entries, live, step }: { entries: readonly Entry[]; live: boolean; step?: string | null }) {
   const t = useT()
-  const [who, setWho] = useState<Who | ''>('')
-  const [shown, setShown] = useState(page)
+  const [actor, setActor] = useState<EventActor | ''>('')
+  const [shownCount, setShownCount] = useState(page)
   const lines = useMemo(() => {
     const all: Line[] = entries.flatMap((entry) =>
       entry.events.map((event, i) => ({
@@ -87,19 +87,19 @@ export function Journal({ entries, live, step }: { entries: readonly Entry[]; li
         seq: entry.seq,
         at: entry.at,
         event,
-        who: whoOf(event),
+        actor: actorOf(event),
       })),
     )
-    return all.filter((line) => (!who || line.who === who) && (!step || nodeOf(line.event) === step))
-  }, [entries, who, step])
-  // Newest first while it grows; from the beginning once it is whole.
+    return all.filter((line) => (!actor || line.actor === actor) && (!step || nodeOf(line.event) === step))
+  }, [entries, actor, step])
+  // Newest first while the run is active; oldest first once it has ended.
   const ordered = live ? lines.toReversed() : lines
   return (
     <div className={css.journal}>
       <div className={css.tools}>
         <div className={css.segments} role="group" aria-label={t('Filter')}>
           {filters.map(([value, word]) => (
-            <button key={value} type="button" aria-pressed={who === value} onClick={() => setWho(value)}>
+            <button key={value} type="button" aria-pressed={actor === value} onClick={() => setActor(value)}>
               {t(word)}
             </button>
           ))}
@@ -110,13 +110,13 @@ export function Journal({ entries, live, step }: { entries: readonly Entry[]; li
         </span>
       </div>
       <ol className={css.lines}>
-        {ordered.slice(0, shown).map((line) => (
+        {ordered.slice(0, shownCount).map((line) => (
           <JournalLine key={line.key} line={line} />
         ))}
       </ol>
-      {ordered.length > shown && (
+      {ordered.length > shownCount && (
         <div className={css.more}>
-          <Button small onPress={() => setShown(shown + page)}>
+          <Button small onPress={() => setShownCount(shownCount + page)}>
             {t('More')}
           </Button>
         </div>
@@ -133,7 +133,7 @@ function JournalLine({ line }: { line: Line }) {
       <button type="button" aria-expanded={open} onClick={() => setOpen(!open)} className={css.summary}>
         <Icon name={open ? 'down' : 'right'} size={12} className="dim" />
         <span className={`${css.seq} num`}>{line.seq}</span>
-        <span className={`mono ${line.who}-c ${css.kind}`}>{kind}</span>
+        <span className={`mono ${line.actor}-c ${css.kind}`}>{kind}</span>
         <span className={`cut ${css.text}`}>{lineOf(line.event)}</span>
         <span className={`num dim ${css.at}`} title={exact(line.at)}>
           {clockMs(line.at)}

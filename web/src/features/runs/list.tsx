@@ -4,36 +4,36 @@ import { memo, useEffect, useMemo, useRef, useState } from 'react'
 import { beginning, ended, versions, workflows } from '../../api/queries'
 import { useMay } from '../../api/rights'
 import type { Head } from '../../api/schema'
-import { type Relay, relay } from '../../graph/relay'
-import { type Story, spans, tell } from '../../graph/story'
-import { said, useT } from '../../i18n'
+import { splitTime, type TimeSplit } from '../../graph/time-split'
+import { foldJournal, type RunTimeline, spans } from '../../graph/timeline'
+import { msg, useT } from '../../i18n'
 import { duration, exact, usd, when } from '../../i18n/format'
 import { Button } from '../../ui/button'
 import { useLasting, useNow } from '../../ui/clock'
+import { CodeText } from '../../ui/code-text'
 import { useCommands } from '../../ui/commands'
 import { Icon } from '../../ui/icon'
 import { LiveLine } from '../../ui/live-line'
-import { RelayBar } from '../../ui/relay'
 import { StateSign } from '../../ui/state-sign'
 import { Empty, Problem, Skeleton } from '../../ui/states'
+import { TimeSplitBar } from '../../ui/time-split'
 import { Top } from '../../ui/top'
-import { Words } from '../../ui/words'
+import { type BulkAction, BulkActionSheet, eligibleStates } from './bulk-actions'
 import css from './list.module.css'
-import { able, type Many, ManySheet } from './many'
 import { useRuns } from './use-runs'
 import { useWindow } from './use-window'
 import { Version } from './version'
 
 const states: [string, string][] = [
-  ['', said('Any state')],
-  ['running', said('Running')],
-  ['waiting', said('Waiting')],
-  ['paused', said('Paused')],
-  ['failed', said('Failed')],
-  ['compensated', said('Undone')],
-  ['completed', said('Completed')],
-  ['cancelled', said('Cancelled')],
-  ['timed_out', said('Timed out')],
+  ['', msg('Any state')],
+  ['running', msg('Running')],
+  ['waiting', msg('Waiting')],
+  ['paused', msg('Paused')],
+  ['failed', msg('Failed')],
+  ['compensated', msg('Undone')],
+  ['completed', msg('Completed')],
+  ['cancelled', msg('Cancelled')],
+  ['timed_out', msg('Timed out')],
 ]
 
 const rowHeight = 36
@@ -44,10 +44,10 @@ export function RunsList() {
   const go = useNavigate({ from: '/runs' })
   const filter = useSearch({ from: '/runs' })
   const { pages, rows, fresh, again, lost } = useRuns(filter)
-  const known = useQuery(workflows)
+  const workflowsQuery = useQuery(workflows)
   const [at, setAt] = useState<string | null>(null)
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set())
-  const [asked, setAsked] = useState<Many | null>(null)
+  const [pending, setPending] = useState<BulkAction | null>(null)
   const lastPick = useRef<string | null>(null)
   const may = useMay('operate')
   const box = useRef<HTMLDivElement>(null)
@@ -79,7 +79,7 @@ export function RunsList() {
   // biome-ignore lint/correctness/useExhaustiveDependencies: a row that was far away is drawn only after it is revealed.
   useEffect(() => {
     const link = at && body.current?.querySelector<HTMLElement>(`[data-run="${at}"] a`)
-    // Not when a row that was left comes into sight again while somebody writes elsewhere.
+    // Not when the row scrolls back into view while the user types elsewhere.
     if (link && (document.activeElement === document.body || box.current?.contains(document.activeElement)))
       link.focus({ preventScroll: true })
   }, [at, shown.from])
@@ -103,7 +103,7 @@ export function RunsList() {
   picking.current = pick
   const latest = useMemo(() => (run: string, upto: boolean) => picking.current(run, upto), [])
   const chosen = useMemo(() => rows.filter((run) => picked.has(run.execution_id)), [rows, picked])
-  const actions: { what: Many; title: string; icon: 'x' | 'redo' | 'undo' }[] = [
+  const actions: { what: BulkAction; title: string; icon: 'x' | 'redo' | 'undo' }[] = [
     { what: 'retry', title: t('Retry…'), icon: 'redo' },
     { what: 'cancel', title: t('Cancel…'), icon: 'x' },
     { what: 'compensate', title: t('Roll back…'), icon: 'undo' },
@@ -130,13 +130,13 @@ export function RunsList() {
           ...(chosen.length > 0
             ? [
                 ...actions
-                  .filter(({ what }) => chosen.some(able[what]))
+                  .filter(({ what }) => chosen.some(eligibleStates[what]))
                   .map(({ what, title }) => ({
                     id: `runs.${what}`,
                     title: `${t('Selected runs')}: ${title}`,
                     group: t('Runs'),
                     ...(what === 'retry' ? { keys: 'e' } : {}),
-                    run: () => setAsked(what),
+                    run: () => setPending(what),
                   })),
                 {
                   id: 'runs.none',
@@ -153,7 +153,10 @@ export function RunsList() {
     ...(filtered ? [{ id: 'runs.clear', title: t('Clear filters'), group: t('Runs'), run: clear }] : []),
   ])
   const names = [
-    ...new Set([...(known.data?.map((one) => one.workflow) ?? []), ...(filter.workflow ? [filter.workflow] : [])]),
+    ...new Set([
+      ...(workflowsQuery.data?.map((one) => one.workflow) ?? []),
+      ...(filter.workflow ? [filter.workflow] : []),
+    ]),
   ].sort()
 
   return (
@@ -197,7 +200,7 @@ export function RunsList() {
           </Button>
         )}
         {chosen.length > 0 && (
-          <div className={css.many} role="group" aria-label={t('Selected runs')}>
+          <div className={css.bulkBar} role="group" aria-label={t('Selected runs')}>
             <span className="num" role="status">
               {t('{n, plural, one {# selected} other {# selected}}', { n: chosen.length })}
             </span>
@@ -207,8 +210,8 @@ export function RunsList() {
                 small
                 icon={icon}
                 look={what === 'cancel' ? 'bad' : 'plain'}
-                isDisabled={!chosen.some(able[what])}
-                onPress={() => setAsked(what)}
+                isDisabled={!chosen.some(eligibleStates[what])}
+                onPress={() => setPending(what)}
               >
                 {title}
               </Button>
@@ -219,11 +222,11 @@ export function RunsList() {
           </div>
         )}
       </div>
-      {asked && (
-        <ManySheet
-          what={asked}
+      {pending && (
+        <BulkActionSheet
+          what={pending}
           runs={chosen}
-          onClose={() => setAsked(null)}
+          onClose={() => setPending(null)}
           onDone={(left) => setPicked(new Set(left))}
         />
       )}
@@ -346,7 +349,7 @@ export function RunsList() {
   )
 }
 
-/** Room for rows that are not drawn. */
+/** Space for rows that are not rendered. */
 function Gap({ rows }: { rows: number }) {
   return rows > 0 ? (
     <tr className={css.gap}>
@@ -355,7 +358,7 @@ function Gap({ rows }: { rows: number }) {
   ) : null
 }
 
-/** Whether nothing moved for a moment: what is only passed by is not asked for. */
+/** Whether scrolling has paused, so that nothing is loaded for rows scrolled past. */
 function useStill(place: number): boolean {
   const [rested, setRested] = useState<number | null>(null)
   useEffect(() => {
@@ -370,7 +373,7 @@ interface RowProps {
   place: number
   now: number
   selected: boolean
-  /** `null` where the key may not act on runs. */
+  /** `null` if the key may not act on runs. */
   picked: boolean | null
   still: boolean
   onFocus: (run: string) => void
@@ -380,7 +383,7 @@ interface RowProps {
 const Row = memo(function Row({ run, place, now, selected, picked, still, onFocus, onPick }: RowProps) {
   const t = useT()
   const began = run.started_at ?? run.created_at
-  const { story, bar } = useBeginning(run, still)
+  const { timeline, bar } = useBeginning(run, still)
   const elapsed = ended(run.state) ? (run.duration_ms ?? 0) : now - Date.parse(began)
   return (
     <tr
@@ -412,9 +415,9 @@ const Row = memo(function Row({ run, place, now, selected, picked, still, onFocu
           {run.workflow_id}
         </Link>
       </td>
-      <td className={`num ${css.version}`}>{story?.bundle && <OnVersion run={run} bundle={story.bundle} />}</td>
-      <td className={`mid ${css.customer}`} title={story?.customer ?? undefined}>
-        {story?.customer}
+      <td className={`num ${css.version}`}>{timeline?.bundle && <OnVersion run={run} bundle={timeline.bundle} />}</td>
+      <td className={`mid ${css.customer}`} title={timeline?.customer ?? undefined}>
+        {timeline?.customer}
       </td>
       <td className={`mono dim ${css.id}`} title={run.execution_id}>
         {short(run.execution_id)}
@@ -423,35 +426,36 @@ const Row = memo(function Row({ run, place, now, selected, picked, still, onFocu
         {when(began)}
       </td>
       <td className={css.right}>{duration(elapsed)}</td>
-      <td className={css.held}>{bar && <RelayBar relay={bar} thin />}</td>
+      <td className={css.held}>{bar && <TimeSplitBar split={bar} thin />}</td>
       <td className={css.right}>{usd(run.total_cost_usd)}</td>
       <td className={css.error} title={run.error ?? undefined}>
         <span className={run.state === 'failed' || run.state === 'timed_out' ? 'bad-c' : 'mid'}>
-          <Words>{run.error}</Words>
+          <CodeText>{run.error}</CodeText>
         </span>
       </td>
     </tr>
   )
 })
 
-/** What a run's journal begins with: whose it is, what it is on and who held the work; of one that goes on, until its last
- * entry. */
-function useBeginning(run: Head, still: boolean): { story?: Story; bar?: Relay } {
-  const told = useQuery({ ...beginning(run.execution_id, run.entries), enabled: still && run.entries > 0 })
+/** The start of a run's journal: customer, version and time split; of an active run, up to its last entry. */
+function useBeginning(run: Head, still: boolean): { timeline?: RunTimeline; bar?: TimeSplit } {
+  const journalQuery = useQuery({ ...beginning(run.execution_id, run.entries), enabled: still && run.entries > 0 })
   return useMemo(() => {
-    const last = told.data?.at(-1)
-    if (!told.data || !last) return {}
-    const story = tell(told.data)
-    const until = story.ended ?? (ended(run.state) ? Date.parse(last.at) : Date.now())
-    return { story, bar: relay(spans(story, until)) }
-  }, [told.data, run.state])
+    const last = journalQuery.data?.at(-1)
+    if (!journalQuery.data || !last) return {}
+    const timeline = foldJournal(journalQuery.data)
+    const until = timeline.ended ?? (ended(run.state) ? Date.parse(last.at) : Date.now())
+    return { timeline, bar: splitTime(spans(timeline, until)) }
+  }, [journalQuery.data, run.state])
 }
 
 function OnVersion({ run, bundle }: { run: Head; bundle: string }) {
-  const known = useQuery(versions(run.workflow_id))
-  const found = known.data?.find((one) => one.bundle === bundle)
-  return known.isPending ? null : <Version label={found?.label ?? ''} revision={found?.revision} bundle={bundle} />
+  const versionsQuery = useQuery(versions(run.workflow_id))
+  const found = versionsQuery.data?.find((one) => one.bundle === bundle)
+  return versionsQuery.isPending ? null : (
+    <Version label={found?.label ?? ''} revision={found?.revision} bundle={bundle} />
+  )
 }
 
-/** The end of an id tells runs of one day apart; its beginning is the time. */
+/** The end of an id, which differs between runs of one day; its start is the time. */
 const short = (id: string): string => (id.length > 13 ? `…${id.slice(-12)}` : id)

@@ -1,25 +1,25 @@
 import type { Graph, Undone as One, PlannedUndo } from '../../api/schema'
-import { drawnAt } from '../../graph/nested'
+import { nodeAt } from '../../graph/graph-view'
 import { useT } from '../../i18n'
 import { Icon } from '../../ui/icon'
 import css from './rollback.module.css'
 
 const cannot = /^cannot be undone:\s*/
 
-/** Whether a planned step only says why it stays. */
-export const stays = (one: PlannedUndo): boolean => cannot.test(one.undo)
+/** Whether a planned step cannot be undone, and only states why. */
+export const isIrreversible = (one: PlannedUndo): boolean => cannot.test(one.undo)
 
-/** A step's name, as its workflow calls it. */
-export const nameIn = (graph: Graph | undefined, node: string): string => drawnAt(graph, node)?.name ?? node
+/** A step's name in its workflow. */
+export const nameIn = (graph: Graph | undefined, node: string): string => nodeAt(graph, node)?.name ?? node
 
 interface Props {
   plan: readonly PlannedUndo[]
   graph: Graph | undefined
-  /** Nothing is undone: then the list says what remains. */
+  /** Nothing is undone: the list shows the remaining effects. */
   keep?: boolean
 }
 
-/** What would be undone, in order, and what cannot be. */
+/** The rollback plan: what is undone, in order, and what cannot be. */
 export function Plan({ plan, graph, keep }: Props) {
   const t = useT()
   return (
@@ -27,15 +27,15 @@ export function Plan({ plan, graph, keep }: Props) {
       {plan.map((one) => (
         <li key={`${one.node}/${one.tool}/${one.undo}`}>
           <Icon
-            name={keep || stays(one) ? 'skip' : 'undo'}
+            name={keep || isIrreversible(one) ? 'skip' : 'undo'}
             size={14}
-            className={keep || stays(one) ? 'dim' : 'undo-c'}
+            className={keep || isIrreversible(one) ? 'dim' : 'undo-c'}
           />
           {keep ? (
             <span>
               {nameIn(graph, one.node)} <span className="mono dim">{one.tool}</span>
             </span>
-          ) : stays(one) ? (
+          ) : isIrreversible(one) ? (
             <span className="mid">
               <b>{nameIn(graph, one.node)}</b> {t('stays')}: {one.undo.replace(cannot, '')}
             </span>
@@ -57,7 +57,7 @@ const signs: Record<string, { icon: 'undo' | 'err' | 'skip'; tone: string }> = {
   not_undone: { icon: 'err', tone: 'bad-c' },
 }
 
-/** What became of each effect of a run that was rolled back. */
+/** The result of the rollback for each effect of a run. */
 export function Undone({ undone, graph }: { undone: One[]; graph: Graph | undefined }) {
   const t = useT()
   const words: Record<string, string> = {

@@ -1,41 +1,41 @@
 import type { ReactNode } from 'react'
-import type { DeskItem, Execution, Graph } from '../../api/schema'
-import { drawnAt } from '../../graph/nested'
-import type { Call, Story } from '../../graph/story'
+import type { Execution, Graph, TaskItem } from '../../api/schema'
+import { nodeAt } from '../../graph/graph-view'
+import type { Call, RunTimeline } from '../../graph/timeline'
 import { nodeOfItem, questionOf } from '../../graph/waits'
 import { useT } from '../../i18n'
 import { clockMs, count, duration, usd } from '../../i18n/format'
 import { Arguments, Json } from '../../ui/code'
+import { CodeText } from '../../ui/code-text'
 import { Decision } from '../../ui/decision'
 import { Icon } from '../../ui/icon'
 import { KindTile, kindWords } from '../../ui/kind-tile'
 import { StateSign } from '../../ui/state-sign'
-import { Words } from '../../ui/words'
 import css from './step.module.css'
 
 interface Props {
   run: Execution
-  story: Story
+  timeline: RunTimeline
   graph: Graph | undefined
   node: string
-  desk: DeskItem[]
-  /** What models are saying, by call. */
-  said: ReadonlyMap<string, string>
+  tasks: TaskItem[]
+  /** Partial replies of models, by call. */
+  replies: ReadonlyMap<string, string>
   now: number
 }
 
-/** One step: what it was given, what it gave, what it tried, what it cost; and the decision it waits for. */
-export function StepPanel({ run, story, graph, node, desk, said, now }: Props) {
+/** One step: input, output, attempts, cost, and the decision it waits for. */
+export function StepPanel({ run, timeline, graph, node, tasks, replies, now }: Props) {
   const t = useT()
-  const step = story.steps.find((one) => one.node === node)
-  const drawn = drawnAt(graph, node)
+  const step = timeline.steps.find((one) => one.node === node)
+  const drawn = nodeAt(graph, node)
   const state = run.nodes?.find((one) => one.node === node)
   const kind = drawn?.kind ?? state?.kind ?? (step?.holder === 'person' ? 'human' : (step?.holder ?? 'transform'))
-  const items = desk.filter((item) => nodeOfItem(item) === node)
+  const items = tasks.filter((item) => nodeOfItem(item) === node)
   const status = step?.status ?? drawn?.status ?? state?.status ?? 'pending'
   const output = step?.output ?? run.outputs?.[node] ?? null
   const waits = step?.waits ?? []
-  const saying = step?.calls.filter((call) => call.attempts.at(-1)?.to === null && said.get(call.key)) ?? []
+  const saying = step?.calls.filter((call) => call.attempts.at(-1)?.to === null && replies.get(call.key)) ?? []
   return (
     <div className={css.panel}>
       <header className={css.head}>
@@ -60,8 +60,8 @@ export function StepPanel({ run, story, graph, node, desk, said, now }: Props) {
         {saying.length > 0 && (
           <Section title={t('Saying now')}>
             {saying.map((call) => (
-              <p key={call.key} className={css.saying}>
-                {said.get(call.key)}
+              <p key={call.key} className={css.streaming}>
+                {replies.get(call.key)}
               </p>
             ))}
           </Section>
@@ -75,7 +75,7 @@ export function StepPanel({ run, story, graph, node, desk, said, now }: Props) {
               <b className="mono">{step.fault.code}</b>
             </p>
             <p>
-              <Words>{step.fault.message}</Words>
+              <CodeText>{step.fault.message}</CodeText>
             </p>
             {step.fault.suggested_action && <p className="mid">{step.fault.suggested_action}</p>}
           </div>
@@ -108,7 +108,7 @@ export function StepPanel({ run, story, graph, node, desk, said, now }: Props) {
                 <li key={wait.from}>
                   <Icon name={wait.for === 'timer' ? 'wait' : 'hold'} size={14} className="person-c" />
                   <span>
-                    {wait.said ?? whatFor(wait.for, t)}
+                    {wait.message ?? whatFor(wait.for, t)}
                     {wait.by.length > 0 && <span className="dim"> · {wait.by.join(', ')}</span>}
                   </span>
                   <span className="push num dim nowrap">{duration((wait.to ?? now) - wait.from)}</span>

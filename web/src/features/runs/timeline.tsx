@@ -1,9 +1,9 @@
 import { useState } from 'react'
 import type { Graph } from '../../api/schema'
 import { axis } from '../../graph/axis'
+import { nodeAt } from '../../graph/graph-view'
 import { holderOf } from '../../graph/holder'
-import { drawnAt } from '../../graph/nested'
-import { type Call, type Step, type Story, spans } from '../../graph/story'
+import { type Call, type RunTimeline, type Step, spans } from '../../graph/timeline'
 import { useT } from '../../i18n'
 import { duration, tick as short, usd } from '../../i18n/format'
 import { Icon } from '../../ui/icon'
@@ -11,7 +11,7 @@ import { kindIcon } from '../../ui/kind-tile'
 import css from './timeline.module.css'
 
 interface Props {
-  story: Story
+  timeline: RunTimeline
   graph: Graph | undefined
   selected: string | null
   onSelect: (node: string) => void
@@ -22,21 +22,21 @@ interface Props {
 }
 
 const kindFor = { agent: 'agent', tool: 'tool', person: 'human', flow: 'transform' } as const
-/** A node that only passes the work on took no time worth a bar. */
+/** A node that only passes the work on took too little time for a bar. */
 const instant = (step: Step) => step.calls.length === 0 && step.waits.length === 0
 
-/** One row a node, an agent's calls inside; work to scale, waits cut short. */
-export function Timeline({ story, graph, selected, onSelect, open, onToggle, now, over }: Props) {
+/** One row for each node, an agent's calls inside; work to scale, waits compressed. */
+export function Timeline({ timeline, graph, selected, onSelect, open, onToggle, now, over }: Props) {
   const t = useT()
-  const began = story.began ?? now
-  const until = over ? (story.ended ?? now) : now
-  const all = spans(story, until)
+  const began = timeline.began ?? now
+  const until = over ? (timeline.ended ?? now) : now
+  const all = spans(timeline, until)
   const scale = axis(began, until, all)
   const pct = (time: number) => `${(scale.at(time) * 97).toFixed(2)}%`
   const wide = (from: number, to: number) => `max(3px, ${((scale.at(to) - scale.at(from)) * 97).toFixed(2)}%)`
-  const told = new Set(story.steps.map((step) => step.node))
-  const todo = (graph?.nodes ?? []).filter((node) => !told.has(node.id) && node.status === 'pending')
-  const skipped = (graph?.nodes ?? []).filter((node) => !told.has(node.id) && node.status === 'skipped')
+  const started = new Set(timeline.steps.map((step) => step.node))
+  const todo = (graph?.nodes ?? []).filter((node) => !started.has(node.id) && node.status === 'pending')
+  const skipped = (graph?.nodes ?? []).filter((node) => !started.has(node.id) && node.status === 'skipped')
   const [more, setMore] = useState(false)
 
   return (
@@ -69,10 +69,10 @@ export function Timeline({ story, graph, selected, onSelect, open, onToggle, now
           {!over && <i className={css.nowLine} style={{ left: '97%' }} />}
         </div>
         <ol>
-          {story.steps.map((step) => {
+          {timeline.steps.map((step) => {
             const inner = step.holder === 'agent' && step.calls.length > 1
             const isOpen = inner && open.has(step.node)
-            const node = drawnAt(graph, step.node)
+            const node = nodeAt(graph, step.node)
             const kind = node?.kind ?? kindFor[step.holder]
             const depth = step.node.split('/').length - 1
             const waiting = step.status === 'waiting'
@@ -213,9 +213,9 @@ export function Timeline({ story, graph, selected, onSelect, open, onToggle, now
   )
 }
 
-type Say = ReturnType<typeof useT>
+type Translate = ReturnType<typeof useT>
 
-function note(step: Step, calls: string | undefined, t: Say): string {
+function note(step: Step, calls: string | undefined, t: Translate): string {
   if (step.agent) {
     const n = step.calls.filter((call) => !call.undo).length
     return n > 1 ? `${step.agent} · ${t('{n, plural, one {# call} other {# calls}}', { n })}` : step.agent
@@ -223,18 +223,18 @@ function note(step: Step, calls: string | undefined, t: Say): string {
   return calls ?? step.calls[0]?.name ?? ''
 }
 
-function remark(step: Step, t: Say): string {
+function remark(step: Step, t: Translate): string {
   const call = step.calls.findLast((one) => !one.undo)
   const first = call?.attempts.find((one) => one.fault)
   if (step.status === 'failed') return step.fault?.code ?? ''
   if (call && call.attempts.length > 1 && first?.fault)
     return t('{n} tries, first {code}', { n: call.attempts.length, code: first.fault.code })
   const wait = step.waits.findLast((one) => one.to === null)
-  if (wait?.said) return wait.said
+  if (wait?.message) return wait.message
   return ''
 }
 
-/** A remark stands after its bar where there is room, else before it. */
+/** A remark is after its bar where there is room, else before it. */
 function place(end: number, from: number, at: number): { left?: string; right?: string } {
   return at > 0.6 * Math.max(end, 0.01)
     ? { right: `calc(${(100 - from * 97).toFixed(2)}% + 8px)` }
@@ -260,7 +260,7 @@ function bars(step: Step, until: number): { from: number; to: number; kind: stri
   const waits = step.waits.map((wait) => ({
     from: wait.from,
     to: wait.to ?? until,
-    kind: wait.for === 'customer' || wait.for === 'person' || wait.for === 'leave' ? 'wait' : 'timer',
+    kind: wait.for === 'customer' || wait.for === 'person' || wait.for === 'approval' ? 'wait' : 'timer',
   }))
   const both = [...calls, ...waits]
   return both.length ? both : [{ from: step.from, to: step.to ?? until, kind: 'flow' }]
@@ -282,7 +282,7 @@ function callName(step: Step, call: Call): string {
   const words = typeof content === 'string' && content && !content.startsWith('{') ? content : ''
   return `${models.indexOf(call) + 1}${words ? ` · ${words}` : ''}`
 }
-function callNote(call: Call, t: Say): string {
+function callNote(call: Call, t: Translate): string {
   if (call.cached) return t('cached')
   const answer = call.answer as { model?: string } | null
   return call.what === 'model' ? (answer?.model ?? '') : ''

@@ -7,7 +7,7 @@ const poll_ms = 4_000
 const firstPage = 50
 const nextPages = 200
 
-/** The runs as they were listed, each kept up to date in place; what is new is counted, and shown when it is asked for. */
+/** The listed runs, updated in place. New runs are counted, and shown on request. */
 export function useRuns(filter: RunsFilter) {
   const client = useQueryClient()
   const key = ['runs', filter]
@@ -25,7 +25,7 @@ export function useRuns(filter: RunsFilter) {
     refetchInterval: poll_ms,
     enabled: pages.isSuccess,
   })
-  // Without the filter, so that a run that left the filtered state is seen to have left it.
+  // Without the filter, so that a run that left the filtered state is updated too.
   const any = useQuery({
     queryKey: ['runs-newest', { workflow: filter.workflow }],
     queryFn: () => heads({ workflow: filter.workflow }),
@@ -40,12 +40,12 @@ export function useRuns(filter: RunsFilter) {
     return listed.map((head) => now.get(head.execution_id) ?? head)
   }, [listed, any.data, newest.data])
   const fresh = useMemo(() => {
-    const known = new Set(listed.map((head) => head.execution_id))
+    const knownIds = new Set(listed.map((head) => head.execution_id))
     return (newest.data?.executions ?? []).filter(
-      (head) => !known.has(head.execution_id) && head.created_at > (listed[0]?.created_at ?? ''),
+      (head) => !knownIds.has(head.execution_id) && head.created_at > (listed[0]?.created_at ?? ''),
     ).length
   }, [listed, newest.data])
-  /** From the top again, with one page: the others are asked for when they are come to. */
+  /** Back to the first page; the others are loaded on scroll. */
   const again = () => {
     client.setQueryData(key, (old: { pages: Heads[]; pageParams: unknown[] } | undefined) =>
       old ? { pages: old.pages.slice(0, 1), pageParams: old.pageParams.slice(0, 1) } : old,

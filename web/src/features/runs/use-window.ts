@@ -1,6 +1,6 @@
 import { type RefObject, useCallback, useLayoutEffect, useState } from 'react'
 
-/** Drawn above and below what is seen, so that a quick turn of the wheel meets rows. */
+/** Rows rendered above and below the visible ones, for fast scrolling. */
 const spare = 12
 
 export interface Window {
@@ -8,7 +8,7 @@ export interface Window {
   to: number
 }
 
-/** Which of many rows of one height are to be drawn, and the way to bring one into sight. */
+/** Windowing for rows of equal height: the range to render, and a function that scrolls to a row. */
 export function useWindow(box: RefObject<HTMLElement | null>, count: number, height: number, top: number) {
   const [shown, setShown] = useState<Window>({ from: 0, to: 40 })
   const measure = useCallback(() => {
@@ -16,7 +16,7 @@ export function useWindow(box: RefObject<HTMLElement | null>, count: number, hei
     if (!at) return
     const from = Math.max(0, Math.floor((at.scrollTop - top) / height) - spare)
     const to = Math.ceil((at.scrollTop + at.clientHeight) / height) + spare
-    // Only what crosses an edge is worth drawing again.
+    // Render again only when the range changes.
     setShown((old) => (Math.abs(old.from - from) < spare / 2 && Math.abs(old.to - to) < spare / 2 ? old : { from, to }))
   }, [box, height, top])
   useLayoutEffect(() => {

@@ -1,14 +1,14 @@
 import { useT } from '../../i18n'
 
 interface Props {
-  /** What its author calls it; empty where they call it nothing. */
+  /** The author's label; empty if there is none. */
   label: string
-  /** None where its workflow does not have it (any more): then it has its hash alone. */
+  /** `null` where the workflow does not have this version (any more): then only the hash is shown. */
   revision?: number | null | undefined
   bundle: string
 }
 
-/** The version a run is on. */
+/** The version of a run. */
 export function Version({ label, revision, bundle }: Props) {
   const t = useT()
   if (typeof revision !== 'number')

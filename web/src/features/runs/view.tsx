@@ -1,16 +1,16 @@
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
-import { Problem as Said } from '../../api/problem'
-import { ended, useDeskOf, useLiveRun } from '../../api/queries'
-import type { DeskItem, Execution, Graph, PlannedUndo } from '../../api/schema'
-import { tell } from '../../graph/story'
+import { Problem as ApiProblem } from '../../api/problem'
+import { ended, useLiveRun, useRunTasks } from '../../api/queries'
+import type { Execution, Graph, PlannedUndo, TaskItem } from '../../api/schema'
+import { foldJournal } from '../../graph/timeline'
 import { nodeOfItem } from '../../graph/waits'
-import { type Say, useT } from '../../i18n'
+import { type Translate, useT } from '../../i18n'
 import { Button } from '../../ui/button'
 import { useNow } from '../../ui/clock'
 import { Copy, Json } from '../../ui/code'
 import { useCommands } from '../../ui/commands'
-import { deskWords } from '../../ui/decision/words'
+import { taskWords } from '../../ui/decision/words'
 import { LiveGraph } from '../../ui/live-graph'
 import { LiveLine } from '../../ui/live-line'
 import { StateSign } from '../../ui/state-sign'
@@ -28,8 +28,8 @@ import css from './view.module.css'
 
 const tabs = ['timeline', 'journal', 'variables', 'costs', 'undo'] as const
 
-/** What holds up a call that goes out by itself. */
-function heldBack(run: Execution, t: Say): string | undefined {
+/** Waits of a call that needs no person. */
+function heldBack(run: Execution, t: Translate): string | undefined {
   for (const one of run.waits_for ?? []) {
     const tool = one.tool ?? one.node ?? ''
     switch (one.kind) {
@@ -46,16 +46,16 @@ function heldBack(run: Execution, t: Say): string | undefined {
   return undefined
 }
 
-/** "Waiting for a person": what the state means here. */
-function inWords(run: Execution, desk: DeskItem[], t: Say): string | undefined {
+/** The reason of a wait, as text: "Waiting for a person". */
+function waitReason(run: Execution, tasks: TaskItem[], t: Translate): string | undefined {
   if (run.state !== 'waiting') return undefined
-  const first = desk[0]
+  const first = tasks[0]
   if (!first) return heldBack(run, t) ?? (run.wakes_at ? t('Waiting for a time') : undefined)
   return first.kind === 'question'
     ? t('Waiting for the customer')
     : first.kind === 'approval' || first.kind === 'tool_approval' || first.kind === 'form'
       ? t('Waiting for a person')
-      : t(deskWords[first.kind])
+      : t(taskWords[first.kind])
 }
 
 export function RunView() {
@@ -67,27 +67,27 @@ function View({ id }: { id: string }) {
   const t = useT()
   const go = useNavigate({ from: '/runs/$id' })
   const search = useSearch({ from: '/runs/$id' })
-  const { execution, journal, graph, line, said } = useLiveRun(id)
+  const { execution, journal, graph, line, replies } = useLiveRun(id)
   const run = execution.data
   const over = run ? ended(run.state) : false
   const now = useNow(over ? null : 1000)
-  const story = useMemo(() => tell(journal.data ?? []), [journal.data])
-  const desk = useDeskOf(run, story)
+  const timeline = useMemo(() => foldJournal(journal.data ?? []), [journal.data])
+  const tasks = useRunTasks(run, timeline)
   const panel = useRef<HTMLElement>(null)
 
   const waiting =
-    story.steps.findLast((step) => step.status === 'waiting') ??
-    story.steps.findLast((step) => step.status === 'failed')
+    timeline.steps.findLast((step) => step.status === 'waiting') ??
+    timeline.steps.findLast((step) => step.status === 'failed')
   const chosen =
-    search.step ?? (desk[0] ? nodeOfItem(desk[0]) : undefined) ?? waiting?.node ?? story.steps.at(-1)?.node ?? null
-  const { buttons, sheets, ask } = useActions(run, graph.data, story, chosen)
+    search.step ?? (tasks[0] ? nodeOfItem(tasks[0]) : undefined) ?? waiting?.node ?? timeline.steps.at(-1)?.node ?? null
+  const { buttons, sheets, ask } = useActions(run, graph.data, timeline, chosen)
   const tab = tabs.find((one) => one === search.tab) ?? 'timeline'
   const select = useCallback((step: string) => void go({ search: (old) => ({ ...old, step }), replace: true }), [go])
   const setTab = (next: string) => void go({ search: (old) => ({ ...old, tab: next }), replace: true })
   const [folded, setFolded] = useState(new Set<string>())
   const open = useMemo(
-    () => new Set(story.steps.map((step) => step.node).filter((node) => !folded.has(node))),
-    [story, folded],
+    () => new Set(timeline.steps.map((step) => step.node).filter((node) => !folded.has(node))),
+    [timeline, folded],
   )
   const fold = (node: string, shut: boolean) => {
     const next = new Set(folded)
@@ -96,9 +96,9 @@ function View({ id }: { id: string }) {
     setFolded(next)
   }
   const rows = [
-    ...story.steps.map((step) => step.node),
+    ...timeline.steps.map((step) => step.node),
     ...(graph.data?.nodes ?? [])
-      .filter((node) => node.status === 'pending' && !story.steps.some((step) => step.node === node.id))
+      .filter((node) => node.status === 'pending' && !timeline.steps.some((step) => step.node === node.id))
       .map((node) => node.id),
   ]
   const step = (by: number) => {
@@ -153,7 +153,7 @@ function View({ id }: { id: string }) {
   }, [run])
 
   if (execution.isError && !run) {
-    const gone = execution.error instanceof Said && execution.error.status === 404
+    const isMissing = execution.error instanceof ApiProblem && execution.error.status === 404
     return (
       <>
         <Top>
@@ -161,7 +161,7 @@ function View({ id }: { id: string }) {
           <Slash />
           <h1 className="mono">{id}</h1>
         </Top>
-        {gone ? (
+        {isMissing ? (
           <Empty
             action={
               <Link to="/runs" className="link">
@@ -179,7 +179,7 @@ function View({ id }: { id: string }) {
   }
 
   const plan = run?.rollback_plan ?? []
-  // The server lists every effect; before anything was undone the plan says it better.
+  // The server lists every effect; before anything was undone the plan is clearer.
   const listed = run?.undone ?? []
   const undone = listed.some((one) => one.state === 'undone' || one.state === 'not_undone') ? listed : []
   return (
@@ -199,20 +199,20 @@ function View({ id }: { id: string }) {
           …{id.slice(-12)}
         </span>
         <Copy text={() => id} />
-        {run && <StateSign state={run.state} word={inWords(run, desk, t)} />}
+        {run && <StateSign state={run.state} word={waitReason(run, tasks, t)} />}
       </Top>
       {!run || journal.isPending ? (
         <Skeleton rows={10} height={35} />
       ) : (
         <>
-          <Facts run={run} story={story} now={now} />
+          <Facts run={run} timeline={timeline} now={now} />
           {execution.isError && <Problem problem={execution.error} onRetry={() => void execution.refetch()} />}
           <div className={css.columns}>
             <div className={css.graph}>
               {graph.data ? (
                 <LiveGraph
                   graph={graph.data}
-                  story={story}
+                  timeline={timeline}
                   selected={search.step ?? null}
                   onSelect={select}
                   now={now}
@@ -235,7 +235,7 @@ function View({ id }: { id: string }) {
                     body: () => (
                       <>
                         <Timeline
-                          story={story}
+                          timeline={timeline}
                           graph={graph.data}
                           selected={chosen}
                           onSelect={select}
@@ -272,7 +272,7 @@ function View({ id }: { id: string }) {
                     body: () => (
                       <div className={css.padded}>
                         <h3>{t('Input')}</h3>
-                        <Json value={story.input} label={t('Input')} />
+                        <Json value={timeline.input} label={t('Input')} />
                         <h3>{t('Variables')}</h3>
                         <Json value={run.variables ?? {}} label={t('Variables')} />
                         {run.output !== null && run.output !== undefined && (
@@ -287,7 +287,7 @@ function View({ id }: { id: string }) {
                   {
                     id: 'costs',
                     title: titles.costs,
-                    body: () => <Costs run={run} graph={graph.data} story={story} onSelect={select} />,
+                    body: () => <Costs run={run} graph={graph.data} timeline={timeline} onSelect={select} />,
                   },
                   {
                     id: 'undo',
@@ -317,7 +317,15 @@ function View({ id }: { id: string }) {
             </section>
             <aside className={css.panel} aria-label={t('Step')} ref={panel}>
               {chosen ? (
-                <StepPanel run={run} story={story} graph={graph.data} node={chosen} desk={desk} said={said} now={now} />
+                <StepPanel
+                  run={run}
+                  timeline={timeline}
+                  graph={graph.data}
+                  node={chosen}
+                  tasks={tasks}
+                  replies={replies}
+                  now={now}
+                />
               ) : (
                 <Empty>{t('Choose a step to see what it was given and what it gave.')}</Empty>
               )}
@@ -341,7 +349,7 @@ function RollBackNow({
   plan: readonly PlannedUndo[]
   graph: Graph | undefined
   over: boolean
-  t: Say
+  t: Translate
   onAsk: () => void
   plain?: boolean
 }) {

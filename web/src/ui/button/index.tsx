@@ -7,9 +7,9 @@ export interface Props extends Omit<ButtonProps, 'children' | 'className'> {
   icon?: IconName
   look?: 'plain' | 'primary' | 'ghost' | 'bad'
   small?: boolean
-  /** Drawn alone: then the words are the label. */
+  /** Icon only: the text becomes the label. */
   iconOnly?: boolean
-  /** Sent and not yet answered. */
+  /** The request is in flight. */
   busy?: boolean
   children: ReactNode
   className?: string | undefined

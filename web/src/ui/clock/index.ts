@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'react'
 
-/** The time, told anew every so often; `null` stands still. */
+/** The current time, updated at an interval; `null` stops it. */
 export function useNow(every_ms: number | null): number {
   const [now, setNow] = useState(() => Date.now())
   useEffect(() => {
@@ -12,7 +12,7 @@ export function useNow(every_ms: number | null): number {
   return now
 }
 
-/** Whether it has been so for a while: nothing is shown for what is over at once. */
+/** Whether the condition has lasted for a while, so that short waits show nothing. */
 export function useLasting(on: boolean, ms: number): boolean {
   const [lasting, setLasting] = useState(false)
   useEffect(() => {

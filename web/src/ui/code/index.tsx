@@ -25,7 +25,7 @@ export function Copy({ text, label, small = true }: { text: () => string; label?
 
 const long = 4_000
 
-/** A value exactly as it is, as JSON. What is long is cut until asked for. */
+/** A value as JSON. A long one is truncated until expanded. */
 export function Json({ value, label }: { value: unknown; label: string }) {
   const t = useT()
   const [whole, setWhole] = useState(false)
@@ -48,7 +48,7 @@ export function Json({ value, label }: { value: unknown; label: string }) {
   )
 }
 
-/** Exact arguments, one a line: what is approved is what stands here. */
+/** The exact arguments, one a line: this is what is approved. */
 export function Arguments({ of, caption }: { of: Record<string, unknown>; caption: string }) {
   const rows = Object.entries(of)
   return (

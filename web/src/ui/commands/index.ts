@@ -1,13 +1,13 @@
 import { useEffect, useRef, useSyncExternalStore } from 'react'
 
-/** Something that can be done now. The list, the keys, the menus and the help read from here and from nowhere else. */
+/** An action available now. The command list, shortcuts, menus and help all read this registry. */
 export interface Command {
   id: string
   title: string
   group: string
   /** `g r`, `j`, `mod+k`, `?`. */
   keys?: string
-  /** Not listed, only a key. */
+  /** Not listed, only a shortcut. */
   hidden?: boolean
   run: () => void
 }
@@ -18,15 +18,15 @@ let singles = true
 let waiting: { key: string; since: number } | null = null
 const sequence_ms = 1_200
 
-const tell = () => {
+const notify = () => {
   for (const one of listeners) one()
 }
 export const register = (more: Command[]): (() => void) => {
   commands = [...commands, ...more]
-  tell()
+  notify()
   return () => {
     commands = commands.filter((one) => !more.includes(one))
-    tell()
+    notify()
   }
 }
 export const all = (): Command[] => commands
@@ -41,7 +41,7 @@ export const letters = (on: boolean): void => {
   singles = on
 }
 
-/** Offers these while the component is shown. What they do may change with every drawing; which they are, by id and title. */
+/** Registers commands while the component is mounted. `run` may change with each render; id and title identify one. */
 export function useCommands(offered: Command[]): void {
   const latest = useRef(offered)
   latest.current = offered
@@ -57,7 +57,7 @@ export function useCommands(offered: Command[]): void {
 const inField = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement &&
   (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) &&
-  // In a box to tick nothing is written.
+  // A checkbox takes no text input.
   (target as HTMLInputElement).type !== 'checkbox'
 
 export function onKey(event: KeyboardEvent): void {
@@ -73,7 +73,7 @@ export function onKey(event: KeyboardEvent): void {
     return
   }
   if (inField(event.target) || (!singles && event.key.length === 1)) return
-  // Behind an open dialog nothing is done by a letter.
+  // Shortcuts are off behind an open dialog.
   if (document.querySelector('[role=dialog],[role=alertdialog],[role=menu]')) return
   if (key === 'enter' && event.target instanceof HTMLElement && event.target.closest('a,button,[role=tab],summary'))
     return

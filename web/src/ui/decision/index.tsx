@@ -1,27 +1,27 @@
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
-import type { Problem as Said } from '../../api/problem'
+import type { Problem as ApiProblem } from '../../api/problem'
 import { type Act, me, useAct, useDecide } from '../../api/queries'
 import { useMay } from '../../api/rights'
-import type { DeskItem } from '../../api/schema'
+import type { TaskItem } from '../../api/schema'
 import { effectName } from '../../graph/waits'
 import { useT } from '../../i18n'
-import { exact, left } from '../../i18n/format'
+import { exact, timeLeft } from '../../i18n/format'
 import { Button } from '../button'
 import { useNow } from '../clock'
 import { Arguments, Json } from '../code'
+import { CodeText } from '../code-text'
 import { useCommands } from '../commands'
 import { Text } from '../field'
 import { Icon } from '../icon'
 import { begin, read, SchemaForm } from '../schema-form'
 import { Problem } from '../states'
 import { toast } from '../toast'
-import { Words } from '../words'
 import css from './decision.module.css'
-import { asksYesOrNo, deadlineOf, deskWords, isOffered } from './words'
+import { asksYesOrNo, deadlineOf, isOffered, taskWords } from './words'
 
-/** How long is left, and what happens then. */
-export function Deadline({ item }: { item: DeskItem }) {
+/** The time left, and what happens at the deadline. */
+export function Deadline({ item }: { item: TaskItem }) {
   const t = useT()
   const now = useNow(1000)
   const at = deadlineOf(item)
@@ -31,26 +31,26 @@ export function Deadline({ item }: { item: DeskItem }) {
   const tone = ms < 0 ? css.late : ms < (at - open) / 4 ? css.soon : 'mid'
   return (
     <span className={`num nowrap ${tone}`} title={exact(at)}>
-      {ms < 0 ? t('{time} late', { time: left(-ms) }) : t('{time} left', { time: left(ms) })}
+      {ms < 0 ? t('{time} late', { time: timeLeft(-ms) }) : t('{time} left', { time: timeLeft(ms) })}
     </span>
   )
 }
 
-/** One thing that waits for a person, with all that is needed to settle it. */
-export function Decision({ item, keys }: { item: DeskItem; keys?: boolean }) {
+/** One task that waits for a person, with everything needed to settle it. */
+export function Decision({ item, keys }: { item: TaskItem; keys?: boolean }) {
   const t = useT()
   const { details } = item
   const yesNo = asksYesOrNo(item)
   const need = details.need ?? details.asks?.needed ?? 1
-  const given = item.approved_by ?? []
+  const approvers = item.approved_by ?? []
   return (
     <div className={css.decision}>
       <div className="row">
         <span className={css.kind}>
           <Icon name={item.kind === 'doubt' ? 'warn' : 'hold'} size={14} />
           {yesNo && need > 1
-            ? t('{given} of {need} approvals', { given: given.length, need })
-            : t(deskWords[item.kind])}
+            ? t('{given} of {need} approvals', { given: approvers.length, need })
+            : t(taskWords[item.kind])}
         </span>
         <span className="push">
           <Deadline item={item} />
@@ -79,7 +79,7 @@ export function Decision({ item, keys }: { item: DeskItem; keys?: boolean }) {
           </dl>
         </section>
       )}
-      {yesNo && <People item={item} need={need} given={given} />}
+      {yesNo && <People item={item} need={need} approvers={approvers} />}
       {details.on_deadline && item.deadline !== null && (
         <p className="sm mid">
           {details.on_deadline === 'approve'
@@ -94,31 +94,31 @@ export function Decision({ item, keys }: { item: DeskItem; keys?: boolean }) {
       ) : item.kind === 'question' ? (
         <Question item={item} />
       ) : item.kind === 'doubt' ? (
-        <Doubt item={item} />
+        <UnknownOutcome item={item} />
       ) : null}
     </div>
   )
 }
 
-function People({ item, need, given }: { item: DeskItem; need: number; given: string[] }) {
+function People({ item, need, approvers }: { item: TaskItem; need: number; approvers: string[] }) {
   const t = useT()
   const from = item.details.from ?? []
-  const whom = from.length ? from.filter((one) => !given.includes(one)).join(', ') : whomOf(item)
+  const assignees = from.length ? from.filter((one) => !approvers.includes(one)).join(', ') : assigneesOf(item)
   return (
     <ul className={css.people}>
-      {given.map((one) => (
+      {approvers.map((one) => (
         <li key={one}>
           <Icon name="ok" size={14} className="good-c" />
           {one}
           <span className="push dim">{t('approved')}</span>
         </li>
       ))}
-      {need > given.length && (
+      {need > approvers.length && (
         <li>
           <Icon name="hold" size={14} className="person-c" />
-          <span className="cut">{whom || t('anybody')}</span>
+          <span className="cut">{assignees || t('anybody')}</span>
           <span className="push dim nowrap">
-            {t('{n, plural, one {# more needed} other {# more needed}}', { n: need - given.length })}
+            {t('{n, plural, one {# more needed} other {# more needed}}', { n: need - approvers.length })}
           </span>
         </li>
       )}
@@ -132,12 +132,12 @@ function People({ item, need, given }: { item: DeskItem; need: number; given: st
   )
 }
 
-function YesNo({ item, keys }: { item: DeskItem; keys?: boolean | undefined }) {
+function YesNo({ item, keys }: { item: TaskItem; keys?: boolean | undefined }) {
   const t = useT()
   const [asking, setAsking] = useState<'approve' | 'refuse' | null>(null)
   const [reason, setReason] = useState('')
   const decide = useDecide()
-  const cannot = useCannot(item)
+  const cannot = useDisallowed(item)
   useCommands(
     [
       {
@@ -173,7 +173,7 @@ function YesNo({ item, keys }: { item: DeskItem; keys?: boolean | undefined }) {
         {cannot && (
           <p className={css.cannot}>
             <Icon name="lock" size={14} className="dim" />
-            {cannot.why}
+            {cannot.reason}
           </p>
         )}
         <div className={css.apart}>
@@ -214,59 +214,59 @@ function YesNo({ item, keys }: { item: DeskItem; keys?: boolean | undefined }) {
   )
 }
 
-/** Whom it asks, in words; nothing where anybody may answer. */
-function whomOf({ details: { from, assignees } }: DeskItem): string {
+/** The assignees, as text; empty where anybody may answer. */
+function assigneesOf({ details: { from, assignees } }: TaskItem): string {
   if (from?.length) return from.join(', ')
   if (typeof assignees === 'string') return assignees
   return assignees && typeof assignees === 'object' ? Object.values(assignees).flat().join(', ') : ''
 }
 
-/** Why whoever looks may not approve: nobody is asked to press what will be refused. The server says so with the item; of
- * what only the run has told, the key's role, who asked and who is asked say so. */
-function useCannot(item: DeskItem): { why: string; mayRefuse: boolean } | null {
+/** Why the current key may not approve, so that no control is shown that would be refused. The server says so with the
+ * item; for an item read from the run, the key's role, the requester and the assignees decide. */
+function useDisallowed(item: TaskItem): { reason: string; mayRefuse: boolean } | null {
   const t = useT()
   const { data } = useQuery(me)
   const mayAnswer = useMay('answer')
   if (item.may?.includes('approve') || !data) return null
-  if (data.role && !mayAnswer) return { why: t('Your key may look at this, not decide it.'), mayRefuse: false }
+  if (data.role && !mayAnswer) return { reason: t('Your key may look at this, not decide it.'), mayRefuse: false }
   const from = item.details.from ?? []
-  const whom = whomOf(item)
+  const assignees = assigneesOf(item)
   const mayRefuse = item.may?.includes('reject')
   if (item.approved_by?.includes(data.name))
     return {
-      why: t('You have approved this; someone else must too.'),
+      reason: t('You have approved this; someone else must too.'),
       mayRefuse: mayRefuse ?? item.kind === 'tool_approval',
     }
-  // Whoever asked may only take it back: the one who may do that and no more.
+  // The requester may only withdraw the request.
   if (item.asked_by === data.name || mayRefuse)
-    return { why: t('You asked for this; someone else must decide. You may take it back.'), mayRefuse: true }
+    return { reason: t('You asked for this; someone else must decide. You may take it back.'), mayRefuse: true }
   if (item.may || (from.length > 0 && !from.includes(data.name)))
     return {
-      why: whom ? t('Others decide this: {who}.', { who: whom }) : t('Others decide this.'),
+      reason: assignees ? t('Others decide this: {who}.', { who: assignees }) : t('Others decide this.'),
       mayRefuse: false,
     }
   return null
 }
 
-/** Said in place of controls that would be refused. */
-function NotYours({ item }: { item: DeskItem }) {
+/** Shown in place of controls that would be refused. */
+function NotYours({ item }: { item: TaskItem }) {
   const t = useT()
-  const whom = whomOf(item)
+  const assignees = assigneesOf(item)
   return (
     <p className={css.cannot}>
       <Icon name="lock" size={14} className="dim" />
-      {whom ? t('Others decide this: {who}.', { who: whom }) : t('Your key may look at this, not decide it.')}
+      {assignees ? t('Others decide this: {who}.', { who: assignees }) : t('Your key may look at this, not decide it.')}
     </p>
   )
 }
 
-function useSettle(item: DeskItem) {
+function useSettle(item: TaskItem) {
   const t = useT()
   const act = useAct(item.run)
   return { act, settle: (what: Act) => act.mutate(what, { onSuccess: () => toast(t('Sent')) }) }
 }
 
-function Form({ item }: { item: DeskItem }) {
+function Form({ item }: { item: TaskItem }) {
   const t = useT()
   const schema = item.details.asks?.form ?? {}
   const [draft, setDraft] = useState(() => begin(schema))
@@ -286,7 +286,7 @@ function Form({ item }: { item: DeskItem }) {
       }}
     >
       <SchemaForm schema={schema} draft={draft} onChange={setDraft} show={show} />
-      {act.error && <Problem problem={act.error as Said} inline />}
+      {act.error && <Problem problem={act.error as ApiProblem} inline />}
       <div className="row">
         <Button type="submit" look="primary" busy={act.isPending}>
           {t('Send')}
@@ -296,9 +296,9 @@ function Form({ item }: { item: DeskItem }) {
   )
 }
 
-function Question({ item }: { item: DeskItem }) {
+function Question({ item }: { item: TaskItem }) {
   const t = useT()
-  const [words, setWords] = useState('')
+  const [answer, setAnswer] = useState('')
   const { act, settle } = useSettle(item)
   if (!isOffered(item)) return <NotYours item={item} />
   return (
@@ -306,16 +306,16 @@ function Question({ item }: { item: DeskItem }) {
       className={css.ask}
       onSubmit={(e) => {
         e.preventDefault()
-        if (words.trim()) settle({ act: 'signal', message: words.trim() })
+        if (answer.trim()) settle({ act: 'signal', message: answer.trim() })
       }}
     >
       <blockquote className={css.question}>
-        <Words>{item.title}</Words>
+        <CodeText>{item.title}</CodeText>
       </blockquote>
-      <Text label={t('Answer in the customer’s place')} value={words} onChange={setWords} lines={2} />
-      {act.error && <Problem problem={act.error as Said} inline />}
+      <Text label={t('Answer in the customer’s place')} value={answer} onChange={setAnswer} lines={2} />
+      {act.error && <Problem problem={act.error as ApiProblem} inline />}
       <div className="row">
-        <Button type="submit" look="primary" busy={act.isPending} isDisabled={!words.trim()}>
+        <Button type="submit" look="primary" busy={act.isPending} isDisabled={!answer.trim()}>
           {t('Send')}
         </Button>
       </div>
@@ -323,19 +323,19 @@ function Question({ item }: { item: DeskItem }) {
   )
 }
 
-function Doubt({ item }: { item: DeskItem }) {
+function UnknownOutcome({ item }: { item: TaskItem }) {
   const t = useT()
   const { act, settle } = useSettle(item)
   const effect = item.details.effect ? effectName(item.details.effect) : (item.to ?? '')
   if (!isOffered(item)) return <NotYours item={item} />
   return (
     <div className={css.ask}>
-      <p className={css.doubt}>
+      <p className={css.unknownOutcome}>
         {t('We asked {tool} and got no answer. Look there, then say what became of it.', {
           tool: item.details.tool ?? t('a service'),
         })}
       </p>
-      {act.error && <Problem problem={act.error as Said} inline />}
+      {act.error && <Problem problem={act.error as ApiProblem} inline />}
       <div className="row wrap">
         <Button busy={act.isPending} onPress={() => settle({ act: 'resolve', effect, became: { done: null } })}>
           {t('It happened')}

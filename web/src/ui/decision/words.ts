@@ -1,20 +1,20 @@
-import type { DeskItem } from '../../api/schema'
-import { said } from '../../i18n'
+import type { TaskItem } from '../../api/schema'
+import { msg } from '../../i18n'
 
-export const deskWords: Record<DeskItem['kind'], string> = {
-  approval: said('Waits for approval'),
-  tool_approval: said('Waits for approval'),
-  form: said('Waits for a form'),
-  question: said('Waits for the customer'),
-  doubt: said('Outcome unknown'),
-  not_undone: said('Could not be undone'),
-  budget: said('Budget used up'),
-  over_budget: said('Waits for money'),
-  needs_key: said('Waits for a key'),
+export const taskWords: Record<TaskItem['kind'], string> = {
+  approval: msg('Waits for approval'),
+  tool_approval: msg('Waits for approval'),
+  form: msg('Waits for a form'),
+  question: msg('Waits for the customer'),
+  doubt: msg('Outcome unknown'),
+  not_undone: msg('Could not be undone'),
+  budget: msg('Budget used up'),
+  over_budget: msg('Waits for money'),
+  needs_key: msg('Waits for a key'),
 }
 
-export const asksYesOrNo = (item: DeskItem): boolean => item.kind === 'approval' || item.kind === 'tool_approval'
-/** Whether this key may settle it in some way, as far as the server has said. */
-export const isOffered = (item: DeskItem): boolean => item.may?.length !== 0
-export const deadlineOf = (item: DeskItem): number | null =>
+export const asksYesOrNo = (item: TaskItem): boolean => item.kind === 'approval' || item.kind === 'tool_approval'
+/** Whether this key may settle the task in some way, as far as the server reports. */
+export const isOffered = (item: TaskItem): boolean => item.may?.length !== 0
+export const deadlineOf = (item: TaskItem): number | null =>
   item.deadline === null || item.deadline === undefined ? null : new Date(item.deadline).getTime()

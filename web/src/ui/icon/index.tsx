@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react'
 
-/** Own drawings on a 16 px grid with 1.5 px strokes, painted with the text's colour. */
+/** Icons on a 16 px grid with 1.5 px strokes, in the text's colour. */
 export const drawings = {
   approve: (
     <>

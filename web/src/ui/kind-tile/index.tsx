@@ -1,5 +1,5 @@
 import { holderOf } from '../../graph/holder'
-import { said } from '../../i18n'
+import { msg } from '../../i18n'
 import { Icon, type IconName } from '../icon'
 import css from './kind-tile.module.css'
 
@@ -20,20 +20,20 @@ const icons: Record<string, IconName> = {
   sink: 'sink',
 }
 export const kindWords: Record<string, string> = {
-  trigger: said('trigger'),
-  agent: said('agent'),
-  tool: said('tool'),
-  human: said('person'),
-  condition: said('condition'),
-  switch: said('switch'),
-  loop: said('loop'),
-  parallel: said('parallel'),
-  merge: said('merge'),
-  wait: said('wait'),
-  subworkflow: said('subworkflow'),
-  transform: said('transform'),
-  end: said('end'),
-  sink: said('sink'),
+  trigger: msg('trigger'),
+  agent: msg('agent'),
+  tool: msg('tool'),
+  human: msg('person'),
+  condition: msg('condition'),
+  switch: msg('switch'),
+  loop: msg('loop'),
+  parallel: msg('parallel'),
+  merge: msg('merge'),
+  wait: msg('wait'),
+  subworkflow: msg('subworkflow'),
+  transform: msg('transform'),
+  end: msg('end'),
+  sink: msg('sink'),
 }
 
 export const kindIcon = (kind: string): IconName => icons[kind] ?? 'flow'

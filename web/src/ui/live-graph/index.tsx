@@ -1,17 +1,17 @@
 import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react'
 import type { Graph } from '../../api/schema'
 import {
-  type Choice,
+  buildGraphView,
   everyNode,
+  type GraphSelection,
+  type GraphView,
   heightOf,
-  type Laid,
-  lay,
-  nested,
+  layoutNested,
+  type NestedLayout,
+  type NodeView,
   placeOf,
-  type Shown,
-  type ShownGraph,
-} from '../../graph/nested'
-import type { Story } from '../../graph/story'
+} from '../../graph/graph-view'
+import type { RunTimeline } from '../../graph/timeline'
 import { useT } from '../../i18n'
 import { duration, usd } from '../../i18n/format'
 import { Button } from '../button'
@@ -22,28 +22,31 @@ import css from './live-graph.module.css'
 
 interface Props {
   graph: Graph
-  story: Story
+  timeline: RunTimeline
   selected: string | null
   onSelect: (node: string) => void
   now: number
 }
 
-/** The workflow as it ran: what was taken, who holds the baton, what is still to come. Read only. */
-export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
+/** The graph of a run: the edges taken, the current holder, the pending nodes. Read only. */
+export function LiveGraph({ graph, timeline, selected, onSelect, now }: Props) {
   const t = useT()
   const frame = useRef<HTMLDivElement>(null)
   const [follow, setFollow] = useState(true)
   const [scale, setScale] = useState(1)
-  const [passes, setPasses] = useState<Choice['passes']>(new Map())
-  const [shut, setShut] = useState<Choice['shut']>(new Set())
-  const whole = useMemo(() => nested(graph, story, { selected, passes, shut }), [graph, story, selected, passes, shut])
-  const laid = useMemo(() => lay(whole), [whole])
-  const { drawing } = laid
+  const [passes, setPasses] = useState<GraphSelection['passes']>(new Map())
+  const [shut, setShut] = useState<GraphSelection['shut']>(new Set())
+  const whole = useMemo(
+    () => buildGraphView(graph, timeline, { selected, passes, shut }),
+    [graph, timeline, selected, passes, shut],
+  )
+  const nested = useMemo(() => layoutNested(whole), [whole])
+  const { drawing } = nested
   const active = [...everyNode(whole)].findLast(
     (node) => node.status === 'waiting' || node.status === 'running' || node.status === 'failed',
   )
   const target = follow ? (selected ?? active?.address ?? null) : null
-  const aim = target ? placeOf(whole, laid, target) : null
+  const aim = target ? placeOf(whole, nested, target) : null
   const [x, y, height] = aim ? [aim.x, aim.y, aim.height] : [null, null, null]
 
   useEffect(() => {
@@ -67,7 +70,7 @@ export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
     box.scrollTo?.({ top: 0, left: 0 })
   }
   const waits = (address: string) => {
-    const open = story.steps.find((step) => step.node === address)?.waits.findLast((wait) => wait.to === null)
+    const open = timeline.steps.find((step) => step.node === address)?.waits.findLast((wait) => wait.to === null)
     return open ? duration(now - open.from) : null
   }
   const toggle = (address: string) => {
@@ -83,7 +86,7 @@ export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
         ref={frame}
         onWheel={() => setFollow(false)}
         onPointerDown={() => setFollow(false)}
-        onKeyDown={walk}
+        onKeyDown={focusNeighbour}
         tabIndex={0}
         role="group"
         aria-label={t('Graph of the run')}
@@ -97,7 +100,7 @@ export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
               transform: scale === 1 ? undefined : `scale(${scale})`,
             }}
           >
-            <Sheet graph={whole} laid={laid} {...{ selected, onSelect, waits, toggle, turn }} />
+            <Sheet graph={whole} nested={nested} {...{ selected, onSelect, waits, toggle, turn }} />
           </div>
         </div>
       </div>
@@ -119,8 +122,8 @@ export function LiveGraph({ graph, story, selected, onSelect, now }: Props) {
   )
 }
 
-/** Up and down go from node to node, into bodies and out of them; on the frame itself they scroll. */
-function walk(event: KeyboardEvent<HTMLElement>) {
+/** Arrow up and down move the focus between nodes, into bodies and out of them; on the frame itself they scroll. */
+function focusNeighbour(event: KeyboardEvent<HTMLElement>) {
   const by = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0
   if (by === 0 || event.target === event.currentTarget) return
   const all = [...event.currentTarget.querySelectorAll<HTMLElement>('[data-node]')]
@@ -129,7 +132,7 @@ function walk(event: KeyboardEvent<HTMLElement>) {
   next?.focus()
 }
 
-interface Doing {
+interface GraphHandlers {
   selected: string | null
   onSelect: (address: string) => void
   waits: (address: string) => string | null
@@ -137,8 +140,12 @@ interface Doing {
   turn: (address: string, pass: number) => void
 }
 
-/** A graph, and within its nodes the graphs of their bodies. */
-function Sheet({ graph, laid: { drawing, inside }, ...doing }: Doing & { graph: ShownGraph; laid: Laid }) {
+/** A graph, with the graphs of its nodes' bodies nested in it. */
+function Sheet({
+  graph,
+  nested: { drawing, inside },
+  ...doing
+}: GraphHandlers & { graph: GraphView; nested: NestedLayout }) {
   const t = useT()
   const statusOf = (id: string) => graph.nodes.find((node) => node.id === id)?.status
   return (
@@ -173,25 +180,25 @@ function Sheet({ graph, laid: { drawing, inside }, ...doing }: Doing & { graph: 
           if (!place) return null
           const { x: left, y: top, width, height } = place
           const bodies = inside.get(node.id)
-          const holds = node.bodies.length > 0 || node.shut
+          const hasBodies = node.bodies.length > 0 || node.shut
           return (
             <li
               key={node.id}
-              className={holds ? `${css.holder} ${css[`h_${node.status}`] ?? ''}` : css.place}
+              className={hasBodies ? `${css.holder} ${css[`h_${node.status}`] ?? ''}` : css.place}
               style={{ left, top, width, height }}
             >
-              <NodeButton node={node} {...doing} inside={holds} />
-              {holds && <Hold node={node} {...doing} />}
-              {bodies?.map(({ x, y, body, laid }) => (
+              <NodeButton node={node} {...doing} inside={hasBodies} />
+              {hasBodies && <NodeControls node={node} {...doing} />}
+              {bodies?.map(({ x, y, body, nested }) => (
                 <div
                   key={body.branch}
                   className={css.inner}
-                  style={{ left: x, top: y, width: laid.drawing.width, height: laid.drawing.height }}
+                  style={{ left: x, top: y, width: nested.drawing.width, height: nested.drawing.height }}
                   role="group"
                   aria-label={body.branch ? t('branch {name}', { name: body.branch }) : t('in each pass')}
                 >
                   {body.branch && <span className={`${css.branch} cut`}>{body.branch}</span>}
-                  <Sheet graph={body} laid={laid} {...doing} />
+                  <Sheet graph={body} nested={nested} {...doing} />
                 </div>
               ))}
             </li>
@@ -202,8 +209,8 @@ function Sheet({ graph, laid: { drawing, inside }, ...doing }: Doing & { graph: 
   )
 }
 
-/** Beside a node that has bodies: which pass is shown, and whether they are shown at all. */
-function Hold({ node, toggle, turn }: { node: Shown } & Doing) {
+/** The controls of a node with bodies: selects the pass, and collapses or expands the bodies. */
+function NodeControls({ node, toggle, turn }: { node: NodeView } & GraphHandlers) {
   const t = useT()
   const name = node.name ?? node.id
   const { passes } = node
@@ -216,21 +223,21 @@ function Hold({ node, toggle, turn }: { node: Shown } & Doing) {
             look="ghost"
             icon="left"
             iconOnly
-            isDisabled={passes.shown === 0}
-            onPress={() => turn(node.address, passes.shown - 1)}
+            isDisabled={passes.shownPass === 0}
+            onPress={() => turn(node.address, passes.shownPass - 1)}
           >
             {t('{name}: the pass before', { name })}
           </Button>
           <span className={css.pass} role="status">
-            {t('{n} of {count}', { n: passes.shown + 1, count: passes.count })}
+            {t('{n} of {count}', { n: passes.shownPass + 1, count: passes.count })}
           </span>
           <Button
             small
             look="ghost"
             icon="right"
             iconOnly
-            isDisabled={passes.shown === passes.count - 1}
-            onPress={() => turn(node.address, passes.shown + 1)}
+            isDisabled={passes.shownPass === passes.count - 1}
+            onPress={() => turn(node.address, passes.shownPass + 1)}
           >
             {t('{name}: the next pass', { name })}
           </Button>
@@ -250,7 +257,7 @@ function Hold({ node, toggle, turn }: { node: Shown } & Doing) {
   )
 }
 
-function NodeButton({ node, selected, onSelect, waits, inside }: { node: Shown; inside: boolean } & Doing) {
+function NodeButton({ node, selected, onSelect, waits, inside }: { node: NodeView; inside: boolean } & GraphHandlers) {
   const t = useT()
   const sign = signOf(node.status)
   const kind = t(kindWords[node.kind] ?? node.kind)

@@ -5,7 +5,7 @@ import { useNow } from '../clock'
 import { Icon } from '../icon'
 import css from './live-line.module.css'
 
-/** Whether what is shown is what is: quiet while it is live, plain when the line is lost. */
+/** Whether the page is up to date: discreet while the stream is live, prominent when it is lost. */
 export function LiveLine({ line, over }: { line: Line; over?: boolean }) {
   const t = useT()
   const now = useNow(line.state === 'lost' ? 1000 : null)

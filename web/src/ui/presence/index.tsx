@@ -13,20 +13,20 @@ import { toast } from '../toast'
 import css from './presence.module.css'
 import { meaningWords, presences, presenceWords } from './words'
 
-/** More pips than this say less than the number beside them. */
+/** Above this number of pips, only the number is shown. */
 const pipsMost = 8
 
-/** Whether I am there, and how much I have: what the desk gives out goes by it. */
+/** My presence and load, by which the server assigns conversations. */
 export function Presence({ of }: { of: HumanAgent }) {
   const t = useT()
-  const say = usePresence(of.id)
+  const update = usePresence(of.id)
   const [open, setOpen] = useState(false)
   const [leaving, setLeaving] = useState(false)
   const become = (status: There) =>
-    say.mutate(status, { onSuccess: () => toast(t('Presence: {presence}', { presence: t(presenceWords[status]) })) })
+    update.mutate(status, { onSuccess: () => toast(t('Presence: {presence}', { presence: t(presenceWords[status]) })) })
   const choose = (status: There) => {
     if (status === of.status) return
-    // What they have would go to others: that is asked first.
+    // Going offline hands the open conversations to others: ask first.
     if (status === 'offline' && of.current_load > 0) return setLeaving(true)
     become(status)
   }
@@ -51,7 +51,7 @@ export function Presence({ of }: { of: HumanAgent }) {
           <Icon name="down" size={12} className="dim" />
         </Button>
         <Popover className={menu.popover as string} placement="bottom end">
-          {/* Chosen of the whole menu and not of a section, so that the keys begin at what is. */}
+          {/* Selection is on the whole menu, not on a section, so that keyboard focus starts at the selected item. */}
           <Menu
             className={menu.menu as string}
             aria-label={t('Presence')}
@@ -103,7 +103,7 @@ export function Presence({ of }: { of: HumanAgent }) {
             </Button>
             <Button
               look="primary"
-              busy={say.isPending}
+              busy={update.isPending}
               onPress={() => {
                 become('offline')
                 setLeaving(false)
@@ -122,14 +122,14 @@ export function Presence({ of }: { of: HumanAgent }) {
         </p>
         <p className="mid">{t('Away, you keep what you have and are given nothing new.')}</p>
       </Sheet>
-      <Sheet title={t('Presence')} open={!!say.error} onClose={() => say.reset()}>
-        {say.error && <Problem problem={say.error} inline />}
+      <Sheet title={t('Presence')} open={!!update.error} onClose={() => update.reset()}>
+        {update.error && <Problem problem={update.error} inline />}
       </Sheet>
     </>
   )
 }
 
-/** How many conversations I have, of as many as I take at a time. */
+/** The number of my open conversations, of the maximum at a time. */
 function Load({ of: { current_load: has, max_capacity: most } }: { of: HumanAgent }) {
   const t = useT()
   return (

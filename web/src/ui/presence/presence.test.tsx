@@ -1,13 +1,13 @@
 import { useQuery } from '@tanstack/react-query'
 import { act } from 'react'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { useSeat, useSignsOfLife } from '../../api/presence'
+import { useOwnAgent, usePresenceHeartbeat } from '../../api/presence'
 import { me } from '../../api/queries'
 import type { HumanAgent, Presence as There } from '../../api/schema'
 import { draw, named, press, violations } from '../testing'
 import { Presence } from '.'
 
-// Menus look for their own items by it; jsdom has none.
+// Menus find their items with it; jsdom does not have it.
 beforeEach(() => void vi.stubGlobal('CSS', { escape: (text: string) => text }))
 afterEach(() => {
   vi.restoreAllMocks()
@@ -29,23 +29,23 @@ const olga = (more: Partial<HumanAgent> = {}): HumanAgent => ({
   created_at: '2026-11-22T09:00:00Z',
   ...more,
 })
-/** A desk that has Olga, and does as it is told. */
-const desk = (status: There) => {
-  const told: string[] = []
+/** A fake server with one human agent, Olga, that accepts every status. */
+const agentServer = (status: There) => {
+  const statuses: string[] = []
   let now = olga({ status })
   vi.stubGlobal('fetch', async (path: string, init: RequestInit) => {
     if (path.endsWith('/me')) return Response.json({ name: 'olga', role: 'human_agent' })
     if (init.method === 'PUT') {
       now = olga(JSON.parse(String(init.body)))
-      told.push(now.status)
+      statuses.push(now.status)
     }
     return Response.json(now)
   })
-  return told
+  return statuses
 }
 
-test('the load is told in words, not by pips alone', async () => {
-  desk('online')
+test('the load is shown as text, not only as pips', async () => {
+  agentServer('online')
   const place = await draw(<Presence of={olga()} />)
   expect(place.textContent).toContain('2 of 4')
   expect(place.querySelectorAll('i').length).toBe(4)
@@ -56,8 +56,8 @@ test('the load is told in words, not by pips alone', async () => {
   expect(many.querySelectorAll('i').length).toBe(0)
 })
 
-test('the menu says what each presence means, and the desk is told the chosen one', async () => {
-  const told = desk('online')
+test('the menu explains each status, and the server gets the chosen one', async () => {
+  const statuses = agentServer('online')
   const place = await draw(<Presence of={olga()} />)
   await press(named(place, 'Presence: Online'))
   const choices = [...document.querySelectorAll('[role=menuitemradio]')]
@@ -68,28 +68,28 @@ test('the menu says what each presence means, and the desk is told the chosen on
   ])
   expect(choices.map((one) => one.getAttribute('aria-checked'))).toEqual(['true', 'false', 'false'])
   await press(choices[1])
-  expect(told).toEqual(['away'])
+  expect(statuses).toEqual(['away'])
 })
 
-test('who has conversations is asked before they go offline; who has none is not', async () => {
-  const told = desk('online')
+test('an agent with conversations has to confirm going offline, one without does not', async () => {
+  const statuses = agentServer('online')
   let place = await draw(<Presence of={olga()} />)
   await press(named(place, 'Presence: Online'))
   await press([...document.querySelectorAll('[role=menuitemradio]')][2])
-  expect(told).toEqual([])
+  expect(statuses).toEqual([])
   expect(document.body.textContent).toContain('2 conversations are with you.')
   await press(named(document.body, 'Go offline'))
-  expect(told).toEqual(['offline'])
+  expect(statuses).toEqual(['offline'])
   place = await draw(<Presence of={olga({ current_load: 0 })} />)
   await press(named(place, 'Presence: Online'))
   await press([...document.querySelectorAll('[role=menuitemradio]')][2])
-  expect(told).toEqual(['offline', 'offline'])
+  expect(statuses).toEqual(['offline', 'offline'])
 })
 
 function Signs() {
   useQuery(me)
-  useSignsOfLife()
-  return <p>{useSeat()?.status}</p>
+  usePresenceHeartbeat()
+  return <p>{useOwnAgent()?.status}</p>
 }
 const shows = async (place: HTMLElement, text: string) => {
   for (let turn = 0; turn < 100 && place.textContent !== text; turn++)
@@ -98,25 +98,25 @@ const shows = async (place: HTMLElement, text: string) => {
 }
 const move = () => act(async () => void window.dispatchEvent(new Event('pointermove')))
 
-test('while somebody moves here the desk is told that they are, once a minute at the most', async () => {
-  const told = desk('away')
+test('user activity sends heartbeats, at most once a minute', async () => {
+  const statuses = agentServer('away')
   const place = await draw(<Signs />)
   await shows(place, 'away')
-  expect(told).toEqual([])
+  expect(statuses).toEqual([])
   const now = vi.spyOn(Date, 'now').mockReturnValue(1_000)
   await move()
   await move()
-  expect(told).toEqual(['away'])
+  expect(statuses).toEqual(['away'])
   now.mockReturnValue(60_999)
   await move()
-  expect(told).toHaveLength(1)
+  expect(statuses).toHaveLength(1)
   now.mockReturnValue(61_000)
   await move()
-  expect(told).toEqual(['away', 'away'])
+  expect(statuses).toEqual(['away', 'away'])
 })
 
-test('what somebody says of themselves comes after a sign of life that is under way, and stays', async () => {
-  const told = desk('online')
+test('a status set during a heartbeat is sent after it, and wins', async () => {
+  const statuses = agentServer('online')
   const answer = fetch
   let hold: (() => void) | undefined
   vi.stubGlobal('fetch', async (path: string, init: RequestInit) => {
@@ -133,16 +133,16 @@ test('what somebody says of themselves comes after a sign of life that is under 
   await move()
   await press(named(place, 'Presence: Online'))
   await press([...document.querySelectorAll('[role=menuitemradio]')][1])
-  expect(told).toEqual([])
+  expect(statuses).toEqual([])
   await act(async () => hold?.())
   await act(async () => {})
-  expect(told).toEqual(['online', 'away'])
+  expect(statuses).toEqual(['online', 'away'])
 })
 
-test('who is offline is not brought back by a movement', async () => {
-  const told = desk('offline')
+test('activity does not bring an offline agent back', async () => {
+  const statuses = agentServer('offline')
   const place = await draw(<Signs />)
   await shows(place, 'offline')
   await move()
-  expect(told).toEqual([])
+  expect(statuses).toEqual([])
 })

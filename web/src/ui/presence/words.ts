@@ -1,17 +1,17 @@
 import type { Presence } from '../../api/schema'
-import { said } from '../../i18n'
+import { msg } from '../../i18n'
 
 export const presences: readonly Presence[] = ['online', 'away', 'offline']
 
 export const presenceWords: Record<Presence, string> = {
-  online: said('Online'),
-  away: said('Away'),
-  offline: said('Offline'),
+  online: msg('Online'),
+  away: msg('Away'),
+  offline: msg('Offline'),
 }
 
-/** What each means for who is given what. */
+/** What each status means for the assignment of conversations. */
 export const meaningWords: Record<Presence, string> = {
-  online: said('New conversations come to you'),
-  away: said('Nothing new, you keep what you have'),
-  offline: said('What you have goes to others'),
+  online: msg('New conversations come to you'),
+  away: msg('Nothing new, you keep what you have'),
+  offline: msg('What you have goes to others'),
 }

@@ -22,7 +22,7 @@ export function begin(schema: FormSchema): Draft {
   )
 }
 
-/** What the draft says, or which fields cannot be read. What is left empty is left out. */
+/** Parses the draft: the value, and the fields that are invalid. Empty fields are omitted. */
 export function read(
   schema: FormSchema,
   draft: Draft,
@@ -30,19 +30,19 @@ export function read(
   const value: Record<string, unknown> = {}
   const wrong: Record<string, 'needed' | 'number' | 'json'> = {}
   for (const [name, field] of Object.entries(schema.properties ?? {})) {
-    const said = draft[name]
-    if (typeof said === 'boolean') value[name] = said
-    else if (said === undefined || said === '') {
+    const text = draft[name]
+    if (typeof text === 'boolean') value[name] = text
+    else if (text === undefined || text === '') {
       if (schema.required?.includes(name)) wrong[name] = 'needed'
     } else if (typeOf(field) === 'number' || typeOf(field) === 'integer') {
-      const number = Number(said)
+      const number = Number(text)
       if (!Number.isFinite(number) || (typeOf(field) === 'integer' && !Number.isInteger(number))) wrong[name] = 'number'
       else value[name] = number
-    } else if (typeOf(field) === 'enum') value[name] = field.enum?.find((one) => String(one) === said) ?? said
-    else if (typeOf(field) === 'string') value[name] = said
+    } else if (typeOf(field) === 'enum') value[name] = field.enum?.find((one) => String(one) === text) ?? text
+    else if (typeOf(field) === 'string') value[name] = text
     else
       try {
-        value[name] = JSON.parse(said)
+        value[name] = JSON.parse(text)
       } catch {
         wrong[name] = 'json'
       }
@@ -50,7 +50,7 @@ export function read(
   return { value, wrong }
 }
 
-/** Fields for a JSON Schema object; a kind that it does not know is asked for as JSON. */
+/** Form fields for a JSON Schema object; an unsupported type is edited as JSON. */
 export function SchemaForm({
   schema,
   draft,
@@ -65,31 +65,31 @@ export function SchemaForm({
   const t = useT()
   const [touched, setTouched] = useState(new Set<string>())
   const { wrong } = read(schema, draft)
-  const words = { needed: t('Needed'), number: t('Not a number'), json: t('Not JSON') }
-  const set = (name: string, said: string | boolean) => {
+  const messages = { needed: t('Needed'), number: t('Not a number'), json: t('Not JSON') }
+  const set = (name: string, value: string | boolean) => {
     setTouched(new Set(touched).add(name))
-    onChange({ ...draft, [name]: said })
+    onChange({ ...draft, [name]: value })
   }
   return (
     <div className={css.form}>
       {Object.entries(schema.properties ?? {}).map(([name, field]) => {
-        const said = draft[name] ?? ''
+        const value = draft[name] ?? ''
         const kind = typeOf(field)
         const bad = wrong[name]
         const frame = {
           label: field.title ?? name,
           hint: field.description,
           required: schema.required?.includes(name),
-          error: bad && (show || (bad !== 'needed' && touched.has(name))) ? words[bad] : undefined,
+          error: bad && (show || (bad !== 'needed' && touched.has(name))) ? messages[bad] : undefined,
         }
-        if (typeof said === 'boolean')
-          return <Check key={name} label={frame.label} hint={frame.hint} value={said} onChange={(v) => set(name, v)} />
+        if (typeof value === 'boolean')
+          return <Check key={name} label={frame.label} hint={frame.hint} value={value} onChange={(v) => set(name, v)} />
         if (kind === 'enum')
           return (
             <Choice
               key={name}
               {...frame}
-              value={said}
+              value={value}
               onChange={(v) => set(name, v)}
               options={[
                 { value: '', text: '—' },
@@ -98,19 +98,19 @@ export function SchemaForm({
             />
           )
         if (kind === 'number' || kind === 'integer')
-          return <Text key={name} {...frame} type="number" value={said} onChange={(v) => set(name, v)} />
+          return <Text key={name} {...frame} type="number" value={value} onChange={(v) => set(name, v)} />
         if (kind === 'string')
           return (
             <Text
               key={name}
               {...frame}
-              value={said}
+              value={value}
               onChange={(v) => set(name, v)}
               {...((field.maxLength ?? 0) > 200 ? { lines: 3 } : {})}
             />
           )
         return (
-          <Text key={name} {...frame} value={said} onChange={(v) => set(name, v)} lines={3} mono placeholder="{ }" />
+          <Text key={name} {...frame} value={value} onChange={(v) => set(name, v)} lines={3} mono placeholder="{ }" />
         )
       })}
     </div>

@@ -13,7 +13,7 @@ interface Props {
   side?: boolean
 }
 
-/** Names what will happen before it happens. At the side where the page behind must stay readable. */
+/** A dialog that states the consequence of an action. Opens at the side where the page behind must stay readable. */
 export function Sheet({ title, open, onClose, children, foot, side }: Props) {
   const t = useT()
   return (

@@ -1,4 +1,4 @@
-import { said, useT } from '../../i18n'
+import { msg, useT } from '../../i18n'
 import { Icon, type IconName } from '../icon'
 import css from './state-sign.module.css'
 
@@ -11,25 +11,25 @@ interface Sign {
 
 /** Shape first, colour second. */
 const signs: Record<string, Sign> = {
-  created: { icon: 'ring', tone: 'quiet', word: said('Accepted') },
-  pending: { icon: 'ring', tone: 'quiet', word: said('Not begun') },
-  running: { icon: 'run', tone: 'run', word: said('Running') },
-  waiting: { icon: 'hold', tone: 'wait', word: said('Waiting') },
-  paused: { icon: 'pause', tone: 'quiet', word: said('Paused') },
-  completed: { icon: 'ok', tone: 'good', word: said('Completed') },
-  failed: { icon: 'err', tone: 'bad', word: said('Failed') },
-  caught: { icon: 'err', tone: 'bad', word: said('Failed') },
-  skipped: { icon: 'skip', tone: 'quiet', word: said('Skipped') },
-  cancelling: { icon: 'cancelled', tone: 'undo', word: said('Being cancelled') },
-  cancelled: { icon: 'cancelled', tone: 'quiet', word: said('Cancelled') },
-  compensating: { icon: 'undo', tone: 'undo', word: said('Being undone') },
-  compensated: { icon: 'undo', tone: 'undo', word: said('Undone') },
-  timed_out: { icon: 'wait', tone: 'bad', word: said('Timed out') },
+  created: { icon: 'ring', tone: 'quiet', word: msg('Accepted') },
+  pending: { icon: 'ring', tone: 'quiet', word: msg('Not begun') },
+  running: { icon: 'run', tone: 'run', word: msg('Running') },
+  waiting: { icon: 'hold', tone: 'wait', word: msg('Waiting') },
+  paused: { icon: 'pause', tone: 'quiet', word: msg('Paused') },
+  completed: { icon: 'ok', tone: 'good', word: msg('Completed') },
+  failed: { icon: 'err', tone: 'bad', word: msg('Failed') },
+  caught: { icon: 'err', tone: 'bad', word: msg('Failed') },
+  skipped: { icon: 'skip', tone: 'quiet', word: msg('Skipped') },
+  cancelling: { icon: 'cancelled', tone: 'undo', word: msg('Being cancelled') },
+  cancelled: { icon: 'cancelled', tone: 'quiet', word: msg('Cancelled') },
+  compensating: { icon: 'undo', tone: 'undo', word: msg('Being undone') },
+  compensated: { icon: 'undo', tone: 'undo', word: msg('Undone') },
+  timed_out: { icon: 'wait', tone: 'bad', word: msg('Timed out') },
 }
 
 export const signOf = (state: string): Sign => signs[state] ?? { icon: 'ring', tone: 'quiet', word: state }
 
-/** How it goes, as shape, colour and word. `word` says more where more is known: "Waiting for a person". */
+/** A status, as shape, colour and word. `word` is more specific where more is known: "Waiting for a person". */
 export function StateSign({
   state,
   word,

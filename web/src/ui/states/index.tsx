@@ -1,13 +1,13 @@
 import type { ReactNode } from 'react'
-import { Problem as Said } from '../../api/problem'
+import { Problem as ApiProblem } from '../../api/problem'
 import { useT } from '../../i18n'
 import { Button } from '../button'
 import { useLasting } from '../clock'
+import { CodeText } from '../code-text'
 import { Icon } from '../icon'
-import { Words } from '../words'
 import css from './states.module.css'
 
-/** Nothing for 150 ms, then lines at the height of the real rows. */
+/** Nothing for 150 ms, then placeholder lines at the height of the real rows. */
 export function Skeleton({ rows = 8, height = 36 }: { rows?: number; height?: number }) {
   const t = useT()
   const late = useLasting(true, 150)
@@ -23,7 +23,7 @@ export function Skeleton({ rows = 8, height = 36 }: { rows?: number; height?: nu
   )
 }
 
-/** One sentence saying what will appear, one action that makes it appear. */
+/** An empty state: one sentence on what will appear, and one action that creates it. */
 export function Empty({ children, action }: { children: ReactNode; action?: ReactNode }) {
   return (
     <div className={css.empty}>
@@ -33,7 +33,7 @@ export function Empty({ children, action }: { children: ReactNode; action?: Reac
   )
 }
 
-/** Beside what failed: what happened, what to do, an id to hand on. */
+/** An error beside what failed: what happened, what to do, and an id for support. */
 export function Problem({
   problem,
   onRetry,
@@ -44,30 +44,33 @@ export function Problem({
   inline?: boolean
 }) {
   const t = useT()
-  const said = problem instanceof Said ? problem : null
+  const apiProblem = problem instanceof ApiProblem ? problem : null
   const text =
-    said?.code === 'UNREACHABLE'
+    apiProblem?.code === 'UNREACHABLE'
       ? t('The server does not answer.')
-      : said?.noRight
+      : apiProblem?.noRight
         ? t('This key may not do that.')
-        : said?.detail || problem.message
+        : apiProblem?.detail || problem.message
   return (
-    <div className={`${css.problem} ${inline ? css.inline : ''} ${said?.conflict ? css.refused : ''}`} role="alert">
-      <Icon name={said?.noRight ? 'lock' : said?.conflict ? 'swap' : 'warn'} />
+    <div
+      className={`${css.problem} ${inline ? css.inline : ''} ${apiProblem?.conflict ? css.refused : ''}`}
+      role="alert"
+    >
+      <Icon name={apiProblem?.noRight ? 'lock' : apiProblem?.conflict ? 'swap' : 'warn'} />
       <div className={css.words}>
         <p>
-          <Words>{text}</Words>
+          <CodeText>{text}</CodeText>
         </p>
-        {said?.noRight && said.detail && <p className="mid">{said.detail}</p>}
-        {said?.hint && <p className="mid">{said.hint}</p>}
-        {said && said.code !== 'UNREACHABLE' && (
+        {apiProblem?.noRight && apiProblem.detail && <p className="mid">{apiProblem.detail}</p>}
+        {apiProblem?.hint && <p className="mid">{apiProblem.hint}</p>}
+        {apiProblem && apiProblem.code !== 'UNREACHABLE' && (
           <p className="mono dim">
-            {said.code}
-            {said.run ? ` · ${said.run}` : ''}
+            {apiProblem.code}
+            {apiProblem.run ? ` · ${apiProblem.run}` : ''}
           </p>
         )}
       </div>
-      {onRetry && !said?.noRight && (
+      {onRetry && !apiProblem?.noRight && (
         <Button small onPress={onRetry}>
           {t('Try again')}
         </Button>

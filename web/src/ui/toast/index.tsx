@@ -4,19 +4,19 @@ import css from './toast.module.css'
 let shown: { text: string; id: number } | null = null
 const listeners = new Set<() => void>()
 let timer: ReturnType<typeof setTimeout>
-const tell = () => {
+const notify = () => {
   for (const one of listeners) one()
 }
 
-/** Says what was done, with the button's own verb. */
+/** Confirms an action, with the button's own verb. */
 export function toast(text: string): void {
   shown = { text, id: Date.now() }
   clearTimeout(timer)
   timer = setTimeout(() => {
     shown = null
-    tell()
+    notify()
   }, 5_000)
-  tell()
+  notify()
 }
 
 export function Toasts() {

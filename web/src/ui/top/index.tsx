@@ -1,10 +1,10 @@
 import { createContext, type ReactNode, useContext } from 'react'
 import css from './top.module.css'
 
-/** What stands at the right end of every screen's bar. */
+/** The right end of every screen's bar. */
 export const Corner = createContext<ReactNode>(null)
 
-/** The bar of a screen: where we are at the left, what can be done at the right. */
+/** The bar of a screen: the location at the left, the actions at the right. */
 export function Top({ children, actions }: { children: ReactNode; actions?: ReactNode }) {
   const corner = useContext(Corner)
   return (
