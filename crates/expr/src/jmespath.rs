@@ -99,7 +99,7 @@ impl JmesPathExpression {
         let mut search = JmesPathEvaluator::new();
         let value = search.eval(&self.node, scope)?;
         ValueExtent::of(&value).check()?;
-        search.into_owned(value)
+        search.owned_value(value)
     }
 }
 

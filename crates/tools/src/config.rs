@@ -259,7 +259,7 @@ impl ToolPermission {
 
     /// Reduces a tenant's own rule to the parts that restrict the settings; it never loosens them. `are_named`: the
     /// settings say who approves the call. `cache`: how long the tool's results are cached.
-    pub(crate) fn as_tenant_restriction(self, are_named: bool, cache: Option<Duration>) -> Self {
+    pub(crate) fn restricted_for_tenant(self, are_named: bool, cache: Option<Duration>) -> Self {
         Self {
             approval: self.approval.filter(|is_asked| *is_asked),
             approvers: self.approvers.filter(|_| !are_named),

@@ -129,7 +129,7 @@ impl TenantRules {
         let by_tool = of_files.as_ref().is_some_and(|files| files.approvers.is_some());
         let by_workflow = self.workflow(&call.workflow).is_some_and(|rule| rule.approvers.is_some());
         let own =
-            own.into_owned().as_tenant_restriction(by_tool || by_workflow || self.approvers.is_some(), entry.cache);
+            own.into_owned().restricted_for_tenant(by_tool || by_workflow || self.approvers.is_some(), entry.cache);
         Some(Cow::Owned(of_files.map_or_else(ToolPermission::default, Cow::into_owned).intersect(&own)))
     }
 

@@ -59,7 +59,7 @@ impl JmesPathEvaluator {
             JmesPathFunction::Reverse => self.reverse(value),
             JmesPathFunction::Keys | JmesPathFunction::Values => self.fields(function, value),
             JmesPathFunction::ToArray if value.is_array() => Ok(value),
-            JmesPathFunction::ToArray => Ok(owned(Value::Array(vec![self.into_owned(value)?]))),
+            JmesPathFunction::ToArray => Ok(owned(Value::Array(vec![self.owned_value(value)?]))),
             JmesPathFunction::ToNumber => Ok(to_number(value)),
             JmesPathFunction::ToString => self.text(value),
             JmesPathFunction::Type => Ok(owned(Value::from(type_name(&value)))),
@@ -121,7 +121,7 @@ impl JmesPathEvaluator {
         let mut merged = Map::new();
         for argument in arguments {
             let value = self.eval(argument, scope)?;
-            match self.into_owned(value)? {
+            match self.owned_value(value)? {
                 Value::Object(fields) => merged.extend(fields),
                 other => return Err(argument_type_error(JmesPathFunction::Merge, "an object", &other)),
             }
@@ -258,7 +258,7 @@ impl JmesPathEvaluator {
     }
 
     fn reverse<'v>(&mut self, value: Cow<'v, Value>) -> JmesPathResult<'v> {
-        match self.into_owned(value)? {
+        match self.owned_value(value)? {
             Value::Array(mut items) => {
                 items.reverse();
                 Ok(owned(Value::Array(items)))
@@ -269,7 +269,7 @@ impl JmesPathEvaluator {
     }
 
     fn fields<'v>(&mut self, function: JmesPathFunction, value: Cow<'v, Value>) -> JmesPathResult<'v> {
-        match self.into_owned(value)? {
+        match self.owned_value(value)? {
             Value::Object(fields) if function == JmesPathFunction::Keys => {
                 Ok(owned(fields.into_iter().map(|(key, _)| key).collect()))
             }

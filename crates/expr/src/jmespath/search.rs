@@ -64,7 +64,7 @@ impl JmesPathEvaluator {
     }
 
     /// Returns an owned value, copied if it was borrowed.
-    pub(super) fn into_owned(&mut self, value: Cow<'_, Value>) -> Result<Value, EvalError> {
+    pub(super) fn owned_value(&mut self, value: Cow<'_, Value>) -> Result<Value, EvalError> {
         match value {
             Cow::Borrowed(value) => self.meter.copy(value),
             Cow::Owned(value) => Ok(value),
@@ -79,7 +79,7 @@ impl JmesPathEvaluator {
                 let mut all = Map::new();
                 for name in names.known_names() {
                     if let Some(value) = names.lookup(&name) {
-                        all.insert(name, self.into_owned(value)?);
+                        all.insert(name, self.owned_value(value)?);
                     }
                 }
                 Ok(Cow::Owned(Value::Object(all)))
@@ -135,7 +135,7 @@ impl JmesPathEvaluator {
     /// Evaluates on a value that does not outlive the call, so the result is copied.
     pub(super) fn on_owned(&mut self, node: &JmesPathNode, value: &Value) -> Result<Value, EvalError> {
         let found = self.eval(node, JmesPathScope::Json(value))?;
-        self.into_owned(found)
+        self.owned_value(found)
     }
 
     /// Returns the first part that is true (`||`) or false (`&&`), otherwise the last.
@@ -226,7 +226,7 @@ impl JmesPathEvaluator {
     fn push_result(&mut self, value: Cow<'_, Value>, kept: &mut Vec<Value>) -> Result<(), EvalError> {
         if !value.is_null() {
             self.meter.charge_growth(size_of::<Value>())?;
-            kept.push(self.into_owned(value)?);
+            kept.push(self.owned_value(value)?);
         }
         Ok(())
     }
@@ -254,7 +254,7 @@ impl JmesPathEvaluator {
 
     /// Returns the items of a list, owned; empty for anything else.
     pub(super) fn items(&mut self, list: Cow<'_, Value>) -> Result<Vec<Value>, EvalError> {
-        match self.into_owned(list)? {
+        match self.owned_value(list)? {
             Value::Array(items) => Ok(items),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Ok(Vec::new()),
         }
@@ -265,7 +265,7 @@ impl JmesPathEvaluator {
         if !object.is_object() {
             return Ok(NULL);
         }
-        match self.into_owned(object)? {
+        match self.owned_value(object)? {
             Value::Object(fields) => {
                 self.meter.charge_growth(fields.len() * size_of::<Value>())?;
                 Ok(Cow::Owned(fields.into_iter().map(|(_, value)| value).collect()))
@@ -282,7 +282,7 @@ impl JmesPathEvaluator {
         let mut list = Vec::with_capacity(items.len());
         for item in items {
             let value = self.eval(item, scope)?;
-            list.push(self.into_owned(value)?);
+            list.push(self.owned_value(value)?);
         }
         Ok(Cow::Owned(Value::Array(list)))
     }
@@ -295,7 +295,7 @@ impl JmesPathEvaluator {
         for (key, node) in fields {
             self.meter.charge_growth(size_of::<Value>() + key.len())?;
             let value = self.eval(node, scope)?;
-            object.insert(key.clone(), self.into_owned(value)?);
+            object.insert(key.clone(), self.owned_value(value)?);
         }
         Ok(Cow::Owned(Value::Object(object)))
     }

@@ -209,7 +209,7 @@ impl CatalogueEntry {
             provider: entry.provider.unwrap_or_else(|| PROVIDER.to_owned()),
             upstream: entry.upstream,
             prices,
-            long_input_prices: entry.above.unwrap_or_default().iter().map(PriceTier::to_long_input_prices).collect(),
+            long_input_prices: entry.above.unwrap_or_default().iter().map(PriceTier::long_input_prices).collect(),
             context_tokens: entry.context_tokens.filter(|count| *count > 0),
             output_tokens: entry.output_tokens.filter(|count| *count > 0),
             latency_ms: entry.latency_ms.unwrap_or_default(),
@@ -225,7 +225,7 @@ impl CatalogueEntry {
 }
 
 impl PriceTier {
-    fn to_long_input_prices(&self) -> LongInputPrices {
+    fn long_input_prices(&self) -> LongInputPrices {
         let prices = TokenPrices {
             input: self.input_usd_per_million.usd(),
             output: self.output_usd_per_million.usd(),

@@ -109,7 +109,7 @@ pub(super) async fn authorize(
     match need {
         AccessScope::Look | AccessScope::Run => {}
         AccessScope::Answer | AccessScope::Operate | AccessScope::Build | AccessScope::Administer => {
-            drop(response.extensions_mut().insert(HumanActivity))
+            response.extensions_mut().insert(HumanActivity);
         }
     }
     Ok(response)
