@@ -1,10 +1,10 @@
-//! Type names: nouns of the field, each with one meaning (docs/glossary.md, STYLE.md).
+//! Type names: nouns, each used once in the project (STYLE.md, docs/glossary.md).
 
 use std::collections::BTreeMap;
 
-use crate::code::{self, BlankedSource};
+use crate::code::BlankedSource;
 
-/// Names of earlier versions that said nothing to a new reader, and what they are called now.
+/// Former type names, and their replacements. A variant or a local may still have such a name.
 const REPLACED: &[(&str, &str)] = &[
     ("Books", "ModelIndex"),
     ("Chronicle", "RunHistory"),
@@ -33,7 +33,7 @@ const REPLACED: &[(&str, &str)] = &[
     ("Winding", "DrainReason"),
 ];
 
-/// Participles and question words that do not end in `ed`.
+/// Irregular participles and question words.
 const NO_NOUNS: &[&str] = &[
     "Became", "Begun", "Broken", "Came", "Chosen", "Done", "Drawn", "Fallen", "Found", "Given", "Gone", "Heard",
     "Held", "How", "Kept", "Known", "Laid", "Left", "Lent", "Made", "Meant", "Met", "Paid", "Put", "Ran", "Said",
@@ -41,10 +41,10 @@ const NO_NOUNS: &[&str] = &[
     "Which", "Who", "Whom", "Whose", "Why", "Worn", "Wound", "Written",
 ];
 
-/// Words that end in `ed` and are nouns.
+/// Nouns that end in `ed`.
 const NOUNS: &[&str] = &["Feed", "Need", "Seed", "Speed"];
 
-/// The type names of the whole tree, with the places that define them.
+/// All type names of the project, with the places that define them.
 #[derive(Default)]
 pub struct TypeNames(BTreeMap<String, Vec<(String, usize)>>);
 
@@ -53,32 +53,33 @@ impl TypeNames {
     pub fn add(&mut self, path: &str, code: &BlankedSource) -> Vec<String> {
         let mut findings = Vec::new();
         for (number, line) in code.lines() {
-            for (old, new) in REPLACED.iter().filter(|(old, _)| code::has_word(line, old)) {
-                findings.push(format!("{path}:{number}: `{old}` is called `{new}` (docs/glossary.md)"));
-            }
             let Some(name) = defined_type(line) else { continue };
-            if !is_noun(name) {
-                findings.push(format!("{path}:{number}: `{name}` is no noun: say what it is, in two words (STYLE.md)"));
+            if let Some((_, new)) = REPLACED.iter().find(|(old, _)| *old == name) {
+                findings.push(format!("{path}:{number}: `{name}` is called `{new}` (docs/glossary.md)"));
+            } else if !is_noun(name) {
+                findings.push(format!(
+                    "{path}:{number}: `{name}` is not a noun: use two words that say what it is (STYLE.md)"
+                ));
             }
             self.0.entry(name.to_owned()).or_default().push((path.to_owned(), number));
         }
         findings
     }
 
-    /// One finding for each name that two files define. One file may define a name for two platforms.
+    /// One finding for each name that several files define. One file may define a name once for each platform.
     pub fn duplicates(&self) -> Vec<String> {
         let is_twice = |places: &[(String, usize)]| places.iter().any(|(path, _)| *path != places[0].0);
         let named_twice = self.0.iter().filter(|(_, places)| is_twice(places));
         named_twice
             .map(|(name, places)| {
                 let places: Vec<String> = places.iter().map(|(path, number)| format!("{path}:{number}")).collect();
-                format!("`{name}` is the name of several types: {}; give each its own (STYLE.md)", places.join(", "))
+                format!("`{name}` is the name of several types: {}; each needs its own (STYLE.md)", places.join(", "))
             })
             .collect()
     }
 }
 
-/// The name that this line defines as a type; associated types are no types of their own.
+/// Returns the name of the type that the line defines. Associated types do not count.
 fn defined_type(line: &str) -> Option<&str> {
     let is_indented = line.starts_with(' ');
     let mut words = line.split(|one: char| !(one.is_alphanumeric() || one == '_')).filter(|word| !word.is_empty());
@@ -122,10 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn replaced_names_are_refused_wherever_they_are_used() {
-        let findings = findings("// a Door\nlet state = Door::new(\"Door\");\n");
-        assert_eq!(findings.len(), 1);
-        assert!(findings[0].contains("run.rs:2: `Door` is called `AppState`"), "{findings:?}");
+    fn replaced_names_are_refused_with_the_name_to_use() {
+        let findings = findings("// struct Door\nenum Mode {\n    Plain,\n}\npub(crate) struct Door;\n");
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert!(findings[0].contains("run.rs:5: `Door` is called `AppState`"), "{findings:?}");
     }
 
     #[test]
