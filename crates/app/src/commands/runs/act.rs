@@ -1,5 +1,7 @@
 //! Commands to a run: submits them to its inbox, then executes the run until it is idle.
 
+use std::time::{Duration, Instant};
+
 use baton_core::id::RunId;
 use baton_core::run::{
     CallRole, DecisionChannel, DecisionMaker, DoubtResolution, IncomingCommand, Run, RunRefusal, RunState,
@@ -17,6 +19,11 @@ use crate::progress::{self, RunProgress};
 use crate::project::{Project, shell_quote};
 use crate::wiring::ProjectSystem;
 use crate::{CommandExit, UsageError, print};
+
+/// How long the result of a run that another process moves is waited for.
+const ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the state of such a run is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 pub async fn run(project: &Project, args: &RunActionArgs, incoming: IncomingCommand) -> anyhow::Result<CommandExit> {
     let system = record::system(project)?;
@@ -83,7 +90,12 @@ async fn act(
         follower.follow(run).await?;
         let before = follower.run(run).cloned().unwrap_or_default();
         follower.set_callback(progress::entry_printer((!args.json).then(|| RunProgress::resumed(run))));
-        let delivered = follower.deliver(run, incoming).await?;
+        let mut delivered = follower.deliver(run, incoming).await?;
+        if matches!(delivered, DeliveryResult::Accepted)
+            && is_moved_elsewhere(&mut follower, run, before.state(), target_states(incoming)).await?
+        {
+            delivered = DeliveryResult::Applied;
+        }
         if matches!(delivered, DeliveryResult::Applied) {
             follow_ancestors(system, &mut follower, run).await?;
         }
@@ -101,6 +113,28 @@ async fn act(
         return Ok(CommandExit::Completed);
     }
     print_outcome(&delivered, &follower, run, OutcomeStyle { args, command: &system.command }, target_states(incoming))
+}
+
+/// Waits while another process moves the run. Returns whether the run reached its end or a target state there, which it
+/// did not have before the command.
+async fn is_moved_elsewhere(
+    follower: &mut RunFollower,
+    run: &RunId,
+    before: RunState,
+    targets: &[RunState],
+) -> anyhow::Result<bool> {
+    let until = Instant::now() + ELSEWHERE_TIMEOUT;
+    loop {
+        let state = follower.run(run).map_or(before, Run::state);
+        if state != before && (state.is_end() || targets.contains(&state)) {
+            return Ok(true);
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        follower.wait_for_change(left.min(POLL_INTERVAL)).await?;
+    }
 }
 
 /// A run that others wait for is followed together with them, because its result lets them continue.
