@@ -4,7 +4,10 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use baton_engine::EngineError;
 use baton_ports::health::StoreOutage;
+use baton_ports::journal::JournalError;
+use baton_ports::records::RecordError;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
@@ -34,7 +37,7 @@ pub fn note(text: impl Display) {
 }
 
 pub fn error(error: &anyhow::Error) {
-    let outage = error.downcast_ref::<StoreOutage>();
+    let outage = store_outage(error);
     let bracket = match outage {
         Some(outage) => format!("[{}]", outage.code()),
         None => error.downcast_ref::<UsageError>().map(UsageError::code_suffix).unwrap_or_default(),
@@ -42,6 +45,30 @@ pub fn error(error: &anyhow::Error) {
     let hint = outage.map(|outage| format!("\n  hint: {}", outage.hint())).unwrap_or_default();
     let word = if is_colourful(&std::io::stderr()) { "\u{1b}[31merror\u{1b}[0m" } else { "error" };
     let _ = writeln!(std::io::stderr(), "{word}{bracket}: {error:#}{hint}");
+}
+
+/// Returns the outage of the store that an error reports, through whichever layer it came: the work may meet the outage
+/// before the engine is told of it. Errors of the layers are transparent, so no error names the outage as its source.
+fn store_outage(error: &anyhow::Error) -> Option<&StoreOutage> {
+    error.chain().find_map(|cause| {
+        let direct = cause.downcast_ref::<StoreOutage>();
+        direct
+            .or_else(|| cause.downcast_ref().and_then(journal_outage))
+            .or_else(|| cause.downcast_ref().and_then(record_outage))
+            .or_else(|| match cause.downcast_ref()? {
+                EngineError::Journal(error) => journal_outage(error),
+                EngineError::Records(error) => record_outage(error),
+                _ => None,
+            })
+    })
+}
+
+fn journal_outage(error: &JournalError) -> Option<&StoreOutage> {
+    if let JournalError::Outage(outage) = error { Some(outage) } else { None }
+}
+
+fn record_outage(error: &RecordError) -> Option<&StoreOutage> {
+    if let RecordError::Outage(outage) = error { Some(outage) } else { None }
 }
 
 /// `1 model`, `2 models`.
@@ -114,5 +141,21 @@ mod tests {
         assert_eq!([0, 999, 1_000, 59_999].map(said), ["0 ms", "999 ms", "1.0 s", "59.9 s"]);
         assert_eq!([60_000, 3_599_000].map(said), ["1 min 0 s", "59 min 59 s"]);
         assert_eq!([3_600_000, 86_400_000, 90_000_000].map(said), ["1 h 0 min", "1 d 0 h", "1 d 1 h"]);
+    }
+
+    #[test]
+    fn an_outage_of_the_store_is_found_in_the_error_of_every_layer() {
+        let outage = || StoreOutage::Damaged { reason: "malformed".to_owned() };
+        let errors: [anyhow::Error; 5] = [
+            outage().into(),
+            JournalError::from(outage()).into(),
+            RecordError::from(outage()).into(),
+            EngineError::from(JournalError::from(outage())).into(),
+            anyhow::Error::from(EngineError::from(RecordError::from(outage()))).context("the run cannot be read"),
+        ];
+        for error in errors {
+            assert_eq!(store_outage(&error).map(StoreOutage::code), Some("STORE_DAMAGED"), "{error:?}");
+        }
+        assert!(store_outage(&anyhow::anyhow!("something else")).is_none());
     }
 }
